@@ -1,0 +1,56 @@
+"""The licence of one output as a signed document that outlives the style, the service and its database."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from licensing.authority import Authority, sign_document, verify_document
+from licensing.money import Money
+
+_KIND = "ownhand.certificate.v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """Who may use which picture how.
+
+    Hashes are SHA-256 in hex; `prompt_sha256` commits to the prompt without telling it. `use` is the tier's sentence in
+    the terms, `amount` what the picture cost. `issued_at` is aware, to the second.
+    """
+
+    output_id: str
+    order_id: str
+    client_id: str
+    client_name: str
+    creator_id: str
+    creator_name: str
+    style_id: str
+    style_name: str
+    version_id: str
+    tier: str
+    terms_version: int
+    use: str
+    prompt_sha256: str
+    output_sha256: str
+    phash: str
+    amount: Money
+    issued_at: datetime
+    test: bool = False
+
+
+def certify(authority: Authority, certificate: Certificate) -> str:
+    """The certificate as a compact Ed25519 JWS."""
+    payload = asdict(certificate) | {
+        "kind": _KIND,
+        "issued_at": certificate.issued_at.astimezone(UTC).isoformat(timespec="seconds"),
+    }
+    return sign_document(authority, payload)
+
+
+def read_certificate(authority: Authority, document: str) -> Certificate | None:
+    """A certificate that this authority signed; None for anything else."""
+    payload = verify_document(authority, document)
+    if payload is None or payload.pop("kind", None) != _KIND:
+        return None
+    return Certificate(
+        **payload | {"amount": Money(**payload["amount"]), "issued_at": datetime.fromisoformat(payload["issued_at"])}
+    )

@@ -1,0 +1,101 @@
+"""The database this room talks to: an asyncpg connection on the metered path, alembic for the tables.
+
+Tables come from `migrations/`, one dated step after the other. Functions are code: the files of `sql/` are of this
+version, and `migrate` stores them again whenever they changed.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy import NullPool, create_engine, make_url, text
+
+from licensing.errors import LedgerBroken, Refusal, refuse
+
+# A pool hands out a proxy of the same shape; both will do.
+Connection: TypeAlias = asyncpg.Connection
+
+_ROOM = Path(__file__).parent
+# Later files may use what earlier ones define in their types; bodies are checked when they run.
+_FUNCTIONS = (
+    "locks",
+    "chain",
+    "admission",
+    "reserve",
+    "attempts",
+    "settle",
+    "allowances",
+    "switch",
+    "money",
+    "audit",
+    "guards",
+)
+_MIGRATION_LOCK = 0x6F776E68
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a function of `licensing/sql/` answered: see the type `licensing.answer`."""
+
+    outcome: str
+    slug: str | None
+    detail: dict[str, Any]
+    hold: Any
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """The refusal in words, None where the answer is not one."""
+        if self.outcome != "refused":
+            return None
+        if self.slug is None:
+            raise LedgerBroken(f"a refusal without a slug: {self.detail}")
+        retry_after_s = 1 if self.slug == "idempotency_conflict" else None
+        return refuse(self.slug, retry_after_s=retry_after_s, **self.detail)
+
+
+async def ask(conn: Connection, function: str, *arguments: Any) -> Answer:
+    """Call `licensing.<function>`, which returns a `licensing.answer`, with positional arguments."""
+    places = ", ".join(f"${number}" for number in range(1, len(arguments) + 1))
+    row = await conn.fetchrow(
+        f"SELECT outcome, slug, detail::text AS detail, hold FROM licensing.{function}({places})", *arguments
+    )
+    detail = json.loads(row["detail"]) if row["detail"] else {}
+    return Answer(outcome=row["outcome"], slug=row["slug"], detail=detail, hold=row["hold"])
+
+
+def migrate(url: str) -> None:
+    """Bring the schema `licensing` of the database at `url` (postgresql://...) to this version.
+
+    Safe to call at every start and by several processes at once. Makes the schema on an empty database.
+    """
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    with engine.begin() as conn:
+        conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+        conn.execute(text("CREATE SCHEMA IF NOT EXISTS licensing"))
+        config = Config()
+        config.set_main_option("script_location", str(_ROOM / "migrations"))
+        config.attributes["connection"] = conn
+        command.upgrade(config, "head")
+        _store_functions(conn)
+
+
+def _store_functions(conn: SyncConnection) -> None:
+    """Replace the stored functions by those of `sql/`, unless the schema's comment says that they are the same."""
+    sources = [(_ROOM / "sql" / f"{name}.sql").read_text() for name in _FUNCTIONS]
+    mark = "functions " + hashlib.sha256("\n".join(sources).encode()).hexdigest()
+    stored = conn.scalar(text("SELECT obj_description('licensing'::regnamespace, 'pg_namespace')"))
+    if stored == mark:
+        return
+    driver = conn.connection.driver_connection
+    if driver is None:
+        raise LedgerBroken("the connection to the database was closed during the migration")
+    driver.execute("SET LOCAL check_function_bodies = off")
+    for source in sources:
+        driver.execute(source)
+    driver.execute(f"COMMENT ON SCHEMA licensing IS '{mark}'")

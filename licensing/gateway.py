@@ -1,0 +1,265 @@
+"""The metered path: quote, reserve, begin, renew, settle, void, expire.
+
+Each verb is one call of one PL/pgSQL function (`licensing/sql/`), so a caller may put it into a transaction together
+with rows of its own. Transactions must be READ COMMITTED (the default): the functions take a lock and then read what
+is true under it.
+
+Locks are always taken in the order key, switch, hold, budget, chain. So put one verb into a transaction, and call it
+before you touch rows of your own that others touch after a verb; else two callers may wait for each other until
+Postgres ends one of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from licensing.database import Answer, Connection, ask
+from licensing.errors import LedgerBroken, Refusal, SealRefused
+from licensing.money import Money
+from licensing.orders import (
+    AlreadyEnded,
+    CancelRequested,
+    EndReason,
+    Hold,
+    Made,
+    Quote,
+    Replay,
+    Reserve,
+    Settled,
+    Standing,
+    Voided,
+)
+
+__all__ = [
+    "AlreadyEnded",
+    "CancelRequested",
+    "Hold",
+    "Made",
+    "Quote",
+    "Refusal",
+    "Replay",
+    "Reserve",
+    "Settled",
+    "Standing",
+    "Voided",
+    "begin",
+    "expire_due",
+    "find_hold",
+    "may_sign",
+    "quote",
+    "renew",
+    "request_cancel",
+    "requeue",
+    "reserve",
+    "settle",
+    "standing",
+    "void",
+]
+
+
+async def quote(
+    conn: Connection, *, style_id: str, client_id: str, tier: str, count: int, now: datetime
+) -> Quote | Refusal:
+    """What `count` pictures would cost this client now. Holds nothing, charges nothing.
+
+    Refuses what `reserve` would refuse for the style, the switch or the tier; not for want of money: see `Quote.pay`.
+    """
+    answer = await ask(conn, "quote", style_id, client_id, tier, count, now)
+    if answer.refusal:
+        return answer.refusal
+    found = answer.detail
+    return Quote(
+        amount=Money(found["amount"], found["currency"]),
+        units=found["units"],
+        pay=found["pay"],
+        terms_version=found["terms_version"],
+    )
+
+
+async def reserve(conn: Connection, order: Reserve, *, now: datetime) -> Hold | Replay | Refusal:
+    """Set aside what `order` may cost at most, or say why not. Nothing is written when the answer is a refusal.
+
+    Refusals: not_found, invalid_request, unauthenticated (key revoked, expired or another's), idempotency_conflict,
+    idempotency_mismatch, conflict (the order id is taken), style_closed, style_paused, style_off, style_destroyed,
+    payment_required, quota_exceeded, spend_cap_reached.
+    """
+    answer = await ask(
+        conn,
+        "reserve",
+        order.order_id,
+        order.client_id,
+        order.key_id,
+        order.idempotency_key,
+        order.request_hash,
+        order.style_id,
+        order.creator_id,
+        order.tier,
+        order.count,
+        order.hold_s,
+        order.test,
+        now,
+    )
+    return Replay(hold=_hold(answer.hold)) if answer.outcome == "replayed" else _hold_or_refusal(answer)
+
+
+async def find_hold(conn: Connection, order_id: str, *, client_id: str) -> Hold | None:
+    """The hold of an order, None where this client has no such order."""
+    row = await conn.fetchrow(
+        "SELECT * FROM licensing.hold WHERE order_id = $1 AND client_id = $2", order_id, client_id
+    )
+    return _hold(row) if row else None
+
+
+async def begin(conn: Connection, *, order_id: str, now: datetime) -> Hold | Refusal:
+    """An attempt starts: the fence rises by one, the lease is renewed. Only this attempt's fence can settle.
+
+    Refusals: not_found; style_paused (a queued order of a paused style; it stays held); style_off, style_destroyed;
+    conflict (the order has ended or its cancellation was asked for: `detail["state"]`, `detail["reason"]`).
+    """
+    return _hold_or_refusal(await ask(conn, "begin_attempt", order_id, now))
+
+
+async def requeue(conn: Connection, *, order_id: str, fence: int, now: datetime) -> Hold | Refusal:
+    """An attempt gave up without an end (its worker lost the lease): the order counts as queued again, the hold stays.
+
+    Refusals: not_found; conflict, style_off (as `begin`), or conflict where a later attempt has begun.
+    """
+    return _hold_or_refusal(await ask(conn, "requeue", order_id, fence, now))
+
+
+async def renew(conn: Connection, order_ids: Sequence[str], now: datetime) -> list[str]:
+    """Extend the leases of open orders, queued or running; returns those that were.
+
+    An order that a pause holds keeps its 24 hours.
+    """
+    rows = await conn.fetch("SELECT order_id FROM licensing.renew($1, $2) AS order_id", list(order_ids), now)
+    return [row["order_id"] for row in rows]
+
+
+async def standing(conn: Connection, order_ids: Sequence[str]) -> dict[str, Standing]:
+    """Whether work on these orders may go on: one cheap look-up, for workers to poll several times a second."""
+    rows = await conn.fetch(
+        """
+        SELECT order_id, CASE WHEN state <> 'open' THEN coalesce(reason, state)
+                              WHEN cancel_requested THEN 'canceled'
+                              WHEN paused_at IS NOT NULL THEN 'paused' END AS reason
+        FROM licensing.hold WHERE order_id = ANY ($1)
+        """,
+        list(order_ids),
+    )
+    known = {row["order_id"]: Standing(go=row["reason"] is None, reason=row["reason"]) for row in rows}
+    return {order_id: known.get(order_id, Standing(go=False, reason="unknown")) for order_id in order_ids}
+
+
+async def may_sign(conn: Connection, *, order_id: str, fence: int, digest: str, now: datetime) -> None:
+    """Record that `digest` (SHA-256 in hex of the picture to be sealed) is about to be signed for this attempt.
+
+    Raises SealRefused unless the hold is open, the fence is the attempt's, nobody asked to stop, and no more pictures
+    than held were signed in this attempt. The same digest twice counts once.
+    """
+    why = await conn.fetchval("SELECT licensing.may_sign($1, $2, $3, $4)", order_id, fence, digest, now)
+    if why is not None:
+        raise SealRefused(f"a picture of order {order_id} was not signed: {why}")
+
+
+async def settle(
+    conn: Connection, *, order_id: str, fence: int, made: Sequence[Made], now: datetime
+) -> Settled | Refusal:
+    """Charge for what was made and register it: from this commit on it belongs to the client.
+
+    Fewer pictures than held cost less. Settling the same pictures again returns the first answer. Refusals: not_found;
+    invalid_request (none, or more than held); conflict (another fence, canceled, or ended: `detail["state"]`,
+    `detail["reason"]`); style_off, style_destroyed (void what was made as withdrawn).
+    """
+    answer = await ask(
+        conn,
+        "settle",
+        order_id,
+        fence,
+        [picture.output_id for picture in made],
+        [picture.sha256 for picture in made],
+        [picture.phash for picture in made],
+        [picture.certificate for picture in made],
+        now,
+    )
+    if answer.refusal:
+        return answer.refusal
+    hold = _hold(answer.hold)
+    return Settled(
+        order_id=order_id,
+        made=hold.made,
+        amount=hold.charged,
+        units=hold.charged_units,
+        share=Money(answer.detail["share"], hold.amount.currency),
+        fee=Money(answer.detail["fee"], hold.amount.currency),
+        repeated=answer.outcome == "repeated",
+    )
+
+
+async def void(conn: Connection, *, order_id: str, reason: EndReason, now: datetime) -> Voided | AlreadyEnded:
+    """End an order without a charge; money and units are free again. An order that ended before stays as it ended.
+
+    Raises LedgerBroken for an order that never was.
+    """
+    answer = await ask(conn, "void", order_id, reason, now)
+    if answer.refusal:
+        raise LedgerBroken(f"order {order_id} was to be voided as {reason}, but there is no such order")
+    hold = _hold(answer.hold)
+    if answer.outcome == "ended":
+        return AlreadyEnded(order_id=order_id, state=hold.state, reason=hold.reason)
+    return Voided(order_id=order_id, reason=reason, amount=hold.amount, units=hold.units)
+
+
+async def request_cancel(
+    conn: Connection, *, order_id: str, client_id: str
+) -> CancelRequested | AlreadyEnded | Refusal:
+    """Record the client's wish to stop: `standing` says so at once and the order cannot settle; the caller voids it.
+
+    Refusals: not_found.
+    """
+    answer = await ask(conn, "request_cancel", order_id, client_id)
+    if answer.refusal:
+        return answer.refusal
+    hold = _hold(answer.hold)
+    if answer.outcome == "ended":
+        return AlreadyEnded(order_id=order_id, state=hold.state, reason=hold.reason)
+    return CancelRequested(order_id=order_id, running=hold.running)
+
+
+async def expire_due(conn: Connection, *, now: datetime, limit: int) -> list[str]:
+    """End up to `limit` orders whose lease ran out; returns their ids. Sweepers may run side by side."""
+    ended: list[str] = await conn.fetchval("SELECT licensing.expire_due($1, $2)", now, limit)
+    return ended
+
+
+def _hold_or_refusal(answer: Answer) -> Hold | Refusal:
+    return answer.refusal or _hold(answer.hold)
+
+
+def _hold(row: Mapping[str, Any]) -> Hold:
+    """A row of `licensing.hold` as a value."""
+    return Hold(
+        order_id=row["order_id"],
+        client_id=row["client_id"],
+        key_id=row["key_id"],
+        creator_id=row["creator_id"],
+        style_id=row["style_id"],
+        tier=row["tier"],
+        terms_version=row["terms_version"],
+        count=row["count"],
+        test=row["test"],
+        pay=row["pay"],
+        amount=Money(row["amount"], row["currency"]),
+        units=row["units"],
+        fence=row["fence"],
+        running=row["running"],
+        state=row["state"],
+        reason=row["reason"],
+        cancel_requested=row["cancel_requested"],
+        lease_until=row["lease_until"],
+        created_at=row["created_at"],
+        ended_at=row["ended_at"],
+        made=row["made"],
+        charged=Money(row["charged"], row["currency"]),
+        charged_units=row["charged_units"],
+    )

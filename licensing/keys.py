@@ -1,0 +1,189 @@
+"""API keys: shown once, kept as keyed hashes, checked against the database every time.
+
+A token is `oh_<kind>_`, 43 random letters and digits (256 bits), and 6 that are the checksum of what stands before
+them, so that secret scanners can tell a token from a word and a typing mistake costs no look-up.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import string
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, get_args
+
+from licensing.database import Connection
+
+KeyKind = Literal["live", "test", "creator", "operator"]
+
+_ALPHABET = string.digits + string.ascii_letters
+_RANDOM_LENGTH, _CHECKSUM_LENGTH, _HINT_LENGTH = 43, 6, 4
+_TOKEN = re.compile(rf"oh_({'|'.join(get_args(KeyKind))})_[0-9A-Za-z]{{{_RANDOM_LENGTH + _CHECKSUM_LENGTH}}}")
+# How stale `last_used_at` may be: a write at every request would cost more than the request.
+_USE_IS_NOTED_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IssuedKey:
+    """A new key. `token` is known here and nowhere else: it cannot be shown again."""
+
+    id: str
+    token: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who a valid token belongs to and what it may do. `cap` is the key's lifetime spending limit in minor units."""
+
+    key_id: str
+    account_id: str
+    kind: KeyKind
+    scopes: frozenset[str]
+    cap: int | None
+
+    @property
+    def test(self) -> bool:
+        return self.kind == "test"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedKey:
+    """A key as its owner sees it. `hint` is the token's beginning; `spent` and `held` (minor units) count to `cap`."""
+
+    id: str
+    kind: KeyKind
+    hint: str
+    scopes: frozenset[str]
+    cap: int | None
+    spent: int
+    held: int
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+async def issue(
+    conn: Connection,
+    *,
+    account_id: str,
+    kind: KeyKind,
+    scopes: Iterable[str] = (),
+    cap: int | None = None,
+    expires_at: datetime | None = None,
+    new_id: Callable[[str], str],
+    now: datetime,
+    pepper: bytes,
+) -> IssuedKey:
+    """Make a key for an account; only HMAC-SHA256(pepper, token) is stored. `new_id("key")` names it."""
+    key_id = new_id("key")
+    body = f"oh_{kind}_" + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_LENGTH))
+    token = body + _checksum(body)
+    hint = body[: len(f"oh_{kind}_") + _HINT_LENGTH]
+    async with conn.transaction():
+        await conn.execute(
+            """
+            INSERT INTO licensing.api_key (key_id, account_id, kind, hint, digest, scopes, cap, created_at, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            """,
+            *(key_id, account_id, kind, hint, _digest(token, pepper), sorted(set(scopes)), cap, now, expires_at),
+        )
+        if cap is not None:
+            await conn.execute(
+                """
+                INSERT INTO licensing.budget (budget_id, owner_id, kind, unit, granted)
+                VALUES ('cap:' || $1, $2, 'cap', 'minor', $3)
+                """,
+                *(key_id, account_id, cap),
+            )
+    return IssuedKey(id=key_id, token=token)
+
+
+async def authenticate(conn: Connection, token: str, *, now: datetime, pepper: bytes) -> Caller | None:
+    """Who holds `token`; None for a mistyped, unknown, expired or revoked one."""
+    if not well_formed(token):
+        return None
+    row = await conn.fetchrow(
+        """
+        SELECT key_id, account_id, kind, scopes, cap, last_used_at FROM licensing.api_key
+        WHERE digest = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
+        """,
+        *(_digest(token, pepper), now),
+    )
+    if row is None:
+        return None
+    if row["last_used_at"] is None or now - row["last_used_at"] >= _USE_IS_NOTED_EVERY:
+        await conn.execute("UPDATE licensing.api_key SET last_used_at = $2 WHERE key_id = $1", row["key_id"], now)
+    return Caller(
+        key_id=row["key_id"],
+        account_id=row["account_id"],
+        kind=row["kind"],
+        scopes=frozenset(row["scopes"]),
+        cap=row["cap"],
+    )
+
+
+async def revoke(conn: Connection, *, key_id: str, account_id: str, now: datetime) -> bool:
+    """End a key: once this is committed, no order is reserved with it. False where the account has no such key."""
+    async with conn.transaction():
+        # Waits for the orders that are being reserved with the key at this moment; `reserve` holds the shared side.
+        await conn.execute("SELECT pg_advisory_xact_lock(licensing.lock_no('key', $1))", key_id)
+        row = await conn.fetchrow(
+            """
+            UPDATE licensing.api_key SET revoked_at = coalesce(revoked_at, $3)
+            WHERE key_id = $1 AND account_id = $2 RETURNING key_id
+            """,
+            *(key_id, account_id, now),
+        )
+    return row is not None
+
+
+async def listing(conn: Connection, *, account_id: str) -> list[ListedKey]:
+    """All keys of an account, newest first, revoked ones included."""
+    rows = await conn.fetch(
+        """
+        SELECT k.*, coalesce(b.posted, 0) AS spent, coalesce(b.pending, 0) AS held
+        FROM licensing.api_key k LEFT JOIN licensing.budget b ON b.budget_id = 'cap:' || k.key_id
+        WHERE k.account_id = $1 ORDER BY k.created_at DESC, k.key_id
+        """,
+        account_id,
+    )
+    return [
+        ListedKey(
+            id=row["key_id"],
+            kind=row["kind"],
+            hint=row["hint"],
+            scopes=frozenset(row["scopes"]),
+            cap=row["cap"],
+            spent=row["spent"],
+            held=row["held"],
+            created_at=row["created_at"],
+            expires_at=row["expires_at"],
+            revoked_at=row["revoked_at"],
+            last_used_at=row["last_used_at"],
+        )
+        for row in rows
+    ]
+
+
+def well_formed(token: str) -> bool:
+    """True if the prefix is known and the checksum fits: tells a typing mistake from a revoked key, offline."""
+    if not _TOKEN.fullmatch(token):
+        return False
+    body, checksum = token[:-_CHECKSUM_LENGTH], token[-_CHECKSUM_LENGTH:]
+    return hmac.compare_digest(checksum, _checksum(body))
+
+
+def _digest(token: str, pepper: bytes) -> bytes:
+    return hmac.digest(pepper, token.encode(), hashlib.sha256)
+
+
+def _checksum(body: str) -> str:
+    number, digits = zlib.crc32(body.encode()), ""
+    for _ in range(_CHECKSUM_LENGTH):
+        number, rest = divmod(number, len(_ALPHABET))
+        digits = _ALPHABET[rest] + digits
+    return digits

@@ -1,0 +1,1 @@
+"""Ways money comes in: one module each, blind to each other."""

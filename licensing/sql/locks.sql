@@ -1,0 +1,29 @@
+-- Locks on names. Advisory ones, held to the end of the transaction: readers queue behind a waiting writer, which row
+-- locks do not promise, so `off` gets its turn under any load. Order: key, creator, style, hold, budget, chain.
+
+-- The verbs take a lock and then read what is true under it; an older snapshot would show them what was true before.
+CREATE OR REPLACE FUNCTION licensing.require_read_committed() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'licensing needs a READ COMMITTED transaction, this one is %',
+            upper(current_setting('transaction_isolation')) USING ERRCODE = 'invalid_transaction_state';
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION licensing.lock_no(kind text, id text) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT hashtextextended('licensing.' || kind || ':' || id, 0)
+$$;
+
+-- What every metered verb holds: nobody can change the switches above this style meanwhile.
+CREATE OR REPLACE FUNCTION licensing.share_switches(p_creator text, p_style text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM licensing.require_read_committed();
+    PERFORM pg_advisory_xact_lock_shared(licensing.lock_no('creator', p_creator));
+    PERFORM pg_advisory_xact_lock_shared(licensing.lock_no('style', p_style));
+END $$;
+
+-- Budgets are locked together and in one order, so that no two transactions wait for each other.
+CREATE OR REPLACE FUNCTION licensing.lock_budgets(p_ids text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM licensing.budget WHERE budget_id = ANY (p_ids) ORDER BY budget_id FOR UPDATE;
+END $$;

@@ -1,0 +1,128 @@
+-- Charge for what was made, split it, and register the outputs: one group of entries, one commit.
+
+-- The operator's part of a price: exact share rounded to nearest, a tie to the creator (largest remainder of two).
+CREATE OR REPLACE FUNCTION licensing.fee_of(p_price bigint, p_fee_bps integer) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT (p_price * p_fee_bps + 4999) / 10000
+$$;
+
+-- What units number p_from + 1 to p_to of a quota are worth: over all units of a quota the values sum to its price.
+CREATE OR REPLACE FUNCTION licensing.worth_of(p_price bigint, p_units bigint, p_from bigint, p_to bigint) RETURNS bigint
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT p_price * p_to / p_units - p_price * p_from / p_units
+$$;
+
+CREATE OR REPLACE FUNCTION licensing.settle(
+    p_order text, p_fence integer, p_outputs text[], p_sha256s text[], p_phashes text[], p_certificates text[],
+    p_now timestamptz
+) RETURNS licensing.answer LANGUAGE plpgsql AS $$
+DECLARE
+    v_answer licensing.answer := licensing.take_hold(p_order);
+    v_hold licensing.hold := v_answer.hold;
+    v_stop text;
+    v_made integer := coalesce(cardinality(p_outputs), 0);
+BEGIN
+    IF v_answer.outcome = 'refused' THEN
+        RETURN v_answer;
+    ELSIF v_hold.state = 'settled' AND p_outputs = ARRAY(
+        SELECT output_id FROM licensing.output WHERE order_id = p_order ORDER BY position) THEN
+        RETURN licensing.sale_of(v_hold, 'repeated');
+    ELSIF v_hold.state <> 'open' OR v_hold.cancel_requested THEN
+        RETURN licensing.over(v_hold);
+    ELSIF v_hold.fence <> p_fence OR p_fence = 0 THEN
+        RETURN licensing.refused('conflict', 'what', format(
+            'Attempt %s of order %s is not its attempt %s; void what it made', p_fence, p_order, v_hold.fence),
+            'state', 'open', 'reason', 'fence');
+    ELSIF v_made NOT BETWEEN 1 AND v_hold.count THEN
+        RETURN licensing.refused('invalid_request', 'what', format(
+            '%s pictures cannot be settled on order %s, which holds %s; settle 1 to %s, or void it',
+            v_made, p_order, v_hold.count, v_hold.count));
+    END IF;
+    v_stop := licensing.stop_of(v_hold, p_now);
+    IF v_stop IS NOT NULL THEN
+        RETURN licensing.refused(v_stop, 'style_id', v_hold.style_id, 'state', 'open', 'reason', 'withdrawn');
+    END IF;
+    v_hold := licensing.charge(v_hold, v_made, p_now);
+    PERFORM licensing.register_outputs(v_hold, p_outputs, p_sha256s, p_phashes, p_certificates, p_now);
+    IF NOT v_hold.test THEN
+        PERFORM licensing.post_sale(v_hold, p_now);
+    END IF;
+    RETURN licensing.sale_of(v_hold, 'settled');
+END $$;
+
+-- Move pending to posted for what was made, the rest of the hold is free again; the hold is settled.
+CREATE OR REPLACE FUNCTION licensing.charge(p_hold licensing.hold, p_made integer, p_now timestamptz)
+RETURNS licensing.hold LANGUAGE plpgsql AS $$
+DECLARE
+    v licensing.hold := p_hold;
+BEGIN
+    v.made := p_made;
+    v.charged := v.unit_price * p_made;
+    v.charged_units := v.units_each * p_made;
+    PERFORM licensing.lock_budgets(ARRAY(SELECT budget_id FROM licensing.claims(v)));
+    UPDATE licensing.budget b SET pending = b.pending - c.held, posted = b.posted + c.charged
+        FROM licensing.claims(v) c WHERE b.budget_id = c.budget_id;
+    UPDATE licensing.hold
+        SET state = 'settled', running = false, ended_at = p_now, made = v.made, charged = v.charged,
+            charged_units = v.charged_units
+        WHERE order_id = v.order_id RETURNING * INTO v;
+    RETURN v;
+END $$;
+
+-- A picture that money paid costs its price; one that a quota paid is worth its units' part of the quota's price.
+CREATE OR REPLACE FUNCTION licensing.register_outputs(
+    p_hold licensing.hold, p_outputs text[], p_sha256s text[], p_phashes text[], p_certificates text[], p_now timestamptz
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_quota licensing.allowance;
+    v_before bigint;
+BEGIN
+    IF p_hold.allowance_id IS NOT NULL THEN
+        SELECT * INTO STRICT v_quota FROM licensing.allowance WHERE allowance_id = p_hold.allowance_id;
+        SELECT posted - p_hold.charged_units INTO STRICT v_before FROM licensing.budget
+            WHERE budget_id = 'units:' || p_hold.allowance_id || ':unit';
+    END IF;
+    INSERT INTO licensing.output (
+        output_id, order_id, position, client_id, creator_id, style_id, tier, test, sha256, phash, certificate,
+        price, share, fee, currency, settled_at)
+    SELECT made.output_id, p_hold.order_id, made.position, p_hold.client_id, p_hold.creator_id, p_hold.style_id,
+           p_hold.tier, p_hold.test, made.sha256, ('x' || made.phash)::bit(256), made.certificate,
+           worth.price, worth.price - worth.fee, worth.fee, p_hold.currency, p_now
+    FROM unnest(p_outputs, p_sha256s, p_phashes, p_certificates)
+            WITH ORDINALITY AS made (output_id, sha256, phash, certificate, position),
+        LATERAL (SELECT CASE WHEN p_hold.allowance_id IS NULL THEN p_hold.unit_price ELSE licensing.worth_of(
+            v_quota.price, v_quota.units, v_before + (made.position - 1) * p_hold.units_each,
+            v_before + made.position * p_hold.units_each) END AS price) cost,
+        LATERAL (SELECT cost.price, licensing.fee_of(cost.price, p_hold.fee_bps) AS fee) worth;
+END $$;
+
+CREATE OR REPLACE FUNCTION licensing.post_sale(p_hold licensing.hold, p_now timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_price bigint;
+    v_share bigint;
+    v_fee bigint;
+    v_body jsonb;
+BEGIN
+    SELECT sum(price), sum(share), sum(fee), jsonb_build_object(
+            'style', p_hold.style_id, 'tier', p_hold.tier, 'terms', p_hold.terms_version,
+            'outputs', jsonb_agg(jsonb_build_array(output_id, sha256) ORDER BY position))
+        INTO v_price, v_share, v_fee, v_body FROM licensing.output WHERE order_id = p_hold.order_id;
+    PERFORM licensing.post('sale', p_hold.order_id, v_body, p_now,
+        ARRAY[
+            CASE WHEN p_hold.allowance_id IS NULL THEN 'prepaid:' || p_hold.client_id
+                 ELSE 'deferred:' || p_hold.allowance_id END || ':' || p_hold.currency,
+            'payable:' || p_hold.creator_id || ':' || p_hold.currency,
+            'fee:operator:' || p_hold.currency]
+        || CASE WHEN p_hold.allowance_id IS NULL THEN ARRAY[]::text[] ELSE ARRAY[
+            'units:' || p_hold.allowance_id || ':unit', 'taken:' || p_hold.style_id || ':unit'] END,
+        ARRAY[-v_price, v_share, v_fee]
+        || CASE WHEN p_hold.allowance_id IS NULL THEN ARRAY[]::bigint[]
+                ELSE ARRAY[-p_hold.charged_units, p_hold.charged_units] END);
+END $$;
+
+CREATE OR REPLACE FUNCTION licensing.sale_of(p_hold licensing.hold, p_outcome text) RETURNS licensing.answer
+LANGUAGE sql STABLE AS $$
+    SELECT ROW(p_outcome, NULL, jsonb_build_object('share', coalesce(sum(share), 0), 'fee', coalesce(sum(fee), 0)),
+               p_hold)::licensing.answer
+    FROM licensing.output WHERE order_id = p_hold.order_id
+$$;

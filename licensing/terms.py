@@ -1,0 +1,198 @@
+"""What a creator sells and on what terms; every version is kept, for it holds for ever for what was sold under it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from licensing.database import Connection
+from licensing.errors import Refusal, refuse
+from licensing.money import Money
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A one-style licence: `units` pictures in each period of `months`, for `price` a period."""
+
+    price: Money
+    units: int
+    months: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tier:
+    """One way to use a picture: `use` in words, its `price` per picture, and the licence that may be bought instead."""
+
+    price: Money
+    use: str
+    offer: Offer | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permissions:
+    """The licence's fields beside its tier.
+
+    `ceiling` is the most copies a buyer may print or sell (None: no limit), `expiry_days` after how many days the right
+    to use a picture ends (None: never), `training` whether pictures may be used to train models, `approval` whether the
+    creator looks at every picture before it is delivered.
+    """
+
+    attribution: bool = False
+    derivatives: bool = True
+    training: bool = False
+    ceiling: int | None = None
+    expiry_days: int | None = None
+    approval: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleTerms:
+    """Terms of one style. `fee_bps` is the operator's fee in hundredths of a percent of every price; the rest is the
+    creator's. `notice_days` is the shortest wind-down that buyers under this version are promised. `version` counts
+    from 1; terms not yet stored have 0."""
+
+    style_id: str
+    creator_id: str
+    tiers: Mapping[str, Tier]
+    fee_bps: int
+    notice_days: int
+    permissions: Permissions = Permissions()
+    version: int = 0
+    created_at: datetime | None = None
+
+    @property
+    def currency(self) -> str:
+        return next(iter(self.tiers.values())).price.currency
+
+
+async def put_terms(conn: Connection, terms: StyleTerms, *, by: str, now: datetime) -> StyleTerms | Refusal:
+    """Store `terms` as the style's next version and return it numbered; the same terms again make no new version.
+
+    The first version makes the style known here, switched `live`. Orders keep the version they were reserved under.
+    Refusals: not_found (the style is another creator's), style_destroyed, invalid_request (no tier, mixed currencies,
+    or not the currency of the creator's other styles).
+    """
+    what = _unsound(terms)
+    if what:
+        return refuse("invalid_request", what=what)
+    async with conn.transaction():
+        # Versions of one creator's styles are written one after the other.
+        await conn.execute("SELECT pg_advisory_xact_lock(licensing.lock_no('terms', $1))", terms.creator_id)
+        refusal = await _not_for_sale(conn, terms)
+        if refusal:
+            return refusal
+        known = await current_terms(conn, terms.style_id)
+        if known and replace(known, version=0, created_at=None) == replace(terms, version=0, created_at=None):
+            return known
+        numbered = replace(terms, version=known.version + 1 if known else 1, created_at=now)
+        await _store(conn, numbered, by=by, now=now)
+    return numbered
+
+
+async def current_terms(conn: Connection, style_id: str) -> StyleTerms | None:
+    """The terms that a new order would get; None for a style that has none."""
+    version = await conn.fetchval("SELECT terms_version FROM licensing.style WHERE style_id = $1", style_id)
+    return None if version is None else await terms_at(conn, style_id, version)
+
+
+async def terms_at(conn: Connection, style_id: str, version: int) -> StyleTerms | None:
+    """One version of a style's terms, as a certificate names it."""
+    row = await conn.fetchrow(
+        """
+        SELECT s.creator_id, s.currency, t.fee_bps, t.notice_days, t.permissions::text AS permissions, t.created_at
+        FROM licensing.terms t JOIN licensing.style s USING (style_id) WHERE t.style_id = $1 AND t.version = $2
+        """,
+        *(style_id, version),
+    )
+    if row is None:
+        return None
+    tiers = await conn.fetch(
+        "SELECT * FROM licensing.tier WHERE style_id = $1 AND version = $2 ORDER BY position", style_id, version
+    )
+    return StyleTerms(
+        style_id=style_id,
+        creator_id=row["creator_id"],
+        tiers={tier["tier"]: _tier(tier, row["currency"]) for tier in tiers},
+        fee_bps=row["fee_bps"],
+        notice_days=row["notice_days"],
+        permissions=Permissions(**json.loads(row["permissions"])),
+        version=version,
+        created_at=row["created_at"],
+    )
+
+
+def _tier(row: Mapping[str, Any], currency: str) -> Tier:
+    offer = None
+    if row["offer_price"] is not None:
+        offer = Offer(price=Money(row["offer_price"], currency), units=row["offer_units"], months=row["offer_months"])
+    return Tier(price=Money(row["price"], currency), use=row["use"], offer=offer)
+
+
+def _unsound(terms: StyleTerms) -> str | None:
+    """What is wrong with the terms in themselves."""
+    if not terms.tiers:
+        return f"Style {terms.style_id} needs at least one tier with a price"
+    prices = [tier.price for tier in terms.tiers.values()]
+    prices += [tier.offer.price for tier in terms.tiers.values() if tier.offer]
+    if min(price.amount for price in prices) < 0:
+        return "A price cannot be below 0; give prices in whole minor units"
+    if len({price.currency for price in prices}) > 1:
+        return "All prices of a style must be in one currency"
+    if not 0 <= terms.fee_bps <= 10_000 or terms.notice_days < 0:
+        return (
+            f"A fee of {terms.fee_bps} bps or a notice of {terms.notice_days} days cannot be; give 0 to 10000, and days"
+        )
+    return None
+
+
+async def _not_for_sale(conn: Connection, terms: StyleTerms) -> Refusal | None:
+    """Why these terms cannot be the style's next ones, by what is stored already."""
+    row = await conn.fetchrow(
+        """
+        SELECT s.creator_id, (licensing.switch_row(s.creator_id, s.style_id, '')).level
+        FROM licensing.style s WHERE s.style_id = $1
+        """,
+        terms.style_id,
+    )
+    if row is not None and row["creator_id"] != terms.creator_id:
+        return refuse("not_found", what="style", id=terms.style_id)
+    if row is not None and row["level"] == "destroyed":
+        return refuse("style_destroyed", style_id=terms.style_id)
+    other = await conn.fetchval(
+        "SELECT currency FROM licensing.style WHERE creator_id = $1 AND currency <> $2 LIMIT 1",
+        *(terms.creator_id, terms.currency),
+    )
+    if other is not None:
+        return refuse("invalid_request", what=f"You sell in {other}; give prices in {other}, not in {terms.currency}")
+    return None
+
+
+async def _store(conn: Connection, terms: StyleTerms, *, by: str, now: datetime) -> None:
+    await conn.execute(
+        """
+        INSERT INTO licensing.style (style_id, creator_id, currency, terms_version, created_at)
+        VALUES ($1, $2, $3, $4, $5) ON CONFLICT (style_id) DO UPDATE SET terms_version = $4
+        """,
+        *(terms.style_id, terms.creator_id, terms.currency, terms.version, now),
+    )
+    await conn.execute(
+        """
+        INSERT INTO licensing.terms (style_id, version, fee_bps, notice_days, permissions, actor, created_at)
+        VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7)
+        """,
+        *(terms.style_id, terms.version, terms.fee_bps, terms.notice_days),
+        *(json.dumps(asdict(terms.permissions)), by, now),
+    )
+    await conn.executemany(
+        """
+        INSERT INTO licensing.tier (
+            style_id, version, tier, position, price, use, offer_price, offer_units, offer_months)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        """,
+        [
+            (terms.style_id, terms.version, name, position, tier.price.amount, tier.use)
+            + ((tier.offer.price.amount, tier.offer.units, tier.offer.months) if tier.offer else (None, None, None))
+            for position, (name, tier) in enumerate(terms.tiers.items())
+        ],
+    )

@@ -1,0 +1,246 @@
+"""The five verdicts, on pictures that were really sealed, sold and then damaged."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from licensing import gateway
+from licensing.authority import Authority, sign_document
+from licensing.certificates import Certificate, certify
+from licensing.errors import SealRefused
+from licensing.fingerprint import fingerprint
+from licensing.orders import Made, Settled
+from licensing.refunds import refund_output
+from licensing.seal import SealClaim, seal
+from licensing.verify import Verdict, verify
+from tests.licensing.drawings import drawing, encoded
+from tests.licensing.world import World, eur, new_id, refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sold:
+    """A picture that was sold: its file, its certificate and what it shows."""
+
+    output_id: str
+    image: Image.Image
+    file: bytes
+    certificate: str
+
+
+def made_of(authority: Authority, hold: Any, output_id: str, sealed: bytes) -> Made:
+    """What the gateway is told of a sealed picture, with its certificate."""
+    sha256, phash = hashlib.sha256(sealed).hexdigest(), fingerprint(sealed)
+    certificate = Certificate(
+        output_id=output_id,
+        order_id=hold.order_id,
+        client_id=hold.client_id,
+        client_name="Client",
+        creator_id=hold.creator_id,
+        creator_name="Creator",
+        style_id=hold.style_id,
+        style_name="Style",
+        version_id="ver_1",
+        tier=hold.tier,
+        terms_version=hold.terms_version,
+        use="Private use.",
+        prompt_sha256="00" * 32,
+        output_sha256=sha256,
+        phash=phash,
+        amount=eur(60),
+        issued_at=hold.created_at,
+    )
+    return Made(output_id=output_id, sha256=sha256, phash=phash, certificate=certify(authority, certificate))
+
+
+def sealed_drawing(authority: Authority, hold: Any, output_id: str, image: Image.Image) -> bytes:
+    claim = SealClaim(
+        output_id=output_id,
+        licence_id=hold.order_id,
+        style_id=hold.style_id,
+        style_name="Style",
+        version_id="ver_1",
+        creator_name="Creator",
+        tier=hold.tier,
+        terms_version=hold.terms_version,
+        adapter_sha256="ab" * 32,
+        made_at=hold.created_at,
+    )
+    return seal(authority, encoded(image, "PNG"), "image/png", claim)
+
+
+async def sell(world: World, authority: Authority, number: int) -> Sold:
+    """The whole way of one picture: reserve, begin, sign, settle."""
+    style, client = await world.style(), await world.client(prepaid=1000)
+    hold = await world.held(style, client)
+    begun, output_id, image = await world.begin(hold), new_id("out"), drawing(number)
+    async with world.pool.acquire() as conn:
+        digest = hashlib.sha256(encoded(image, "PNG")).hexdigest()
+        await gateway.may_sign(conn, order_id=hold.order_id, fence=begun.fence, digest=digest, now=world.now)
+        sealed = sealed_drawing(authority, hold, output_id, image)
+        made = made_of(authority, hold, output_id, sealed)
+        answer = await gateway.settle(conn, order_id=hold.order_id, fence=begun.fence, made=[made], now=world.now)
+    assert isinstance(answer, Settled)
+    return Sold(output_id=output_id, image=image, file=sealed, certificate=made.certificate)
+
+
+async def judge(world: World, authority: Authority, content: bytes) -> Verdict:
+    async with world.pool.acquire() as conn:
+        return await verify(conn, authority, content)
+
+
+async def test_the_file_that_was_sold_is_valid_and_says_everything(world: World, authority: Authority):
+    sold = await sell(world, authority, 101)
+
+    verdict = await judge(world, authority, sold.file)
+
+    assert (verdict.verdict, verdict.output_id, verdict.document) == ("valid", sold.output_id, sold.certificate)
+    assert (verdict.certificate.amount, verdict.certificate.tier) == (eur(60), "personal")
+
+
+async def test_one_flipped_byte_makes_it_altered_anywhere_in_the_file(world: World, authority: Authority):
+    sold = await sell(world, authority, 102)
+
+    for position in range(40, len(sold.file), len(sold.file) // 25):
+        damaged = bytearray(sold.file)
+        damaged[position] ^= 1
+        verdict = await judge(world, authority, bytes(damaged))
+
+        assert verdict.verdict == "altered", (position, verdict.sentence)
+
+
+async def test_a_flipped_byte_in_the_pixels_still_names_the_output(world: World, authority: Authority):
+    sold = await sell(world, authority, 103)
+    damaged = bytearray(sold.file)
+    damaged[-20] ^= 1
+
+    verdict = await judge(world, authority, bytes(damaged))
+
+    assert (verdict.verdict, verdict.output_id) == ("altered", sold.output_id)
+
+
+@pytest.mark.parametrize(("kind", "quality"), [("JPEG", 60), ("JPEG", 90), ("WEBP", 70), ("PNG", 0)])
+async def test_saving_it_again_strips_the_mark_but_not_the_looks(
+    world: World, authority: Authority, kind: str, quality: int
+):
+    sold = await sell(world, authority, 104 + quality)
+    options = {} if kind == "PNG" else {"quality": quality}
+
+    verdict = await judge(world, authority, encoded(sold.image, kind, **options))
+
+    assert (verdict.verdict, verdict.output_id) == ("marked_but_stripped", sold.output_id)
+    assert verdict.distance <= 14
+
+
+async def test_a_picture_that_was_never_here_is_unknown(world: World, authority: Authority):
+    await sell(world, authority, 105)
+
+    for content in (encoded(drawing(9999), "PNG"), encoded(Image.new("RGB", (64, 64), "white"), "PNG"), b"text", b""):
+        verdict = await judge(world, authority, content)
+        assert (verdict.verdict, verdict.output_id) == ("unknown", None)
+
+
+async def test_a_picture_that_was_signed_but_never_sold_is_unknown(world: World, authority: Authority):
+    style, client = await world.style(), await world.client(prepaid=1000)
+    hold = await world.held(style, client)
+    sealed = sealed_drawing(authority, hold, new_id("out"), drawing(106))
+
+    verdict = await judge(world, authority, sealed)
+
+    assert verdict.verdict == "unknown"
+    assert "never sold" in verdict.sentence
+
+
+async def test_a_refund_revokes_file_copy_and_certificate_with_its_reason(world: World, authority: Authority):
+    sold = await sell(world, authority, 107)
+    async with world.pool.acquire() as conn:
+        first = await refund_output(conn, output_id=sold.output_id, reason="not as ordered", by="acc_op", now=world.now)
+        again = await refund_output(conn, output_id=sold.output_id, reason="again", by="acc_op", now=world.now)
+
+    verdicts = [
+        await judge(world, authority, content)
+        for content in (sold.file, encoded(sold.image, "JPEG", quality=80), sold.certificate.encode())
+    ]
+
+    assert (first.amount, first.repeated, again.repeated) == (eur(60), False, True)
+    assert {(verdict.verdict, verdict.revoked_reason) for verdict in verdicts} == {("revoked", "not as ordered")}
+    assert (await world.usage(verdicts[0].certificate.client_id)).prepaid == eur(1000)
+    assert await world.balance(f"payable:{verdicts[0].certificate.creator_id}:EUR") == 0
+
+
+async def test_an_unknown_output_cannot_be_refunded(world: World):
+    async with world.pool.acquire() as conn:
+        answer = await refund_output(conn, output_id="out_none", reason="r", by="b", now=world.now)
+
+    refused(answer, "not_found")
+
+
+async def test_a_certificate_alone_or_wrapped_is_valid(world: World, authority: Authority):
+    sold = await sell(world, authority, 108)
+
+    for content in (sold.certificate, f"  {sold.certificate}\n", json.dumps({"certificate": sold.certificate})):
+        verdict = await judge(world, authority, content.encode())
+        assert (verdict.verdict, verdict.output_id) == ("valid", sold.output_id)
+
+
+async def test_a_changed_certificate_is_altered_and_a_strange_one_unknown(world: World, authority: Authority):
+    sold = await sell(world, authority, 109)
+    header, _, signature = sold.certificate.split(".")
+    richer = certify(authority, replace((await judge(world, authority, sold.file)).certificate, tier="exclusive"))
+
+    changed = await judge(world, authority, f"{header}.{richer.split('.')[1]}.{signature}".encode())
+    unsold = await judge(world, authority, richer.encode())
+    receipt = await judge(world, authority, sign_document(authority, {"receipt": 1}).encode())
+    noise = [await judge(world, authority, text) for text in (b"aaa.bbb.ccc", b'{"certificate": 7}', b'{"a"', b"{}")]
+
+    assert (changed.verdict, changed.output_id) == ("altered", sold.output_id)
+    assert (unsold.verdict, receipt.verdict) == ("unknown", "unknown")
+    assert {verdict.verdict for verdict in noise} == {"unknown"}
+
+
+async def test_nothing_is_signed_beyond_what_is_held(world: World):
+    style, client = await world.style(), await world.client(prepaid=1000)
+    hold = await world.held(style, client, count=2)
+    digests = [hashlib.sha256(bytes([number])).hexdigest() for number in range(4)]
+
+    async def sign(digest: str, fence: int = 1) -> None:
+        async with world.pool.acquire() as conn:
+            await gateway.may_sign(conn, order_id=hold.order_id, fence=fence, digest=digest, now=world.now)
+
+    with pytest.raises(SealRefused, match="attempt"):
+        await sign(digests[0], fence=0)
+    await world.begin(hold)
+    for digest in (digests[0], digests[1], digests[0]):
+        await sign(digest)
+    with pytest.raises(SealRefused, match="2 of 2"):
+        await sign(digests[2])
+    await world.begin(hold)
+    with pytest.raises(SealRefused, match="attempt 1 is not its attempt 2"):
+        await sign(digests[2])
+    await sign(digests[2], fence=2)
+    async with world.pool.acquire() as conn:
+        recorded = await conn.fetchval("SELECT count(*) FROM licensing.signing WHERE order_id = $1", hold.order_id)
+    assert recorded == 3
+
+
+@pytest.mark.parametrize("end", ["void", "off", "cancel"])
+async def test_nothing_is_signed_for_an_order_that_is_over(world: World, end: str):
+    style, client = await world.style(), await world.client(prepaid=1000)
+    hold = await world.held(style, client)
+    await world.begin(hold)
+    if end == "void":
+        await world.void(hold)
+    elif end == "off":
+        await world.set_level(style, "off")
+    else:
+        async with world.pool.acquire() as conn:
+            await gateway.request_cancel(conn, order_id=hold.order_id, client_id=client)
+
+    async with world.pool.acquire() as conn:
+        with pytest.raises(SealRefused, match=hold.order_id):
+            await gateway.may_sign(conn, order_id=hold.order_id, fence=1, digest="ab" * 32, now=world.now)
+        with pytest.raises(SealRefused, match="no such order"):
+            await gateway.may_sign(conn, order_id="gen_none", fence=1, digest="ab" * 32, now=world.now)
