@@ -1,0 +1,87 @@
+"""Adapters kept open between pictures, by the hash of their file, within a budget of memory."""
+
+import hashlib
+from collections import OrderedDict
+from pathlib import Path
+
+from torch import nn
+
+from inference.adapters.files import read_adapter
+from inference.adapters.manifest import read_manifest
+from inference.adapters.stack import Adapter, StackedAdapters, changeable_layers
+from inference.catalog import BaseSpec
+from inference.errors import AdapterRefused, WrongBase
+from inference.messages import AdapterRef
+
+BUDGET_BYTES = 512 * 1024 * 1024
+
+
+class AdapterCache:
+    """The adapters of one open base. Not for several threads at once: the engine's thread owns it."""
+
+    def __init__(
+        self,
+        spec: BaseSpec,
+        base_sha256: str,
+        model: nn.Module,
+        stack: StackedAdapters,
+        budget_bytes: int = BUDGET_BYTES,
+    ) -> None:
+        self._spec = spec
+        self._base_sha256 = base_sha256
+        self._stack = stack
+        self._budget_bytes = budget_bytes
+        self._layer_names = list(changeable_layers(model))
+        weight = next(model.parameters())
+        self._device, self._dtype = weight.device, weight.dtype
+        self._kept: OrderedDict[str, Adapter] = OrderedDict()
+
+    def open(self, ref: AdapterRef) -> Adapter:
+        """The adapter of `ref`, from memory or from its file.
+
+        The bytes that are hashed are the bytes that are read, so what is kept under a hash is what the hash says.
+        Raises AdapterRefused.
+        """
+        if ref.sha256 in self._kept:
+            self._kept.move_to_end(ref.sha256)
+            return self._kept[ref.sha256]
+        require_same_base(ref.path, self._spec, self._base_sha256)
+        try:
+            content = ref.path.read_bytes()
+        except OSError as error:
+            raise AdapterRefused(f"the adapter file {ref.path.name!r} cannot be read ({error.strerror})") from error
+        found = hashlib.sha256(content).hexdigest()
+        if found != ref.sha256:
+            raise AdapterRefused(
+                f"{ref.path.name} has the SHA-256 {found[:12]}..., expected was {ref.sha256[:12]}...; get it again"
+            )
+        adapter = read_adapter(content, ref.path.name, self._layer_names, device=self._device, dtype=self._dtype)
+        self._stack.check(adapter)
+        self._kept[ref.sha256] = adapter
+        self._make_room()
+        return adapter
+
+    def forget(self, sha256: str) -> None:
+        """Drop an adapter that may no longer be used."""
+        self._kept.pop(sha256, None)
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the kept adapters take."""
+        return sum(adapter.num_bytes for adapter in self._kept.values())
+
+    def _make_room(self) -> None:
+        while len(self._kept) > 1 and self.num_bytes > self._budget_bytes:
+            self._kept.popitem(last=False)
+
+
+def require_same_base(path: Path, spec: BaseSpec, base_sha256: str) -> None:
+    """Raise WrongBase if the adapter file says that it was trained for another base. A silent file passes."""
+    manifest = read_manifest(path)
+    if manifest.base and manifest.base != spec.id:
+        raise WrongBase(f"{path.name} was trained for the base {manifest.base!r}, not {spec.id!r}; draw with that base")
+    if manifest.base_sha256 and manifest.base_sha256 != base_sha256:
+        raise WrongBase(
+            f"{path.name} was trained for another version of the base {spec.id!r} "
+            f"({manifest.base_sha256[:12]}..., here is {base_sha256[:12]}...); restore that version or train again"
+        )

@@ -1,0 +1,165 @@
+"""Which bases exist and what each can do, read from `configs/bases/<id>.toml` without opening one. Thin: no torch."""
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from inference.errors import BaseUnusable
+
+BASES = Path(__file__).resolve().parent.parent / "configs" / "bases"
+SAMPLERS = {
+    "ddim": "diffusers:DDIMScheduler",
+    "dpmpp_2m": "diffusers:DPMSolverMultistepScheduler",
+    "euler": "diffusers:EulerDiscreteScheduler",
+    "heun": "diffusers:HeunDiscreteScheduler",
+    "unipc": "diffusers:UniPCMultistepScheduler",
+}
+"""Name -> the diffusers scheduler that `inference.samplers` reads out."""
+WEIGHTS_AND_SETTINGS = {".safetensors", ".json", ".txt"}
+IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credit:
+    """One source that a base was made from."""
+
+    name: str
+    licence: str
+    url: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseSpec:
+    """One base: open weights in a standard pipeline folder, and the settings that suit it."""
+
+    id: str
+    name: str
+    family: str
+    """A key of `inference.bases.FAMILIES`."""
+    path: Path
+    """The pipeline folder (`model_index.json`, `unet/`, `vae/`, ...); a relative one starts at the file's folder."""
+    size: int
+    """Edge of the square picture the base was trained on, in pixels."""
+    max_size: int
+    """Longest edge a request may ask for, in pixels."""
+    steps: int
+    """Denoising steps when a request names none."""
+    guidance: float
+    """Classifier-free guidance when a request names none; 1 is none."""
+    sampler: str
+    """A key of `SAMPLERS`."""
+    lora_targets: tuple[str, ...]
+    """Endings of the names of the layers that an adapter trains, unless its recipe says otherwise."""
+    licence: str
+    """SPDX identifier or name of the weights' own licence."""
+    guidance_rescale: float = 0.0
+    """Share by which a guided prediction is brought back to the deviation of the unguided one (arXiv 2305.08891)."""
+    size_step: int = 0
+    """Edges must be multiples of this; 0 takes what the pipeline's own files say."""
+    sha256: str = ""
+    """The `fingerprint` the folder must have; empty: not checked."""
+    summary: str = ""
+    credits: tuple[Credit, ...] = ()
+
+
+def base_spec(name: str, *, folder: Path = BASES) -> BaseSpec:
+    """The base called `name`: an id in `folder`, or the path of a .toml file of the same form elsewhere.
+
+    Raises BaseUnusable if there is no such base or its file has an unknown, missing or impossible entry.
+    """
+    if name.endswith(".toml"):
+        file = Path(name)
+    elif IDENTIFIER.fullmatch(name):
+        file = folder / f"{name}.toml"
+    else:
+        raise BaseUnusable(f"{name!r} is not the id of a base; there are: {_known(folder)}")
+    if not file.is_file():
+        raise BaseUnusable(f"there is no base {name!r}; there are: {_known(folder)}")
+    try:
+        entries = tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise BaseUnusable(f"{file.name} is not valid TOML: {error}") from error
+    return _read_spec(file, entries)
+
+
+def list_bases(*, folder: Path = BASES) -> list[BaseSpec]:
+    """Every base in `folder`, by id."""
+    return [base_spec(file.stem, folder=folder) for file in sorted(folder.glob("*.toml"))]
+
+
+def size_step(spec: BaseSpec) -> int:
+    """The number that width and height must be multiples of, in pixels.
+
+    A picture is cut down by the VAE and then by the UNet; both name their levels in the folder's own config files.
+    """
+    if spec.size_step:
+        return spec.size_step
+    levels = [len(_component(spec.path, part)["block_out_channels"]) - 1 for part in ("vae", "unet")]
+    return int(2 ** sum(levels))
+
+
+def fingerprint(spec: BaseSpec) -> str:
+    """One SHA-256 over the names and contents of all files in the base's folder that decide its pictures."""
+    return _fingerprint(spec.path)
+
+
+def require_unchanged(spec: BaseSpec) -> str:
+    """The fingerprint, after comparing it with the one the base's file promises. Raises BaseUnusable if they differ."""
+    found = fingerprint(spec)
+    if spec.sha256 and found != spec.sha256:
+        raise BaseUnusable(
+            f"the files of base {spec.id!r} have the fingerprint {found[:12]}..., its entry promises "
+            f"{spec.sha256[:12]}...; restore the folder {spec.path.name!r} or correct sha256 in {spec.id}.toml"
+        )
+    return found
+
+
+@cache
+def _fingerprint(folder: Path) -> str:
+    digest = hashlib.sha256()
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in WEIGHTS_AND_SETTINGS)
+    if not files:
+        raise BaseUnusable(f"the base folder {folder.name!r} is empty or missing; restore it")
+    for path in files:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return digest.hexdigest()
+
+
+@cache
+def _component(folder: Path, part: str) -> Mapping[str, Any]:
+    file = folder / part / "config.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BaseUnusable(f"the base folder {folder.name!r} has no readable {part}/config.json; restore it") from error
+    assert isinstance(content, dict)
+    return content
+
+
+def _read_spec(file: Path, entries: dict[str, Any]) -> BaseSpec:
+    known = {field.name for field in fields(BaseSpec)} - {"id"}
+    if unknown := set(entries) - known:
+        raise BaseUnusable(f"{file.name} has the unknown entry {min(unknown)!r}; known are: {', '.join(sorted(known))}")
+    entries = {**entries, "id": file.stem, "path": (file.parent / entries.get("path", file.stem)).resolve()}
+    try:
+        entries["credits"] = tuple(Credit(**credit) for credit in entries.get("credits", ()))
+        entries["lora_targets"] = tuple(entries["lora_targets"])
+        spec = BaseSpec(**entries)
+    except (KeyError, TypeError) as error:
+        raise BaseUnusable(f"{file.name} lacks or misspells an entry: {error}") from error
+    if not 0 < spec.size <= spec.max_size:
+        raise BaseUnusable(f"{file.name}: size {spec.size} must be above 0 and at most max_size {spec.max_size}")
+    return spec
+
+
+def _known(folder: Path) -> str:
+    return ", ".join(sorted(file.stem for file in folder.glob("*.toml"))) or "none"

@@ -1,0 +1,301 @@
+"""The engine: takes requests from any thread, makes their pictures in one, joining and leaving at any step."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Condition, Thread
+from types import TracebackType
+from typing import Any
+
+import torch
+from PIL import Image
+
+from inference.adapters.cache import AdapterCache
+from inference.adapters.stack import StackedAdapters
+from inference.admission import make_row, notes_on
+from inference.bases import open_base
+from inference.catalog import BaseSpec
+from inference.denoise import Batch, Row
+from inference.errors import EngineClosed, EngineFull, PictureFailed
+from inference.jobs import Job, Result
+from inference.messages import ImageRequest, Picture, Step, plan
+from inference.pace import Pace, steps_until_free
+from inference.pictures import jpeg_bytes, png_bytes
+
+PREVIEW_EVERY = 4
+"""Steps between two previews of one picture, at least; each costs a decode, so together they have a budget."""
+PREVIEW_EDGE = 128
+
+
+class _Interrupted(Exception):
+    """Raised between sub-blocks: some rows must leave, so this step is given up and done again without them."""
+
+
+class Engine:
+    """One open base, one thread, up to `max_rows` pictures in the making.
+
+    Use as a context manager or call `close`. `max_rows` and `max_waiting` bound what is made and what waits.
+    """
+
+    def __init__(self, spec: BaseSpec, *, device: str = "cpu", max_rows: int = 8, max_waiting: int = 256) -> None:
+        self.spec = spec
+        self._base = open_base(spec, device=device)
+        self._stack = StackedAdapters(self._base.unet)
+        self._cache = AdapterCache(spec, self._base.sha256, self._base.unet, self._stack)
+        self._max_rows, self._max_waiting = max_rows, max_waiting
+        self._pace = Pace()
+        self._waiting: deque[Job] = deque()
+        self._running: list[Job] = []
+        self._batches: dict[tuple[int, int], tuple[list[Job], Batch]] = {}
+        self._in_step: list[Job] = []
+        self._to_forget: list[str] = []
+        self._is_closing = False
+        self._changed = Condition()
+        for block in self._base.sub_blocks():
+            block.register_forward_pre_hook(self._between_sub_blocks)
+        self._measure_one_step()
+        self._thread = Thread(target=self._work, name=f"engine-{spec.id}", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+    def submit(
+        self,
+        request: ImageRequest,
+        *,
+        stop: Callable[[], str | None],
+        on_step: Callable[[Step], None] | None = None,
+    ) -> "Future[Result]":
+        """Queue one picture.
+
+        stop: called before every step, between sub-blocks and before the picture is decoded; a reason ends this
+        request alone. It must be quick and is called from the engine's thread, as is `on_step`. The future fails with
+        an InferenceError if this request cannot be made. Raises InvalidRequest at once for what can be seen without
+        opening anything, EngineUnavailable if the engine takes none.
+        """
+        job = Job(plan=plan(request, self.spec), stop=stop, on_step=on_step)
+        with self._changed:
+            if self._is_closing:
+                raise EngineClosed(f"the engine of base {self.spec.id!r} is shut down; submit to another worker")
+            if len(self._waiting) >= self._max_waiting:
+                raise EngineFull(
+                    f"{self._max_waiting} pictures are waiting already; try again in {self._queue_seconds():.0f} s"
+                )
+            self._waiting.append(job)
+            self._changed.notify()
+        return job.future
+
+    def queue_seconds(self) -> float:
+        """Seconds until a request submitted now would take its first step, estimated from measured step times."""
+        with self._changed:
+            return self._queue_seconds()
+
+    def picture_seconds(self, steps: int) -> float:
+        """Seconds that `steps` steps of one picture take at the present load, decoding left out."""
+        with self._changed:
+            sharing = min(self._max_rows, len(self._running) + len(self._waiting) + 1)
+        return steps * self._pace.step_seconds(2 * sharing)
+
+    def forget(self, sha256: str) -> None:
+        """Drop an adapter from memory, before the next step, because it may no longer be used."""
+        with self._changed:
+            self._to_forget.append(sha256)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Stop what runs and waits (reason "closing"), then end the thread. Calling it again does nothing."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _queue_seconds(self) -> float:
+        running = [job.steps_left for job in self._running]
+        steps = steps_until_free(running, [job.steps_left for job in self._waiting], self._max_rows)
+        return steps * self._pace.step_seconds(2 * min(self._max_rows, len(running) + len(self._waiting)))
+
+    def _work(self) -> None:
+        try:
+            while self._await_work():
+                self._forget_dropped()
+                self._end_stopped()
+                self._admit()
+                for jobs in self._by_size():
+                    self._step_together(jobs)
+        except BaseException as error:
+            # A fault of the engine itself: nobody may wait for a picture that will never come.
+            self._end_all(error)
+            raise
+        self._end_all(None)
+
+    def _await_work(self) -> bool:
+        with self._changed:
+            while not (self._waiting or self._running or self._to_forget or self._is_closing):
+                self._changed.wait()
+            return not self._is_closing
+
+    def _forget_dropped(self) -> None:
+        with self._changed:
+            dropped, self._to_forget = self._to_forget, []
+        for sha256 in dropped:
+            self._cache.forget(sha256)
+
+    def _end_stopped(self) -> None:
+        stopped = [job for job in (*self._waiting.copy(), *self._running) if job.must_end()]
+        for job in stopped:
+            self._leave(job)
+            job.end_stopped()
+
+    def _admit(self) -> None:
+        while len(self._running) < self._max_rows:
+            with self._changed:
+                if not self._waiting:
+                    return
+                job = self._waiting.popleft()
+                # Counted among the running at once, so that no estimate misses it.
+                self._running.append(job)
+            try:
+                job.begin(make_row(self._base, self._cache, job.plan), notes_on(self._base, job.plan))
+            except Exception as error:  # noqa: BLE001 - whatever one request breaks, the others go on
+                self._fail(job, error)
+                continue
+            self._after_step(job)
+
+    def _by_size(self) -> list[list[Job]]:
+        sizes: dict[tuple[int, int], list[Job]] = {}
+        for job in self._running:
+            sizes.setdefault((job.plan.width, job.plan.height), []).append(job)
+        self._batches = {size: batch for size, batch in self._batches.items() if size in sizes}
+        return list(sizes.values())
+
+    def _step_together(self, jobs: list[Job]) -> None:
+        try:
+            self._step(jobs)
+        except _Interrupted:
+            return
+        except Exception as error:  # noqa: BLE001 - find the row that breaks the step, so that it fails alone
+            if len(jobs) == 1:
+                self._fail(jobs[0], error)
+                return
+            for job in jobs:
+                self._step_together([job])
+
+    def _step(self, jobs: list[Job]) -> None:
+        batch = self._batch(jobs)
+        batch.bind()
+        self._in_step = jobs
+        began = time.perf_counter()
+        try:
+            batch.step()
+        finally:
+            self._in_step = []
+        share = jobs[0].plan.width * jobs[0].plan.height / self.spec.size**2
+        self._pace.saw(batch.num_forward_rows * share, time.perf_counter() - began)
+        for job in jobs:
+            self._after_step(job)
+
+    def _batch(self, jobs: list[Job]) -> Batch:
+        size = (jobs[0].plan.width, jobs[0].plan.height)
+        known = self._batches.get(size)
+        if known is None or known[0] != jobs:
+            batch = Batch(self._base, self._stack, [job.started_row() for job in jobs])
+            self._batches[size] = (list(jobs), batch)
+        return self._batches[size][1]
+
+    def _between_sub_blocks(self, *_: Any) -> None:
+        if any(job.must_end() for job in self._in_step):
+            raise _Interrupted
+
+    def _after_step(self, job: Job) -> None:
+        try:
+            row = job.started_row()
+            if not torch.isfinite(row.latent_CHW).all():
+                raise PictureFailed(
+                    "the picture broke into numbers that are not finite; try a lower adapter strength or guidance"
+                )
+            if row.index:
+                self._tell(job)
+            if row.is_finished and not job.must_end():
+                self._finish(job)
+        except Exception as error:  # noqa: BLE001 - one picture or one listener fails alone
+            self._fail(job, error)
+
+    def _tell(self, job: Job) -> None:
+        """Report a step. Nothing of a picture leaves, not even a preview, once its request was told to stop."""
+        if job.on_step is None or job.must_end():
+            return
+        row = job.started_row()
+        preview = None
+        if row.index % PREVIEW_EVERY == 0 and not row.is_finished and self._pace.affords_preview:
+            preview = self._preview(row)
+            if job.must_end():
+                return
+        job.on_step(Step(index=row.index, total=len(row.table), preview=preview))
+
+    def _preview(self, row: Row) -> bytes:
+        assert row.estimate_CHW is not None, "previews are drawn after a step"
+        began = time.perf_counter()
+        preview = jpeg_bytes(self._base.decode(row.estimate_CHW[None])[0], longest=PREVIEW_EDGE)
+        self._pace.previewed(time.perf_counter() - began)
+        return preview
+
+    def _finish(self, job: Job) -> None:
+        row = job.started_row()
+        image = self._base.decode(row.latent_CHW[None])[0]
+        if row.kept is not None:
+            source, mask = row.kept
+            image = Image.composite(image, source, mask)
+        if job.must_end():
+            return
+        self._leave(job)
+        job.end_with(
+            Picture(
+                request_id=job.plan.request.id,
+                png=png_bytes(image),
+                width=image.width,
+                height=image.height,
+                seed=job.plan.request.seed,
+                steps=len(row.table),
+                seconds=time.perf_counter() - job.started_s,
+                notes=job.notes,
+            )
+        )
+
+    def _fail(self, job: Job, error: BaseException) -> None:
+        self._leave(job)
+        job.end_failed(error)
+
+    def _leave(self, job: Job) -> None:
+        with self._changed:
+            for line in (self._running, self._waiting):
+                if job in line:
+                    line.remove(job)
+
+    def _end_all(self, error: BaseException | None) -> None:
+        with self._changed:
+            self._is_closing = True
+            left = [*self._running, *self._waiting]
+            self._running, self._waiting = [], deque()
+        for job in left:
+            if error is None:
+                job.end_stopped("closing")
+            else:
+                job.end_failed(error)
+
+    def _measure_one_step(self) -> None:
+        """Time the model once or twice, so that the first estimate is a measurement."""
+        latent = self._base.noise(0, width=self.spec.size, height=self.spec.size)
+        texts = self._base.join_texts(self._base.encode_prompts(["", ""]))
+        for _ in range(2):
+            began = time.perf_counter()
+            with torch.no_grad():
+                self._base.predict(torch.stack([latent, latent]), torch.zeros(2, device=latent.device), texts)
+            seconds = time.perf_counter() - began
+            if seconds > 1:
+                break
+        self._pace.saw(2, seconds)

@@ -1,0 +1,58 @@
+"""What can go wrong when a picture is made. Every message says what happened and what to do about it.
+
+InferenceError
+├── InvalidRequest         what was asked cannot be made; also a ValueError
+│   └── ImageRefused       the picture or mask that came with the request cannot be used
+├── AdapterRefused         an adapter file cannot be read or used
+│   └── WrongBase          it was trained for another base
+├── BaseUnusable           a base's files are missing, changed, or need something this engine does not do
+├── PictureFailed          the numbers of one picture broke while it was made
+└── EngineUnavailable      the engine takes no more requests
+    ├── EngineFull         too many are waiting
+    └── EngineClosed       it was shut down
+"""
+
+
+class InferenceError(Exception):
+    """Anything this room refuses or fails at."""
+
+
+class InvalidRequest(InferenceError, ValueError):
+    """What was asked cannot be made."""
+
+
+class ImageRefused(InvalidRequest):
+    """The picture or mask that came with a request cannot be used."""
+
+    def __init__(self, message: str, *, kind: str = "unusable") -> None:
+        super().__init__(message)
+        self.kind = kind
+        """A stable word for the reason: not_a_picture, too_many_pixels, too_many_bytes, damaged, missing, unusable."""
+
+
+class AdapterRefused(InferenceError):
+    """An adapter file cannot be read or used."""
+
+
+class WrongBase(AdapterRefused):
+    """The adapter was trained for another base."""
+
+
+class BaseUnusable(InferenceError):
+    """A base's files are missing, changed, or need something this engine does not do."""
+
+
+class PictureFailed(InferenceError):
+    """The numbers of one picture broke while it was made."""
+
+
+class EngineUnavailable(InferenceError):
+    """The engine takes no more requests."""
+
+
+class EngineFull(EngineUnavailable):
+    """Too many requests are waiting."""
+
+
+class EngineClosed(EngineUnavailable):
+    """The engine was shut down."""

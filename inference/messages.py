@@ -1,0 +1,199 @@
+"""What crosses the engine's door: requests in, steps and pictures out. Thin: no torch."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference.catalog import SAMPLERS, BaseSpec, size_step
+from inference.errors import ImageRefused, InvalidRequest
+
+MAX_PROMPT_CHARACTERS = 1000
+MAX_STEPS = 100
+MAX_GUIDANCE = 30.0
+MAX_SEED = 2**53 - 1
+"""The largest whole number that every JSON reader keeps exactly."""
+MAX_ADAPTERS = 4
+MAX_ADAPTER_STRENGTH = 2.0
+MAX_IMAGE_BYTES = 20 * 1024 * 1024
+MAX_IMAGE_PIXELS = 40_000_000
+DEFAULT_STRENGTH = 0.6
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterRef:
+    """One adapter file and how strongly a picture uses it."""
+
+    path: Path
+    sha256: str
+    """Of the whole file, in hexadecimal: the name under which the engine keeps it."""
+    strength: float = 1.0
+    trigger: str | None = None
+    """The made-up word that calls the style; put before the prompt. None: nothing is added."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRequest:
+    """One picture to make. None leaves the choice to the base."""
+
+    id: str
+    base: str
+    prompt: str
+    seed: int
+    negative_prompt: str = ""
+    adapters: tuple[AdapterRef, ...] = ()
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    sampler: str | None = None
+    image: bytes | None = None
+    """Encoded source picture (PNG, JPEG, WebP) of a variation."""
+    strength: float | None = None
+    """How far a variation may leave its source: 0 keeps it, 1 forgets it."""
+    mask: bytes | None = None
+    """Encoded grey picture beside `image`: white is made anew, black is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of a picture is done."""
+
+    index: int
+    """Steps done, 1 to total."""
+    total: int
+    preview: bytes | None
+    """A small JPEG of what the picture is becoming; only every few steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A finished picture, with what is needed to make it again."""
+
+    request_id: str
+    png: bytes
+    width: int
+    height: int
+    seed: int
+    steps: int
+    seconds: float
+    """From the first step to the encoded file."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the person who asked, for example which words of a long prompt the base could not read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """A request that was told to stop. No picture exists."""
+
+    request_id: str
+    reason: str
+    step: int
+    """Steps that were done when it stopped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A request with nothing left open: what `plan` made of it."""
+
+    request: ImageRequest
+    prompt: str
+    """With the adapters' triggers."""
+    negative_prompt: str
+    """With the triggers as well: guidance leads from the style alone to the style with what was asked, so it makes
+    pictures follow the words and leaves the style as strong as it was learnt."""
+    width: int
+    height: int
+    steps: int
+    guidance: float
+    sampler: str
+    strength: float
+    """1 where there is no source picture."""
+
+
+def plan(request: ImageRequest, spec: BaseSpec) -> Plan:
+    """Fill what a request left open from its base, and refuse what cannot be made.
+
+    Raises InvalidRequest with a sentence that names the value and the way out. Reads no file but the base's settings.
+    """
+    strength = request.strength if request.strength is not None else DEFAULT_STRENGTH
+    planned = Plan(
+        request=request,
+        prompt=with_triggers(request.prompt, request.adapters),
+        negative_prompt=with_triggers(request.negative_prompt, request.adapters),
+        width=spec.size if request.width is None else request.width,
+        height=spec.size if request.height is None else request.height,
+        steps=spec.steps if request.steps is None else request.steps,
+        guidance=spec.guidance if request.guidance is None else request.guidance,
+        sampler=spec.sampler if request.sampler is None else request.sampler,
+        strength=1.0 if request.image is None else strength,
+    )
+    if request.base != spec.id:
+        raise InvalidRequest(f"the request is for the base {request.base!r}, this is {spec.id!r}; submit it there")
+    _check_words(request)
+    _check_size(planned, spec)
+    _check_numbers(planned)
+    _check_pictures(request)
+    return planned
+
+
+def with_triggers(prompt: str, adapters: tuple[AdapterRef, ...]) -> str:
+    """The prompt with every adapter's trigger before it, once, in the wording that adapters are trained with."""
+    typed = set(re.findall(r"\w+", prompt))
+    missing = [ref.trigger for ref in adapters if ref.trigger and ref.trigger not in typed]
+    return ", ".join([*(f"{trigger} style" for trigger in dict.fromkeys(missing)), *([prompt] if prompt else [])])
+
+
+def _check_words(request: ImageRequest) -> None:
+    if not request.prompt.strip():
+        raise InvalidRequest("the prompt is empty; say what the picture should show, for example: a red apple")
+    for name, text in (("prompt", request.prompt), ("negative prompt", request.negative_prompt)):
+        if len(text) > MAX_PROMPT_CHARACTERS:
+            raise InvalidRequest(
+                f"the {name} has {len(text)} characters, at most {MAX_PROMPT_CHARACTERS} are read; shorten it"
+            )
+    if len(request.adapters) > MAX_ADAPTERS:
+        raise InvalidRequest(f"{len(request.adapters)} adapters were given; at most {MAX_ADAPTERS} can share a picture")
+    for ref in request.adapters:
+        if not -MAX_ADAPTER_STRENGTH <= ref.strength <= MAX_ADAPTER_STRENGTH:
+            raise InvalidRequest(
+                f"adapter strength {ref.strength} is out of range; choose one from 0 to {MAX_ADAPTER_STRENGTH}"
+            )
+
+
+def _check_size(planned: Plan, spec: BaseSpec) -> None:
+    step = size_step(spec)
+    for name, edge in (("width", planned.width), ("height", planned.height)):
+        if not step <= edge <= spec.max_size:
+            raise InvalidRequest(f"{name} {edge} is out of range; {spec.name} makes {step} to {spec.max_size} pixels")
+        if edge % step:
+            nearest = min(max(round(edge / step), 1) * step, spec.max_size // step * step)
+            raise InvalidRequest(f"{name} {edge} is not a multiple of {step}; choose {nearest}")
+
+
+def _check_numbers(planned: Plan) -> None:
+    if planned.sampler not in SAMPLERS:
+        raise InvalidRequest(f"there is no sampler {planned.sampler!r}; choose one of {', '.join(sorted(SAMPLERS))}")
+    if not 1 <= planned.steps <= MAX_STEPS:
+        raise InvalidRequest(f"{planned.steps} steps were asked for; choose 1 to {MAX_STEPS}")
+    if not 1 <= planned.guidance <= MAX_GUIDANCE:
+        raise InvalidRequest(f"guidance {planned.guidance} is out of range; choose 1 to {MAX_GUIDANCE:g}")
+    if not 0 <= planned.strength <= 1:
+        raise InvalidRequest(
+            f"strength {planned.strength} is out of range; choose 0 (keeps the source picture) to 1 (forgets it)"
+        )
+    if not 0 <= planned.request.seed <= MAX_SEED:
+        raise InvalidRequest(f"seed {planned.request.seed} is out of range; choose 0 to {MAX_SEED}")
+
+
+def _check_pictures(request: ImageRequest) -> None:
+    if request.image is None and request.strength is not None:
+        raise InvalidRequest("a strength was given without an image; add the source picture or leave strength out")
+    if request.image is None and request.mask is not None:
+        raise InvalidRequest("a mask was given without an image; add the picture that it covers")
+    for name, content in (("image", request.image), ("mask", request.mask)):
+        if content is not None and len(content) > MAX_IMAGE_BYTES:
+            raise ImageRefused(
+                f"the {name} has {len(content) / 1048576:.1f} MiB, at most {MAX_IMAGE_BYTES // 1048576} MiB are read; "
+                "save it smaller",
+                kind="too_many_bytes",
+            )

@@ -1,0 +1,151 @@
+"""Samplers as tables of numbers, so that rows of one batch may each have their own.
+
+A deterministic diffusers scheduler is linear in the starting noise and the model's outputs. Running it once on unit
+vectors therefore reads out its whole run; from then on no scheduler object is needed, and one vectorised update
+advances rows that differ in sampler, step count and position.
+
+Shapes: S model calls of one picture, K outputs remembered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inference.catalog import SAMPLERS
+from inference.errors import BaseUnusable, InvalidRequest
+
+NEGLIGIBLE = 1e-9
+"""A coefficient this far below its row's largest one is left out: it is under float32's resolution."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One run of one sampler. State 0 is the start, state S the finished latent.
+
+    Call i feeds the model `scale_in_S[i] * state` at `timesteps_S[i]`; then
+    `next state = carry_S[i] * state + sum_k mix_SK[i, k] * output(i - k)`.
+    """
+
+    timesteps_S: Tensor
+    scale_in_S: Tensor
+    carry_S: Tensor
+    mix_SK: Tensor
+    """Weights of the newest outputs, newest first."""
+    clean_S1: Tensor
+    noise_S1: Tensor
+    """State i of a known picture is `clean_S1[i] * latent + noise_S1[i] * noise`; length S + 1."""
+    start_noise: float
+    """State 0 of a picture from nothing is this times noise."""
+
+    def __len__(self) -> int:
+        return len(self.timesteps_S)
+
+    @property
+    def memory(self) -> int:
+        """K: how many outputs a row must remember."""
+        return self.mix_SK.shape[1]
+
+
+def read_table(config: Mapping[str, Any], sampler: str, *, steps: int, strength: float = 1.0) -> Table:
+    """Read out the run of `sampler` with a base's own scheduler settings.
+
+    config: content of the base's `scheduler_config.json`. strength: the share of the steps that is run, as in
+    diffusers' image-to-image pipelines; 1 runs all. Raises InvalidRequest if the sampler cannot serve this base.
+    """
+    return _read_table(
+        tuple(sorted((key, _hashable(value)) for key, value in config.items())), sampler, steps, strength
+    )
+
+
+def start_state(table: Table, noise_CHW: Tensor, clean_CHW: Tensor | None = None) -> Tensor:
+    """State 0: pure noise, or the noised latent of a source picture."""
+    if clean_CHW is None:
+        return table.start_noise * noise_CHW
+    return known_state(table, 0, noise_CHW, clean_CHW)
+
+
+def known_state(table: Table, index: int, noise_CHW: Tensor, clean_CHW: Tensor) -> Tensor:
+    """State `index` of a picture that is known: what a redo of a part keeps outside its mask."""
+    return table.clean_S1[index].item() * clean_CHW + table.noise_S1[index].item() * noise_CHW
+
+
+@lru_cache(maxsize=256)
+def _read_table(config: tuple[tuple[str, Any], ...], sampler: str, steps: int, strength: float) -> Table:
+    scheduler = _open_scheduler(dict(config), sampler)
+    scheduler.set_timesteps(steps)
+    begin = (steps - min(int(steps * strength), steps)) * scheduler.order
+    timesteps = scheduler.timesteps[begin:]
+    clean, noise = _levels(scheduler, timesteps)
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(begin)
+    states, scale_in = _run_on_unit_vectors(scheduler, timesteps)
+    carry, mix = _as_recurrence(states)
+    return Table(
+        timesteps_S=timesteps.to(torch.float32),
+        scale_in_S=scale_in.float(),
+        carry_S=carry.float(),
+        mix_SK=mix.float(),
+        clean_S1=clean.float(),
+        noise_S1=noise.float(),
+        start_noise=float(scheduler.init_noise_sigma),
+    )
+
+
+def _open_scheduler(config: dict[str, Any], sampler: str) -> Any:
+    if config.get("clip_sample") or config.get("thresholding"):
+        raise BaseUnusable(
+            "the base's scheduler_config.json clips or thresholds samples, which latent pictures never need; "
+            "set clip_sample and thresholding to false there"
+        )
+    module, _, name = SAMPLERS[sampler].partition(":")
+    kind = getattr(import_module(module), name)
+    if config.get("rescale_betas_zero_snr") and "rescale_betas_zero_snr" not in signature(kind.__init__).parameters:
+        raise InvalidRequest(
+            f"sampler {sampler!r} cannot start from pure noise, as this base needs; choose ddim, dpmpp_2m or euler"
+        )
+    return kind.from_config(config, clip_sample=False, thresholding=False)
+
+
+def _levels(scheduler: Any, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+    """Shares of picture and noise in every state of a run, the finished one included."""
+    unit = torch.eye(2, dtype=torch.float64).reshape(2, 1, 1, 1, 2)
+    shares = [scheduler.add_noise(unit[0], unit[1], timestep.reshape(1)).flatten() for timestep in timesteps]
+    stacked = torch.stack([*shares, torch.tensor([1.0, 0.0], dtype=torch.float64)])
+    return stacked[:, 0], stacked[:, 1]
+
+
+def _run_on_unit_vectors(scheduler: Any, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+    """States (S + 1, 1 + S) written in the start and the S outputs, and the input scales (S,)."""
+    calls = len(timesteps)
+    unit = torch.eye(1 + calls, dtype=torch.float64)
+    state = unit[0].reshape(1, 1, 1, -1)
+    states, scales = [state.flatten()], []
+    for number, timestep in enumerate(timesteps):
+        seen = scheduler.scale_model_input(state, timestep)
+        scales.append((seen.flatten()[0] / state.flatten()[0]).double())
+        state = scheduler.step(unit[1 + number].reshape(1, 1, 1, -1), timestep, state, return_dict=False)[0].double()
+        states.append(state.flatten())
+    return torch.stack(states), torch.stack(scales) if scales else torch.zeros(0, dtype=torch.float64)
+
+
+def _as_recurrence(states: Tensor) -> tuple[Tensor, Tensor]:
+    """Carry (S,) and mix (S, K) that lead from each state to the next, from all states written in the outputs."""
+    calls = len(states) - 1
+    carry = states[1:, 0] / states[:-1, 0]
+    mix = torch.zeros(calls, max(calls, 1), dtype=torch.float64)
+    for number in range(calls):
+        added = (states[number + 1] - carry[number] * states[number])[1 : number + 2]
+        mix[number, : number + 1] = added.flip(0)
+    mix[mix.abs() < NEGLIGIBLE * mix.abs().amax(dim=1, keepdim=True)] = 0
+    used = mix.abs().sum(dim=0).nonzero()
+    return carry, mix[:, : int(used.max()) + 1 if len(used) else 1]
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,161 @@
+"""Adapter files: read whatever stock tools write, write what stock tools read, refuse the rest in a sentence."""
+
+from contextlib import contextmanager
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file, save, save_file
+
+from inference.adapters.cache import AdapterCache
+from inference.adapters.files import diffusers_names, kohya_names
+from inference.adapters.manifest import AdapterManifest, file_sha256, read_manifest
+from inference.adapters.stack import StackedAdapters
+from inference.errors import AdapterRefused, WrongBase
+from inference.messages import AdapterRef
+from tests.inference.random_adapters import random_adapter, write_adapter
+
+ENDINGS = ("to_q", "to_out.0", "conv1")
+
+
+@contextmanager
+def stock_unet(tiny_spec, adapter_file):
+    pipeline = StableDiffusionPipeline.from_pretrained(tiny_spec.path, safety_checker=None)
+    pipeline.load_lora_weights(str(adapter_file))
+    yield pipeline.unet
+
+
+def cache_of(base, budget_bytes: int = 10**9) -> AdapterCache:
+    return AdapterCache(base.spec, base.sha256, base.unet, StackedAdapters(base.unet), budget_bytes)
+
+
+def ref_of(path) -> AdapterRef:
+    return AdapterRef(path=path, sha256=file_sha256(path))
+
+
+def predict_with(base, adapter, latents, timesteps, texts):
+    stack = StackedAdapters(base.unet)
+    stack.bind([[(adapter, 1.0)]] * len(latents))
+    return base.predict(latents, timesteps, texts)
+
+
+@pytest.mark.parametrize("names", [diffusers_names, kohya_names], ids=["diffusers names", "kohya names"])
+def test_a_file_means_the_same_to_us_and_to_stock_diffusers(tiny_base, tiny_spec, tmp_path, names):
+    adapter = random_adapter(tiny_base.unet, ENDINGS, seed=1, rank=4)
+    file = tmp_path / "style.safetensors"
+    save_file(names(adapter.layers), file, metadata={"format": "pt"})
+    latents, timesteps, texts = torch.randn(2, 4, 8, 8), torch.tensor([900.0, 30.0]), torch.randn(2, 16, 16)
+
+    read = cache_of(tiny_base).open(ref_of(file))
+    ours = predict_with(tiny_base, read, latents, timesteps, texts)
+
+    with stock_unet(tiny_spec, file) as unet, torch.no_grad():
+        theirs = unet(latents, timesteps, texts, return_dict=False)[0]
+    assert torch.allclose(ours, theirs, atol=1e-5)
+    assert set(read.layers) == set(adapter.layers)
+
+
+def test_alpha_scales_what_a_file_adds(tiny_base, tmp_path):
+    adapter = random_adapter(tiny_base.unet, ("to_q",), seed=1, rank=4)
+    tensors = kohya_names(adapter.layers)
+    halved = {key: torch.tensor(2.0) if key.endswith(".alpha") else value for key, value in tensors.items()}
+    save_file(halved, tmp_path / "half.safetensors")
+
+    read = cache_of(tiny_base).open(ref_of(tmp_path / "half.safetensors"))
+
+    for name, change in adapter.layers.items():
+        assert torch.allclose(read.layers[name].up, change.up / 2)
+
+
+def test_a_manifest_survives_the_way_through_a_file(tmp_path):
+    manifest = AdapterManifest(
+        trigger="vozix", base="tiny", base_sha256="ab", rank=4, resolution="32x32", prediction_type="epsilon"
+    )
+    save_file({"t": torch.zeros(1)}, tmp_path / "a.safetensors", metadata=manifest.as_metadata(tensors_sha256="00"))
+
+    assert read_manifest(tmp_path / "a.safetensors") == manifest
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        ({"ownhand.base": "other"}, "'other'"),
+        ({"ownhand.base": "tiny", "ownhand.base_sha256": "f00"}, "another version"),
+    ],
+)
+def test_an_adapter_for_another_base_is_refused(tiny_base, tmp_path, metadata, reason):
+    adapter = random_adapter(tiny_base.unet, ENDINGS, seed=1, rank=2)
+    ref = write_adapter(tmp_path / "a.safetensors", adapter, metadata=metadata)
+
+    with pytest.raises(WrongBase, match=reason):
+        cache_of(tiny_base).open(ref)
+
+
+DOWN, UP = "unet.conv_in.lora_A.weight", "unet.conv_in.lora_B.weight"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        ({"unet.elsewhere.lora_A.weight": torch.zeros(2, 2)}, "does not have"),
+        ({DOWN: torch.zeros(2, 9, 3, 3), UP: torch.zeros(16, 2, 1, 1)}, "shape"),
+        ({DOWN: torch.zeros(2, 4, 3, 3)}, "half"),
+        ({DOWN: torch.full((2, 4, 3, 3), torch.nan), UP: torch.zeros(16, 2, 1, 1)}, "not finite"),
+        ({"lora_te_text_model.lora_down.weight": torch.zeros(2, 2)}, "text encoder"),
+        ({"unet.conv_in.dora_scale": torch.zeros(2)}, "DoRA"),
+        ({"something": torch.zeros(2)}, "no part of a LoRA"),
+        ({}, "empty"),
+    ],
+)
+def test_an_unusable_adapter_is_refused_in_a_sentence(tiny_base, tmp_path, tensors, reason):
+    save_file(tensors, tmp_path / "a.safetensors")
+
+    with pytest.raises(AdapterRefused, match=reason):
+        cache_of(tiny_base).open(ref_of(tmp_path / "a.safetensors"))
+
+
+@pytest.mark.parametrize("content", [b"", b"not an adapter at all", save({"t": torch.zeros(9)})[:-5]])
+def test_a_damaged_file_is_refused(tiny_base, tmp_path, content):
+    (tmp_path / "a.safetensors").write_bytes(content)
+
+    with pytest.raises(AdapterRefused):
+        cache_of(tiny_base).open(ref_of(tmp_path / "a.safetensors"))
+
+
+def test_a_file_with_another_hash_than_promised_is_refused(tiny_base, tmp_path):
+    ref = write_adapter(tmp_path / "a.safetensors", random_adapter(tiny_base.unet, ENDINGS, seed=1, rank=2))
+    write_adapter(ref.path, random_adapter(tiny_base.unet, ENDINGS, seed=2, rank=2))
+
+    with pytest.raises(AdapterRefused, match="SHA-256"):
+        cache_of(tiny_base).open(ref)
+
+
+def test_the_adapters_used_longest_ago_make_room(tiny_base, tmp_path):
+    refs = [
+        write_adapter(tmp_path / f"{seed}.safetensors", random_adapter(tiny_base.unet, ENDINGS, seed=seed, rank=4))
+        for seed in range(3)
+    ]
+    one = sum(tensor.nbytes for tensor in load_file(refs[0].path).values())
+    cache = cache_of(tiny_base, budget_bytes=2 * one)
+    first = cache.open(refs[0])
+    second = cache.open(refs[1])
+    cache.open(refs[0])
+
+    cache.open(refs[2])
+
+    assert cache.num_bytes == 2 * one
+    assert cache.open(refs[0]) is first
+    assert cache.open(refs[1]) is not second
+
+
+def test_a_forgotten_adapter_is_read_from_its_file_again(tiny_base, tmp_path):
+    ref = write_adapter(tmp_path / "a.safetensors", random_adapter(tiny_base.unet, ENDINGS, seed=1, rank=2))
+    cache = cache_of(tiny_base)
+    cache.open(ref)
+    ref.path.unlink()
+    cache.open(ref)
+
+    cache.forget(ref.sha256)
+
+    with pytest.raises(AdapterRefused, match="no adapter file"):
+        cache.open(ref)

@@ -1,0 +1,301 @@
+"""Pictures share a forward and nothing else: they join, leave, stop and fail alone."""
+
+import io
+import threading
+import time
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from PIL import Image
+
+from inference.engine import Engine
+from inference.errors import AdapterRefused, EngineClosed, EngineFull, ImageRefused, InvalidRequest
+from inference.messages import AdapterRef, ImageRequest, Picture, Stopped
+from inference.run import generate_file, main
+from tests.inference.random_adapters import random_adapter, write_adapter
+
+ENDINGS = ("to_q", "to_v", "to_out.0", "conv1")
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_spec):
+    with Engine(tiny_spec, max_rows=4) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def adapters(tiny_spec, tmp_path_factory) -> list[AdapterRef]:
+    from inference.bases.sd import StableDiffusion
+
+    folder, unet = tmp_path_factory.mktemp("adapters"), StableDiffusion(tiny_spec).unet
+    return [
+        write_adapter(folder / f"{seed}.safetensors", random_adapter(unet, ENDINGS, seed=seed, rank=2 + seed))
+        for seed in range(3)
+    ]
+
+
+def asked(name: str = "gen_1", **changes) -> ImageRequest:
+    return ImageRequest(**{"id": name, "base": "tiny", "prompt": "an apple", "seed": 1, **changes})
+
+
+def never() -> None:
+    return None
+
+
+def make(engine: Engine, request: ImageRequest) -> Picture:
+    result = engine.submit(request, stop=never).result(timeout=60)
+    assert isinstance(result, Picture)
+    return result
+
+
+def pixels(picture: Picture | bytes) -> np.ndarray:
+    content = picture.png if isinstance(picture, Picture) else picture
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), dtype=int)
+
+
+def png(colour: str, size: int = 32) -> bytes:
+    target = io.BytesIO()
+    Image.new("RGB", (size, size), colour).save(target, "PNG")
+    return target.getvalue()
+
+
+def half_mask(size: int = 32) -> bytes:
+    mask = Image.new("L", (size, size), 0)
+    mask.paste(255, (0, 0, size // 2, size))
+    target = io.BytesIO()
+    mask.save(target, "PNG")
+    return target.getvalue()
+
+
+class StopAt:
+    """Says stop from its n-th question on."""
+
+    def __init__(self, question: int) -> None:
+        self.left = question
+
+    def __call__(self) -> str | None:
+        self.left -= 1
+        return "withdrawn" if self.left < 0 else None
+
+
+@pytest.mark.parametrize(("sampler", "guidance"), [("ddim", 3.0), ("euler", 1.0), ("dpmpp_2m", 4.5)])
+def test_a_picture_is_what_stock_diffusers_draws(engine, tiny_spec, adapters, sampler, guidance):
+    import diffusers
+
+    kind = {"ddim": "DDIM", "euler": "EulerDiscrete", "dpmpp_2m": "DPMSolverMultistep"}[sampler]
+    stock = StableDiffusionPipeline.from_pretrained(tiny_spec.path, safety_checker=None)
+    stock.scheduler = getattr(diffusers, f"{kind}Scheduler").from_config(stock.scheduler.config)
+    stock.load_lora_weights(str(adapters[0].path))
+    stock.set_progress_bar_config(disable=True)
+
+    ours = make(engine, asked(adapters=(adapters[0],), sampler=sampler, guidance=guidance, steps=5, seed=9))
+
+    theirs = stock(
+        "an apple",
+        negative_prompt="",
+        num_inference_steps=5,
+        guidance_scale=guidance,
+        generator=torch.Generator().manual_seed(9),
+        width=32,
+        height=32,
+    ).images[0]
+    assert np.abs(pixels(ours) - np.asarray(theirs, dtype=int)).max() <= 1
+
+
+def test_a_seed_gives_the_same_picture_whoever_shares_the_batch(engine, adapters):
+    requests = [
+        asked("a", adapters=(adapters[0],), steps=6),
+        asked("b", adapters=(adapters[1],), steps=9, sampler="dpmpp_2m", seed=2),
+        asked("c", steps=4, guidance=1.0, seed=3),
+        asked("d", adapters=(adapters[2], adapters[0]), steps=7, sampler="euler", seed=4, width=64),
+        asked("e", adapters=(adapters[1],), steps=5, image=png("red"), strength=0.7, seed=5),
+    ]
+    alone = [make(engine, request) for request in requests]
+
+    together = [future.result(60) for future in [engine.submit(request, stop=never) for request in requests]]
+
+    for single, shared in zip(alone, together, strict=True):
+        assert np.abs(pixels(single) - pixels(shared)).max() <= 1
+    assert len({picture.png for picture in alone}) == len(requests)
+
+
+def test_every_step_is_told_with_a_preview_now_and_then(engine):
+    steps = []
+
+    picture = engine.submit(asked(steps=9), stop=never, on_step=steps.append).result(60)
+
+    assert isinstance(picture, Picture)
+    assert [(step.index, step.total) for step in steps] == [(number, 9) for number in range(1, 10)]
+    previews = {step.index: step.preview for step in steps if step.preview}
+    assert 1 <= len(previews) <= 2
+    assert set(previews) <= {4, 8}
+    assert all(Image.open(io.BytesIO(preview)).format == "JPEG" for preview in previews.values())
+
+
+def test_a_stop_at_any_moment_leaves_no_picture_and_the_neighbours_unharmed(engine, adapters):
+    kept = asked("kept", adapters=(adapters[0],), seed=11)
+    undisturbed = pixels(make(engine, kept))
+    counted = StopAt(10**9)
+    engine.submit(asked("counted", steps=2), stop=counted).result(60)
+    questions = 10**9 - counted.left
+
+    for question in range(questions):
+        stopping = engine.submit(asked("off", steps=2, seed=12), stop=StopAt(question))
+        neighbour = engine.submit(kept, stop=never)
+
+        stopped = stopping.result(60)
+
+        assert isinstance(stopped, Stopped), f"question {question} of {questions} was not heeded"
+        assert stopped.reason == "withdrawn"
+        assert np.abs(pixels(neighbour.result(60)) - undisturbed).max() <= 1
+    assert questions > 2 * len(engine._base.sub_blocks())
+
+
+def test_a_stop_between_sub_blocks_gives_the_step_up(engine):
+    asks_per_step = len(engine._base.sub_blocks()) + 1
+
+    stopped = engine.submit(asked(steps=6), stop=StopAt(2 * asks_per_step + 3)).result(60)
+
+    assert isinstance(stopped, Stopped)
+    assert stopped.step <= 2
+
+
+def test_a_request_that_waits_can_be_stopped_or_cancelled(tiny_spec):
+    gate = threading.Event()
+    with Engine(tiny_spec, max_rows=1) as engine:
+        first = engine.submit(asked(steps=2), stop=never, on_step=lambda _: gate.wait(30) and None)
+        stopped = engine.submit(asked("off"), stop=lambda: "withdrawn")
+        cancelled = engine.submit(asked("gone"), stop=never)
+        assert cancelled.cancel()
+        gate.set()
+
+        assert stopped.result(60) == Stopped(request_id="off", reason="withdrawn", step=0)
+        assert isinstance(first.result(60), Picture)
+    assert cancelled.cancelled()
+
+
+def test_a_request_that_cannot_be_made_fails_alone(engine, adapters, tmp_path):
+    (tmp_path / "bad.safetensors").write_bytes(b"no adapter")
+    bad_adapter = AdapterRef(path=tmp_path / "bad.safetensors", sha256="00")
+
+    def broken_listener(_):
+        raise RuntimeError("the listener broke")
+
+    def broken_stop():
+        raise RuntimeError("the stop function broke")
+
+    good = engine.submit(asked(adapters=(adapters[0],)), stop=never)
+    failing = {
+        ImageRefused: engine.submit(asked(image=b"not a picture"), stop=never),
+        AdapterRefused: engine.submit(asked(adapters=(bad_adapter,)), stop=never),
+    }
+    listening = engine.submit(asked(), stop=never, on_step=broken_listener)
+    stopping = engine.submit(asked(), stop=broken_stop)
+
+    for kind, future in failing.items():
+        assert isinstance(future.exception(60), kind)
+    assert "listener broke" in str(listening.exception(60))
+    assert "stop function broke" in str(stopping.exception(60))
+    assert isinstance(good.result(60), Picture)
+
+
+def test_weights_that_explode_fail_only_their_own_picture(engine, adapters, tmp_path):
+    huge = random_adapter(engine._base.unet, ("conv_in",), seed=1, rank=2)
+    for change in huge.layers.values():
+        change.up.mul_(1e38)
+        change.down.mul_(1e38)
+    exploding = engine.submit(asked(adapters=(write_adapter(tmp_path / "x.safetensors", huge),)), stop=never)
+    neighbour = engine.submit(asked(adapters=(adapters[0],)), stop=never)
+
+    assert "not finite" in str(exploding.exception(60))
+    assert isinstance(neighbour.result(60), Picture)
+
+
+def test_a_variation_keeps_less_of_its_source_the_stronger_it_is(engine):
+    source = png("red")
+    kept = make(engine, asked(image=source, strength=0.0))
+
+    distances = [
+        np.abs(pixels(make(engine, asked(image=source, strength=strength, steps=10))) - pixels(kept)).mean()
+        for strength in (0.0, 0.3, 0.6, 0.9)
+    ]
+
+    assert distances[0] == 0
+    assert distances == sorted(distances)
+
+
+def test_a_redo_of_a_part_leaves_the_rest(engine):
+    source = png("red")
+
+    redone = pixels(make(engine, asked(image=source, strength=1.0, mask=half_mask())))
+
+    assert (redone[:, 16:] == pixels(source)[:, 16:]).all()
+    assert np.abs(redone[:, :16] - pixels(source)[:, :16]).mean() > 10
+
+
+def test_a_long_prompt_says_what_was_not_read(engine):
+    picture = make(engine, asked(prompt="an apple on a wooden table"))
+
+    assert "wooden" in picture.notes[0] or "table" in picture.notes[0]
+
+
+def test_a_full_engine_says_when_to_come_back(tiny_spec):
+    gate = threading.Event()
+    with Engine(tiny_spec, max_rows=1, max_waiting=2) as engine:
+        futures: list[Future] = [engine.submit(asked(steps=2), stop=never, on_step=lambda _: gate.wait(30) and None)]
+        while engine._waiting:
+            time.sleep(0.01)
+        futures += [engine.submit(asked(), stop=never) for _ in range(2)]
+
+        with pytest.raises(EngineFull, match="2 pictures are waiting"):
+            engine.submit(asked(), stop=never)
+        assert engine.queue_seconds() > 0
+        gate.set()
+        assert all(isinstance(future.result(60), Picture) for future in futures)
+    assert engine.queue_seconds() == 0
+
+
+def test_a_closed_engine_ends_everyone_and_takes_nobody(tiny_spec):
+    engine = Engine(tiny_spec, max_rows=1)
+    futures = [engine.submit(asked(steps=100), stop=never) for _ in range(3)]
+
+    engine.close()
+    engine.close()
+
+    assert [future.result(1).reason for future in futures] == ["closing"] * 3
+    with pytest.raises(EngineClosed):
+        engine.submit(asked(), stop=never)
+
+
+def test_an_impossible_request_is_refused_at_the_door(engine):
+    with pytest.raises(InvalidRequest, match="1 to 100"):
+        engine.submit(asked(steps=1000), stop=never)
+
+
+def test_the_shell_adds_the_trigger_unless_told_not_to(tiny_entry, adapters, tiny_base, tmp_path):
+    adapter = random_adapter(tiny_base.unet, ENDINGS, seed=0, rank=2)
+    metadata = {"modelspec.trigger_phrase": "vozix", "ownhand.base": "tiny"}
+    file = write_adapter(tmp_path / "style.safetensors", adapter, metadata=metadata).path
+    common = {"base": str(tiny_entry), "adapter": file, "seed": 3}
+
+    with_trigger = generate_file(prompt="apple", out=tmp_path / "a.png", **common)
+    words = {"prompt": "vozix style, apple", "negative_prompt": "vozix style"}
+    typed = generate_file(**words, no_trigger=True, out=tmp_path / "b.png", **common)
+    without = generate_file(prompt="apple", no_trigger=True, out=tmp_path / "c.png", **common)
+
+    assert (tmp_path / "a.png").read_bytes() == with_trigger.png == typed.png
+    assert with_trigger.png != without.png
+
+
+def test_the_shell_explains_what_is_wrong(tiny_entry, tmp_path, capsys):
+    out = str(tmp_path / "a.png")
+
+    code = main(["--base", str(tiny_entry), "--prompt", "", "--out", out])
+
+    assert code == 1
+    assert "the prompt is empty" in capsys.readouterr().err
+    assert main(["--base", str(tiny_entry), "--prompt", "an apple", "--out", out, "--steps", "2"]) == 0
+    assert Image.open(out).size == (32, 32)
