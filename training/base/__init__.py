@@ -1,0 +1,1 @@
+"""The starter base: a small text-to-image model trained from openly licensed icon art."""

@@ -1,0 +1,41 @@
+"""Stage `sheet`: a contact sheet of concepts by styles, drawn by an exported base with stock diffusers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import StableDiffusionPipeline
+from PIL import Image, ImageDraw
+
+MARGIN = 14
+
+
+def draw_sheet(
+    base: Path, concepts: Sequence[str], styles: Sequence[str], out: Path, steps: int, guidance: float, device: str
+) -> None:
+    """Write a PNG: one row per style ("" is none), one column per concept, seeds fixed by the column."""
+    pipeline = StableDiffusionPipeline.from_pretrained(base, safety_checker=None).to(device)
+    pipeline.set_progress_bar_config(disable=True)
+    rows = []
+    for style in styles:
+        prompts = [f"{concept}, {style} style" if style else concept for concept in concepts]
+        seeds = [torch.Generator("cpu").manual_seed(number) for number in range(len(prompts))]
+        rows.append(
+            pipeline(
+                prompts, num_inference_steps=steps, guidance_scale=guidance, generator=seeds, output_type="np"
+            ).images
+        )
+    _paste(rows, concepts, styles).save(out)
+
+
+def _paste(rows: Sequence[np.ndarray], concepts: Sequence[str], styles: Sequence[str]) -> Image.Image:
+    side = rows[0].shape[1]
+    sheet = Image.new("RGB", (side * len(concepts), (side + MARGIN) * len(rows)), "white")
+    pen = ImageDraw.Draw(sheet)
+    for down, (row, style) in enumerate(zip(rows, styles, strict=True)):
+        for along, (picture, concept) in enumerate(zip(row, concepts, strict=True)):
+            left, top = along * side, down * (side + MARGIN)
+            sheet.paste(Image.fromarray((picture * 255).round().astype(np.uint8)), (left, top + MARGIN))
+            pen.text((left + 3, top + 1), f"{concept} {style}".strip(), fill="#444")
+    return sheet

@@ -1,0 +1,28 @@
+"""What can end a training. Every message says what happened and what to do about it.
+
+TrainingError
+├── RecipeInvalid      a recipe is missing, misspelt or asks for the impossible; also a ValueError
+├── RequestInvalid     a training request lacks something or names something that is not there; also a ValueError
+├── TooFewWorks        too few usable works are left to learn a style from
+└── TrainingBroke      the numbers broke while training
+"""
+
+
+class TrainingError(Exception):
+    """Anything this room refuses or fails at."""
+
+
+class RecipeInvalid(TrainingError, ValueError):
+    """A recipe is missing, misspelt or asks for the impossible."""
+
+
+class RequestInvalid(TrainingError, ValueError):
+    """A training request lacks something or names something that is not there."""
+
+
+class TooFewWorks(TrainingError):
+    """Too few usable works are left to learn a style from."""
+
+
+class TrainingBroke(TrainingError):
+    """The numbers broke while training."""

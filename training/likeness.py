@@ -1,0 +1,76 @@
+"""How alike two pictures are, in numbers that survive scaling and saving again. No torch.
+
+Shapes: N pictures, M other pictures.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import imagehash
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+THUMB = 16
+SAME_BITS = 6
+"""Perceptual hashes of 64 bits at most this far apart belong to near-duplicates, if the colours agree as well."""
+SAME_COLOURS = 0.05
+"""Mean difference of thumbnails, as a share of the full range."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One picture in numbers."""
+
+    bits_64: NDArray[np.bool_]
+    """Perceptual hash of its brightness."""
+    thumb: NDArray[np.float32]
+    """(THUMB, THUMB, 3), 0 to 1."""
+
+
+def look_at(image: Image.Image) -> Look:
+    """The look of an RGB picture."""
+    thumb = np.asarray(image.resize((THUMB, THUMB), Image.Resampling.BOX), dtype=np.float32) / np.float32(255)
+    return Look(bits_64=imagehash.phash(image).hash.flatten(), thumb=thumb)
+
+
+def bits_apart(left: Sequence[Look], right: Sequence[Look]) -> NDArray[np.int64]:
+    """Differing hash bits (N, M) of every pair."""
+    ones, others = (np.stack([look.bits_64 for look in looks]).astype(np.int64) for looks in (left, right))
+    return ones @ (1 - others.T) + (1 - ones) @ others.T
+
+
+def colours_apart(left: Sequence[Look], right: Sequence[Look]) -> NDArray[np.float64]:
+    """Mean difference of the thumbnails (N, M) of every pair, 0 to 1."""
+    others = np.stack([look.thumb for look in right])
+    return np.stack([np.abs(others - look.thumb).mean(axis=(1, 2, 3)) for look in left])
+
+
+def likeness(left: Sequence[Look], right: Sequence[Look], *, portfolio: Sequence[Look]) -> NDArray[np.float64]:
+    """How alike the pictures of every pair (N, M) are in what sets them apart from the rest of a portfolio.
+
+    1: the same; 0: nothing in common but the style. It is the cosine of their thumbnails less the portfolio's mean, so
+    a ground or frame that all works share counts for nothing.
+    """
+    shared = np.mean([look.thumb for look in portfolio], axis=0)
+    own, others = (np.stack([(look.thumb - shared).ravel() for look in looks]) for looks in (left, right))
+    lengths = np.linalg.norm(own, axis=1)[:, None] * np.linalg.norm(others, axis=1)[None]
+    cosines: NDArray[np.float64] = own @ others.T / np.maximum(lengths, 1e-9)
+    return cosines
+
+
+def near_duplicates(looks: Sequence[Look]) -> list[tuple[int, int]]:
+    """Pairs (earlier, later) of pictures that show the same thing in the same colours."""
+    if len(looks) < 2:
+        return []
+    alike = (bits_apart(looks, looks) <= SAME_BITS) & (colours_apart(looks, looks) <= SAME_COLOURS)
+    return [(int(a), int(b)) for a, b in zip(*np.nonzero(np.triu(alike, 1)), strict=True)]
+
+
+def clusters(looks: Sequence[Look]) -> list[list[int]]:
+    """Groups of pictures that are near-duplicates, directly or through others; every picture is in exactly one."""
+    group = list(range(len(looks)))
+    for left, right in near_duplicates(looks):
+        keep, merge = sorted((group[left], group[right]))
+        group = [keep if number == merge else number for number in group]
+    return [[member for member, number in enumerate(group) if number == kept] for kept in sorted(set(group))]

@@ -1,0 +1,276 @@
+"""The steps: a trainable adapter over a frozen base, saved so that a killed training continues bit for bit.
+
+Shapes: B rows, C x H x W latent, L tokens, D text width.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inference.adapters.stack import Adapter, LayerChange, StackedAdapters, target_layers
+from inference.bases.sd import StableDiffusion
+from training.checkpoint import load_latest_checkpoint, pack_optimizer, save_checkpoint, unpack_optimizer
+from training.encode import Encoded
+from training.errors import RecipeInvalid, RequestInvalid, TrainingBroke
+from training.loss import add_noise, min_snr_weight, velocity_target
+from training.plan import Look, Split, prior_look, style_look
+from training.recipe import Recipe
+
+FINAL_RATE = 0.1
+"""The learning rate ends at this share of its highest value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepDone:
+    """One step was taken."""
+
+    step: int
+    """Steps done."""
+    loss: float
+    seconds: float
+
+
+@dataclass(kw_only=True)
+class Training:
+    """A training in progress: everything that a checkpoint holds, and what it stands on."""
+
+    base: StableDiffusion
+    stack: StackedAdapters
+    data: Encoded
+    split: Split
+    recipe: Recipe
+    seed: int
+    fingerprint: str
+    """Of all that decides the result: works, recipe, base, seed. A checkpoint of anything else is refused."""
+    adapter: Adapter
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    heldout: list[tuple[int, float, float]] = field(default_factory=list)
+    """(step, mean gain, its standard error) of every look at the held-out works."""
+    best: dict[str, Tensor] = field(default_factory=dict)
+    """The adapter's tensors at the best of these looks."""
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        return adapter_tensors(self.adapter)
+
+    @property
+    def is_over(self) -> bool:
+        return self.step >= self.recipe.steps or self._has_stalled
+
+    @property
+    def best_step(self) -> int:
+        return max(self.heldout, key=lambda look: look[1])[0] if self.heldout else 0
+
+    @property
+    def _has_stalled(self) -> bool:
+        """True if the last `patience` looks at the held-out works were all below the best one."""
+        looks_since = sum(step > self.best_step for step, _, _ in self.heldout)
+        return 0 < self.recipe.patience <= looks_since
+
+    def take_note(self, gain: float, error: float) -> None:
+        """Write a held-out look down, and keep the adapter if it is the best so far."""
+        self.heldout.append((self.step, gain, error))
+        if self.best_step == self.step:
+            self.best = {name: value.detach().clone() for name, value in self.parameters.items()}
+
+    def best_adapter(self) -> Adapter:
+        """The adapter at its best held-out look; as it is now if there was none."""
+        tensors = self.best or self.parameters
+        return adapter_of({name: value.detach().clone() for name, value in tensors.items()})
+
+
+def begin(
+    base: StableDiffusion,
+    stack: StackedAdapters,
+    data: Encoded,
+    split: Split,
+    recipe: Recipe,
+    *,
+    seed: int,
+    fingerprint: str,
+) -> Training:
+    """A training at its start: an adapter that changes nothing yet."""
+    adapter = new_adapter(base, recipe, seed=seed)
+    parameters = list(adapter_tensors(adapter).values())
+    optimizer = torch.optim.AdamW(
+        parameters, lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=recipe.weight_decay
+    )
+    return Training(
+        base=base,
+        stack=stack,
+        data=data,
+        split=split,
+        recipe=recipe,
+        seed=seed,
+        fingerprint=fingerprint,
+        adapter=adapter,
+        optimizer=optimizer,
+    )
+
+
+def new_adapter(base: StableDiffusion, recipe: Recipe, *, seed: int) -> Adapter:
+    """A trainable adapter over the recipe's layers; its `up` is zero, so it changes nothing.
+
+    Raises RecipeInvalid if the base has none of the layers.
+    """
+    endings = recipe.targets or base.spec.lora_targets
+    generator = torch.Generator().manual_seed(seed)
+    layers = {}
+    for name, layer in target_layers(base.unet, endings).items():
+        out, *rest = layer.weight.shape
+        bound = 1 / math.sqrt(math.prod(rest))
+        down = (torch.rand(recipe.rank, *rest, generator=generator) * 2 - 1) * bound
+        up = torch.zeros(out, recipe.rank)
+        layers[name] = LayerChange(down=down.to(base.device).requires_grad_(), up=up.to(base.device).requires_grad_())
+    if not layers:
+        raise RecipeInvalid(f"base {base.spec.id!r} has no layer that ends with one of {', '.join(endings)}")
+    return Adapter(layers=layers)
+
+
+def take_steps(training: Training) -> Iterator[StepDone]:
+    """Take the steps that are left, one at a time, pausing after each."""
+    while not training.is_over:
+        began = time.perf_counter()
+        loss = _step(training)
+        training.step += 1
+        yield StepDone(step=training.step, loss=loss, seconds=time.perf_counter() - began)
+
+
+def save(training: Training, folder: Path) -> None:
+    """Write a checkpoint that `resume` continues exactly."""
+    tensors = {f"adapter.{name}": value for name, value in training.parameters.items()}
+    tensors |= {f"best.{name}": value for name, value in training.best.items()}
+    tensors |= pack_optimizer(training.optimizer)
+    state = {"step": training.step, "heldout": training.heldout, "fingerprint": training.fingerprint}
+    save_checkpoint(folder, f"step-{training.step:06d}", tensors, state)
+
+
+def resume(training: Training, folder: Path) -> bool:
+    """Continue from the newest whole checkpoint in `folder`; False where there is none.
+
+    Raises RequestInvalid if it belongs to another training.
+    """
+    found = load_latest_checkpoint(folder)
+    if found is None:
+        return False
+    if found.state.get("fingerprint") != training.fingerprint:
+        raise RequestInvalid(
+            f"the checkpoint {found.name} belongs to other works, another recipe, base or seed; "
+            "choose an empty scratch folder, or run the request it came from"
+        )
+    with torch.no_grad():
+        for name, parameter in training.parameters.items():
+            parameter.copy_(found.tensors[f"adapter.{name}"])
+    unpack_optimizer(training.optimizer, found.tensors)
+    training.best = {
+        name.removeprefix("best."): value for name, value in found.tensors.items() if name.startswith("best.")
+    }
+    training.step = int(found.state["step"])
+    training.heldout = [(int(step), float(gain), float(error)) for step, gain, error in found.state["heldout"]]
+    return True
+
+
+def adapter_tensors(adapter: Adapter) -> dict[str, Tensor]:
+    """An adapter's tensors by `<layer>|down` and `<layer>|up`."""
+    parts = {f"{name}|down": change.down for name, change in adapter.layers.items()}
+    return parts | {f"{name}|up": change.up for name, change in adapter.layers.items()}
+
+
+def adapter_of(tensors: Mapping[str, Tensor]) -> Adapter:
+    """The adapter that `adapter_tensors` took apart."""
+    names = [key.removesuffix("|down") for key in tensors if key.endswith("|down")]
+    return Adapter(layers={name: LayerChange(down=tensors[f"{name}|down"], up=tensors[f"{name}|up"]) for name in names})
+
+
+def _step(training: Training) -> float:
+    recipe, base = training.recipe, training.base
+    prior_rows = round(recipe.batch * recipe.prior_share)
+    style_rows = recipe.batch - prior_rows
+    shared: dict[str, Any] = {"seed": training.seed, "step": training.step, "timesteps": len(base.alphas_cumprod)}
+    looks = [
+        style_look(training.data, training.split, recipe, slot=slot, rows=style_rows, **shared)
+        for slot in range(style_rows)
+    ]
+    looks += [prior_look(training.data, training.split, slot=slot, **shared) for slot in range(prior_rows)]
+    loss = _loss(training, looks, style_rows)
+    if not math.isfinite(loss.item()):
+        raise TrainingBroke(
+            f"the loss became {loss.item()} in step {training.step + 1}; lower learning_rate in the recipe "
+            f"{recipe.name!r} and train again"
+        )
+    for group in training.optimizer.param_groups:
+        group["lr"] = recipe.learning_rate * _rate(training.step, recipe)
+    training.optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(list(training.parameters.values()), recipe.max_grad_norm)
+    training.optimizer.step()
+    return loss.item()
+
+
+def _loss(training: Training, looks: Sequence[Look], style_rows: int) -> Tensor:
+    """Mean over style rows of the weighted error, and over prior rows of the distance to what the base predicts."""
+    base, recipe = training.base, training.recipe
+    noised, target, timesteps, texts = noised_rows(base, training.data, looks)
+    prior = slice(style_rows, len(looks))
+    training.stack.clear()
+    with torch.no_grad():
+        unchanged = base.predict(noised[prior], timesteps[prior], texts[prior]) if len(looks) > style_rows else None
+    training.stack.bind([[(training.adapter, 1.0)]])
+    predicted = base.predict(noised, timesteps, texts)
+    weights = loss_weights(base, timesteps, recipe.min_snr_gamma)
+    errors = (predicted[:style_rows] - target[:style_rows]).square().mean(dim=(1, 2, 3))
+    loss = (weights[:style_rows] * errors).mean()
+    if unchanged is not None:
+        distances = (predicted[prior] - unchanged).square().mean(dim=(1, 2, 3))
+        loss = loss + recipe.prior_weight * (weights[prior] * distances).mean()
+    return loss
+
+
+def noised_rows(base: StableDiffusion, data: Encoded, looks: Sequence[Look]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Noised latents, targets (both B, C, H, W), timesteps (B,) and joined texts of some looks."""
+    clean = torch.stack([data.latents_NVCHW[look.work, look.version] for look in looks])
+    noise = torch.stack(
+        [torch.randn(clean.shape[1:], generator=torch.Generator().manual_seed(look.noise_seed)) for look in looks]
+    ).to(clean)
+    timesteps = torch.tensor([look.timestep for look in looks], device=clean.device)
+    noised = add_noise(clean, noise, timesteps, base.alphas_cumprod)
+    return (
+        noised,
+        target_of(base, clean, noise, timesteps),
+        timesteps,
+        base.join_texts([data.texts[look.prompt] for look in looks]),
+    )
+
+
+def target_of(base: StableDiffusion, clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    """What the base's kind of prediction should have been."""
+    if base.prediction_type == "epsilon":
+        return noise
+    return velocity_target(clean, noise, timesteps, base.alphas_cumprod)
+
+
+def loss_weights(base: StableDiffusion, timesteps: Tensor, gamma: float) -> Tensor:
+    """Weight (B,) of each timestep, for the base's kind of prediction.
+
+    An error of the noise weighs the error of the picture by SNR, one of v by SNR + 1 (arXiv 2303.09556); both are
+    capped.
+    """
+    if base.prediction_type == "v_prediction":
+        return min_snr_weight(timesteps, base.alphas_cumprod, gamma)
+    share = base.alphas_cumprod.to(timesteps.device)[timesteps]
+    return (gamma * (1 - share) / share).clamp(max=1)
+
+
+def _rate(step: int, recipe: Recipe) -> float:
+    """Share of the learning rate in `step`: up a line, then down a cosine to FINAL_RATE."""
+    if step < recipe.warmup:
+        return (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(recipe.steps - recipe.warmup, 1)
+    return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * done))

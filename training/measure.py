@@ -1,0 +1,206 @@
+"""How good an adapter is: what it learnt, what it only memorised, what it copies, what it leaves alone.
+
+Shapes: R rows of a grid, C x H x W latent.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inference.adapters.stack import Adapter, StackedAdapters
+from inference.bases.sd import StableDiffusion
+from training.captions import with_trigger
+from training.encode import Encoded
+from training.likeness import Look, likeness
+from training.loop import loss_weights, target_of
+from training.loss import add_noise
+from training.recipe import Gate
+
+LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Middles of five equal strata of the noise levels."""
+ROWS = 16
+BOOTSTRAPS = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Fixed questions about some works: each at every level, with a noise and its opposite.
+
+    The same questions are put to the base and to every adapter, so their answers differ by the adapter alone.
+    """
+
+    works: tuple[int, ...]
+    owner_R: Tensor
+    """Which of `works` a row belongs to, by position."""
+    noised_RCHW: Tensor
+    target_RCHW: Tensor
+    timesteps_R: Tensor
+    weights_R: Tensor
+    called: list[Tensor]
+    """Texts that call the style."""
+    plain: list[Tensor]
+    """The same texts without the trigger."""
+    base_RCHW: Tensor
+    """What the base predicts from the plain texts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gain:
+    """By how much an adapter beats the base on some works, as a share of the base's loss."""
+
+    per_work: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.per_work))
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean."""
+        return float(np.std(self.per_work, ddof=1) / np.sqrt(len(self.per_work))) if len(self.per_work) > 1 else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """A sample that is nearly a work it was trained on."""
+
+    sample: int
+    work: int
+    likeness: float
+
+
+def make_grid(
+    base: StableDiffusion,
+    stack: StackedAdapters,
+    data: Encoded,
+    works: Sequence[int],
+    *,
+    gamma: float,
+    seed: int,
+    go_on: Callable[[], None],
+) -> Grid:
+    """The questions about `works`, and the base's answers."""
+    clean, noise, timesteps, owners, called, plain = [], [], [], [], [], []
+    last = len(base.alphas_cumprod) - 1
+    for owner, work in enumerate(works):
+        latent = data.latents_NVCHW[work, 0]
+        caption = data.captions[work][0]
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + work)
+        for level in LEVELS:
+            drawn = torch.randn(latent.shape, generator=generator).to(latent)
+            for sign in (1.0, -1.0):
+                clean.append(latent)
+                noise.append(sign * drawn)
+                timesteps.append(round(level * last))
+                owners.append(owner)
+                called.append(data.texts[with_trigger(caption, data.trigger)[0]])
+                plain.append(data.texts[caption])
+    clean_RCHW, noise_RCHW = torch.stack(clean), torch.stack(noise)
+    timesteps_R = torch.tensor(timesteps, device=base.device)
+    noised_RCHW = add_noise(clean_RCHW, noise_RCHW, timesteps_R, base.alphas_cumprod)
+    stack.clear()
+    return Grid(
+        works=tuple(works),
+        owner_R=torch.tensor(owners),
+        noised_RCHW=noised_RCHW,
+        target_RCHW=target_of(base, clean_RCHW, noise_RCHW, timesteps_R),
+        timesteps_R=timesteps_R,
+        weights_R=loss_weights(base, timesteps_R, gamma),
+        called=called,
+        plain=plain,
+        base_RCHW=_answers(base, noised_RCHW, timesteps_R, plain, go_on),
+    )
+
+
+def measure_gain(
+    base: StableDiffusion, stack: StackedAdapters, grid: Grid, adapter: Adapter, *, go_on: Callable[[], None]
+) -> Gain:
+    """The adapter's gain over the base on the grid's works, when the style is called."""
+    stack.bind([[(adapter, 1.0)]])
+    answers = _answers(base, grid.noised_RCHW, grid.timesteps_R, grid.called, go_on)
+    stack.clear()
+    own, before = (
+        _loss_per_work(grid, answers, grid.target_RCHW),
+        _loss_per_work(grid, grid.base_RCHW, grid.target_RCHW),
+    )
+    return Gain(per_work=tuple((1 - own / before).tolist()))
+
+
+def measure_drift(
+    base: StableDiffusion, stack: StackedAdapters, grid: Grid, adapter: Adapter, *, go_on: Callable[[], None]
+) -> float:
+    """How far the adapter moves the base's predictions when the style is not called, as a share of the base's loss."""
+    stack.bind([[(adapter, 1.0)]])
+    answers = _answers(base, grid.noised_RCHW, grid.timesteps_R, grid.plain, go_on)
+    stack.clear()
+    moved = _loss_per_work(grid, answers, grid.base_RCHW).sum()
+    return float(moved / _loss_per_work(grid, grid.base_RCHW, grid.target_RCHW).sum())
+
+
+def gap_interval(members: Gain, held_out: Gain, *, seed: int) -> tuple[float, float, float]:
+    """Member gap, with its 90 % bootstrap interval: what is gained on trained works beyond what carries over."""
+    draw = np.random.default_rng(seed)
+    inside, outside = np.array(members.per_work), np.array(held_out.per_work)
+    gaps = [
+        draw.choice(inside, len(inside)).mean() - draw.choice(outside, len(outside)).mean() for _ in range(BOOTSTRAPS)
+    ]
+    low, high = np.quantile(gaps, [0.05, 0.95])
+    return float(inside.mean() - outside.mean()), float(low), float(high)
+
+
+def find_copies(
+    samples: Sequence[Look], works: Sequence[Sequence[Look]], *, natural: float, portfolio: Sequence[Look], gate: Gate
+) -> list[Copy]:
+    """Samples that are near-copies of a work: each with the work it is nearest to.
+
+    works: of each work every version that was learnt from. natural: the likeness that pictures of this portfolio have
+    by nature, from `natural_likeness`.
+    """
+    limit = natural + gate.copy_likeness * (1 - natural)
+    owners = [number for number, versions in enumerate(works) for _ in versions]
+    alike = likeness(samples, [look for versions in works for look in versions], portfolio=portfolio)
+    nearest = alike.argmax(axis=1)
+    return [
+        Copy(sample=sample, work=owners[place], likeness=float(alike[sample, place]))
+        for sample, place in enumerate(nearest)
+        if alike[sample, place] > limit
+    ]
+
+
+def natural_likeness(
+    works: Sequence[Look], unseen: Sequence[Look], drawn: Sequence[Look], *, portfolio: Sequence[Look]
+) -> float:
+    """How alike pictures of a portfolio may be without one being a copy of another.
+
+    The most alike pair of different works, or the most that a picture drawn for a work never seen (`drawn`) resembles
+    that work (`unseen`): for the same words, likeness proves nothing up to there.
+    """
+    between = likeness(works, works, portfolio=portfolio)[np.triu_indices(len(works), 1)]
+    by_words = own_likeness(drawn, unseen, portfolio=portfolio)
+    return float(max(*between, *by_words))
+
+
+def own_likeness(drawn: Sequence[Look], works: Sequence[Look], *, portfolio: Sequence[Look]) -> NDArray[np.float64]:
+    """Likeness (N,) of each picture to the one work whose caption it was drawn from."""
+    return np.diagonal(likeness(drawn, works, portfolio=portfolio))
+
+
+def _answers(
+    base: StableDiffusion, noised_RCHW: Tensor, timesteps_R: Tensor, texts: Sequence[Tensor], go_on: Callable[[], None]
+) -> Tensor:
+    parts = []
+    for start in range(0, len(noised_RCHW), ROWS):
+        go_on()
+        rows = slice(start, start + ROWS)
+        with torch.no_grad():
+            parts.append(base.predict(noised_RCHW[rows], timesteps_R[rows], base.join_texts(texts[rows])))
+    return torch.cat(parts)
+
+
+def _loss_per_work(grid: Grid, answers_RCHW: Tensor, target_RCHW: Tensor) -> Tensor:
+    errors_R = grid.weights_R * (answers_RCHW - target_RCHW).square().mean(dim=(1, 2, 3))
+    return torch.zeros(len(grid.works)).index_add(0, grid.owner_R, errors_R.float().cpu())

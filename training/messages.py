@@ -1,0 +1,173 @@
+"""What crosses the trainer's door: a request in, events out, each one JSON object a line. Thin: no torch."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from training.errors import RequestInvalid
+
+MAX_WORKS = 500
+MAX_CAPTIONS_PER_WORK = 8
+MAX_CAPTION_CHARACTERS = 300
+MAX_SEED = 2**53 - 1
+
+TrainingState = Literal["preparing", "training", "measuring", "passed", "refused", "failed"]
+Severity = Literal["error", "warning", "note"]
+"""error: the work is left out; warning: it is used, better look; note: for information."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One file of a portfolio."""
+
+    id: str
+    path: Path
+    captions: tuple[str, ...] = ()
+    """The creator's own words for it; the file name stands in where there are none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRequest:
+    """One adapter to train. The caller attests the rights to every work in it."""
+
+    id: str
+    base: str
+    """An id in `configs/bases/`, or the path of such a file."""
+    works: tuple[Work, ...]
+    out: Path
+    """Folder that gets exactly `adapter.safetensors`, `receipt.json` and `report.html`."""
+    scratch: Path
+    """Folder for checkpoints and samples; running the same request again continues from what lies there."""
+    seed: int = 0
+    recipe: str = ""
+    """A name in `configs/recipes/` or the path of such a file; empty: the base's own, `<base>-style`."""
+    trigger: str = ""
+    """The made-up word that will call the style; empty: derived from `id`."""
+    style_words: tuple[str, ...] = ()
+    """Names of the creator and of the style: never part of a caption."""
+
+    def to_json(self) -> str:
+        """The request as one JSON object, for `python -m training.run`."""
+        return json.dumps(asdict(self), default=str, indent=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something the review saw, in words a creator can act on."""
+
+    work: str | None
+    """Id of the work; None: about the portfolio as a whole."""
+    kind: str
+    severity: Severity
+    why: str
+    fix: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateChanged:
+    """The training entered a state; `message` explains refused and failed."""
+
+    state: TrainingState
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What the machine was measured to need: whole training, in seconds."""
+
+    seconds: float
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    step: int
+    steps: int
+    loss: float
+    eta_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """How much better than the base the adapter draws works it never saw, as a share of the base's loss."""
+
+    step: int
+    gain: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A picture drawn on the way; `path` is a PNG in the scratch folder."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """The files are written. `scores` are the gate's numbers by name."""
+
+    adapter: Path
+    receipt: Path
+    report: Path
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+Event = StateChanged | Finding | Estimate | Progress | HeldOut | Sample | Done
+EVENTS: dict[str, type[Event]] = {
+    "state": StateChanged,
+    "finding": Finding,
+    "estimate": Estimate,
+    "progress": Progress,
+    "heldout": HeldOut,
+    "sample": Sample,
+    "done": Done,
+}
+NAMES = {kind: name for name, kind in EVENTS.items()}
+
+
+def event_line(event: Event) -> str:
+    """An event as one line of JSON, `{"event": <name>, ...}`, without the line's end."""
+    return json.dumps({"event": NAMES[type(event)], **asdict(event)}, default=str)
+
+
+def read_event(line: str) -> Event:
+    """What `event_line` wrote. Raises ValueError on anything else."""
+    content: dict[str, Any] = json.loads(line)
+    if not isinstance(content, dict) or content.get("event") not in EVENTS:
+        raise ValueError(f"not an event of a training: {line[:80]!r}")
+    kind = EVENTS[content.pop("event")]
+    paths = {entry.name for entry in fields(kind) if entry.type is Path}
+    values: dict[str, Any] = {name: Path(value) if name in paths else value for name, value in content.items()}
+    return kind(**values)
+
+
+def read_request(text: str) -> TrainingRequest:
+    """What `TrainingRequest.to_json` wrote. Raises RequestInvalid, naming the first thing that is wrong."""
+    try:
+        content: dict[str, Any] = json.loads(text)
+        works = tuple(
+            Work(id=str(work["id"]), path=Path(work["path"]), captions=tuple(work.get("captions", ())))
+            for work in content.pop("works")
+        )
+        out, scratch = Path(content.pop("out")), Path(content.pop("scratch"))
+        words = tuple(content.pop("style_words", ()))
+        request = TrainingRequest(works=works, out=out, scratch=scratch, style_words=words, **content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RequestInvalid(f"the training request cannot be read: {error!r}") from error
+    check_request(request)
+    return request
+
+
+def check_request(request: TrainingRequest) -> None:
+    """Raise RequestInvalid if the request breaks a limit that needs no look at the files."""
+    if len(request.works) > MAX_WORKS:
+        raise RequestInvalid(
+            f"{len(request.works)} works were given, at most {MAX_WORKS} train one style; choose the most typical ones"
+        )
+    if len({work.id for work in request.works}) < len(request.works):
+        raise RequestInvalid("two works have the same id; give each work its own")
+    if not 0 <= request.seed <= MAX_SEED:
+        raise RequestInvalid(f"seed {request.seed} is out of range; choose 0 to {MAX_SEED}")

@@ -1,0 +1,129 @@
+"""How a base learns a style: settings read from `configs/recipes/<name>.toml`. Thin: no torch."""
+
+import re
+import tomllib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from training.errors import RecipeInvalid
+
+RECIPES = Path(__file__).resolve().parent.parent / "configs" / "recipes"
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What an adapter must reach before it may be published. Shares of the base's held-out loss, or of pictures."""
+
+    min_heldout_gain: float = 0.01
+    """Least held-out gain: under it the base draws the works as well as the adapter."""
+    max_member_gap: float = 0.25
+    """Most by which the gain on trained works may exceed the gain on held-out ones."""
+    max_copies: int = 0
+    """Most samples that may be near-copies of a trained work."""
+    copy_likeness: float = 0.5
+    """A sample is a near-copy this far on the way from the portfolio's own likeness (0) to the same picture (1)."""
+    max_drift: float = 0.05
+    """Most by which the adapter may change what the base predicts for captions without the trigger."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Settings of one training."""
+
+    name: str
+    base: str
+    """Id of the base it was tuned on."""
+    rank: int
+    learning_rate: float
+    steps: int
+    batch: int
+    targets: tuple[str, ...] = ()
+    """Endings of layer names that get an adapter; empty: the base's own `lora_targets`."""
+    warmup: int = 10
+    """Steps in which the learning rate rises to its value; afterwards it falls along a cosine to a tenth."""
+    weight_decay: float = 0.01
+    prior_share: float = 0.25
+    """Share of a batch that is asked, without the trigger, to predict what the base predicts."""
+    prior_weight: float = 1.0
+    caption_dropout: float = 0.15
+    """Share of training rows whose caption is the trigger alone."""
+    flips: bool = True
+    """Also learn from mirrored works."""
+    crops: int = 2
+    """Slightly shifted and scaled versions of each work, beside the whole one."""
+    min_snr_gamma: float = 5.0
+    max_grad_norm: float = 1.0
+    checkpoint_every: int = 50
+    heldout_every: int = 100
+    patience: int = 3
+    """Held-out looks without a better one before training stops early; 0: never."""
+    heldout_share: float = 0.12
+    guidance: float = 0.0
+    """Of the sample pictures; 0: the base's own."""
+    min_works: int = 8
+    gate: Gate = field(default_factory=Gate)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for the receipt."""
+        return asdict(self)
+
+
+def load_recipe(name: str, *, folder: Path = RECIPES) -> Recipe:
+    """The recipe called `name`: in `folder`, or the path of a .toml file of the same form elsewhere.
+
+    Raises RecipeInvalid if there is none or an entry is unknown, missing or out of range.
+    """
+    if name.endswith(".toml"):
+        file = Path(name)
+    elif NAME.fullmatch(name):
+        file = folder / f"{name}.toml"
+    else:
+        raise RecipeInvalid(f"{name!r} is not the name of a recipe; there are: {_known(folder)}")
+    if not file.is_file():
+        raise RecipeInvalid(f"there is no recipe {name!r}; there are: {_known(folder)}")
+    try:
+        entries = tomllib.loads(file.read_text(encoding="utf-8"))
+        gate = Gate(**entries.pop("gate", {}))
+        targets = tuple(entries.pop("targets", ()))
+        recipe = Recipe(name=file.stem, gate=gate, targets=targets, **entries)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeInvalid(f"{file.name} is not valid TOML: {error}") from error
+    except TypeError as error:
+        raise RecipeInvalid(f"{file.name} lacks or misspells an entry: {error}") from error
+    _check(recipe, file.name)
+    return recipe
+
+
+RANGES: dict[str, tuple[float, float]] = {
+    "rank": (1, 128),
+    "learning_rate": (1e-7, 1),
+    "steps": (1, 100_000),
+    "batch": (1, 1024),
+    "warmup": (0, 10_000),
+    "weight_decay": (0, 1),
+    "prior_share": (0, 0.9),
+    "prior_weight": (0, 100),
+    "caption_dropout": (0, 1),
+    "crops": (0, 16),
+    "min_snr_gamma": (0.1, 1000),
+    "max_grad_norm": (0.001, 1000),
+    "checkpoint_every": (1, 100_000),
+    "heldout_every": (1, 100_000),
+    "patience": (0, 1000),
+    "heldout_share": (0.01, 0.5),
+    "guidance": (0, 30),
+    "min_works": (4, 500),
+}
+
+
+def _check(recipe: Recipe, file: str) -> None:
+    for name, (low, high) in RANGES.items():
+        value = getattr(recipe, name)
+        if not isinstance(value, int | float) or not low <= value <= high:
+            raise RecipeInvalid(f"{name} {value!r} is out of range in {file}; choose {low:g} to {high:g}")
+
+
+def _known(folder: Path) -> str:
+    return ", ".join(sorted(file.stem for file in folder.glob("*-style.toml"))) or "none"

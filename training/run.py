@@ -1,0 +1,99 @@
+"""`python -m training.run REQUEST.json`: one training as a process of its own, one JSON event a line on stdout.
+
+It ends when its stdin closes or on SIGTERM, with a checkpoint; the same request continues it. Exit codes: 0 passed the
+gate, 3 refused, 75 interrupted (run again), 1 failed (the sentence is in the last event and on stderr).
+"""
+
+import hashlib
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
+from typing import Any
+
+from inference.errors import InferenceError
+from training.errors import RequestInvalid, TrainingError
+from training.messages import Event, TrainingRequest, event_line, read_request
+from training.pipeline import Trained, train
+from training.works import works_in
+
+EXIT_CODES = {"passed": 0, "refused": 3, "interrupted": 75}
+FAILED = 1
+
+
+def main(arguments: list[str]) -> int:
+    """Run the request whose file is the only argument."""
+    if len(arguments) != 1:
+        sys.stderr.write("give the path of one training request: python -m training.run REQUEST.json\n")
+        return FAILED
+    stopped = Flag()
+    before = signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    Thread(target=_await_end_of_input, args=(stopped,), daemon=True).start()
+    try:
+        request = read_request(Path(arguments[0]).read_text(encoding="utf-8"))
+        ended = train(request, on_event=_print_event, stop=stopped.is_set)
+    except (TrainingError, InferenceError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return FAILED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return EXIT_CODES[ended.outcome]
+
+
+def train_folder(
+    *,
+    base: str,
+    works: Path,
+    out: Path,
+    recipe: str = "",
+    seed: int = 0,
+    on_event: Callable[[Event], None],
+    stop: Callable[[], bool] = lambda: False,
+    sign: Callable[[dict[str, Any]], str] | None = None,
+    device: str = "cpu",
+) -> Trained:
+    """Train one adapter from a folder of works: file names are first captions, the caller attests the rights.
+
+    `out` gets exactly the adapter, the receipt and the report. What is needed to continue after an interruption lies
+    beside it in a hidden folder, which goes when the training ends. Raises TrainingError or InferenceError.
+    """
+    if not works.is_dir():
+        raise RequestInvalid(f"there is no folder {str(works)!r}; give the folder that holds the works")
+    found = works_in(works)
+    if not found:
+        raise RequestInvalid(f"the folder {str(works)!r} holds no files; put the works into it")
+    scratch = out.resolve().parent / f".{out.name}.training"
+    # The id decides the trigger, so it follows from the works alone: neither names nor places show in it.
+    content = hashlib.sha256("".join(sorted(_digest(work.path) for work in found)).encode()).hexdigest()
+    request = TrainingRequest(
+        id=f"folder {content}", base=base, works=found, out=out, scratch=scratch, seed=seed, recipe=recipe
+    )
+    ended = train(request, on_event=on_event, stop=stop, sign=sign, device=device)
+    if ended.outcome != "interrupted":
+        shutil.rmtree(scratch, ignore_errors=True)
+    return ended
+
+
+def _print_event(event: Event) -> None:
+    sys.stdout.write(event_line(event) + "\n")
+    sys.stdout.flush()
+
+
+def _await_end_of_input(stopped: Flag) -> None:
+    # Below Python's own file object, whose lock a thread that waits in it would still hold at exit.
+    while os.read(sys.stdin.fileno(), 4096):
+        continue
+    stopped.set()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,60 @@
+"""Pictures drawn while training, with the engine's own rows: they look as clients will see them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+from torch import Tensor
+
+from inference.adapters.stack import Adapter, StackedAdapters
+from inference.bases.sd import StableDiffusion
+from inference.denoise import Batch, Row
+from inference.samplers import read_table
+
+ROWS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """One picture to draw: what its prompt says to the base, and what guidance leads away from."""
+
+    text: Tensor
+    away_from: Tensor
+    seed: int
+
+
+def draw(
+    base: StableDiffusion,
+    stack: StackedAdapters,
+    orders: Sequence[Order],
+    *,
+    adapter: Adapter | None,
+    guidance: float,
+    go_on: Callable[[], None],
+) -> list[Image.Image]:
+    """Draw pictures in the base's own size, steps and sampler.
+
+    `go_on` is called before every step and may raise to end it.
+    """
+    size, adapters = base.spec.size, () if adapter is None else ((adapter, 1.0),)
+    rows = [
+        Row(
+            table=read_table(base.scheduler_config, base.spec.sampler, steps=base.spec.steps),
+            noise_CHW=base.noise(order.seed, width=size, height=size),
+            texts=(order.text,) if guidance == 1 else (order.text, order.away_from),
+            guidance=guidance,
+            guidance_rescale=base.spec.guidance_rescale,
+            adapters=adapters,
+        )
+        for order in orders
+    ]
+    pictures = []
+    for start in range(0, len(rows), ROWS):
+        batch = Batch(base, stack, rows[start : start + ROWS])
+        batch.bind()
+        while not batch.rows[0].is_finished:
+            go_on()
+            batch.step()
+        pictures += [base.decode(row.latent_CHW[None])[0] for row in batch.rows]
+    stack.clear()
+    return pictures

@@ -1,0 +1,191 @@
+"""The works of a portfolio: opened safely, looked at, and either usable or named with a reason and a fix. No torch.
+
+One bad file never stops the rest.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from inference.errors import ImageRefused
+from inference.pictures import OpenedPicture, open_picture
+from training.likeness import Look, clusters, look_at, near_duplicates
+from training.messages import MAX_WORKS, Finding, Work
+
+MAX_WORK_BYTES = 50 * 1024 * 1024
+MAX_WORK_PIXELS = 40_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoodWork:
+    """A work that can be learnt from."""
+
+    work: Work
+    image: Image.Image
+    """RGB, scaled down to what training needs."""
+    sha256: str
+    look: Look
+
+
+@dataclass(frozen=True, kw_only=True)
+class Review:
+    """A portfolio after a look at every work."""
+
+    good: tuple[GoodWork, ...]
+    findings: tuple[Finding, ...]
+    clusters: tuple[tuple[int, ...], ...]
+    """Numbers into `good`: near-duplicates together, every other work alone."""
+
+
+def works_in(folder: Path) -> tuple[Work, ...]:
+    """Every file in a folder and its subfolders as a work, in order of their paths; hidden files are passed over.
+
+    A text file beside a picture of the same name holds the creator's words for it, one caption a line.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_hidden(path, folder))
+    named = {path.with_suffix("") for path in files if path.suffix.lower() != ".txt"}
+    pictures = [path for path in files if path.suffix.lower() != ".txt" or path.with_suffix("") not in named]
+    return tuple(
+        Work(id=path.relative_to(folder).as_posix(), path=path, captions=_words_beside(path)) for path in pictures
+    )
+
+
+def inspect_upload(work_id: str, content: bytes, *, size: int) -> tuple[OpenedPicture | None, list[Finding]]:
+    """Decode one uploaded work and say what is wrong with it.
+
+    size: edge of the base's pictures, in pixels. Returns no picture if a finding is an error.
+    """
+    if len(content) > MAX_WORK_BYTES:
+        return None, [_too_many_bytes(work_id, len(content))]
+    try:
+        opened = open_picture(content, max_pixels=MAX_WORK_PIXELS)
+    except ImageRefused as error:
+        why, _, fix = f"The file {error}.".partition("; ")
+        return None, [_error(work_id, error.kind, why.rstrip(".") + ".", fix[:1].upper() + fix[1:])]
+    findings = _on_size(work_id, opened.image, size) + _on_form(work_id, opened)
+    usable = all(finding.severity != "error" for finding in findings)
+    return (opened if usable else None), findings
+
+
+def review_works(works: Sequence[Work], *, size: int, min_works: int) -> Review:
+    """Look at every work of a portfolio.
+
+    size: edge of the base's pictures, in pixels. Works beyond MAX_WORKS are left out with one finding. The caller
+    decides what to do if fewer than `min_works` are good; a finding says so as well.
+    """
+    findings: list[Finding] = []
+    good: list[GoodWork] = []
+    seen: dict[str, str] = {}
+    for work in works[:MAX_WORKS]:
+        found, about = _look_at_file(work, size=size, seen=seen)
+        findings += about
+        if found is not None:
+            good.append(found)
+    looks = [work.look for work in good]
+    findings += [_near_duplicate(good[later], good[earlier]) for earlier, later in _first_pairs(looks)]
+    findings += _on_count(len(works), len(good), min_works)
+    groups = tuple(tuple(group) for group in clusters(looks)) if looks else ()
+    return Review(good=tuple(good), findings=tuple(findings), clusters=groups)
+
+
+def _look_at_file(work: Work, *, size: int, seen: dict[str, str]) -> tuple[GoodWork | None, list[Finding]]:
+    try:
+        # Asked before reading, so that a file of many gigabytes is never taken into memory.
+        num_bytes = work.path.stat().st_size
+        if num_bytes > MAX_WORK_BYTES:
+            return None, [_too_many_bytes(work.id, num_bytes)]
+        content = work.path.read_bytes()
+    except OSError as error:
+        why = f"The file cannot be read ({error.strerror})."
+        return None, [_error(work.id, "missing", why, "Upload it again.")]
+    digest = hashlib.sha256(content).hexdigest()
+    opened, findings = inspect_upload(work.id, content, size=size)
+    if opened is None:
+        return None, findings
+    if digest in seen:
+        why = f"It is the same file as {seen[digest]!r}, so it is used once."
+        return None, [_error(work.id, "same_file", why, "Nothing to do; or exclude it, to keep the list short.")]
+    seen[digest] = work.path.name
+    image = opened.image
+    image.thumbnail((4 * size, 4 * size), Image.Resampling.LANCZOS)
+    return GoodWork(work=work, image=image, sha256=digest, look=look_at(image)), findings
+
+
+def _on_size(work_id: str, image: Image.Image, size: int) -> list[Finding]:
+    least, extent = min(image.size), f"{image.width} x {image.height} pixels"
+    if least < size // 2:
+        why = f"It has {extent}; under {size // 2} there is too little to learn from."
+        return [_error(work_id, "too_small", why, f"Upload it with at least {size} pixels on the shorter side.")]
+    if least < size:
+        why = f"It has {extent} and is enlarged to {size}, which blurs it."
+        fix = f"Upload it with at least {size} pixels on the shorter side, or keep it if it looks right."
+        return [Finding(work=work_id, kind="small", severity="warning", why=why, fix=fix)]
+    return []
+
+
+def _on_form(work_id: str, opened: OpenedPicture) -> list[Finding]:
+    findings = []
+    if "animated" in opened.forms:
+        why, fix = "It is animated; only its first picture is used.", "Upload the picture you mean as PNG or JPEG."
+        findings.append(Finding(work=work_id, kind="animated", severity="warning", why=why, fix=fix))
+    if "transparent" in opened.forms:
+        why = "It is transparent in places; there it is learnt as white."
+        fix = "Keep it, or upload it on the background it should have."
+        findings.append(Finding(work=work_id, kind="transparent", severity="note", why=why, fix=fix))
+    return findings
+
+
+def _on_count(given: int, good: int, min_works: int) -> list[Finding]:
+    findings = []
+    if given > MAX_WORKS:
+        why = f"{given} works were given; the first {MAX_WORKS} are used."
+        fix = "Choose the most typical ones yourself and exclude the others."
+        findings.append(Finding(work=None, kind="too_many", severity="warning", why=why, fix=fix))
+    if good < min_works:
+        why = f"{good} usable works are left, at least {min_works} are needed to learn a style."
+        fix = f"Add {min_works - good} more, or fix the ones named above."
+        findings.append(_error(None, "too_few", why, fix))
+    return findings
+
+
+def _too_many_bytes(work_id: str, num_bytes: int) -> Finding:
+    why = f"The file has {num_bytes / 1048576:.0f} MiB, at most {MAX_WORK_BYTES // 1048576} MiB are read."
+    return _error(work_id, "too_many_bytes", why, "Save it smaller, for example as JPEG or WebP.")
+
+
+def _near_duplicate(work: GoodWork, earlier: GoodWork) -> Finding:
+    return Finding(
+        work=work.work.id,
+        kind="near_duplicate",
+        severity="warning",
+        why=f"It is nearly the same picture as {earlier.work.path.name!r}; together they count as one work.",
+        fix="Keep the better one and exclude the other.",
+    )
+
+
+def _first_pairs(looks: Sequence[Look]) -> list[tuple[int, int]]:
+    """Each later near-duplicate once, with the earliest picture that it repeats."""
+    first: dict[int, int] = {}
+    for earlier, later in near_duplicates(looks):
+        first.setdefault(later, earlier)
+    return [(earlier, later) for later, earlier in sorted(first.items())]
+
+
+def _error(work_id: str | None, kind: str, why: str, fix: str) -> Finding:
+    return Finding(work=work_id, kind=kind, severity="error", why=why, fix=fix)
+
+
+def _words_beside(path: Path) -> tuple[str, ...]:
+    beside = path.with_suffix(".txt")
+    if beside == path or not beside.is_file():
+        return ()
+    return tuple(
+        line.strip() for line in beside.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()
+    )
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
