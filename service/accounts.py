@@ -1,0 +1,72 @@
+"""People with an account: creators, clients, operators."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, cast
+
+import asyncpg
+
+from licensing.database import Connection
+from service.db.connections import read
+from service.ids import NewId
+
+Role = Literal["creator", "client", "operator"]
+
+_COLUMNS = "id, role, email, name, created_at, disabled_at"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    id: str
+    role: Role
+    email: str
+    name: str
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+async def ensure_account(
+    conn: Connection, *, role: Role, email: str, name: str | None, now: datetime, new_id: NewId
+) -> Account:
+    """The account of `email`, made if there is none.
+
+    Raises ValueError for something that is no address, and where the address already has another role.
+    """
+    address = plain_email(email)
+    await conn.execute(
+        "INSERT INTO service.accounts (id, role, email, name, created_at) VALUES ($1, $2, $3, $4, $5)"
+        " ON CONFLICT (email) DO NOTHING",
+        *(new_id("acc"), role, address, name or address.split("@")[0], now),
+    )
+    account = await account_by_email(conn, address)
+    assert account is not None
+    if account.role != role:
+        raise ValueError(
+            f"{address} already has an account as {account.role}; invite another address for the role {role}"
+        )
+    return account
+
+
+async def account_by_email(conn: Connection, email: str) -> Account | None:
+    row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM service.accounts WHERE email = $1", plain_email(email))
+    return read(Account, row) if row else None
+
+
+async def account_by_id(conn: Connection, account_id: str) -> Account | None:
+    row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM service.accounts WHERE id = $1", account_id)
+    return read(Account, row) if row else None
+
+
+async def list_accounts(conn: Connection, *, role: Role) -> list[Account]:
+    """All of a role, oldest first."""
+    rows = await conn.fetch(f"SELECT {_COLUMNS} FROM service.accounts WHERE role = $1 ORDER BY id", role)
+    return [read(Account, row) for row in cast(list[asyncpg.Record], rows)]
+
+
+def plain_email(email: str) -> str:
+    """The address without blanks around it, in lower case. Raises ValueError for something that is no address."""
+    address = email.strip().lower()
+    local, at, host = address.partition("@")
+    if not ((local and at and "." in host.strip(".")) or host == "localhost") or any(c.isspace() for c in address):
+        raise ValueError(f"{email!r} is no e-mail address; write it like name@example.org")
+    return address

@@ -1,0 +1,60 @@
+"""`/v1/images`: pictures that a client brings, as sources of variations and as masks."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.datastructures import UploadFile
+
+from service.auth import Client, Web
+from service.errors import Problem
+from service.images import keep_image
+from service.limits import Limited
+
+router = APIRouter(tags=["images"], dependencies=[Limited])
+
+_UPLOAD = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                    "required": ["file"],
+                }
+            },
+            "image/png": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+
+@router.post("/images", status_code=201, openapi_extra=_UPLOAD)
+async def post_image(web: Web, asker: Client, request: Request, response: Response) -> dict[str, Any]:
+    """Store a picture: multipart, field `file`, or the bytes alone as `image/*`. The same bytes keep the same id."""
+    content, name = await _read(request)
+    image = await keep_image(web, client_id=asker.account_id, content=content, name=name)
+    response.headers["Location"] = f"/v1/images/{image.id}"
+    return {
+        "id": image.id,
+        "mime": image.mime,
+        "width": image.width,
+        "height": image.height,
+        "bytes": image.num_bytes,
+        "created_at": image.created_at,
+    }
+
+
+async def _read(request: Request) -> tuple[bytes, str]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        return await request.body(), "The picture"
+    if kind != "multipart/form-data":
+        raise Problem(
+            "unsupported_media_type",
+            f"The body is {kind or 'of no stated kind'}; send multipart/form-data with the field `file`, or image/png.",
+        )
+    file = (await request.form()).get("file")
+    if not isinstance(file, UploadFile):
+        raise Problem("invalid_request", "The form has no file in the field `file`; put the picture there.")
+    return await file.read(), file.filename or "The picture"

@@ -1,0 +1,71 @@
+"""`/v1/outputs`: pictures that are the client's, and their certificates. Served at every level of the switch."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from licensing.certificates import read_certificate
+from service.api.verify import certificate_document
+from service.auth import ClientReading, Web
+from service.errors import ObjectMissing, not_found
+from service.limits import Limited
+from service.outputs import Output, find_output
+from service.resources import Gateway
+
+router = APIRouter(tags=["outputs"], dependencies=[Limited])
+
+
+@router.get("/outputs/{output_id}", response_class=Response)
+async def get_output(web: Web, asker: ClientReading, output_id: str) -> Response:
+    """The sealed picture."""
+    output, content = await read_output(web, output_id, client_id=asker.account_id)
+    return Response(
+        content,
+        media_type=output.mime,
+        headers={
+            "Content-Disposition": f'inline; filename="{output.id}.png"',
+            "Cache-Control": "private, max-age=31536000, immutable",
+            "ETag": f'"{output.sha256}"',
+        },
+    )
+
+
+@router.get("/outputs/{output_id}/certificate")
+async def get_certificate(web: Web, asker: ClientReading, output_id: str) -> dict[str, Any]:
+    """The signed licence document: `certificate` is the JWS, `document` what it says."""
+    async with web.pool.acquire() as conn:
+        output = await find_output(conn, output_id, client_id=asker.account_id)
+        row = await conn.fetchrow(
+            "SELECT certificate, revoked_at, revoked_reason FROM licensing.output WHERE output_id = $1", output_id
+        )
+    if output is None or row is None:
+        raise not_found("output", output_id)
+    certificate = read_certificate(web.authority, row["certificate"])
+    return {
+        "output": output.id,
+        "certificate": row["certificate"],
+        "document": certificate_document(certificate) if certificate else None,
+        "revoked_at": row["revoked_at"],
+        "revoked_reason": row["revoked_reason"],
+    }
+
+
+async def read_output(web: Gateway, output_id: str, *, client_id: str) -> tuple[Output, bytes]:
+    """A client's own picture and its bytes. Raises Problem."""
+    output = await _own(web, output_id, client_id)
+    try:
+        return output, await asyncio.to_thread(web.storage.get, output.storage_key)
+    except ObjectMissing:
+        # It was moved to its final place between the question and here: ask once more.
+        output = await _own(web, output_id, client_id)
+        return output, await asyncio.to_thread(web.storage.get, output.storage_key)
+
+
+async def _own(web: Gateway, output_id: str, client_id: str) -> Output:
+    async with web.pool.acquire() as conn:
+        output = await find_output(conn, output_id, client_id=client_id)
+    if output is None:
+        raise not_found("output", output_id)
+    return output

@@ -1,0 +1,27 @@
+"""Shapes that many answers share: money, and lists by pages (`?limit=&cursor=`)."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Query
+
+from licensing.money import Money
+
+Item = TypeVar("Item")
+
+Limit = Annotated[int, Query(ge=1, le=200, description="At most this many items")]
+Cursor = Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before")]
+
+
+def money(value: Money) -> dict[str, Any]:
+    """Whole minor units and the currency."""
+    return {"amount": value.amount, "currency": value.currency}
+
+
+def page(found: Sequence[Item], limit: int, show: Callable[[Item], dict[str, Any]]) -> dict[str, Any]:
+    """`{"items", "next_cursor"}` of `found`, of which the caller fetched one more than `limit`.
+
+    A cursor is the `id` of the last item shown.
+    """
+    items = [show(item) for item in found[:limit]]
+    return {"items": items, "next_cursor": items[-1]["id"] if len(found) > limit else None}

@@ -1,0 +1,193 @@
+"""`/v1/styles` for their creators: make one, change it. Reading the catalogue is `service.api.catalogue`."""
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from inference.catalog import base_spec
+from inference.errors import BaseUnusable
+from licensing import switch
+from licensing.database import Connection
+from licensing.errors import Refusal
+from licensing.money import Money
+from licensing.terms import StyleTerms, Tier, current_terms, put_terms
+from service.api.shapes import money
+from service.auth import Creator, CreatorReading, Web
+from service.errors import Problem, not_found, refused
+from service.resources import Gateway
+from service.styles import NAME_CHARACTERS_MAX, SUMMARY_CHARACTERS_MAX, Style, add_style, change_style, find_style
+
+router = APIRouter(tags=["styles"])
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=NAME_CHARACTERS_MAX)]
+Summary = Annotated[str, StringConstraints(strip_whitespace=True, max_length=SUMMARY_CHARACTERS_MAX)]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Price(Body):
+    amount: int = Field(ge=0, le=10_000_000)
+    currency: str = Field(pattern="^[A-Z]{3}$")
+
+
+class TierBody(Body):
+    price: Price
+    use: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)] | None = None
+
+
+class PromptRules(Body):
+    refuse: list[Word] = Field(default=[], max_length=200)
+
+
+TierName = Literal["draft", "personal", "commercial", "exclusive"]
+
+
+class StyleChange(Body):
+    """What is left out stays as it is, or has the operator's default."""
+
+    name: Name | None = None
+    summary: Summary | None = None
+    tiers: dict[TierName, TierBody] | None = Field(default=None, min_length=1)
+    notice_days: int | None = Field(default=None, ge=0, le=365)
+    prompt_rules: PromptRules | None = None
+    approval: Literal["none", "each"] | None = None
+
+
+class NewStyle(StyleChange):
+    name: Name
+    summary: Summary
+    base: Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")] | None = None
+
+
+@router.post("/styles", status_code=201)
+async def make_style(web: Web, asker: Creator, body: NewStyle, response: Response) -> dict[str, Any]:
+    """A new style, with no works and nothing published yet."""
+    base = body.base or web.settings.default_base
+    try:
+        base_spec(base, folder=web.settings.configs / "bases")
+    except BaseUnusable as error:
+        raise Problem("invalid_request", f"{error}.") from error
+    style_id, now = web.new_id("sty"), web.clock()
+    refuse = body.prompt_rules.refuse if body.prompt_rules else []
+    async with web.pool.acquire() as conn, conn.transaction():
+        style = await add_style(
+            conn,
+            style_id=style_id,
+            creator_id=asker.account_id,
+            name=body.name,
+            summary=body.summary,
+            base=base,
+            refuse=refuse,
+            now=now,
+        )
+        defaults = web.prices.default_terms(style_id=style_id, creator_id=asker.account_id)
+        await _put(conn, changed_terms(defaults, body), by=asker.account_id, web=web)
+        document = await style_document(conn, web, style)
+    response.headers["Location"] = f"/v1/styles/{style_id}"
+    return document
+
+
+@router.get("/styles/{style_id}/deletion")
+async def get_deletion(web: Web, asker: CreatorReading, style_id: str) -> dict[str, Any]:
+    """The signed list of what a destroyed style had, by hash: all of it is deleted."""
+    async with web.pool.acquire() as conn:
+        style = await own_style(conn, style_id, asker.account_id)
+    if style.deletion is None:
+        raise Problem("conflict", f"{style.name} was not destroyed, or its files are still being deleted; look again.")
+    return {"style": style.id, "destroyed_at": style.destroyed_at, "document": style.deletion}
+
+
+@router.patch("/styles/{style_id}")
+async def patch_style(web: Web, asker: Creator, style_id: str, body: StyleChange) -> dict[str, Any]:
+    """Change words, rules or terms. New terms hold for new orders; what was sold keeps the terms it was sold under."""
+    async with web.pool.acquire() as conn, conn.transaction():
+        style = await change_style(
+            conn,
+            style_id=style_id,
+            creator_id=asker.account_id,
+            name=body.name,
+            summary=body.summary,
+            refuse=body.prompt_rules.refuse if body.prompt_rules else None,
+            now=web.clock(),
+        )
+        if style is None:
+            raise not_found("style", style_id)
+        check_exists(style)
+        terms = await current_terms(conn, style_id)
+        assert terms is not None, "every style gets terms in the transaction that makes it"
+        if body.tiers is not None or body.notice_days is not None or body.approval is not None:
+            await _put(conn, changed_terms(terms, body), by=asker.account_id, web=web)
+        return await style_document(conn, web, style)
+
+
+def check_exists(style: Style) -> None:
+    """Raises Problem for a style that was destroyed: nothing can be added to it."""
+    if style.destroyed_at is not None:
+        raise Problem(
+            "style_destroyed",
+            f"{style.name} was destroyed on {style.destroyed_at:%Y-%m-%d} and cannot come back; make a new style.",
+        )
+
+
+async def own_style(conn: Connection, style_id: str, creator_id: str) -> Style:
+    """A creator's own style. Raises Problem."""
+    style = await find_style(conn, style_id, creator_id=creator_id)
+    if style is None:
+        raise not_found("style", style_id)
+    return style
+
+
+async def style_document(conn: Connection, web: Gateway, style: Style) -> dict[str, Any]:
+    """A style as its creator sees it."""
+    terms = await current_terms(conn, style.id)
+    state = await switch.state(conn, style_id=style.id, now=web.clock())
+    assert terms is not None
+    assert state is not None
+    return {
+        "id": style.id,
+        "name": style.name,
+        "summary": style.summary,
+        "base": style.base,
+        "tiers": {name: {"price": money(tier.price), "use": tier.use} for name, tier in terms.tiers.items()},
+        "terms_version": terms.version,
+        "notice_days": terms.notice_days,
+        "prompt_rules": style.prompt_rules,
+        "approval": "each" if terms.permissions.approval else "none",
+        "switch": {"level": state.level, "epoch": state.epoch, "reason": state.reason, "ends_at": state.ends_at},
+        "version": style.published_version_id,
+        "created_at": style.created_at,
+        "updated_at": style.updated_at,
+    }
+
+
+def changed_terms(terms: StyleTerms, body: StyleChange) -> StyleTerms:
+    """`terms` with what the body names: `tiers` replaces all tiers, each keeping its words where none are given."""
+    if body.tiers is not None:
+        tiers: dict[str, Tier] = {name: _tier(terms, name, tier) for name, tier in body.tiers.items()}
+        terms = replace(terms, tiers=tiers)
+    if body.notice_days is not None:
+        terms = replace(terms, notice_days=body.notice_days)
+    if body.approval is not None:
+        terms = replace(terms, permissions=replace(terms.permissions, approval=body.approval == "each"))
+    return terms
+
+
+def _tier(terms: StyleTerms, name: str, body: TierBody) -> Tier:
+    price = Money(body.price.amount, body.price.currency)
+    before = terms.tiers.get(name)
+    if before is not None:
+        return replace(before, price=price, use=body.use or before.use)
+    if body.use is None:
+        raise Problem("invalid_request", f"Tier {name} is new here; say in `use` what a buyer may do with a picture.")
+    return Tier(price=price, use=body.use)
+
+
+async def _put(conn: Connection, terms: StyleTerms, *, by: str, web: Gateway) -> None:
+    stored = await put_terms(conn, terms, by=by, now=web.clock())
+    if isinstance(stored, Refusal):
+        raise refused(stored)

@@ -1,0 +1,197 @@
+"""Trainings: start one, watch it, pause, resume or cancel it."""
+
+import asyncio
+import secrets
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from licensing.database import Connection
+from licensing.errors import Refusal
+from service import finetuning, trainings
+from service.api.shapes import Cursor, Limit, page
+from service.api.styles import check_exists, own_style
+from service.auth import Creator, CreatorReading, Identity, Web
+from service.errors import ObjectMissing, Problem, not_found, refused
+from service.events import stream
+from service.resources import Gateway
+from service.styles import Style
+from service.trainings import Training
+from service.works import list_works
+from training.errors import RecipeInvalid
+from training.messages import MAX_SEED
+from training.recipe import Recipe, load_recipe
+
+router = APIRouter(tags=["trainings"])
+
+
+class NewTraining(BaseModel):
+    """`{}` takes the defaults: the base's own recipe, a seed by chance."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    recipe: Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")] | None = None
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
+
+
+@router.post("/styles/{style_id}/trainings", status_code=201)
+async def make_training(
+    web: Web, asker: Creator, style_id: str, response: Response, body: NewTraining | None = None
+) -> dict[str, Any]:
+    """Train a new version from the works whose rights are clear."""
+    asked = body or NewTraining()
+    async with web.pool.acquire() as conn:
+        style = await own_style(conn, style_id, asker.account_id)
+        check_exists(style)
+        recipe = find_recipe(web, style, asked.recipe)
+        await check_works(conn, style, recipe)
+        made = await trainings.add_training(
+            conn,
+            training_id=web.new_id("trn"),
+            style_id=style.id,
+            creator_id=asker.account_id,
+            base=style.base,
+            recipe=recipe.name,
+            seed=secrets.randbelow(2**31) if asked.seed is None else asked.seed,
+            now=web.clock(),
+        )
+    if isinstance(made, Refusal):
+        raise refused(made)
+    await finetuning.start_training(made)
+    response.headers["Location"] = f"/v1/trainings/{made.id}"
+    return training_document(made)
+
+
+@router.get("/styles/{style_id}/trainings")
+async def get_trainings(
+    web: Web, asker: CreatorReading, style_id: str, limit: Limit = 50, cursor: Cursor = None
+) -> dict[str, Any]:
+    """A style's trainings, newest first."""
+    async with web.pool.acquire() as conn:
+        await own_style(conn, style_id, asker.account_id)
+        found = await trainings.list_trainings(
+            conn, style_id=style_id, creator_id=asker.account_id, limit=limit + 1, before=cursor
+        )
+    return page(found, limit, training_document)
+
+
+@router.get("/trainings/{training_id}")
+async def get_training(web: Web, asker: CreatorReading, training_id: str) -> dict[str, Any]:
+    """Where a training stands."""
+    return training_document(await _own(web, asker, training_id))
+
+
+@router.get("/trainings/{training_id}/events")
+async def get_events(web: Web, asker: CreatorReading, training_id: str, request: Request) -> Response:
+    """What happens, as Server-Sent Events: state, finding, estimate, progress, heldout, sample, then the end."""
+    await _own(web, asker, training_id)
+    return stream(request, web.pool, subject=training_id, ends=trainings.ENDS)
+
+
+@router.get("/trainings/{training_id}/samples/{name}")
+async def get_sample(web: Web, asker: CreatorReading, training_id: str, name: str) -> Response:
+    """A picture drawn on the way."""
+    training = await _own(web, asker, training_id)
+    keys = {str(sample["name"]): str(sample["key"]) for sample in training.samples}
+    try:
+        content = await asyncio.to_thread(web.storage.get, keys[name])
+    except (KeyError, ObjectMissing) as error:
+        raise not_found("sample", name) from error
+    return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=31536000"})
+
+
+@router.post("/trainings/{training_id}/cancel")
+async def cancel_training(web: Web, asker: Creator, training_id: str) -> dict[str, Any]:
+    """Stop for good; a training that runs stops within seconds."""
+    return await _ask_to(web, asker, training_id, "cancel")
+
+
+@router.post("/trainings/{training_id}/pause")
+async def pause_training(web: Web, asker: Creator, training_id: str) -> dict[str, Any]:
+    """Stop after a checkpoint, to be resumed."""
+    return await _ask_to(web, asker, training_id, "pause")
+
+
+@router.post("/trainings/{training_id}/resume")
+async def resume_training(web: Web, asker: Creator, training_id: str) -> dict[str, Any]:
+    """Go on from the last checkpoint."""
+    async with web.pool.acquire() as conn:
+        found = await trainings.resume(conn, training_id=training_id, creator_id=asker.account_id, now=web.clock())
+    if isinstance(found, Refusal):
+        raise refused(found)
+    await finetuning.start_training(found)
+    return training_document(found)
+
+
+async def check_works(conn: Connection, style: Style, recipe: Recipe) -> None:
+    """Raises Problem unless enough works are included and have a right."""
+    works = [work for work in await list_works(conn, style_id=style.id, creator_id=style.creator_id) if work.include]
+    may = sum(work.may_train for work in works)
+    if may >= recipe.min_works:
+        return
+    unsure = len(works) - may
+    if unsure:
+        raise Problem(
+            "rights_missing",
+            f"Only {may} of {len(works)} works may train, and {recipe.min_works} are needed: the rights to {unsure} are"
+            " unsure. Say for each whose it is; unsure works never train.",
+            extra={"works": [work.id for work in works if not work.may_train]},
+        )
+    raise Problem("conflict", f"{may} works are too few to learn a style; upload at least {recipe.min_works}.")
+
+
+def training_document(training: Training) -> dict[str, Any]:
+    """A training as its creator sees it."""
+    samples = f"/v1/trainings/{training.id}/samples"
+    return {
+        "id": training.id,
+        "style": training.style_id,
+        "state": training.state,
+        "wanted": training.wanted,
+        "message": training.message,
+        "base": training.base,
+        "recipe": training.recipe,
+        "seed": training.seed,
+        "works": len(training.manifest),
+        "step": training.step,
+        "steps": training.steps,
+        "loss": training.loss,
+        "eta_s": training.eta_s,
+        "estimate": {"seconds": training.estimate_s, "steps": training.steps} if training.estimate_s else None,
+        "heldout": training.heldout,
+        "samples": [{"step": one["step"], "url": f"{samples}/{one['name']}"} for one in training.samples],
+        "scores": training.scores,
+        "version": training.version_id,
+        "created_at": training.created_at,
+        "started_at": training.started_at,
+        "ended_at": training.ended_at,
+    }
+
+
+def find_recipe(web: Gateway, style: Style, name: str | None) -> Recipe:
+    """The recipe called `name`, else the base's own. Raises Problem."""
+    try:
+        return load_recipe(name or f"{style.base}-style", folder=web.settings.configs / "recipes")
+    except RecipeInvalid as error:
+        raise Problem("invalid_request", f"{error}.") from error
+
+
+async def _own(web: Gateway, asker: Identity, training_id: str) -> Training:
+    async with web.pool.acquire() as conn:
+        training = await trainings.find_training(conn, training_id, creator_id=asker.account_id)
+    if training is None:
+        raise not_found("training", training_id)
+    return training
+
+
+async def _ask_to(
+    web: Gateway, asker: Identity, training_id: str, wanted: Literal["pause", "cancel"]
+) -> dict[str, Any]:
+    async with web.pool.acquire() as conn:
+        found = await trainings.ask_to(
+            conn, training_id=training_id, creator_id=asker.account_id, wanted=wanted, now=web.clock()
+        )
+    if isinstance(found, Refusal):
+        raise refused(found)
+    return training_document(found)

@@ -1,0 +1,224 @@
+"""Works of a style: upload many at once, set rights and captions, look at the review."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+
+from service import reviews, works
+from service.api.shapes import Cursor, Limit, page
+from service.api.styles import check_exists, own_style
+from service.api.trainings import find_recipe
+from service.auth import Creator, CreatorReading, Identity, Web
+from service.errors import ObjectMissing, Problem, not_found
+from service.resources import Gateway
+from service.styles import Style
+from service.uploads import Taken, Upload, findings_document, take_upload
+from service.works import StoredWork, thumbnail_key
+from training.messages import MAX_CAPTION_CHARACTERS, MAX_CAPTIONS_PER_WORK
+from training.works import MAX_WORK_BYTES
+
+router = APIRouter(tags=["works"])
+
+RIGHTS = ("mine", "client_consented", "licensed", "unsure")
+_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                        "rights": {"type": "string", "enum": list(RIGHTS), "default": "unsure"},
+                    },
+                }
+            }
+        },
+    }
+}
+
+Caption = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_CAPTION_CHARACTERS)]
+
+
+class WorkChange(BaseModel):
+    """What is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rights: works.Rights | None = None
+    captions: list[Caption] | None = Field(default=None, max_length=MAX_CAPTIONS_PER_WORK)
+    include: bool | None = None
+
+
+@router.post("/styles/{style_id}/works", status_code=201, openapi_extra=_FORM)
+async def add_works(web: Web, asker: Creator, style_id: str, request: Request) -> dict[str, Any]:
+    """Upload works. Each file is kept or refused by itself: `items` names a `work` or a `problem` for every file.
+
+    Files that are there already are not doubled, so an upload that was cut off can simply be sent again. `rights` holds
+    for all files of the upload; without it they are `unsure`, and unsure works never train. Where not one file could be
+    kept, the answer is the first one's problem.
+    """
+    async with web.pool.acquire() as conn:
+        style = await own_style(conn, style_id, asker.account_id)
+    check_exists(style)
+    async with upload_form(request, web) as form:
+        taken = await take_files(web, style, form)
+    items = [_taken_document(one) for one in taken]
+    problems = [one.problem for one in taken if one.problem is not None]
+    if problems and len(problems) == len(taken):
+        raise Problem(problems[0].slug, problems[0].detail, extra={**problems[0].extra, "items": items})
+    return {"items": items, "next_cursor": None}
+
+
+@asynccontextmanager
+async def upload_form(request: Request, web: Gateway) -> AsyncIterator[FormData]:
+    """The request's form, its files on disk as long as this is open. Raises Problem for what is no upload."""
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise Problem("unsupported_media_type", "Send the files as multipart/form-data, in the field `files`.")
+    most = web.settings.max_files_per_upload
+    try:
+        async with request.form(max_files=most, max_fields=most) as form:
+            yield form
+    except HTTPException as error:
+        if "Too many" not in str(error.detail):
+            raise Problem("invalid_request", f"The upload cannot be read: {error.detail}") from error
+        sentence = f"More than {most} files came at once; send at most {most} at a time. None of these was kept."
+        raise Problem("payload_too_large", sentence) from error
+
+
+async def take_files(web: Gateway, style: Style, form: FormData) -> list[Taken]:
+    """Every file of the form's field `files`, one after the other. Raises Problem where there is none."""
+    rights = form.get("rights") or "unsure"
+    if rights not in RIGHTS:
+        raise Problem("invalid_request", f"rights is {rights!r}; it is one of {', '.join(RIGHTS)}.")
+    known = cast(works.Rights, rights)
+    files = [value for value in form.getlist("files") if isinstance(value, UploadFile) and value.filename]
+    if not files:
+        raise Problem("invalid_request", "No file came; send at least one, in the field `files`.")
+    taken = []
+    for file in files:
+        # One byte more than allowed is enough to know; the look at it then says so.
+        content = await file.read(MAX_WORK_BYTES + 1)
+        upload = Upload(filename=file.filename or "", content=content)
+        taken.append(await take_upload(web, style, upload, rights=known))
+    return taken
+
+
+@router.get("/styles/{style_id}/works")
+async def get_works(
+    web: Web, asker: CreatorReading, style_id: str, limit: Limit = 50, cursor: Cursor = None
+) -> dict[str, Any]:
+    """A style's works in the order they came."""
+    async with web.pool.acquire() as conn:
+        await own_style(conn, style_id, asker.account_id)
+        found = await works.list_works(
+            conn, style_id=style_id, creator_id=asker.account_id, limit=limit + 1, after=cursor
+        )
+    return page(found, limit, work_document)
+
+
+@router.get("/styles/{style_id}/review")
+async def get_review(web: Web, asker: CreatorReading, style_id: str) -> dict[str, Any]:
+    """What stands in the way of a good training, per work and for the set, and what mends it."""
+    async with web.pool.acquire() as conn:
+        style = await own_style(conn, style_id, asker.account_id)
+        findings = await reviews.review(web, conn, style, find_recipe(web, style, None))
+    return {"items": [asdict(finding) for finding in findings], "next_cursor": None}
+
+
+@router.patch("/works/{work_id}")
+async def patch_work(web: Web, asker: Creator, work_id: str, body: WorkChange) -> dict[str, Any]:
+    """Set rights, captions, or whether it trains. Withdrawing a right unpublishes what learnt from the work."""
+    async with web.pool.acquire() as conn:
+        work = await works.change_work(
+            conn,
+            work_id=work_id,
+            creator_id=asker.account_id,
+            now=web.clock(),
+            rights=body.rights,
+            captions=body.captions,
+            include=body.include,
+        )
+    if work is None:
+        raise not_found("work", work_id)
+    return work_document(work)
+
+
+@router.delete("/works/{work_id}", status_code=204)
+async def delete_work(web: Web, asker: Creator, work_id: str) -> None:
+    """Delete a work and its file. What learnt from it is unpublished until it is trained again without it."""
+    async with web.pool.acquire() as conn:
+        work = await works.delete_work(conn, work_id=work_id, creator_id=asker.account_id, now=web.clock())
+    if work is None:
+        raise not_found("work", work_id)
+    for key in (work.storage_key, thumbnail_key(work.storage_key)):
+        await asyncio.to_thread(web.storage.delete, key)
+
+
+@router.get("/works/{work_id}/file")
+async def get_file(web: Web, asker: CreatorReading, work_id: str) -> Response:
+    """The file as it was uploaded."""
+    work = await _own(web, asker, work_id)
+    name = f'attachment; filename="{work.id}.{work.storage_key.rsplit(".", 1)[-1]}"'
+    return await _object(web, work, work.storage_key, work.mime, {"Content-Disposition": name})
+
+
+@router.get("/works/{work_id}/thumbnail")
+async def get_thumbnail(web: Web, asker: CreatorReading, work_id: str) -> Response:
+    """A small JPEG of it."""
+    work = await _own(web, asker, work_id)
+    return await _object(web, work, thumbnail_key(work.storage_key), "image/jpeg", {})
+
+
+def work_document(work: StoredWork) -> dict[str, Any]:
+    """A work as its creator sees it."""
+    return {
+        "id": work.id,
+        "style": work.style_id,
+        "filename": work.filename,
+        "mime": work.mime,
+        "width": work.width,
+        "height": work.height,
+        "bytes": work.num_bytes,
+        "sha256": work.sha256,
+        "rights": work.rights,
+        "captions": list(work.captions),
+        "include": work.include,
+        "file_url": f"/v1/works/{work.id}/file",
+        "thumbnail_url": f"/v1/works/{work.id}/thumbnail",
+        "created_at": work.created_at,
+        "updated_at": work.updated_at,
+    }
+
+
+def _taken_document(taken: Taken) -> dict[str, Any]:
+    document: dict[str, Any] = {"filename": taken.filename}
+    if taken.problem is not None:
+        return {**document, "problem": taken.problem.document}
+    assert taken.work is not None
+    findings = findings_document(taken.findings)
+    return {**document, "work": work_document(taken.work), "is_new": taken.is_new, "findings": findings}
+
+
+async def _own(web: Gateway, asker: Identity, work_id: str) -> StoredWork:
+    async with web.pool.acquire() as conn:
+        work = await works.find_work(conn, work_id, creator_id=asker.account_id)
+    if work is None:
+        raise not_found("work", work_id)
+    return work
+
+
+async def _object(web: Gateway, work: StoredWork, key: str, media_type: str, headers: dict[str, str]) -> Response:
+    try:
+        content = await asyncio.to_thread(web.storage.get, key)
+    except ObjectMissing as error:
+        raise not_found("file of work", work.id) from error
+    return Response(content, media_type=media_type, headers={"Cache-Control": "private, max-age=86400", **headers})

@@ -1,0 +1,49 @@
+"""The web process, wired: the JSON API, the pages, and what every answer has in common."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from service import __version__
+from service.api import health
+from service.api.routers import ROUTERS
+from service.edge import install_edge
+from service.limits import Buckets
+from service.pages.screens import install_pages
+from service.resources import Clock, open_gateway, utc_now
+from service.settings import Settings
+from service.sweep import sweeping
+from service.workflows import Role, launch
+
+TITLE = "Ownhand"
+
+
+def create_app(settings: Settings, database_url: str, *, clock: Clock = utc_now, role: Role = "web") -> FastAPI:
+    """The application over a migrated database. `role` says which queues of the workflow engine it consumes."""
+
+    @asynccontextmanager
+    async def running(app: FastAPI) -> AsyncIterator[None]:
+        async with (
+            open_gateway(settings, database_url, clock=clock) as gateway,
+            launch(gateway, role),
+            sweeping(gateway),
+        ):
+            app.state.gateway = gateway
+            yield
+
+    app = FastAPI(
+        title=TITLE,
+        version=__version__,
+        lifespan=running,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.state.buckets = Buckets(settings.requests_per_minute)
+    install_edge(app, settings)
+    app.include_router(health.router)
+    for router in ROUTERS:
+        app.include_router(router, prefix="/v1")
+    install_pages(app)
+    return app

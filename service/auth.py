@@ -1,0 +1,142 @@
+"""Who asks: a token in `Authorization: Bearer`, or a browser's session. FastAPI dependencies.
+
+A browser sends its cookie along with whatever any page makes it send. So a request that changes something must, when
+it comes by cookie, come from our own pages (`Origin`) and show the session's CSRF token (header `X-CSRF-Token`; the
+pages' forms send it as the field `csrf`, checked by `check_form`).
+"""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from licensing import keys
+from service.accounts import Role, account_by_id
+from service.errors import Problem
+from service.resources import Gateway
+from service.sessions import Session, find_session
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+SCOPES: dict[Role, tuple[str, ...]] = {
+    "creator": ("read", "write"),
+    "client": ("read", "generate"),
+    "operator": ("read", "write"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Who asks. `key_id` and `is_test` belong to a token, `session` to a browser; `scopes` is empty for no limit."""
+
+    account_id: str
+    role: Role
+    scopes: frozenset[str] = frozenset()
+    key_id: str | None = None
+    is_test: bool = False
+    session: Session | None = None
+
+
+def gateway(request: Request) -> Gateway:
+    """What the web process holds open."""
+    opened: Gateway = request.app.state.gateway
+    return opened
+
+
+Web = Annotated[Gateway, Depends(gateway)]
+
+
+async def anyone(request: Request, web: Web) -> Identity | None:
+    """Who asks, or None for a stranger. Raises Problem for a token that is not valid: silence would hide a typo."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme:
+        return await _bearer(web, scheme, token.strip())
+    session = await browser_session(request, web)
+    if session is None:
+        return None
+    if request.method not in SAFE_METHODS:
+        check_origin(request, web)
+        check_csrf(session, request.headers.get("x-csrf-token", ""))
+    return Identity(account_id=session.account.id, role=session.account.role, session=session)
+
+
+async def browser_session(request: Request, web: Web) -> Session | None:
+    """The session of the browser's cookie, if there is a valid one."""
+    word = request.cookies.get(cookie_name(web))
+    if not word:
+        return None
+    async with web.pool.acquire() as conn:
+        return await find_session(conn, word=word, now=web.clock())
+
+
+def caller(role: Role, scope: str) -> Callable[..., Awaitable[Identity]]:
+    """A dependency that lets in accounts of one role; a token without scopes carries them all."""
+
+    async def known(found: Annotated[Identity | None, Depends(anyone)]) -> Identity:
+        if found is None:
+            raise Problem(
+                "unauthenticated", "This call needs a token: send Authorization: Bearer oh_…, or sign in on the page."
+            )
+        if found.role != role:
+            raise Problem("forbidden", f"This call is for the role {role}; your account is a {found.role}'s.")
+        if found.scopes and scope not in found.scopes:
+            raise Problem(
+                "forbidden",
+                f"This token may {', '.join(sorted(found.scopes))}, not {scope}; make one with --scopes {scope}.",
+            )
+        return found
+
+    return known
+
+
+Creator = Annotated[Identity, Depends(caller("creator", "write"))]
+CreatorReading = Annotated[Identity, Depends(caller("creator", "read"))]
+Client = Annotated[Identity, Depends(caller("client", "generate"))]
+ClientReading = Annotated[Identity, Depends(caller("client", "read"))]
+Operator = Annotated[Identity, Depends(caller("operator", "write"))]
+Anyone = Annotated[Identity | None, Depends(anyone)]
+
+
+def check_origin(request: Request, web: Gateway) -> None:
+    """Raises Problem where a browser says that another site's page sent this request."""
+    origin = request.headers.get("origin")
+    own = {web.settings.origin, f"{request.url.scheme}://{request.headers.get('host', '')}"}
+    if origin is not None and origin not in own:
+        raise Problem("forbidden", f"This request comes from a page of {origin}, not from {web.settings.origin}.")
+
+
+def check_csrf(session: Session, token: str) -> None:
+    """Raises Problem unless `token` is the session's own."""
+    if not hmac.compare_digest(session.csrf.encode(), token.encode()):
+        raise Problem("forbidden", "The page you sent this from is out of date; reload it and try again.")
+
+
+async def check_form(request: Request, web: Gateway, session: Session) -> None:
+    """For a page's form: Origin, and the session's token in the field `csrf`. Raises Problem."""
+    check_origin(request, web)
+    token = (await request.form()).get("csrf", "")
+    check_csrf(session, token if isinstance(token, str) else "")
+
+
+def cookie_name(web: Gateway) -> str:
+    # With the prefix, browsers refuse the cookie from a neighbour domain; it needs TLS.
+    return "__Host-ownhand" if web.settings.is_secure else "ownhand"
+
+
+async def _bearer(web: Gateway, scheme: str, token: str) -> Identity:
+    async with web.pool.acquire() as conn:
+        found = await keys.authenticate(conn, token, now=web.clock(), pepper=web.pepper)
+        account = await account_by_id(conn, found.account_id) if found else None
+    if scheme.lower() != "bearer" or found is None or account is None or account.disabled_at is not None:
+        raise Problem(
+            "unauthenticated",
+            "The token is not valid: mistyped, expired or revoked. Make a new one with `ownhand token`.",
+        )
+    return Identity(
+        account_id=account.id,
+        role=account.role,
+        scopes=frozenset(found.scopes),
+        key_id=found.key_id,
+        is_test=found.kind == "test",
+    )

@@ -1,0 +1,25 @@
+"""Bring the service's schema to the newest revision."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from service.db.tables import SCHEMA
+
+# Any number, the same for every process: two that start together migrate one after the other.
+_LOCK = 6_027_001
+
+
+def migrate(database_url: str) -> None:
+    """Create the schema if need be and apply what is missing. Safe to call from several processes at once."""
+    engine = sa.create_engine(sa.make_url(database_url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    engine.dispose()

@@ -1,0 +1,306 @@
+"""The service's own tables, in the schema `service`. Money, keys, terms and switches are the licensing room's.
+
+Ids are made by the caller (`service.ids`). Times are aware. A row that belongs to a person carries that person's id, so
+that every query can filter by it.
+"""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+SCHEMA = "service"
+metadata = sa.MetaData(schema=SCHEMA)
+
+ROLES = ("creator", "client", "operator")
+RIGHTS = ("mine", "client_consented", "licensed", "unsure")
+TRAINING_STATES = (
+    "queued",
+    "preparing",
+    "training",
+    "measuring",
+    "passed",
+    "refused",
+    "failed",
+    "canceled",
+    "paused",
+)
+GENERATION_STATES = (
+    "queued",
+    "running",
+    "sealing",
+    "awaiting_approval",
+    "settled",
+    "failed",
+    "withdrawn",
+    "canceled",
+    "expired",
+)
+VERSION_STATES = ("draft", "published", "retired")
+
+
+def _id() -> sa.Column[str]:
+    return sa.Column("id", sa.Text, primary_key=True)
+
+
+def _time(name: str, *, optional: bool = False) -> sa.Column[datetime]:
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=optional)
+
+
+def _text(name: str, default: str | None = None, *, optional: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=optional, server_default=default)
+
+
+def _number(name: str, default: str | None = None, *, optional: bool = False) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, nullable=optional, server_default=default)
+
+
+def _real(name: str) -> sa.Column[float]:
+    return sa.Column(name, sa.Double, nullable=True)
+
+
+def _json(name: str, default: str = "{}") -> sa.Column[JSONB]:
+    return sa.Column(name, JSONB, nullable=False, server_default=sa.text(f"'{default}'::jsonb"))
+
+
+def _flag(name: str, default: str) -> sa.Column[bool]:
+    return sa.Column(name, sa.Boolean, nullable=False, server_default=sa.text(default))
+
+
+def _of(table: str, name: str, *, optional: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, sa.ForeignKey(f"{SCHEMA}.{table}.id"), nullable=optional)
+
+
+def _one_of(column: str, words: tuple[str, ...]) -> sa.CheckConstraint:
+    listed = ", ".join(f"'{word}'" for word in words)
+    return sa.CheckConstraint(f"{column} IN ({listed})", name=f"{column}_is_known")
+
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    _id(),
+    _text("role"),
+    _text("email"),  # lower case
+    _text("name"),
+    _time("created_at"),
+    _time("disabled_at", optional=True),
+    sa.UniqueConstraint("email", name="one_account_per_email"),
+    _one_of("role", ROLES),
+)
+
+sign_in_links = sa.Table(
+    "sign_in_links",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),  # SHA-256 of the word in the link
+    _of("accounts", "account_id"),
+    _time("created_at"),
+    _time("expires_at"),
+    _time("used_at", optional=True),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),  # SHA-256 of the cookie
+    _of("accounts", "account_id"),
+    _time("created_at"),
+    _time("expires_at"),
+    _time("seen_at"),
+    _time("ended_at", optional=True),
+)
+
+styles = sa.Table(
+    "styles",
+    metadata,
+    _id(),
+    _of("accounts", "creator_id"),
+    _text("name"),
+    _text("summary"),
+    _text("base"),
+    _json("prompt_rules"),
+    _json("review"),  # the last look at the portfolio: {"of": digest of what was looked at, "findings": [...]}
+    _text("published_version_id", optional=True),
+    _time("created_at"),
+    _time("updated_at"),
+    _time("destroyed_at", optional=True),  # the switch was set to `destroyed`
+    _time("emptied_at", optional=True),  # and everything it had is deleted
+    _text("deletion", optional=True),  # the signed list of what was deleted
+    sa.Index("styles_of_creator", "creator_id", "id"),
+)
+
+works = sa.Table(
+    "works",
+    metadata,
+    _id(),
+    _of("styles", "style_id"),
+    _of("accounts", "creator_id"),
+    _text("filename"),
+    _text("mime"),
+    _number("width"),
+    _number("height"),
+    _number("num_bytes"),
+    _text("sha256"),
+    _text("storage_key"),
+    _text("rights"),
+    sa.Column("captions", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),
+    _flag("include", "true"),
+    _time("created_at"),
+    _time("updated_at"),
+    sa.UniqueConstraint("style_id", "sha256", name="a_file_once_per_style"),
+    sa.Index("works_of_style", "style_id", "id"),
+    _one_of("rights", RIGHTS),
+)
+
+trainings = sa.Table(
+    "trainings",
+    metadata,
+    _id(),
+    _of("styles", "style_id"),
+    _of("accounts", "creator_id"),
+    _text("base"),
+    _text("recipe"),
+    _number("seed"),
+    _text("state", "queued"),
+    _text("wanted", optional=True),  # what the creator asked of a running training: 'pause' or 'cancel'
+    _number("run", "1"),  # grows by one with each resume: names the workflow
+    _number("fence", "0"),  # grows by one with each process that takes it: an older one can no longer write
+    _text("message", optional=True),
+    _json("manifest", "[]"),  # the works it may use: [{"id", "sha256"}], fixed when it starts
+    _number("step", "0"),
+    _number("steps", optional=True),
+    _real("loss"),
+    _real("eta_s"),
+    _real("estimate_s"),
+    _json("heldout", "[]"),
+    _json("samples", "[]"),
+    _json("scores"),
+    _text("version_id", optional=True),
+    _time("created_at"),
+    _time("started_at", optional=True),
+    _time("ended_at", optional=True),
+    _time("updated_at"),
+    sa.CheckConstraint("wanted IN ('pause', 'cancel')", name="wanted_is_known"),
+    sa.Index("trainings_of_style", "style_id", "id"),
+    _one_of("state", TRAINING_STATES),
+)
+
+versions = sa.Table(
+    "versions",
+    metadata,
+    _id(),
+    _of("styles", "style_id"),
+    _of("accounts", "creator_id"),
+    _of("trainings", "training_id"),
+    _number("number"),
+    _text("base"),
+    _text("trigger"),
+    _text("adapter_key"),
+    _text("adapter_sha256"),
+    _text("report_key"),
+    _text("receipt_key"),
+    _text("sheet_key", optional=True),
+    _json("receipt"),  # what it states; the signature lies beside it in storage
+    _json("scores"),
+    _json("work_ids", "[]"),
+    _flag("gate_passed", "false"),
+    _text("state", "draft"),
+    _time("created_at"),
+    _time("published_at", optional=True),
+    sa.UniqueConstraint("style_id", "number", name="a_number_once_per_style"),
+    sa.UniqueConstraint("training_id", name="one_version_per_training"),
+    sa.Index("versions_of_style", "style_id", "id"),
+    _one_of("state", VERSION_STATES),
+)
+
+images = sa.Table(
+    "images",
+    metadata,
+    _id(),
+    _of("accounts", "client_id"),
+    _text("storage_key"),
+    _text("sha256"),
+    _text("mime"),
+    _number("width"),
+    _number("height"),
+    _number("num_bytes"),
+    _time("created_at"),
+    sa.Index("images_of_client", "client_id", "id"),
+)
+
+generations = sa.Table(
+    "generations",
+    metadata,
+    _id(),
+    _of("accounts", "client_id"),
+    _text("key_id", optional=True),
+    _of("styles", "style_id"),
+    _of("accounts", "creator_id"),
+    _of("versions", "version_id"),
+    _text("state", "queued"),
+    _text("message", optional=True),
+    _text("tier"),
+    _number("count"),
+    _number("amount"),
+    _text("currency"),
+    _flag("test", "false"),
+    _json("request"),  # the order with defaults filled in: prompt, seed, size, steps, strength, image ...
+    _number("step", "0"),
+    _number("steps", optional=True),
+    _real("eta_s"),
+    _time("created_at"),
+    _time("started_at", optional=True),
+    _time("ended_at", optional=True),
+    _time("updated_at"),
+    sa.Index("generations_of_client", "client_id", "id"),
+    sa.Index("generations_of_style", "style_id", "id"),
+    sa.Index(
+        "generations_not_ended",
+        "state",
+        postgresql_where=sa.text("state IN ('queued', 'running', 'sealing', 'awaiting_approval')"),
+    ),
+    _one_of("state", GENERATION_STATES),
+)
+
+outputs = sa.Table(
+    "outputs",
+    metadata,
+    _id(),
+    _of("generations", "generation_id"),
+    _of("accounts", "client_id"),
+    _of("styles", "style_id"),
+    _of("accounts", "creator_id"),
+    _number("number"),
+    _text("storage_key"),
+    _text("mime"),
+    _number("width"),
+    _number("height"),
+    _number("num_bytes"),
+    _text("sha256"),
+    _time("created_at"),
+    sa.UniqueConstraint("generation_id", "number", name="a_picture_once_per_generation"),
+    sa.Index("outputs_of_client", "client_id", "id"),
+    sa.Index("outputs_of_style", "style_id", "id"),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    _text("subject"),  # the id of the generation or training
+    _text("kind"),
+    _json("data"),
+    _time("created_at"),
+    sa.Index("events_of_subject", "subject", "id"),
+)
+
+executors = sa.Table(
+    "executors",
+    metadata,
+    _id(),  # the workflow engine's name for the process, the same after a restart
+    _text("role"),
+    _text("host"),
+    _number("pid"),
+    _time("started_at"),
+    _time("seen_at"),
+)

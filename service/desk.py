@@ -1,0 +1,83 @@
+"""What an operator does at the shell: invite people, hand out tokens, book money, judge a file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from licensing import keys
+from licensing.authority import open_authority
+from licensing.database import Connection
+from licensing.errors import Refusal
+from licensing.keys import KeyKind
+from licensing.money import Money
+from licensing.payments import manual
+from licensing.verify import verify
+from service.accounts import Account, Role, account_by_email, ensure_account
+from service.auth import SCOPES
+from service.ids import new_id
+from service.resources import read_pepper, utc_now
+from service.sessions import make_link
+from service.settings import Settings
+
+
+async def invite(conn: Connection, settings: Settings, *, role: Role, email: str, name: str | None) -> str:
+    """A sign-in link for the account, which is made if there is none. Raises ValueError."""
+    now = utc_now()
+    account = await ensure_account(conn, role=role, email=email, name=name, now=now, new_id=new_id)
+    word = await make_link(conn, account_id=account.id, now=now, minutes=settings.sign_in_link_minutes)
+    return f"{settings.origin}/sign-in?link={word}"
+
+
+async def token(
+    conn: Connection, settings: Settings, *, email: str, test: bool, scopes: Sequence[str], cap: int | None
+) -> str:
+    """A new token of the account's role. Raises ValueError."""
+    account = await _account(conn, email)
+    if account.role != "client" and (test or cap is not None):
+        raise ValueError(f"{account.email} is a {account.role}; test keys and caps are for clients")
+    unknown = sorted(set(scopes) - set(SCOPES[account.role]))
+    if unknown:
+        known = ", ".join(SCOPES[account.role])
+        raise ValueError(f"{', '.join(unknown)} is no scope of a {account.role}'s token; there are {known}")
+    kinds: dict[Role, KeyKind] = {"creator": "creator", "operator": "operator", "client": "test" if test else "live"}
+    issued = await keys.issue(
+        conn,
+        account_id=account.id,
+        kind=kinds[account.role],
+        scopes=scopes,
+        cap=cap,
+        new_id=new_id,
+        now=utc_now(),
+        pepper=read_pepper(settings),
+    )
+    return issued.token
+
+
+async def credit(conn: Connection, *, email: str, money: Money, reference: str | None) -> str:
+    """Prepaid money for a client, and the sentence that says so. Raises ValueError."""
+    account = await _account(conn, email)
+    if account.role != "client":
+        raise ValueError(f"{account.email} is a {account.role}; only clients have prepaid money")
+    booked = await manual.credit(conn, account.id, money, reference or new_id("pay"), utc_now())
+    if isinstance(booked, Refusal):
+        raise ValueError(booked.message)
+    how = "was booked before" if booked.repeated else "is booked"
+    free = f"{booked.balance.amount} free to spend"
+    return f"{money.amount} {money.currency} {how} for {account.email} ({booked.reference}); {free}."
+
+
+async def verdict(conn: Connection, settings: Settings, file: Path) -> str:
+    """What a file proves, in a few lines."""
+    found = await verify(conn, open_authority(settings.home / "authority"), file.read_bytes())
+    lines = [f"{found.verdict}: {found.sentence}"]
+    if found.certificate is not None:
+        said = found.certificate
+        lines.append(f"output {said.output_id}, style {said.style_name} by {said.creator_name}, tier {said.tier}")
+        lines.append(f"licensed to {said.client_name} on {said.issued_at:%Y-%m-%d}: {said.use}")
+    return "\n".join(lines)
+
+
+async def _account(conn: Connection, email: str) -> Account:
+    account = await account_by_email(conn, email)
+    if account is None:
+        raise ValueError(f"{email} has no account; make one with `ownhand invite --role ... --email {email}`")
+    return account

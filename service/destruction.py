@@ -1,0 +1,101 @@
+"""What `destroyed` does beyond refusing orders: works, weights, samples and checkpoints are deleted for good.
+
+Pictures that were sold stay their buyers', and the ledger and certificates stay. A signed list of the hashes of what
+was deleted stays too, for the creator to show.
+"""
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+
+from licensing.authority import sign_document
+from licensing.database import Connection
+from service.resources import Gateway
+from service.workflows import SIGNING, durable_step, gateway, start, story
+
+log = logging.getLogger("ownhand.destruction")
+
+
+async def mark_destroyed(conn: Connection, creator_id: str, style_id: str | None, *, now: datetime) -> list[str]:
+    """Note in the switch's own transaction that a style (None: every style of the creator) is destroyed; which ones.
+
+    From its commit on nothing can be added, and trainings can no longer write: their fence has risen.
+    """
+    rows = await conn.fetch(
+        "UPDATE service.styles SET destroyed_at = coalesce(destroyed_at, $3), published_version_id = NULL,"
+        " updated_at = $3 WHERE creator_id = $1 AND ($2::text IS NULL OR id = $2) RETURNING id",
+        *(creator_id, style_id, now),
+    )
+    style_ids = [row["id"] for row in rows]
+    await conn.execute(
+        "UPDATE service.trainings SET state = 'canceled', fence = fence + 1, updated_at = $2, ended_at = $2,"
+        " message = 'The style was destroyed.'"
+        " WHERE style_id = ANY($1::text[]) AND state NOT IN ('passed', 'refused', 'canceled')",
+        *(style_ids, now),
+    )
+    await conn.execute("UPDATE service.versions SET state = 'retired' WHERE style_id = ANY($1::text[])", style_ids)
+    return style_ids
+
+
+async def start_emptying(style_id: str, *, attempt: int = 1) -> None:
+    """Delete what a destroyed style had. Doing it twice is harmless."""
+    await start(SIGNING, f"{style_id}.empty.{attempt}", tell_emptying, style_id)
+
+
+@story("empty_style")
+async def tell_emptying(style_id: str) -> None:
+    """Everything a destroyed style had is deleted, and the list of it is signed."""
+    await empty(style_id)
+
+
+@durable_step()
+async def empty(style_id: str) -> None:
+    """Delete the files first and the rows that name them last, so that a kill in between loses no name."""
+    opened = gateway()
+    async with opened.pool.acquire() as conn:
+        works = await conn.fetch("SELECT sha256 FROM service.works WHERE style_id = $1 ORDER BY sha256", style_id)
+        trainings = await conn.fetch("SELECT id FROM service.trainings WHERE style_id = $1", style_id)
+        adapters = await conn.fetch(
+            "SELECT adapter_sha256 FROM service.versions WHERE style_id = $1 ORDER BY number", style_id
+        )
+        destroyed_at = await conn.fetchval("SELECT destroyed_at FROM service.styles WHERE id = $1", style_id)
+    assert destroyed_at is not None, f"style {style_id} is not destroyed"
+    prefixes = [f"works/{style_id}/", *(f"trainings/{row['id']}/" for row in trainings)]
+    count = await asyncio.to_thread(_delete_all, opened, prefixes)
+    document = {
+        "format": "ownhand-deletion/1",
+        "style": style_id,
+        "destroyed_at": destroyed_at.isoformat(),
+        "works": [row["sha256"] for row in works],
+        "adapters": [row["adapter_sha256"] for row in adapters],
+    }
+    async with opened.pool.acquire() as conn, conn.transaction():
+        await conn.execute(
+            "UPDATE service.styles SET emptied_at = $2, deletion = $3, review = '{}'"
+            " WHERE id = $1 AND emptied_at IS NULL",
+            *(style_id, opened.clock(), sign_document(opened.authority, document)),
+        )
+        await conn.execute("DELETE FROM service.works WHERE style_id = $1", style_id)
+    log.info("style %s was destroyed: %s objects deleted", style_id, count)
+
+
+async def mend_destructions(web: Gateway) -> None:
+    """Start the emptyings that a crash kept from starting, and once an hour again what did not get to its end.
+
+    A sweep of the web role.
+    """
+    now = web.clock()
+    async with web.pool.acquire() as conn:
+        rows = await conn.fetch(
+            "SELECT id, destroyed_at FROM service.styles"
+            " WHERE destroyed_at IS NOT NULL AND emptied_at IS NULL ORDER BY id"
+        )
+    for row in rows:
+        await start_emptying(row["id"], attempt=1 + (now - row["destroyed_at"]) // timedelta(hours=1))
+
+
+def _delete_all(opened: Gateway, prefixes: list[str]) -> int:
+    keys = [key for prefix in prefixes for key in opened.storage.list_keys(prefix)]
+    for key in keys:
+        opened.storage.delete(key)
+    return len(keys)

@@ -1,0 +1,142 @@
+"""Looks at every part of this place and says what is wrong and how to mend it."""
+
+import asyncio
+import importlib.util
+import secrets
+import shutil
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from inference.catalog import list_bases
+from inference.errors import BaseUnusable
+from licensing import ledger
+from licensing.authority import open_authority
+from licensing.errors import LicensingError
+from licensing.prices import load_prices
+from service.db.connections import prepare_database
+from service.errors import OwnhandError
+from service.postgres import database
+from service.settings import Settings
+from service.storage import open_storage
+
+_FREE_BYTES_MIN = 2 * 1024**3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One look at one part."""
+
+    subject: str
+    is_well: bool
+    sentence: str
+
+
+async def examine(settings: Settings, *, with_ledger: bool = False) -> list[Finding]:
+    """Every check, none of which changes anything but the schema's version."""
+    plain: list[tuple[str, Callable[[Settings], str]]] = [
+        ("disk", _disk),
+        ("storage", _storage),
+        ("keys", _keys),
+        ("prices", _prices),
+        ("bases", _bases),
+        ("model stack", _stack),
+    ]
+    findings = [await asyncio.to_thread(_look, subject, check, settings) for subject, check in plain]
+    return [*findings, *await asyncio.to_thread(_database, settings, with_ledger)]
+
+
+def _look(subject: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
+    try:
+        return Finding(subject=subject, is_well=True, sentence=check(settings))
+    except (OwnhandError, LicensingError, BaseUnusable, OSError, ValueError, ImportError) as error:
+        return Finding(subject=subject, is_well=False, sentence=str(error))
+
+
+def _disk(settings: Settings) -> str:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(settings.home).free
+    if free < _FREE_BYTES_MIN:
+        raise ValueError(f"{free / 1024**3:.1f} GiB are free at {settings.home}; a training needs 2, make room")
+    return f"{free / 1024**3:.0f} GiB are free at {settings.home}"
+
+
+def _storage(settings: Settings) -> str:
+    storage = open_storage(settings.storage_url, settings.home)
+    key, content = f"doctor/{secrets.token_hex(8)}", secrets.token_bytes(64)
+    storage.put(key, content)
+    found = storage.get(key)
+    storage.delete(key)
+    if found != content:
+        raise ValueError("an object came back changed; check the disk or the bucket")
+    return "an object was stored, read and deleted"
+
+
+def _keys(settings: Settings) -> str:
+    folder = settings.home / "authority"
+    if not folder.exists():
+        return f"none yet; the first start makes them in {folder}"
+    open_authority(folder)
+    return f"the signing keys in {folder} are whole and private"
+
+
+def _prices(settings: Settings) -> str:
+    prices = load_prices(settings.configs / "prices.toml")
+    return f"{len(prices.tiers)} tiers and {len(prices.plans)} plans in {prices.currency}"
+
+
+def _bases(settings: Settings) -> str:
+    bases = list_bases(folder=settings.configs / "bases")
+    missing = [base.id for base in bases if not (base.path / "model_index.json").is_file()]
+    if not bases:
+        raise ValueError(f"there is no base in {settings.configs / 'bases'}; add a file as the README shows")
+    if missing:
+        raise ValueError(
+            f"the folder of {', '.join(missing)} is missing; its file in configs/bases says where it belongs"
+        )
+    return f"{', '.join(base.id for base in bases)} can be opened"
+
+
+def _stack(settings: Settings) -> str:
+    missing = [
+        name for name in ("torch", "diffusers", "transformers", "peft") if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        raise ValueError(f"{', '.join(missing)} is not installed, so this machine runs no worker: pip install '.[gpu]'")
+    return "a worker can run here"
+
+
+def _database(settings: Settings, with_ledger: bool) -> list[Finding]:
+    try:
+        with database(settings) as url:
+            prepare_database(url)
+            checks = [_processes, _ledger] if with_ledger else [_processes]
+            found = asyncio.run(_in_database(url, checks))
+    except (OwnhandError, OSError, asyncpg.PostgresError) as error:
+        return [Finding(subject="database", is_well=False, sentence=str(error))]
+    return [Finding(subject="database", is_well=True, sentence="it answers and is up to date"), *found]
+
+
+async def _in_database(url: str, checks: Sequence[Callable[[asyncpg.Connection], Awaitable[Finding]]]) -> list[Finding]:
+    conn = await asyncpg.connect(url)
+    try:
+        return [await check(conn) for check in checks]
+    finally:
+        await conn.close()
+
+
+async def _processes(conn: asyncpg.Connection) -> Finding:
+    rows = await conn.fetch(
+        "SELECT id FROM service.executors WHERE seen_at > now() - interval '15 seconds' ORDER BY id"
+    )
+    names = ", ".join(row["id"] for row in rows) or "none runs at present"
+    return Finding(subject="processes", is_well=True, sentence=names)
+
+
+async def _ledger(conn: asyncpg.Connection) -> Finding:
+    problems = await ledger.check(conn)
+    if problems:
+        said = "; ".join(f"{problem.rule} at {problem.place}: {problem.detail}" for problem in problems[:5])
+        return Finding(subject="ledger", is_well=False, sentence=f"{len(problems)} problem(s): {said}")
+    return Finding(subject="ledger", is_well=True, sentence="every rule holds")

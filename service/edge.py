@@ -1,0 +1,165 @@
+"""What every answer has in common: problems as documents, limits on bodies, headers, and counting."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import Counter, Histogram
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import Problem, from_status
+from service.settings import Settings
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
+    " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+REQUESTS = Counter("ownhand_http_requests_total", "Answers given", ["method", "route", "status"])
+SECONDS = Histogram("ownhand_http_request_seconds", "Time to the first byte of an answer", ["method", "route"])
+
+
+def install_edge(app: FastAPI, settings: Settings) -> None:
+    """Problem documents for everything that goes wrong, and the layers around the application."""
+    app.add_exception_handler(Problem, _say_problem)
+    app.add_exception_handler(RequestValidationError, _say_invalid)
+    app.add_exception_handler(HTTPException, _say_status)
+    app.add_exception_handler(Exception, _say_broken)
+    app.add_middleware(BodyLimit, limit_bytes=_limit_of(settings))
+    app.add_middleware(Common, is_secure=settings.is_secure)
+
+
+def problem_response(problem: Problem) -> JSONResponse:
+    """The problem as `application/problem+json`."""
+    headers = dict(problem.headers)
+    if problem.retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, round(problem.retry_after_s)))
+    if problem.slug == "unauthenticated":
+        headers["WWW-Authenticate"] = 'Bearer realm="ownhand"'
+    return JSONResponse(
+        problem.document, status_code=problem.status, headers=headers, media_type="application/problem+json"
+    )
+
+
+async def _say_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return problem_response(error)
+
+
+async def _say_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = [{"where": ".".join(str(part) for part in one["loc"]), "what": one["msg"]} for one in error.errors()]
+    sentences = "; ".join(f"{one['where']}: {one['what']}" for one in found)
+    return problem_response(
+        Problem("invalid_request", f"The request is not valid: {sentences}.", extra={"errors": found})
+    )
+
+
+async def _say_status(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    sentences = {
+        404: f"There is nothing at {request.url.path}; /openapi.json lists what there is.",
+        405: f"{request.url.path} does not take {request.method}; /openapi.json lists what it takes.",
+    }
+    response = problem_response(from_status(error.status_code, sentences.get(error.status_code, str(error.detail))))
+    if error.headers:
+        response.headers.update(error.headers)
+    return response
+
+
+async def _say_broken(request: Request, error: Exception) -> Response:
+    # The server's own layer logs the traceback; the asker gets no insides.
+    return problem_response(
+        Problem("internal_error", "Something broke on our side and was logged; nothing was charged for this request.")
+    )
+
+
+def _limit_of(settings: Settings) -> Callable[[str], int]:
+    pictures = ("/v1/images", "/v1/verify", "/verify", "/v1/generations", "/v1/quotes", "/desk/make")
+
+    def limit(path: str) -> int:
+        if path.endswith("/works"):
+            return settings.max_upload_body_bytes
+        return settings.max_image_body_bytes if path.startswith(pictures) else settings.max_body_bytes
+
+    return limit
+
+
+class BodyLimit:
+    """Refuses a body that says it is too long, and stops reading one that turns out to be."""
+
+    def __init__(self, app: ASGIApp, *, limit_bytes: Callable[[str], int]) -> None:
+        self._app = app
+        self._limit_bytes = limit_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit, num_bytes = self._limit_bytes(scope["path"]), 0
+        refusal = problem_response(_too_large(limit))
+        said = dict(scope["headers"]).get(b"content-length", b"0")
+        if said.isdigit() and int(said) > limit:
+            await refusal(scope, receive, send)
+            return
+
+        async def counted() -> Message:
+            nonlocal num_bytes
+            message = await receive()
+            num_bytes += len(message.get("body", b""))
+            if num_bytes > limit:
+                raise _too_large(limit)
+            return message
+
+        async def unless_too_long(message: Message) -> None:
+            # The framework makes a 400 of whatever is raised while it reads a body: ours is said instead.
+            if num_bytes <= limit:
+                await send(message)
+            elif message["type"] == "http.response.start":
+                await refusal(scope, receive, send)
+
+        await self._app(scope, counted, unless_too_long)
+
+
+class Common:
+    """Headers on every answer, and the counting of answers by route."""
+
+    def __init__(self, app: ASGIApp, *, is_secure: bool) -> None:
+        self._app = app
+        self._headers = dict(HEADERS)
+        if is_secure:
+            self._headers["Strict-Transport-Security"] = "max-age=63072000"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                present = {name.lower() for name, _ in message["headers"]}
+                added = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
+                message["headers"] = [*message["headers"], *(pair for pair in added if pair[0] not in present)]
+                route = getattr(scope.get("route"), "path", "none")
+                REQUESTS.labels(scope["method"], route, message["status"]).inc()
+                SECONDS.labels(scope["method"], route).observe(time.perf_counter() - started)
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem("payload_too_large", f"The body is over {_mebibytes(limit)} MiB, the limit here; send less at once.")
+
+
+def _mebibytes(num_bytes: int) -> Any:
+    return num_bytes // 1024**2 if num_bytes % 1024**2 == 0 else round(num_bytes / 1024**2, 2)

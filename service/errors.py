@@ -1,0 +1,112 @@
+"""What can go wrong, and how it is said.
+
+OwnhandError
+├── NotStarted          a part of this place did not come up; the sentence says which and where to look
+├── ObjectMissing       storage holds nothing under a key
+└── Problem             an answer of the API (RFC 9457): a slug of SLUGS and a sentence
+
+Domain functions return a licensing `Refusal` where a refusal is an expected answer; `refused` turns it into a Problem.
+This is the only module that knows status codes.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from licensing.errors import Refusal
+
+TYPE_PREFIX = "https://ownhand.invalid/problems/"
+
+SLUGS: dict[str, tuple[int, str]] = {
+    "unauthenticated": (401, "Sign in first"),
+    "forbidden": (403, "Not allowed"),
+    "style_off": (403, "The style is switched off"),
+    "style_closed": (403, "The style takes no new clients"),
+    "style_paused": (423, "The style is paused"),
+    "style_destroyed": (410, "The style is gone"),
+    "not_found": (404, "Not found"),
+    "method_not_allowed": (405, "Method not allowed"),
+    "conflict": (409, "It does not fit the present state"),
+    "gate_not_passed": (409, "The release gate was not passed"),
+    "rights_missing": (409, "Rights are missing"),
+    "idempotency_conflict": (409, "The first request is still running"),
+    "payload_too_large": (413, "Too large"),
+    "unsupported_media_type": (415, "Unsupported kind of content"),
+    "invalid_request": (422, "The request is not valid"),
+    "prompt_refused": (422, "The prompt was refused"),
+    "image_refused": (422, "The picture was refused"),
+    "idempotency_mismatch": (422, "The idempotency key belongs to another request"),
+    "payment_required": (402, "Payment required"),
+    "quota_exceeded": (402, "The quota is used up"),
+    "spend_cap_reached": (402, "The spend cap is reached"),
+    "rate_limited": (429, "Too many requests"),
+    "internal_error": (500, "Something broke here"),
+    "overloaded": (503, "Too busy"),
+}
+
+
+class OwnhandError(Exception):
+    """Whatever the service itself raises."""
+
+
+class NotStarted(OwnhandError):
+    """A part of this place did not come up."""
+
+
+class ObjectMissing(OwnhandError):
+    """Storage holds nothing under this key."""
+
+
+class Problem(OwnhandError):
+    """An answer of the API: `slug` is one of SLUGS, `detail` says what happened, with the value, and the way out."""
+
+    def __init__(
+        self,
+        slug: str,
+        detail: str,
+        *,
+        retry_after_s: float | None = None,
+        extra: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        assert slug in SLUGS, slug
+        self.slug = slug
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+        self.extra = extra or {}
+        self.headers = headers or {}
+
+    @property
+    def status(self) -> int:
+        return SLUGS[self.slug][0]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The body of RFC 9457, with `extra` as extension members."""
+        status, title = SLUGS[self.slug]
+        return {
+            "type": TYPE_PREFIX + self.slug,
+            "title": title,
+            "status": status,
+            "detail": self.detail,
+            **self.extra,
+        }
+
+
+def not_found(kind: str, name: str) -> Problem:
+    """The problem for an object that does not exist or is another tenant's: the two must read the same."""
+    return Problem("not_found", f"There is no {kind} {name!r} here; check the id.")
+
+
+def refused(refusal: Refusal) -> Problem:
+    """The problem for a refusal of the licensing room."""
+    extra = {"values": dict(refusal.detail)} if refusal.detail else None
+    return Problem(refusal.slug, refusal.message, retry_after_s=refusal.retry_after_s, extra=extra)
+
+
+def from_status(status: int, detail: str) -> Problem:
+    """The problem for a bare HTTP status that the framework raised."""
+    slugs = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+    slugs |= {413: "payload_too_large", 415: "unsupported_media_type"}
+    slug = slugs.get(status, "internal_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request")
+    return Problem(slug, detail)

@@ -1,0 +1,76 @@
+"""What happens to a training or a generation, as rows in order; read by Server-Sent Events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+
+from licensing.database import Connection
+from service.errors import Problem
+
+_LOOK_EVERY_S = 0.15
+# A line nobody sees, so that proxies and browsers do not take silence for a broken connection.
+_COMFORT_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    id: int
+    kind: str
+    data: dict[str, Any]
+
+
+async def append(conn: Connection, *, subject: str, kind: str, data: dict[str, Any], now: datetime) -> None:
+    """Note an event. Within one subject, ids grow in the order of commits: a reader that saw one misses none before."""
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", subject)
+    await conn.execute(
+        "INSERT INTO service.events (subject, kind, data, created_at) VALUES ($1, $2, $3, $4)",
+        *(subject, kind, json.dumps(data), now),
+    )
+
+
+async def since(conn: Connection, *, subject: str, after: int) -> list[Event]:
+    """The events of a subject with an id above `after`, in order."""
+    rows = await conn.fetch(
+        "SELECT id, kind, data FROM service.events WHERE subject = $1 AND id > $2 ORDER BY id", subject, after
+    )
+    return [Event(id=row["id"], kind=row["kind"], data=json.loads(row["data"])) for row in rows]
+
+
+def stream(request: Request, pool: asyncpg.Pool, *, subject: str, ends: frozenset[str]) -> StreamingResponse:
+    """The events of a subject as Server-Sent Events, from the one after `Last-Event-ID`, until one of kind `ends`.
+
+    The caller has checked that the subject is the asker's. Raises Problem for a `Last-Event-ID` that is no number.
+    """
+    last = request.headers.get("last-event-id", "") or request.query_params.get("last_event_id", "") or "0"
+    if not last.isdecimal():
+        raise Problem("invalid_request", f"Last-Event-ID is {last!r}; send the number of the last event you saw.")
+    lines = _lines(request, pool, subject, int(last), ends)
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
+
+
+async def _lines(
+    request: Request, pool: asyncpg.Pool, subject: str, after: int, ends: frozenset[str]
+) -> AsyncIterator[str]:
+    silent_s = 0.0
+    yield "retry: 1000\n\n"
+    while not await request.is_disconnected():
+        async with pool.acquire() as conn:
+            found = await since(conn, subject=subject, after=after)
+        for event in found:
+            yield f"id: {event.id}\nevent: {event.kind}\ndata: {json.dumps(event.data)}\n\n"
+            after = event.id
+            if event.kind in ends:
+                return
+        silent_s = 0.0 if found else silent_s + _LOOK_EVERY_S
+        if silent_s >= _COMFORT_EVERY_S:
+            yield ": still here\n\n"
+            silent_s = 0.0
+        await asyncio.sleep(_LOOK_EVERY_S)

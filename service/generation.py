@@ -1,0 +1,278 @@
+"""The story of one generation, top to bottom. It runs in the web role, beside the keys.
+
+    hold (at the order's acceptance, `service.intake`)
+    -> begin        the attempt gets its fence
+    -> render       a worker draws; pictures lie under pending/, nobody's yet
+    -> seal         certificate and C2PA, signed only against the open hold
+    -> settle       ONE commit: charged, registered, state settled, outputs visible
+    -> deliver      the pictures move to where they stay
+    any other end   ONE commit: the amount is back, the state says why; then the pictures are deleted
+
+Seal before settle: never charge for what cannot be delivered. Settle before deliver: never deliver what was not paid.
+Every step may run twice: a kill between a step and the note that it was done makes it so.
+"""
+
+import asyncio
+import functools
+import hashlib
+from dataclasses import asdict
+from typing import Any
+
+from licensing.errors import Refusal, SealRefused
+from licensing.gateway import begin, may_sign, requeue, settle, void
+from licensing.orders import EndReason, Made, Voided
+from service import pending
+from service.errors import ObjectMissing
+from service.faults import reach
+from service.marks import draw_draft_mark, draw_test_picture
+from service.orders import (
+    UNPAID_SENTENCES,
+    Order,
+    find_order,
+    mark_queued,
+    mark_sealing,
+    mark_settled,
+    mark_started,
+    mark_unpaid,
+)
+from service.outputs import Output, move_output, outputs_of
+from service.rendering import Drawn, render
+from service.resources import Gateway
+from service.sealing import Sealed, seal_picture, sealer
+from service.workflows import GENERATION, RENDER, ask, durable_step, gateway, start, story
+
+_PAUSE_LOOK_S = 1.0
+TEST_EDGE = 256
+"""Of a test picture whose order names no size."""
+
+
+async def start_generation(order_id: str) -> None:
+    """Put the story of an accepted order on its queue. Doing it twice is harmless."""
+    await start(GENERATION, order_id, tell_generation, order_id)
+
+
+@story("generation")
+async def tell_generation(order_id: str) -> str:
+    """From an accepted order to pictures that are the client's, or to an end without a charge. Returns that end."""
+    while True:
+        attempt = await begin_attempt(order_id)
+        if "end" in attempt:
+            return await close(order_id, attempt)
+        fence = attempt["fence"]
+        drawn = await (draw_test(order_id) if attempt["test"] else _render(order_id, fence))
+        if drawn["end"] == "again":
+            await put_back(order_id, fence)
+            continue
+        if drawn["end"] != "made":
+            return await close(order_id, drawn)
+        _reach("pictures_made")
+        sealed = await seal_pictures(order_id, fence, drawn["pictures"])
+        if sealed["end"] == "again":
+            await put_back(order_id, fence)
+            continue
+        if sealed["end"] != "sealed":
+            return await close(order_id, sealed)
+        _reach("pictures_sealed")
+        settled = await settle_order(order_id, fence, sealed["pictures"], drawn.get("message"))
+        return await close(order_id, settled)
+
+
+async def close(order_id: str, end: Drawn) -> str:
+    """Deliver what was settled, or end the order without a charge; `superseded` leaves it to the newer attempt."""
+    if end["end"] == "superseded":
+        return "superseded"
+    state = end["end"]
+    if state != "settled":
+        state = await end_unpaid(order_id, state, end.get("message"))
+    if state == "settled":
+        _reach("settled")
+        await deliver(order_id)
+        _reach("delivered")
+    return str(state)
+
+
+async def _render(order_id: str, fence: int) -> Drawn:
+    _reach("begun")
+    return await ask(
+        RENDER,
+        f"{order_id}.{fence}.render",
+        render,
+        order_id,
+        fence,
+        when_asked=functools.partial(_reach, "render_asked"),
+    )
+
+
+@durable_step()
+async def begin_attempt(order_id: str) -> dict[str, Any]:
+    """`fence` of a new attempt and if it is a `test`, or how the order came to its `end`. Waits out a pause."""
+    web = gateway()
+    while True:
+        async with web.pool.acquire() as conn:
+            hold = await begin(conn, order_id=order_id, now=web.clock())
+        if not isinstance(hold, Refusal):
+            return {"fence": hold.fence, "test": hold.test}
+        if hold.slug != "style_paused":
+            return _end_of(hold)
+        await asyncio.sleep(_PAUSE_LOOK_S)
+
+
+@durable_step()
+async def put_back(order_id: str, fence: int) -> None:
+    """The attempt gave up for a reason that is nobody's will: queued again, the hold kept."""
+    web = gateway()
+    async with web.pool.acquire() as conn, conn.transaction():
+        answer = await requeue(conn, order_id=order_id, fence=fence, now=web.clock())
+        if not isinstance(answer, Refusal):
+            await mark_queued(conn, order_id, now=web.clock())
+
+
+@durable_step()
+async def draw_test(order_id: str) -> Drawn:
+    """What a test key gets: marked pictures that no model made."""
+    web = gateway()
+    async with web.pool.acquire() as conn:
+        order = await find_order(conn, order_id)
+        assert order is not None
+        if not await mark_started(conn, order_id, now=web.clock()):
+            return {"end": "canceled"}
+    width, height = order.request["size"] or (TEST_EDGE, TEST_EDGE)
+    pictures = []
+    for number in range(1, order.count + 1):
+        seed = order.request["seed"] + number - 1
+        png = draw_test_picture(prompt=order.request["prompt"], seed=seed, width=width, height=height)
+        png = draw_draft_mark(png) if order.tier == "draft" else png
+        key = pending.drawn_key(order_id, number)
+        await asyncio.to_thread(web.storage.put, key, png)
+        pictures.append({"number": number, "key": key, "seed": seed, "notes": []})
+    return {"end": "made", "pictures": pictures}
+
+
+@durable_step()
+async def seal_pictures(order_id: str, fence: int, pictures: list[dict[str, Any]]) -> dict[str, Any]:
+    """Sign every picture against the open hold and store it sealed. `end` is `sealed`, `again`, or an end."""
+    web = gateway()
+    async with web.pool.acquire() as conn:
+        order = await find_order(conn, order_id)
+        assert order is not None
+        if not await mark_sealing(conn, order_id, now=web.clock()):
+            return {"end": "canceled"}
+        signer = await sealer(conn, web, order)
+    sealed = []
+    for picture in pictures:
+        try:
+            png = await asyncio.to_thread(web.storage.get, picture["key"])
+        except ObjectMissing:
+            # Somebody emptied pending/ while the order was open; the seed makes the picture again.
+            return {"end": "again"}
+        try:
+            async with web.pool.acquire() as conn:
+                digest = hashlib.sha256(png).hexdigest()
+                await may_sign(conn, order_id=order_id, fence=fence, digest=digest, now=web.clock())
+        except SealRefused:
+            return {"end": "withdrawn"}
+        sealed.append(asdict(await seal_picture(web, signer, number=picture["number"], png=png)))
+        if len(sealed) == 1:
+            _reach("first_picture_sealed")
+    return {"end": "sealed", "pictures": sealed}
+
+
+@durable_step()
+async def settle_order(
+    order_id: str, fence: int, pictures: list[dict[str, Any]], message: str | None
+) -> dict[str, Any]:
+    """Charge for the pictures and make them the client's, in one commit; or how the order ended instead."""
+    web = gateway()
+    sealed = [Sealed(**picture) for picture in pictures]
+    made = [
+        Made(output_id=one.output_id, sha256=one.sha256, phash=one.phash, certificate=one.certificate) for one in sealed
+    ]
+    now = web.clock()
+    async with web.pool.acquire() as conn, conn.transaction():
+        order = await find_order(conn, order_id)
+        assert order is not None
+        answer = await settle(conn, order_id=order_id, fence=fence, made=made, now=now)
+        if isinstance(answer, Refusal):
+            return _end_of(answer)
+        outputs = [_output(order, one, now=now) for one in sealed]
+        await mark_settled(conn, order, amount=answer.amount.amount, outputs=outputs, message=message, now=now)
+    return {"end": "settled"}
+
+
+@durable_step()
+async def deliver(order_id: str) -> None:
+    """Move what was paid to where it stays, and forget the rest."""
+    web = gateway()
+    async with web.pool.acquire() as conn:
+        outputs = (await outputs_of(conn, [order_id]))[order_id]
+    for output in outputs:
+        target = pending.final_key(output.id)
+        if output.storage_key == target:
+            continue
+        # Copied, then named, then deleted: at every moment the row names a place where the picture lies.
+        await asyncio.to_thread(web.storage.copy, output.storage_key, target)
+        async with web.pool.acquire() as conn:
+            await move_output(conn, output.id, storage_key=target)
+        _reach("first_picture_moved")
+    await pending.drop(web.storage, order_id)
+
+
+@durable_step()
+async def end_unpaid(order_id: str, reason: EndReason, message: str | None) -> str:
+    """Give the amount back and say why, in one commit; then delete the pictures. Returns the state it ended in."""
+    web = gateway()
+    state = await void_order(web, order_id, reason=reason, message=message)
+    if state != "settled":
+        _reach("voided")
+        await pending.drop(web.storage, order_id)
+    return state
+
+
+async def void_order(web: Gateway, order_id: str, *, reason: EndReason, message: str | None = None) -> str:
+    """Hold and row end together, without a charge; an order that had ended keeps its end. Returns that end's state."""
+    now = web.clock()
+    async with web.pool.acquire() as conn, conn.transaction():
+        ended = await void(conn, order_id=order_id, reason=reason, now=now)
+        if isinstance(ended, Voided):
+            await mark_unpaid(conn, order_id, reason=reason, message=message, now=now)
+            return reason
+        if ended.reason is None:
+            return "settled"
+        await mark_unpaid(conn, order_id, reason=ended.reason, now=now)
+        return ended.reason
+
+
+def _end_of(refusal: Refusal) -> dict[str, Any]:
+    """What a refusal in the middle of an order means for it."""
+    reason = str(refusal.detail.get("reason") or "")
+    if refusal.slug in ("style_off", "style_destroyed"):
+        return {"end": "withdrawn"}
+    if reason == "fence":
+        return {"end": "superseded"}
+    if refusal.detail.get("state") == "settled":
+        return {"end": "settled"}
+    if reason in UNPAID_SENTENCES:
+        return {"end": reason}
+    return {"end": "failed", "message": refusal.message}
+
+
+def _output(order: Order, one: Sealed, *, now: Any) -> Output:
+    return Output(
+        id=one.output_id,
+        generation_id=order.id,
+        client_id=order.client_id,
+        style_id=order.style_id,
+        creator_id=order.creator_id,
+        number=one.number,
+        storage_key=one.key,
+        mime=one.mime,
+        width=one.width,
+        height=one.height,
+        num_bytes=one.num_bytes,
+        sha256=one.sha256,
+        created_at=now,
+    )
+
+
+def _reach(point: str) -> None:
+    reach(point, gateway().settings.crash_at)

@@ -1,0 +1,83 @@
+"""Rate limits of the JSON API: one token bucket per key, or per address for strangers.
+
+They protect this process from a program that runs wild, so they live in its memory: quotas and caps, which are about
+money, live in the ledger. `limits` and `pyrate-limiter` bring stores and strategies of which this would use one
+dictionary and one formula, so the bucket is written out.
+"""
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import Depends, Request, Response
+
+from service.auth import Anyone
+from service.errors import Problem
+
+_KEPT_MAX = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whether a call may come in, and how many more may follow it at once."""
+
+    is_let_in: bool
+    left: int
+    full_in_s: float
+    """Until the bucket is full again."""
+    next_in_s: float
+    """Until the next call is let in; 0 if it is now."""
+
+
+class Buckets:
+    """Token buckets by name. `per_minute` flow in, as many fit; the least recently used are forgotten."""
+
+    def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.per_minute = per_minute
+        self._clock = clock
+        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, name: str) -> Verdict:
+        """Take one token out of the bucket `name`, if there is one."""
+        now = self._clock()
+        rate = self.per_minute / 60
+        level, at = self._levels.pop(name, (float(self.per_minute), now))
+        level = min(self.per_minute, level + (now - at) * rate)
+        is_let_in = level >= 1
+        level -= is_let_in
+        self._levels[name] = (level, now)
+        if len(self._levels) > _KEPT_MAX:
+            self._levels.popitem(last=False)
+        return Verdict(
+            is_let_in=is_let_in,
+            left=int(level),
+            full_in_s=(self.per_minute - level) / rate,
+            next_in_s=max(0.0, (1 - level) / rate),
+        )
+
+
+async def limited(request: Request, response: Response, asker: Anyone) -> None:
+    """A dependency that counts a call and says how many may follow, in the fields of
+    draft-ietf-httpapi-ratelimit-headers. Raises Problem."""
+    buckets: Buckets = request.app.state.buckets
+    address = request.client.host if request.client else "unknown"
+    who = f"account {asker.account_id} {asker.key_id}" if asker else f"address {address}"
+    verdict = buckets.take(who)
+    headers = {
+        "RateLimit-Policy": f'"calls";q={buckets.per_minute};w=60',
+        "RateLimit": f'"calls";r={verdict.left};t={math.ceil(verdict.full_in_s)}',
+    }
+    if not verdict.is_let_in:
+        raise Problem(
+            "rate_limited",
+            f"{buckets.per_minute} calls a minute are let in and this is one more;"
+            f" wait {math.ceil(verdict.next_in_s)} s and go on more slowly.",
+            retry_after_s=verdict.next_in_s,
+            headers=headers,
+        )
+    response.headers.update(headers)
+
+
+Limited = Depends(limited)

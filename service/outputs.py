@@ -1,0 +1,69 @@
+"""Pictures that belong to clients: rows that appear in the transaction that charges for them, and never go.
+
+They are served at every level of the switch: what was bought stays the buyer's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from licensing.database import Connection
+from service.db.connections import read
+
+_COLUMNS = (
+    "id, generation_id, client_id, style_id, creator_id, number, storage_key, mime, width, height, num_bytes, sha256,"
+    " created_at"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """One picture. `number` counts from 1 within its generation; `sha256` is of the sealed bytes."""
+
+    id: str
+    generation_id: str
+    client_id: str
+    style_id: str
+    creator_id: str
+    number: int
+    storage_key: str
+    mime: str
+    width: int
+    height: int
+    num_bytes: int
+    sha256: str
+    created_at: datetime
+
+
+async def add_output(conn: Connection, output: Output) -> None:
+    """Goes into the transaction of the settle."""
+    await conn.execute(
+        f"INSERT INTO service.outputs ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        *(output.id, output.generation_id, output.client_id, output.style_id, output.creator_id, output.number),
+        *(output.storage_key, output.mime, output.width, output.height, output.num_bytes, output.sha256),
+        output.created_at,
+    )
+
+
+async def find_output(conn: Connection, output_id: str, *, client_id: str) -> Output | None:
+    """A client's own picture."""
+    row = await conn.fetchrow(
+        f"SELECT {_COLUMNS} FROM service.outputs WHERE id = $1 AND client_id = $2", output_id, client_id
+    )
+    return read(Output, row) if row else None
+
+
+async def outputs_of(conn: Connection, order_ids: Sequence[str]) -> dict[str, list[Output]]:
+    """The pictures of each order, in their order; orders without any are missing."""
+    rows = await conn.fetch(
+        f"SELECT {_COLUMNS} FROM service.outputs WHERE generation_id = ANY($1::text[]) ORDER BY generation_id, number",
+        list(order_ids),
+    )
+    found: dict[str, list[Output]] = {}
+    for row in rows:
+        found.setdefault(row["generation_id"], []).append(read(Output, row))
+    return found
+
+
+async def move_output(conn: Connection, output_id: str, *, storage_key: str) -> None:
+    await conn.execute("UPDATE service.outputs SET storage_key = $2 WHERE id = $1", output_id, storage_key)

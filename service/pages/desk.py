@@ -1,0 +1,138 @@
+"""The desk's front: what a client may spend, what was made, one order as it is made, and the history."""
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+
+from licensing import plans
+from licensing.database import Connection
+from licensing.money import Money
+from service import events
+from service.api.generations import cancel_generation
+from service.api.outputs import get_certificate
+from service.errors import Problem, not_found
+from service.orders import Order, find_order, list_orders
+from service.outputs import Output, outputs_of
+from service.pages.render import page, see_other
+from service.pages.shelf import Book, shelf
+from service.pages.visits import ClientVisit, Member
+from service.styles import find_style
+
+router = APIRouter(include_in_schema=False)
+
+_FRAGMENTS = {"order": "_order.html"}
+_PER_PAGE = 20
+_RECENT = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """An order as pages show it. `amount` is held until the end, charged when it is ready."""
+
+    order: Order
+    style_name: str
+    outputs: list[Output]
+
+    @property
+    def url(self) -> str:
+        return f"/desk/orders/{self.order.id}"
+
+    @property
+    def amount(self) -> Money:
+        return Money(self.order.amount, self.order.currency)
+
+    @property
+    def prompt(self) -> str:
+        return str(self.order.request["prompt"])
+
+
+@router.get("/desk")
+async def desk(visit: ClientVisit) -> HTMLResponse:
+    """Balance, usage, the last pictures, and the styles one can order from."""
+    async with visit.web.pool.acquire() as conn:
+        usage = await plans.usage(conn, visit.account.id, visit.now, currency=visit.web.prices.currency)
+        recent = await _shown(conn, await list_orders(conn, client_id=visit.account.id, limit=_RECENT))
+        books: list[Book] = await shelf(conn, visit)
+    return page(visit, "desk.html", usage=usage, recent=recent, books=books)
+
+
+@router.get("/desk/history")
+async def history(visit: ClientVisit, before: str | None = None) -> HTMLResponse:
+    """All orders, newest first, a page at a time."""
+    async with visit.web.pool.acquire() as conn:
+        found = await list_orders(conn, client_id=visit.account.id, limit=_PER_PAGE + 1, before=before)
+        shown = await _shown(conn, found[:_PER_PAGE])
+    return page(
+        visit, "desk_history.html", shown=shown, older=found[_PER_PAGE - 1].id if len(found) > _PER_PAGE else ""
+    )
+
+
+@router.get("/desk/orders/{order_id}")
+async def order_page(visit: ClientVisit, order_id: str) -> HTMLResponse:
+    """One order; its part of the page asks for itself until it has ended."""
+    return await _order(visit, order_id)
+
+
+@router.post("/desk/orders/{order_id}/cancel")
+async def cancel_order(visit: ClientVisit, order_id: str) -> Response:
+    """Stop it; nothing is charged."""
+    try:
+        await cancel_generation(visit.web, visit.identity, order_id)
+    except Problem as problem:
+        return await _order(visit, order_id, problem)
+    return see_other(f"/desk/orders/{order_id}")
+
+
+@router.get("/desk/outputs/{output_id}")
+async def certificate_page(visit: ClientVisit, output_id: str) -> HTMLResponse:
+    """The certificate of one picture, readable, with the signed document."""
+    found = await get_certificate(visit.web, visit.identity, output_id)
+    paper = found["document"]
+    if paper is None:
+        raise not_found("certificate", output_id)
+    return page(
+        visit,
+        "desk_output.html",
+        paper=paper,
+        amount=Money(**paper["amount"]),
+        document=found["certificate"],
+        revoked_reason=found["revoked_reason"],
+        origin=visit.web.settings.origin,
+    )
+
+
+async def _order(visit: Member, order_id: str, problem: Problem | None = None) -> HTMLResponse:
+    async with visit.web.pool.acquire() as conn:
+        order = await find_order(conn, order_id, client_id=visit.account.id)
+        if order is None:
+            raise not_found("order", order_id)
+        (shown,) = await _shown(conn, [order])
+        preview = await _preview(conn, order)
+    return page(
+        visit,
+        "desk_order.html",
+        fragments=_FRAGMENTS,
+        status=problem.status if problem else 200,
+        problem=problem.document if problem else None,
+        shown=shown,
+        preview=preview,
+    )
+
+
+async def _preview(conn: Connection, order: Order) -> str:
+    """The newest look at a picture being made, as a data URL; empty where there is none."""
+    if order.state != "running":
+        return ""
+    seen = await events.since(conn, subject=order.id, after=0)
+    return next((event.data["preview"] for event in reversed(seen) if "preview" in event.data), "")
+
+
+async def _shown(conn: Connection, orders: list[Order]) -> list[Shown]:
+    outputs = await outputs_of(conn, [order.id for order in orders])
+    names: dict[str, str] = {}
+    for order in orders:
+        if order.style_id not in names:
+            style = await find_style(conn, order.style_id, creator_id=order.creator_id)
+            names[order.style_id] = style.name if style else order.style_id
+    return [Shown(order=order, style_name=names[order.style_id], outputs=outputs.get(order.id, [])) for order in orders]

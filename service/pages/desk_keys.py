@@ -1,0 +1,81 @@
+"""A client's API keys: made here, shown once, ended here."""
+
+from functools import partial
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+
+from licensing import keys
+from licensing.keys import KeyKind
+from licensing.money import Money
+from service.auth import SCOPES
+from service.errors import Problem, not_found
+from service.pages.forms import chosen, price
+from service.pages.render import page, see_other
+from service.pages.shelf import shelf
+from service.pages.visits import ClientVisit, Member
+
+router = APIRouter(include_in_schema=False)
+
+KINDS: tuple[KeyKind, ...] = ("live", "test")
+
+
+@router.get("/desk/keys")
+async def keys_page(visit: ClientVisit) -> HTMLResponse:
+    """All keys of the client."""
+    return await _show(visit)
+
+
+@router.post("/desk/keys")
+async def make_key(visit: ClientVisit) -> HTMLResponse:
+    """A new key. The answer is a page and no redirect: the key is seen once."""
+    try:
+        kind = chosen(await visit.field("kind"), KINDS)
+        scopes = [scope for scope in SCOPES["client"] if await visit.field(f"scope-{scope}")]
+        if not scopes:
+            raise Problem("invalid_request", "The key may do nothing; tick at least one thing it may do.")
+        typed = await visit.field("cap")
+        cap = price(typed, currency=visit.web.prices.currency, name="Spending limit").amount if typed else None
+    except Problem as problem:
+        return await _show(visit, problem=problem)
+    async with visit.web.pool.acquire() as conn:
+        issued = await keys.issue(
+            conn,
+            account_id=visit.account.id,
+            kind=kind,
+            scopes=scopes,
+            cap=cap,
+            new_id=visit.web.new_id,
+            now=visit.now,
+            pepper=visit.web.pepper,
+        )
+    return await _show(visit, token=issued.token)
+
+
+@router.post("/desk/keys/{key_id}/revoke")
+async def revoke_key(visit: ClientVisit, key_id: str) -> Response:
+    """End a key: from the answer on, nothing can be ordered with it."""
+    async with visit.web.pool.acquire() as conn:
+        if not await keys.revoke(conn, key_id=key_id, account_id=visit.account.id, now=visit.now):
+            raise not_found("key", key_id)
+    return see_other("/desk/keys?done=revoked")
+
+
+async def _show(visit: Member, *, problem: Problem | None = None, token: str = "") -> HTMLResponse:
+    async with visit.web.pool.acquire() as conn:
+        found = await keys.listing(conn, account_id=visit.account.id)
+        books = await shelf(conn, visit)
+    return page(
+        visit,
+        "desk_keys.html",
+        status=problem.status if problem else 200,
+        problem=problem.document if problem else None,
+        keys=found,
+        token=token,
+        style_id=books[0].style.id if books else "sty_…",
+        scopes=SCOPES["client"],
+        currency=visit.web.prices.currency,
+        cost=partial(Money, currency=visit.web.prices.currency),
+        origin=visit.web.settings.origin,
+        done=visit.request.query_params.get("done", ""),
+    )

@@ -1,0 +1,172 @@
+"""Ordering pictures: what they cost is shown before the order, and the order is refused where that changed since."""
+
+import asyncio
+import secrets
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+from starlette.datastructures import UploadFile
+
+from licensing import gateway, plans
+from licensing.errors import Refusal
+from licensing.orders import Quote
+from service import intake
+from service.errors import Problem, not_found, refused
+from service.images import keep_image
+from service.outputs import find_output
+from service.pages.forms import checked, chosen, whole_number
+from service.pages.render import is_fragment, page, see_other
+from service.pages.shelf import shelf
+from service.pages.visits import ClientVisit, Member
+
+router = APIRouter(include_in_schema=False)
+
+_FRAGMENTS = {"price": "_price.html"}
+_USUAL_TIER = "personal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """The form as somebody filled it in. `source` is the id of an own picture or of a bought one to start from."""
+
+    style: str = ""
+    prompt: str = ""
+    tier: str = _USUAL_TIER
+    count: str = "1"
+    seed: str = ""
+    strength: str = "0.6"
+    source: str = ""
+    key: str = ""
+    """Names this filled-in form: sending it twice orders once."""
+
+
+@router.get("/desk/make")
+async def make_page(visit: ClientVisit, request: Request) -> HTMLResponse:
+    """The form; what is in the address is filled in."""
+    asked = {name: request.query_params[name] for name in vars(Draft()) if name in request.query_params}
+    return await _show(visit, Draft(**{"key": secrets.token_hex(16), **asked}))
+
+
+@router.get("/desk/price")
+async def price_of(visit: ClientVisit, request: Request) -> Response:
+    """The price of what is chosen, where htmx asks for it; else the form."""
+    if not is_fragment(request, "price"):
+        return see_other(f"/desk/make?{request.url.query}")
+    return await make_page(visit, request)
+
+
+@router.post("/desk/make")
+async def make(visit: ClientVisit) -> Response:
+    """Order, if the price is the one that was shown; else show the price."""
+    draft = Draft(**{name: await visit.field(name) for name in vars(Draft())})
+    try:
+        draft = replace(draft, source=await _uploaded(visit) or draft.source)
+        body = await _body(visit, draft)
+        wanted = await intake.check(visit.web, visit.identity, body)
+        quote, _ = await intake.price(visit.web, visit.identity, wanted)
+        seen, wants_price = await visit.field("agreed"), bool(await visit.field("only"))
+        if wants_price or seen != agreed(quote):
+            asked = {**vars(draft), "changed": "" if wants_price else "yes"}
+            return see_other(f"/desk/make?{urlencode({name: text for name, text in asked.items() if text})}")
+        order, _ = await intake.place(
+            visit.web, visit.identity, wanted, idempotency_key=draft.key, request_hash=intake.hash_of(body)
+        )
+    except Problem as problem:
+        return await _show(visit, draft, problem=problem)
+    return see_other(f"/desk/orders/{order.id}")
+
+
+def agreed(quote: Quote) -> str:
+    """What the form sends back as the price that was seen."""
+    return f"{quote.amount.amount} {quote.amount.currency} {quote.units} {quote.pay}"
+
+
+async def _body(visit: Member, draft: Draft) -> intake.OrderBody:
+    image = await _image(visit, draft.source)
+    values: dict[str, Any] = {
+        "style": draft.style,
+        "prompt": draft.prompt,
+        "tier": draft.tier,
+        "count": whole_number(draft.count, name="Number of pictures"),
+    }
+    if draft.seed:
+        values["seed"] = whole_number(draft.seed, name="Seed")
+    if image:
+        values |= {"image": image, "strength": draft.strength}
+    return checked(intake.OrderBody, **values)
+
+
+async def _uploaded(visit: Member) -> str:
+    """The id of the picture that came with the form; empty where none came. Raises Problem."""
+    file = (await visit.form()).get("picture")
+    if not isinstance(file, UploadFile) or not file.filename:
+        return ""
+    image = await keep_image(visit.web, client_id=visit.account.id, content=await file.read(), name=file.filename)
+    return image.id
+
+
+async def _image(visit: Member, source: str) -> str:
+    """The id of the own picture to start from; a bought picture becomes one. Raises Problem."""
+    if not source.startswith("out_"):
+        return source
+    async with visit.web.pool.acquire() as conn:
+        output = await find_output(conn, source, client_id=visit.account.id)
+    if output is None:
+        raise not_found("picture", source)
+    content = await asyncio.to_thread(visit.web.storage.get, output.storage_key)
+    image = await keep_image(visit.web, client_id=visit.account.id, content=content, name="The picture")
+    return image.id
+
+
+async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) -> HTMLResponse:
+    async with visit.web.pool.acquire() as conn:
+        usage = await plans.usage(conn, visit.account.id, visit.now, currency=visit.web.prices.currency)
+        books = await shelf(conn, visit)
+    book = next((one for one in books if one.style.id == draft.style), books[0] if books else None)
+    if book is not None:
+        tier = draft.tier if draft.tier in book.terms.tiers else next(iter(book.terms.tiers))
+        draft = replace(draft, style=book.style.id, tier=tier)
+    quote, quote_problem, eta_s = await _price(visit, draft) if book else (None, None, 0.0)
+    return page(
+        visit,
+        "desk_make.html",
+        fragments=_FRAGMENTS,
+        status=problem.status if problem else 200,
+        problem=problem.document if problem else None,
+        draft=draft,
+        books=books,
+        book=book,
+        usage=usage,
+        quote=quote,
+        quote_problem=quote_problem.document if quote_problem else None,
+        agreed=agreed(quote) if quote else "",
+        eta_s=eta_s,
+        has_changed="changed" in visit.request.query_params and problem is None,
+        count_max=intake.COUNT_MAX,
+    )
+
+
+async def _price(visit: Member, draft: Draft) -> tuple[Quote | None, Problem | None, float]:
+    """The price of what is chosen, or why there is none, and in how many seconds it would be made."""
+    try:
+        count = whole_number(draft.count, name="Number of pictures")
+        if not 1 <= count <= intake.COUNT_MAX:
+            raise Problem("invalid_request", f"Order 1 to {intake.COUNT_MAX} pictures at once.")
+        async with visit.web.pool.acquire() as conn:
+            answer = await gateway.quote(
+                conn,
+                style_id=draft.style,
+                client_id=visit.account.id,
+                tier=chosen(draft.tier, ("draft", "personal", "commercial", "exclusive")),
+                count=count,
+                now=visit.now,
+            )
+            eta_s = await intake.eta_s(conn, count=count)
+        if isinstance(answer, Refusal):
+            raise refused(answer)
+    except Problem as problem:
+        return None, problem, 0.0
+    return answer, None, eta_s

@@ -1,0 +1,69 @@
+"""How pages write money, times and counts. Times are UTC and say so."""
+
+from datetime import datetime
+
+from licensing.money import Money
+
+# ISO 4217 currencies whose minor unit is not a hundredth.
+_NO_MINOR_UNIT = frozenset(
+    ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"]
+)
+_THOUSANDTHS = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
+
+
+def money(value: Money) -> str:
+    """`EUR 1,234.50`: the currency, then the amount with its minor unit."""
+    digits = minor_digits(value.currency)
+    whole, rest = divmod(abs(value.amount), 10**digits)
+    sign = "−" if value.amount < 0 else ""
+    return f"{value.currency}\N{NO-BREAK SPACE}{sign}{whole:,}" + (f".{rest:0{digits}d}" if digits else "")
+
+
+def amount(value: Money) -> str:
+    """`1234.50`: as a form's field holds it."""
+    digits = minor_digits(value.currency)
+    whole, rest = divmod(value.amount, 10**digits)
+    return f"{whole}" + (f".{rest:0{digits}d}" if digits else "")
+
+
+def minor_digits(currency: str) -> int:
+    """How many digits a currency's minor unit has."""
+    return 0 if currency in _NO_MINOR_UNIT else 3 if currency in _THOUSANDTHS else 2
+
+
+def day(moment: datetime) -> str:
+    """`24 November 2026`."""
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def clock(moment: datetime) -> str:
+    """`24 Nov 2026, 14:05 UTC`."""
+    return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it: `12 seconds`, `3 minutes`, `1 hour 20 minutes`."""
+    whole = max(1, round(seconds))
+    if whole < 90:
+        return count(whole, "second")
+    minutes = round(whole / 60)
+    if minutes < 90:
+        return count(minutes, "minute")
+    hours, rest = divmod(minutes, 60)
+    return count(hours, "hour") + (f" {count(rest, 'minute')}" if rest else "")
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 picture`, `24 pictures`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def percent(share: float) -> str:
+    """`0.734` as `73 %`."""
+    return f"{share * 100:.0f}\N{NO-BREAK SPACE}%"
+
+
+def size(num_bytes: int) -> str:
+    """`640 KB`, `2.4 MB`."""
+    kilobytes = num_bytes / 1000
+    return f"{max(1, kilobytes):.0f} KB" if kilobytes < 1000 else f"{kilobytes / 1000:.1f} MB"

@@ -1,0 +1,58 @@
+"""What people type into forms, checked by the API's own shapes; what is wrong is a Problem with a sentence."""
+
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from licensing.money import Money
+from service.errors import Problem
+from service.pages.formats import minor_digits
+
+Shape = TypeVar("Shape", bound=BaseModel)
+Word = TypeVar("Word", bound=str)
+
+
+def checked(shape: type[Shape], **values: Any) -> Shape:
+    """A body of the API from a form's values. Raises Problem with the API's own words for what does not fit."""
+    try:
+        return shape(**values)
+    except ValidationError as error:
+        sentences = [f"{_name_of(one['loc'])}: {_sentence(one['msg'])}" for one in error.errors()]
+        raise Problem("invalid_request", " ".join(sentences)) from error
+
+
+def chosen(word: str, known: Sequence[Word]) -> Word:
+    """`word` if it is one of `known`. Raises Problem: only a page that is out of date sends another."""
+    for one in known:
+        if one == word:
+            return one
+    raise Problem("invalid_request", f"{word!r} is none of {', '.join(known)}; choose one of them.")
+
+
+def whole_number(text: str, *, name: str) -> int:
+    """A whole number that somebody typed. Raises Problem."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise Problem("invalid_request", f"{name}: {text!r} is no whole number; write it like 12.") from error
+
+
+def price(text: str, *, currency: str, name: str) -> Money:
+    """An amount as people type it, `1.20` or `1,20`, in minor units. Raises Problem."""
+    try:
+        minor = Decimal(text.replace(",", ".")) * 10 ** minor_digits(currency)
+    except InvalidOperation as error:
+        raise Problem("invalid_request", f"{name}: {text!r} is no amount; write it like 1.20.") from error
+    if not minor.is_finite() or minor != minor.to_integral_value() or minor < 0:
+        raise Problem("invalid_request", f"{name}: {text!r} is not whole cents from 0 up; write it like 1.20.")
+    return Money(int(minor), currency)
+
+
+def _name_of(where: tuple[int | str, ...]) -> str:
+    return " ".join(str(part).replace("_", " ") for part in where).capitalize() or "The form"
+
+
+def _sentence(message: str) -> str:
+    return message[:1].lower() + message[1:].rstrip(".") + "."

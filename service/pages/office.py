@@ -1,0 +1,106 @@
+"""The operator's office: people, prepaid money, styles and their switches, and whether the ledger adds up."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+
+from licensing import ledger, plans, switch
+from licensing.database import Connection
+from licensing.errors import Refusal
+from licensing.payments import manual
+from service.accounts import Account, account_by_email, account_by_id, list_accounts
+from service.desk import invite as make_invitation
+from service.errors import Problem, not_found, refused
+from service.pages import words
+from service.pages.forms import chosen, price
+from service.pages.render import page, see_other
+from service.pages.visits import Member, OperatorVisit
+from service.styles import Style, list_styles
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A style in the operator's list."""
+
+    style: Style
+    creator: Account
+    state: switch.SwitchState | None
+
+
+@router.get("/office")
+async def office(visit: OperatorVisit) -> HTMLResponse:
+    """Everything on one page."""
+    return await _show(visit)
+
+
+@router.post("/office/invitations")
+async def invite(visit: OperatorVisit) -> HTMLResponse:
+    """Make the account if needed, and show its one-time sign-in link. The answer is a page: the link is seen once."""
+    try:
+        role = chosen(await visit.field("role"), list(words.ROLES))
+        email, name = await visit.field("email"), await visit.field("name")
+        async with visit.web.pool.acquire() as conn, conn.transaction():
+            link = await make_invitation(conn, visit.web.settings, role=role, email=email, name=name or None)
+            account = await account_by_email(conn, email)
+    except ValueError as error:
+        return await _show(visit, problem=Problem("invalid_request", f"{error}."))
+    except Problem as problem:
+        return await _show(visit, problem=problem)
+    return await _show(visit, invited=account, link=link)
+
+
+@router.post("/office/credits")
+async def book_credit(visit: OperatorVisit) -> Response:
+    """Book prepaid money that arrived by other ways."""
+    try:
+        amount = price(await visit.field("amount"), currency=visit.web.prices.currency, name="Amount")
+        async with visit.web.pool.acquire() as conn:
+            client = await account_by_id(conn, await visit.field("client"))
+            if client is None or client.role != "client":
+                raise not_found("client", await visit.field("client"))
+            booked = await manual.credit(conn, client.id, amount, await visit.field("reference"), visit.now)
+        if isinstance(booked, Refusal):
+            raise refused(booked)
+    except Problem as problem:
+        return await _show(visit, problem=problem)
+    return see_other(f"/office?done={'booked_before' if booked.repeated else 'booked'}#clients")
+
+
+async def _show(
+    visit: Member, *, problem: Problem | None = None, invited: Account | None = None, link: str = ""
+) -> HTMLResponse:
+    async with visit.web.pool.acquire() as conn:
+        people = {role: await list_accounts(conn, role=role) for role in words.ROLES}
+        balances = {
+            client.id: await plans.usage(conn, client.id, visit.now, currency=visit.web.prices.currency)
+            for client in people["client"]
+        }
+        values: dict[str, Any] = {
+            "styles": await _styles(conn, visit, people["creator"]),
+            "broken": await ledger.check(conn),
+        }
+    return page(
+        visit,
+        "office.html",
+        status=problem.status if problem else 200,
+        problem=problem.document if problem else None,
+        people=people,
+        balances=balances,
+        invited=invited,
+        link=link,
+        minutes=visit.web.settings.sign_in_link_minutes,
+        currency=visit.web.prices.currency,
+        now=visit.now,
+        done=visit.request.query_params.get("done", ""),
+        **values,
+    )
+
+
+async def _styles(conn: Connection, visit: Member, creators: list[Account]) -> list[Shown]:
+    found = [(creator, style) for creator in creators for style in await list_styles(conn, creator_id=creator.id)]
+    levels = await switch.states(conn, style_ids=[style.id for _, style in found], now=visit.now)
+    return [Shown(style=style, creator=creator, state=levels.get(style.id)) for creator, style in found]

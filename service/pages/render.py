@@ -1,0 +1,91 @@
+"""Answers of pages: a template as a whole page or as the one fragment that htmx asked for, and where a form leads."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from service.pages import formats, words
+from service.pages.assets import asset_url
+from service.pages.visits import Visit
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+# The same address answers with a page or a fragment, so caches must tell them apart. Pages show private things.
+_HEADERS = {"Cache-Control": "no-store", "Vary": "HX-Request, HX-Target, Cookie"}
+
+
+@cache
+def environment() -> Environment:
+    """The templates with the filters and words that they use. A missing value is an error, not an empty string."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for writer in (
+        formats.money,
+        formats.amount,
+        formats.day,
+        formats.clock,
+        formats.duration,
+        formats.percent,
+        formats.size,
+    ):
+        made.filters[writer.__name__] = writer
+    made.filters["count"] = formats.count
+    made.globals.update(
+        asset=asset_url,
+        levels=words.LEVELS,
+        buyer_words=words.FOR_BUYERS,
+        training_words=words.TRAININGS,
+        generation_words=words.GENERATIONS,
+        version_words=words.VERSIONS,
+        rights_words=words.RIGHTS,
+        tier_words=words.TIERS,
+        role_words=words.ROLES,
+        verdict_words=words.VERDICTS,
+        home_of=words.HOME_OF,
+        place_of=words.PLACE_OF,
+        trust=Markup,
+    )
+    return made
+
+
+def page(
+    visit: Visit, template: str, *, fragments: Mapping[str, str] | None = None, status: int = 200, **values: Any
+) -> HTMLResponse:
+    """`template` filled with `values`; only the fragment's template where htmx asks for one of `fragments`.
+
+    `fragments` maps the id of the element that is replaced to the template of that element alone.
+    """
+    parts = [part for target, part in (fragments or {}).items() if is_fragment(visit.request, target)]
+    name = parts[0] if parts else template
+    text = environment().get_template(name).render(**_shared(visit), is_part=bool(parts), **values)
+    return HTMLResponse(text, status_code=status, headers=_HEADERS)
+
+
+def see_other(url: str) -> RedirectResponse:
+    """After a form: look there. Reloading the page then sends nothing twice."""
+    return RedirectResponse(url, status_code=303)
+
+
+def is_fragment(request: Request, target: str) -> bool:
+    """True where htmx asks for what replaces the element `target`."""
+    return "hx-request" in request.headers and request.headers.get("hx-target") == target
+
+
+def _shared(visit: Visit) -> dict[str, Any]:
+    session = visit.session
+    return {
+        "account": session.account if session else None,
+        "csrf_token": session.csrf if session else "",
+        "operator": visit.web.settings.operator_name,
+        "path": visit.request.url.path,
+    }

@@ -1,0 +1,43 @@
+"""Every page of the service, added to the application."""
+
+from fastapi import FastAPI
+
+from service.pages import (
+    assets,
+    desk,
+    desk_keys,
+    desk_order,
+    home,
+    office,
+    sign_in,
+    studio,
+    studio_offer,
+    studio_switch,
+    studio_training,
+    studio_works,
+    verify,
+)
+from service.pages.problems import install_problem_pages
+
+SCREENS = (
+    home,
+    verify,
+    sign_in,
+    studio,
+    studio_works,
+    studio_training,
+    studio_offer,
+    studio_switch,
+    desk,
+    desk_order,
+    desk_keys,
+    office,
+    assets,
+)
+
+
+def install_pages(app: FastAPI) -> None:
+    """Add every page to the application, and problems as pages. Call it after the edge is installed."""
+    for screen in SCREENS:
+        app.include_router(screen.router)
+    install_problem_pages(app)

@@ -1,0 +1,67 @@
+"""The catalogue as pages show it: each published style with its terms, its switch and its example pictures."""
+
+from dataclasses import dataclass
+
+from licensing import switch
+from licensing.database import Connection
+from licensing.money import Money
+from licensing.terms import StyleTerms, current_terms
+from service.catalogue import Listed, find_published, list_published
+from service.errors import not_found
+from service.pages.standing import lowest_price
+from service.pages.visits import Visit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Book:
+    """A published style as anybody may see it."""
+
+    style: Listed
+    terms: StyleTerms
+    switch: switch.SwitchState
+
+    @property
+    def url(self) -> str:
+        return f"/styles/{self.style.id}"
+
+    @property
+    def pictures(self) -> list[str]:
+        """Addresses of three example pictures; none where the version has no sheet."""
+        return [self.picture(number) for number in range(3)] if self.style.example_key else []
+
+    def picture(self, number: int) -> str:
+        """The version is part of the address, so that a browser never keeps an older version's picture."""
+        return f"{self.url}/pictures/{number}?of={self.style.version_id}"
+
+    @property
+    def can_order(self) -> bool:
+        """Whether somebody new could order now."""
+        return self.switch.level == "live"
+
+    @property
+    def from_price(self) -> Money:
+        return lowest_price(self.terms)
+
+
+async def shelf(conn: Connection, visit: Visit, *, query: str = "") -> list[Book]:
+    """All published styles that `query` fits, those one can order first, newest first."""
+    found = await list_published(conn, query=query)
+    states = await switch.states(conn, style_ids=[style.id for style in found], now=visit.now)
+    shown = [style for style in found if states[style.id].level not in ("off", "destroyed")]
+    books = [await _book(conn, style, states[style.id]) for style in shown]
+    return sorted(books, key=lambda book: not book.can_order)
+
+
+async def take(conn: Connection, visit: Visit, style_id: str) -> Book:
+    """One published style. Raises Problem."""
+    style = await find_published(conn, style_id)
+    state = await switch.state(conn, style_id=style_id, now=visit.now)
+    if style is None or state is None:
+        raise not_found("style", style_id)
+    return await _book(conn, style, state)
+
+
+async def _book(conn: Connection, style: Listed, state: switch.SwitchState) -> Book:
+    terms = await current_terms(conn, style.id)
+    assert terms is not None, "every style gets terms in the transaction that makes it"
+    return Book(style=style, terms=terms, switch=state)

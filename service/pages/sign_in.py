@@ -1,0 +1,62 @@
+"""Signing in by a one-time link, and out."""
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+
+from service.auth import cookie_name
+from service.pages.render import page, see_other
+from service.pages.visits import Visitor
+from service.pages.words import HOME_OF
+from service.sessions import end_session, redeem_link
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/sign-in")
+async def sign_in_page(visit: Visitor, link: str = "", then: str = "") -> HTMLResponse:
+    """Where a one-time link leads. Opening it uses nothing up: mail programs open links too. The button does."""
+    return page(visit, "sign_in.html", link=link, then=_inside(then), has_failed=False)
+
+
+@router.post("/sign-in")
+async def sign_in(visit: Visitor) -> Response:
+    """Redeem the link. A used or old one says so and how to get another."""
+    word, then = _word_of(await visit.field("link")), _inside(await visit.field("then"))
+    days = visit.web.settings.session_days
+    async with visit.web.pool.acquire() as conn:
+        session = await redeem_link(conn, word=word, now=visit.now, days=days)
+    if session is None:
+        return page(visit, "sign_in.html", status=422, link="", then=then, has_failed=True)
+    answer = see_other(then or HOME_OF[session.account.role])
+    answer.set_cookie(
+        cookie_name(visit.web),
+        session.word,
+        max_age=days * 24 * 3600,
+        path="/",
+        secure=visit.web.settings.is_secure,
+        httponly=True,
+        samesite="lax",
+    )
+    return answer
+
+
+@router.post("/sign-out")
+async def sign_out(visit: Visitor) -> Response:
+    """End this browser's session."""
+    if visit.session is not None:
+        async with visit.web.pool.acquire() as conn:
+            await end_session(conn, word=visit.session.word, now=visit.now)
+    answer = see_other("/")
+    answer.delete_cookie(cookie_name(visit.web), path="/", secure=visit.web.settings.is_secure, httponly=True)
+    return answer
+
+
+def _word_of(pasted: str) -> str:
+    """The word of a link, from the word itself or the whole address."""
+    return pasted.rpartition("link=")[2].partition("&")[0].strip()
+
+
+def _inside(url: str) -> str:
+    """`url` if it is a path of ours, else nothing: a link must not send a person who signs in elsewhere."""
+    is_path = url.startswith("/") and not url.startswith(("//", "/\\"))
+    return url if is_path and not any(character in url for character in "\r\n\t\\") else ""

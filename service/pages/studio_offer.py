@@ -1,0 +1,67 @@
+"""What a style costs and what a buyer may do; and which version is on sale."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+
+from service.api.styles import Price, StyleChange, TierBody, patch_style
+from service.errors import Problem
+from service.pages.forms import checked, price, whole_number
+from service.pages.render import page, see_other
+from service.pages.standing import Standing, load_standing
+from service.pages.visits import CreatorVisit, Member
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/studio/styles/{style_id}/offer")
+async def offer_page(visit: CreatorVisit, style_id: str) -> HTMLResponse:
+    """Prices, terms, versions."""
+    return await _show(visit, style_id)
+
+
+@router.post("/studio/styles/{style_id}/offer")
+async def change_offer(visit: CreatorVisit, style_id: str) -> Response:
+    """New prices and terms. They hold for new orders; what was sold keeps the terms it was sold under."""
+    async with visit.web.pool.acquire() as conn:
+        standing = await load_standing(conn, visit, style_id)
+    try:
+        body = await _asked(visit, standing)
+        await patch_style(visit.web, visit.identity, style_id, body)
+    except Problem as problem:
+        return await _show(visit, style_id, problem)
+    return see_other(f"/studio/styles/{style_id}/offer?done=saved")
+
+
+async def _asked(visit: Member, standing: Standing) -> StyleChange:
+    currency = standing.terms.currency
+    tiers: dict[str, Any] = {}
+    for name in visit.web.prices.tiers:
+        if not await visit.field(f"sell-{name}"):
+            continue
+        cost = price(await visit.field(f"price-{name}"), currency=currency, name=f"Price of {name}")
+        tiers[name] = checked(
+            TierBody,
+            price=Price(amount=cost.amount, currency=currency),
+            use=await visit.field(f"use-{name}") or None,
+        )
+    if not tiers:
+        raise Problem("invalid_request", "No tier is for sale; tick at least one, or switch the style off instead.")
+    notice = whole_number(await visit.field("notice_days"), name="Days of notice")
+    return checked(StyleChange, tiers=tiers, notice_days=notice)
+
+
+async def _show(visit: Member, style_id: str, problem: Problem | None = None) -> HTMLResponse:
+    async with visit.web.pool.acquire() as conn:
+        standing = await load_standing(conn, visit, style_id)
+    return page(
+        visit,
+        "studio_offer.html",
+        status=problem.status if problem else 200,
+        problem=problem.document if problem else None,
+        standing=standing,
+        tiers=[(name, standing.terms.tiers.get(name), tier) for name, tier in visit.web.prices.tiers.items()],
+        creator_share=10_000 - standing.terms.fee_bps,
+        done=visit.request.query_params.get("done", ""),
+    )

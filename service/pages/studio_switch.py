@@ -1,0 +1,50 @@
+"""The creator's switch of one style: the ladder, what each level does, and what the last change did."""
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+
+from licensing import switch
+from service.api.switch import set_switch
+from service.errors import Problem
+from service.pages.forms import chosen
+from service.pages.render import page, see_other
+from service.pages.standing import load_standing
+from service.pages.visits import CreatorVisit, Member
+
+router = APIRouter(include_in_schema=False)
+
+# What can be undone. The last level cannot, and is no button.
+CHOICES = switch.LEVELS[:-1]
+
+
+@router.get("/studio/styles/{style_id}/switch")
+async def switch_page(visit: CreatorVisit, style_id: str) -> HTMLResponse:
+    """Where the switch stands, and its history."""
+    return await _show(visit, style_id)
+
+
+@router.post("/studio/styles/{style_id}/switch")
+async def set_style_switch(visit: CreatorVisit, style_id: str) -> Response:
+    """Set the switch. When the answer comes, it holds."""
+    try:
+        level = chosen(await visit.field("level"), CHOICES)
+        await set_switch(visit.web, visit.identity, level, await visit.field("reason") or None, style_id=style_id)
+    except Problem as problem:
+        return await _show(visit, style_id, problem)
+    return see_other(f"/studio/styles/{style_id}/switch?done=set")
+
+
+async def _show(visit: Member, style_id: str, problem: Problem | None = None) -> HTMLResponse:
+    async with visit.web.pool.acquire() as conn:
+        standing = await load_standing(conn, visit, style_id)
+        history = await switch.history(conn, creator_id=visit.account.id, style_id=style_id, limit=20)
+    return page(
+        visit,
+        "studio_switch.html",
+        status=problem.status if problem else 200,
+        problem=problem.document if problem else None,
+        standing=standing,
+        history=history,
+        choices=CHOICES,
+        done=visit.request.query_params.get("done", ""),
+    )

@@ -1,0 +1,128 @@
+"""Training a style: the start, what happens as it happens, the result, and publishing it."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+
+from service.api import trainings as api
+from service.api.versions import publish_version
+from service.errors import Problem, not_found
+from service.pages.charts import Chart, chart_of
+from service.pages.forms import chosen
+from service.pages.render import is_fragment, page, see_other
+from service.pages.sheets import COLUMNS, num_rows, open_sheet, sheet_of
+from service.pages.standing import Standing, load_standing
+from service.pages.visits import CreatorVisit, Member
+from service.trainings import OPEN, Training, find_training
+
+router = APIRouter(include_in_schema=False)
+
+_FRAGMENTS = {"training": "_training.html"}
+
+
+@router.get("/studio/styles/{style_id}/training")
+async def training_page(visit: CreatorVisit, style_id: str) -> HTMLResponse:
+    """The training that runs or ran last; its part of the page asks for itself while something moves."""
+    return await _show(visit, style_id)
+
+
+@router.post("/studio/styles/{style_id}/training")
+async def start_training(visit: CreatorVisit, style_id: str) -> Response:
+    """Train a new version with the defaults."""
+    try:
+        await api.make_training(visit.web, visit.identity, style_id, Response())
+    except Problem as problem:
+        return await _show(visit, style_id, problem)
+    return see_other(f"/studio/styles/{style_id}/training")
+
+
+@router.post("/studio/styles/{style_id}/training/{training_id}")
+async def steer_training(visit: CreatorVisit, style_id: str, training_id: str) -> Response:
+    """Pause, resume or cancel."""
+    acts = {"pause": api.pause_training, "resume": api.resume_training, "cancel": api.cancel_training}
+    try:
+        act = acts[chosen(await visit.field("act"), list(acts))]
+        await act(visit.web, visit.identity, training_id)
+    except Problem as problem:
+        return await _show(visit, style_id, problem)
+    return see_other(f"/studio/styles/{style_id}/training")
+
+
+@router.post("/studio/styles/{style_id}/versions/{version_id}")
+async def publish(visit: CreatorVisit, style_id: str, version_id: str) -> Response:
+    """Make a version the one that clients get."""
+    try:
+        await publish_version(visit.web, visit.identity, version_id)
+    except Problem as problem:
+        return await _show(visit, style_id, problem)
+    return see_other(f"/studio/styles/{style_id}/offer?done=published")
+
+
+@router.get("/studio/trainings/{training_id}/sheet/{row}/{column}")
+async def sheet_picture(visit: CreatorVisit, training_id: str, row: int, column: str) -> Response:
+    """One picture of the with/without sheet."""
+    async with visit.web.pool.acquire() as conn:
+        training = await find_training(conn, training_id, creator_id=visit.account.id)
+    if training is None or column not in COLUMNS:
+        raise not_found("picture", column)
+    sheet = await open_sheet(visit.web.storage, sheet_of(training))
+    headers = {"Cache-Control": "private, max-age=31536000, immutable"}
+    return Response(sheet.cut(row, column), media_type="image/png", headers=headers)
+
+
+async def _show(visit: Member, style_id: str, problem: Problem | None = None) -> HTMLResponse:
+    async with visit.web.pool.acquire() as conn:
+        standing = await load_standing(conn, visit, style_id)
+    latest = standing.trainings[0] if standing.trainings else None
+    key = sheet_of(latest) if latest else None
+    values: dict[str, Any] = {
+        "standing": standing,
+        "training": latest,
+        "version": next((one for one in standing.versions if latest and one.id == latest.version_id), None),
+        "is_open": latest is not None and latest.state in OPEN,
+        "sheet": f"/studio/trainings/{latest.id}/sheet" if latest else "",
+        "num_rows": await num_rows(visit.web.storage, key),
+        "chart": _chart(latest),
+        "learnt": learnt(latest),
+        "expected_s": expected_seconds(standing),
+    }
+    status = problem.status if problem else 200
+    shown = problem.document if problem else None
+    answer = page(visit, "studio_training.html", fragments=_FRAGMENTS, status=status, problem=shown, **values)
+    if is_fragment(visit.request, "training") and not values["is_open"]:
+        # It has ended: what stands around it changes too.
+        answer.headers["HX-Refresh"] = "true"
+    return answer
+
+
+def learnt(training: Training | None) -> str:
+    """What the held-out measurements say so far, in words."""
+    if training is None or not training.heldout:
+        return ""
+    gains = [float(look["gain"]) for look in training.heldout]
+    share = f"{max(gains) * 100:.0f}\N{NO-BREAK SPACE}%"
+    if max(gains) <= 0:
+        return "It does not yet draw your style better than the plain base. That is normal at the beginning."
+    if len(gains) > 1 and gains[-1] < max(gains):
+        return f"It is {share} closer to works it has never seen than the plain base; it has nearly stopped improving."
+    trend = ", and still improving" if training.state in OPEN else ""
+    return f"It is {share} closer to works it has never seen than the plain base{trend}."
+
+
+def expected_seconds(standing: Standing) -> float | None:
+    """How long a training of this style is likely to take, from what the last ones took; None where none ended."""
+    took = [
+        (one.ended_at - one.started_at).total_seconds()
+        for one in standing.trainings
+        if one.state in ("passed", "refused") and one.ended_at and one.started_at
+    ]
+    return sorted(took)[len(took) // 2] if took else None
+
+
+def _chart(training: Training | None) -> Chart | None:
+    if training is None or not training.heldout:
+        return None
+    # An adapter that has learnt nothing draws exactly as the base does.
+    points = [(0.0, 0.0), *((float(look["step"]), float(look["gain"])) for look in training.heldout)]
+    return chart_of(points, width=640, height=180)

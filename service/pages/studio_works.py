@@ -1,0 +1,139 @@
+"""The works of a style: upload many, say whose they are, say what they show, leave some out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+
+from service import reviews
+from service.api.styles import own_style
+from service.api.trainings import find_recipe
+from service.api.works import WorkChange, delete_work, patch_work, take_files, upload_form
+from service.auth import check_csrf
+from service.errors import Problem, not_found
+from service.pages.forms import checked, chosen
+from service.pages.render import is_fragment, page, see_other
+from service.pages.standing import load_standing
+from service.pages.visits import CreatorVisit, Member, Uploader
+from service.uploads import Taken
+from service.works import Rights, StoredWork, change_work, find_work
+
+router = APIRouter(include_in_schema=False)
+
+KNOWN_RIGHTS: tuple[Rights, ...] = ("mine", "client_consented", "licensed", "unsure")
+_FRAGMENTS = {"works": "_works.html"}
+
+
+@router.get("/studio/styles/{style_id}/works")
+async def works_page(visit: CreatorVisit, style_id: str, arrived: int = 0) -> HTMLResponse:
+    """All works with what the review says about them."""
+    return await _show(visit, style_id, num_arrived=arrived)
+
+
+@router.post("/studio/styles/{style_id}/works")
+async def upload(visit: Uploader, style_id: str) -> Response:
+    """Take many files. Where some are refused the page says which and why; the others are kept."""
+    try:
+        async with visit.web.pool.acquire() as conn:
+            style = await own_style(conn, style_id, visit.account.id)
+        async with upload_form(visit.request, visit.web) as form:
+            check_csrf(visit.session, str(form.get("csrf", "")))
+            taken = await take_files(visit.web, style, form)
+    except Problem as problem:
+        return await _show(visit, style_id, problem=problem)
+    kept = [one for one in taken if one.work is not None]
+    if len(kept) < len(taken):
+        return await _show(visit, style_id, taken=taken, num_arrived=len(kept))
+    return see_other(f"/studio/styles/{style_id}/works?arrived={len(kept)}")
+
+
+@router.post("/studio/styles/{style_id}/rights")
+async def set_rights(visit: CreatorVisit, style_id: str) -> Response:
+    """One answer for many works: for those without an answer yet, or for all."""
+    try:
+        rights = chosen(await visit.field("rights"), KNOWN_RIGHTS)
+        which = chosen(await visit.field("which"), ("unsure", "all"))
+        async with visit.web.pool.acquire() as conn, conn.transaction():
+            standing = await load_standing(conn, visit, style_id)
+            for work in standing.works:
+                if which == "all" or work.rights == "unsure":
+                    await change_work(conn, work_id=work.id, creator_id=visit.account.id, now=visit.now, rights=rights)
+    except Problem as problem:
+        return await _show(visit, style_id, problem=problem)
+    return see_other(f"/studio/styles/{style_id}/works")
+
+
+@router.get("/studio/works/{work_id}")
+async def one_work(visit: CreatorVisit, work_id: str) -> Response:
+    """One work's card where htmx asks for it; else its place on the page of all works."""
+    work = await _own(visit, work_id)
+    if not is_fragment(visit.request, work_id):
+        return see_other(f"/studio/styles/{work.style_id}/works#{work_id}")
+    return await _show(visit, work.style_id, only=work_id)
+
+
+@router.post("/studio/works/{work_id}")
+async def change_one(visit: CreatorVisit, work_id: str) -> Response:
+    """Rights, captions and whether it trains."""
+    captions = [part.strip() for part in (await visit.field("captions")).split(";") if part.strip()]
+    include = bool(await visit.field("include"))
+    try:
+        body = checked(WorkChange, rights=await visit.field("rights"), captions=captions, include=include)
+        await patch_work(visit.web, visit.identity, work_id, body)
+    except Problem as problem:
+        work = await _own(visit, work_id)
+        return await _show(visit, work.style_id, only=work_id, problem=problem)
+    return see_other(f"/studio/works/{work_id}")
+
+
+@router.post("/studio/works/{work_id}/delete")
+async def delete_one(visit: CreatorVisit, work_id: str) -> Response:
+    """Delete a work and its file."""
+    work = await _own(visit, work_id)
+    await delete_work(visit.web, visit.identity, work_id)
+    return see_other(f"/studio/styles/{work.style_id}/works")
+
+
+async def _own(visit: Member, work_id: str) -> StoredWork:
+    async with visit.web.pool.acquire() as conn:
+        work = await find_work(conn, work_id, creator_id=visit.account.id)
+    if work is None:
+        raise not_found("work", work_id)
+    return work
+
+
+async def _show(
+    visit: Member,
+    style_id: str,
+    *,
+    problem: Problem | None = None,
+    taken: Sequence[Taken] = (),
+    num_arrived: int = 0,
+    only: str = "",
+) -> HTMLResponse:
+    async with visit.web.pool.acquire() as conn:
+        standing = await load_standing(conn, visit, style_id)
+        recipe = find_recipe(visit.web, standing.style, None)
+        findings = await reviews.review(visit.web, conn, standing.style, recipe) if standing.works else []
+    # What is missing in rights stands in each card's own field.
+    seen = [finding for finding in findings if finding.kind != "rights"]
+    found_in: dict[str, list[Any]] = {}
+    for finding in seen:
+        if finding.work is not None:
+            found_in.setdefault(finding.work, []).append(finding)
+    refused = [one for one in taken if one.problem is not None]
+    return page(
+        visit,
+        "studio_works.html",
+        fragments={only: "_work_alone.html"} if only else _FRAGMENTS,
+        status=problem.status if problem else 422 if refused else 200,
+        problem=problem.document if problem else None,
+        standing=standing,
+        only=only,
+        work=next((work for work in standing.works if work.id == only), None),
+        found_in=found_in,
+        findings=[finding for finding in seen if finding.work is None],
+        refused=refused,
+        num_arrived=num_arrived,
+    )

@@ -1,0 +1,105 @@
+"""Who looks at a page. FastAPI dependencies; a page for members sends strangers to sign in.
+
+Pages take a browser's session only, never a token. Every form but an upload is checked here, before its page's
+function runs.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import Depends, Request
+from starlette.datastructures import FormData
+
+from service.accounts import Account, Role
+from service.auth import SAFE_METHODS, Identity, Web, browser_session, check_form, check_origin
+from service.errors import Problem
+from service.resources import Gateway
+from service.sessions import Session
+
+
+class SignInFirst(Exception):
+    """Raised where a stranger asks for a member's page; `url` leads through the sign-in page and back."""
+
+    def __init__(self, request: Request) -> None:
+        back = request.url.path if request.method in SAFE_METHODS else ""
+        self.url = "/sign-in" + (f"?{urlencode({'then': back})}" if back else "")
+        super().__init__(self.url)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """One request for a page. `now` is the same for everything the page does."""
+
+    request: Request
+    web: Gateway
+    session: Session | None
+    now: datetime
+
+    async def form(self) -> FormData:
+        return await self.request.form()
+
+    async def field(self, name: str) -> str:
+        """A text field of the form without blanks around it; empty where it is missing."""
+        value = (await self.request.form()).get(name, "")
+        return value.strip() if isinstance(value, str) else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member(Visit):
+    """A visit by somebody who is signed in."""
+
+    session: Session
+    account: Account
+
+    @property
+    def identity(self) -> Identity:
+        """The same person as the API's functions know them."""
+        return Identity(account_id=self.account.id, role=self.account.role, session=self.session)
+
+
+async def visitor(request: Request, web: Web) -> Visit:
+    """Anybody. A form that comes with a session must carry that session's token."""
+    session = await browser_session(request, web)
+    if request.method not in SAFE_METHODS:
+        if session is None:
+            check_origin(request, web)
+        else:
+            await check_form(request, web, session)
+    return Visit(request=request, web=web, session=session, now=web.clock())
+
+
+def member(role: Role) -> Callable[..., Awaitable[Member]]:
+    """A dependency that lets in signed-in accounts of one role."""
+
+    async def known(visit: Annotated[Visit, Depends(visitor)]) -> Member:
+        return _member(visit, role)
+
+    return known
+
+
+async def uploader(request: Request, web: Web) -> Member:
+    """A creator with a form that is not read yet, for it may be large: the page's function calls `check_csrf`."""
+    session = await browser_session(request, web)
+    check_origin(request, web)
+    return _member(Visit(request=request, web=web, session=session, now=web.clock()), "creator")
+
+
+def _member(visit: Visit, role: Role) -> Member:
+    if visit.session is None:
+        raise SignInFirst(visit.request)
+    account = visit.session.account
+    if account.role != role:
+        raise Problem(
+            "forbidden", f"This page is for a {role}; you are signed in as {account.email}, a {account.role}."
+        )
+    return Member(request=visit.request, web=visit.web, session=visit.session, now=visit.now, account=account)
+
+
+Visitor = Annotated[Visit, Depends(visitor)]
+CreatorVisit = Annotated[Member, Depends(member("creator"))]
+ClientVisit = Annotated[Member, Depends(member("client"))]
+OperatorVisit = Annotated[Member, Depends(member("operator"))]
+Uploader = Annotated[Member, Depends(uploader)]

@@ -1,0 +1,117 @@
+"""The words that pages use for states, levels, tiers and verdicts: a short name, a sentence, a tone.
+
+Tones are classes of `static/app.css`: good, warn, bad, busy, or none.
+"""
+
+from dataclasses import dataclass
+
+from service.accounts import Role
+
+
+@dataclass(frozen=True)
+class Said:
+    """`words` fits a badge, `meaning` is one sentence."""
+
+    words: str
+    meaning: str = ""
+    tone: str = ""
+
+
+LEVELS = {
+    "live": Said("Live", "Clients can find it, buy and generate.", "good"),
+    "closed": Said("Closed to new clients", "People who already use it go on; nobody new can start.", "warn"),
+    "paused": Said(
+        "Paused",
+        "Nobody can order. Orders that wait are held for up to 24 hours; pictures being made are finished.",
+        "warn",
+    ),
+    "wind_down": Said(
+        "Winding down",
+        "Clients are told the date at once and may go on until then; at that date it switches off by itself.",
+        "warn",
+    ),
+    "off": Said(
+        "Off",
+        "Nothing is made from now on: waiting orders end, pictures being made stop within the step,"
+        " and nobody pays for them.",
+        "bad",
+    ),
+    "destroyed": Said(
+        "Destroyed",
+        "Cannot be undone: works, trained files and every copy are deleted. Sold pictures and their certificates stay"
+        " valid.",
+        "bad",
+    ),
+}
+FOR_BUYERS = {
+    "closed": "It takes no new clients at present.",
+    "paused": "Its maker has paused it; it may come back.",
+    "wind_down": "It takes no new clients any more.",
+    "off": "Its maker has switched it off. Pictures bought before stay with their buyers.",
+    "destroyed": "It is gone for good. Pictures bought before stay with their buyers.",
+}
+TRAININGS = {
+    "queued": Said("Waiting to start", "It starts as soon as the machine is free.", "busy"),
+    "preparing": Said("Preparing", "Your works are being checked and read.", "busy"),
+    "training": Said("Learning", "The model looks at your works again and again.", "busy"),
+    "measuring": Said("Checking the result", "Pictures are made and compared with your works.", "busy"),
+    "passed": Said("Passed", "The result may be published. Look at it first.", "good"),
+    "refused": Said("Not good enough yet", "The check refused this result; the report says what to change.", "bad"),
+    "failed": Said("Stopped by an error", "", "bad"),
+    "canceled": Said("Cancelled", "You stopped it; nothing was kept.", ""),
+    "paused": Said("Paused", "Its progress is kept; it goes on where it stopped.", "warn"),
+}
+GENERATIONS = {
+    "queued": Said("Waiting", "It starts as soon as the machine is free.", "busy"),
+    "running": Said("Being made", "", "busy"),
+    "sealing": Said("Being sealed", "The licence is being written into each file.", "busy"),
+    "awaiting_approval": Said("With the creator", "The creator looks at it before it is released.", "warn"),
+    "settled": Said("Ready", "", "good"),
+    "failed": Said("Failed", "Nothing was charged.", "bad"),
+    "withdrawn": Said(
+        "Stopped by the creator", "The style was switched off while this was made. Nothing was charged.", "bad"
+    ),
+    "canceled": Said("Cancelled", "You stopped it. Nothing was charged.", ""),
+    "expired": Said("Ran out of time", "Nothing was charged.", "warn"),
+}
+VERSIONS = {
+    "draft": Said("Draft", "Only you can see it.", ""),
+    "published": Said("Published", "Clients get this version.", "good"),
+    "retired": Said("Retired", "An earlier version.", ""),
+}
+RIGHTS = {
+    "mine": Said("Mine", "I made it and own it"),
+    "client_consented": Said("Client agreed", "made for a client, who agreed to this use"),
+    "licensed": Said("Licensed", "licensed to me for this use"),
+    "unsure": Said("Not sure yet", "not used until you decide", "warn"),
+}
+TIERS = {
+    "draft": Said("Draft", "Small and marked DRAFT, to try an idea."),
+    "personal": Said("Personal", "For your own, non-commercial use."),
+    "commercial": Said("Commercial", "For your business and your customers."),
+    "exclusive": Said("Exclusive", "Nobody else may license the same picture."),
+}
+VERDICTS = {
+    "valid": Said("This picture is genuine", "It is exactly the file that was sold, and its licence stands.", "good"),
+    "altered": Said(
+        "This picture was changed",
+        "It carries a certificate from here, but the file is no longer the one that was sold.",
+        "warn",
+    ),
+    "marked_but_stripped": Said(
+        "This picture comes from here, but its certificate was removed",
+        "It looks like a picture sold here. Saving a picture again or posting it online often removes what is inside.",
+        "warn",
+    ),
+    "unknown": Said("We do not know this picture", "It carries no certificate from here and looks like none we sold."),
+    "revoked": Said(
+        "The licence of this picture was withdrawn", "It was sold here, and its licence no longer stands.", "bad"
+    ),
+}
+ROLES: dict[Role, Said] = {
+    "creator": Said("Creator", "Sells a style"),
+    "client": Said("Client", "Buys pictures"),
+    "operator": Said("Operator", "Runs this place"),
+}
+HOME_OF = {"creator": "/studio", "client": "/desk", "operator": "/office"}
+PLACE_OF = {"creator": "Studio", "client": "Desk", "operator": "Office"}

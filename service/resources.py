@@ -1,0 +1,103 @@
+"""What a process holds open while it runs: the pool, the storage, and in the web role the keys."""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+
+from licensing.authority import Authority, open_authority
+from licensing.prices import Prices, load_prices
+from service.db.connections import open_pool
+from service.ids import NewId, new_id
+from service.settings import Settings
+from service.storage import Storage, open_storage
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What every role has. `clock` and `new_id` are here so that tests can pass their own."""
+
+    settings: Settings
+    database_url: str
+    pool: asyncpg.Pool
+    storage: Storage
+    clock: Clock
+    new_id: NewId
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateway(Resources):
+    """What the web role has on top, and a worker never: the signing keys, the secret that hashes tokens, prices."""
+
+    authority: Authority
+    pepper: bytes
+    prices: Prices
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def open_worker_resources(settings: Settings, database_url: str) -> AsyncIterator[Resources]:
+    """A worker's resources, closed at the end."""
+    async with await open_pool(database_url, settings.num_database_connections) as pool:
+        yield Resources(
+            settings=settings,
+            database_url=database_url,
+            pool=pool,
+            storage=open_storage(settings.storage_url, settings.home),
+            clock=utc_now,
+            new_id=new_id,
+        )
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = utc_now) -> AsyncIterator[Gateway]:
+    """The web role's resources, closed at the end. The keys are made at the first start."""
+    async with await open_pool(database_url, settings.num_database_connections) as pool:
+        yield Gateway(
+            settings=settings,
+            database_url=database_url,
+            pool=pool,
+            storage=open_storage(settings.storage_url, settings.home),
+            clock=clock,
+            new_id=new_id,
+            authority=open_authority(settings.home / "authority"),
+            pepper=read_pepper(settings),
+            prices=load_prices(settings.configs / "prices.toml"),
+        )
+
+
+def keys_folder(settings: Settings) -> Path:
+    """`home/keys`, made if it is not there, for this user alone."""
+    folder = settings.home / "keys"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
+
+
+def read_pepper(settings: Settings) -> bytes:
+    """The secret under which tokens are hashed: the setting, else the file in `home/keys`, made at first use."""
+    if settings.pepper:
+        return settings.pepper.encode()
+    path = keys_folder(settings) / "pepper"
+    aside = path.with_name(f"pepper.{os.getpid()}")
+    if not path.exists():
+        # A link fails where another process was first: both then read that one's secret.
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            return path.read_bytes()
+        finally:
+            aside.unlink()
+    return path.read_bytes()

@@ -1,0 +1,151 @@
+"""A training's folder on the worker: its works, its checkpoints, what it made. `home/scratch/<training>`."""
+
+import asyncio
+import fcntl
+import logging
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import asyncpg
+
+from service.resources import Resources
+from service.storage import Storage
+from service.trainings import Training
+from service.works import StoredWork
+from training.messages import TrainingRequest, Work
+
+log = logging.getLogger("ownhand.scratch")
+
+_TIDY_EVERY_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scratch:
+    """The folder, held by `lock`: a trainer that outlives its worker keeps the lock until it has ended."""
+
+    folder: Path
+    lock: IO[str]
+
+    @property
+    def request(self) -> Path:
+        return self.folder / "request.json"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "trainer.log"
+
+
+@asynccontextmanager
+async def hold_scratch(home: Path, training_id: str) -> AsyncIterator[Scratch]:
+    """The training's folder for us alone, waited for where an orphaned trainer still ends in it."""
+    folder = scratch_folder(home, training_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.chmod(0o700)
+    with (folder / "lock").open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(0.2)
+        yield Scratch(folder=folder, lock=lock)
+
+
+async def lay_out(
+    scratch: Scratch,
+    opened: Resources,
+    training: Training,
+    works: Sequence[StoredWork],
+    *,
+    style_words: tuple[str, ...],
+) -> None:
+    """Write the works and the request; what an earlier run with the same works left stays, checkpoints above all."""
+    wanted = [{"id": work.id, "sha256": work.sha256} for work in works]
+    if training.manifest and training.manifest != wanted:
+        # A checkpoint knows the works it learnt from, so none of another list may be gone on from.
+        await asyncio.to_thread(_empty, scratch.folder)
+    laid = [await asyncio.to_thread(_lay, opened.storage, work, scratch.folder / "works") for work in works]
+    configs = opened.settings.configs
+    request = TrainingRequest(
+        id=training.id,
+        base=str(configs / "bases" / f"{training.base}.toml"),
+        works=tuple(laid),
+        out=scratch.folder / "out",
+        scratch=scratch.folder / "trainer",
+        seed=training.seed,
+        recipe=str(configs / "recipes" / f"{training.recipe}.toml"),
+        style_words=style_words,
+    )
+    scratch.request.write_text(request.to_json())
+
+
+@asynccontextmanager
+async def tidying(opened: Resources) -> AsyncIterator[None]:
+    """Delete, now and every minute until the end of the block, what ended trainings left on this machine."""
+    task = asyncio.create_task(_go_on_tidying(opened))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def tidy(opened: Resources) -> None:
+    """Delete the folders of trainings that are over for good; a failed or paused one may still go on."""
+    folders = [path.name for path in (opened.settings.home / "scratch").glob("*") if path.is_dir()]
+    async with opened.pool.acquire() as conn:
+        rows = await conn.fetch(
+            "SELECT id FROM service.trainings WHERE id = ANY($1::text[]) AND state = ANY($2::text[])",
+            *(folders, ["passed", "refused", "canceled"]),
+        )
+    for row in rows:
+        await asyncio.to_thread(_remove_if_free, scratch_folder(opened.settings.home, row["id"]))
+
+
+async def _go_on_tidying(opened: Resources) -> None:
+    while True:
+        try:
+            await tidy(opened)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            log.warning("the scratch folders could not be tidied now; it is tried again", exc_info=True)
+        await asyncio.sleep(_TIDY_EVERY_S)
+
+
+def _remove_if_free(folder: Path) -> None:
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # A trainer still ends in it; the next look finds it free.
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_scratch(home: Path, training_id: str) -> None:
+    """Delete everything a training left on this machine."""
+    shutil.rmtree(scratch_folder(home, training_id), ignore_errors=True)
+
+
+def scratch_folder(home: Path, training_id: str) -> Path:
+    return home / "scratch" / training_id
+
+
+def _lay(storage: Storage, work: StoredWork, folder: Path) -> Work:
+    # The trainer takes a file's name for its caption where the creator wrote none.
+    path = folder / work.id / (Path(work.filename).name or "work")
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.part")
+        aside.write_bytes(storage.get(work.storage_key))
+        aside.rename(path)
+    return Work(id=work.id, path=path, captions=work.captions)
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)

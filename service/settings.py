@@ -1,0 +1,147 @@
+"""Every setting, read from the environment once. The only module that reads it.
+
+`OWNHAND_<FIELD>` sets a field; `OWNHAND_<FIELD>_FILE` names a file that holds the value (for secrets).
+`configs/example.env` shows them all.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+PREFIX = "OWNHAND_"
+MAX_PORT = 65_535
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder of the rooms: where `python -m training.run` is found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What one process needs to know. Paths are absolute."""
+
+    home: Path = Path(".ownhand")
+    """Holds everything the embedded default writes."""
+    configs: Path = ROOT / "configs"
+    """Bases, recipes, prices and the demonstration."""
+    database_url: str | None = None
+    """A PostgreSQL server; without one, the embedded database under `home`."""
+    storage_url: str | None = None
+    """`file:/a/folder` or `s3://bucket/prefix?endpoint=...`; without one, `home/objects`."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str | None = None
+    """The address people see; links, cookies and the Origin check follow it. Default: host and port."""
+    default_base: str = "openicons"
+    """What a new style is trained over where its creator names nothing else; an id in `configs/bases`."""
+    operator_name: str = "Ownhand"
+    """Who runs this place, as pages and licences say it."""
+    pepper: str | None = None
+    """The secret under which tokens are hashed. Without one it is made in `home/keys` at first start."""
+    supervised: bool = False
+    """Set by `ownhand serve` for its children: end when standard input closes."""
+    log_level: str = "INFO"
+    sign_in_link_minutes: int = 60
+    session_days: int = 30
+    max_body_bytes: int = 1024**2
+    """A request body where nothing larger is expected."""
+    max_image_body_bytes: int = 32 * 1024**2
+    """A body that carries one picture: `/v1/images`, `/v1/verify`, a generation with a data URL."""
+    max_upload_body_bytes: int = 1024**3
+    """One upload of works, all its files together."""
+    max_files_per_upload: int = 500
+    max_works_per_style: int = 500
+    num_database_connections: int = 10
+    """The pool of one process; the workflow engine has as many again."""
+    trainer: str = ""
+    """The trainer's command, for one that lives in an environment of its own. Default: this one's `training.run`."""
+    device: str = "auto"
+    """Where a worker computes: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU if there is one."""
+    max_rows: int = 8
+    """Pictures that one worker draws at once with one base."""
+    num_threads: int = 0
+    """Threads of one computing process; 0 leaves it to torch."""
+    poll_interval_s: float = 0.1
+    """How often a role looks for queued work, and a story for its child's end."""
+    executor_silence_s: float = 15.0
+    """A process that has not been heard of for this long has lost its work to the others."""
+    hold_s: int = 900
+    """How long money stays held for an order that nobody works on; the web role renews it while somebody does."""
+    max_order_hours: int = 6
+    """An order that is not drawn by then is dropped without a charge."""
+    max_open_orders: int = 200
+    """Orders that may wait or run at once; one more is told to come back later."""
+    requests_per_minute: int = 1200
+    """Calls of one key, or of one address without a key, to one web process."""
+    crash_at: str | None = None
+    """Tests only: the process kills itself when its story reaches this point."""
+
+    def __post_init__(self) -> None:
+        for name in sorted({field.name for field in fields(self)} - {"num_threads", "supervised"}):
+            value = getattr(self, name)
+            if isinstance(value, int | float) and value <= 0:
+                raise ValueError(f"{PREFIX}{name.upper()} is {value}; it must be above 0")
+        if self.port > MAX_PORT:
+            raise ValueError(f"{PREFIX}PORT is {self.port}; ports end at {MAX_PORT}")
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port people reach this place at, without a slash at the end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def is_secure(self) -> bool:
+        """True where people come by TLS: cookies are then for TLS alone."""
+        return self.origin.startswith("https://")
+
+
+def read_settings(environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
+    """Settings from the environment; what the command line gave (`given`, None left out) wins.
+
+    Raises ValueError for an unknown `OWNHAND_` name or a value of the wrong kind.
+    """
+    source = os.environ if environ is None else environ
+    kinds = get_type_hints(Settings)
+    names = {PREFIX + field.name.upper(): field.name for field in fields(Settings)}
+    values: dict[str, Any] = {}
+    for name, text in source.items():
+        if not name.startswith(PREFIX) or not text:
+            continue
+        plain = name.removesuffix("_FILE")
+        if plain not in names:
+            raise ValueError(_unknown(name, list(names)))
+        value = Path(text).read_text().strip() if name != plain else text
+        values[names[plain]] = _parse(name, value, kinds[names[plain]])
+    values |= {name: value for name, value in given.items() if value is not None}
+    settings = Settings(**values)
+    changed = {name: getattr(settings, name).expanduser().resolve() for name in ("home", "configs")}
+    return Settings(**{**values, **changed})
+
+
+def to_environ(settings: Settings) -> dict[str, str]:
+    """The environment that makes a child process read these settings."""
+    found = {PREFIX + field.name.upper(): getattr(settings, field.name) for field in fields(Settings)}
+    return {name: str(value) for name, value in found.items() if value is not None}
+
+
+def plain_environ() -> dict[str, str]:
+    """This process's environment without our settings: for children that are to know nothing of the database."""
+    return {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
+
+
+def _parse(name: str, text: str, kind: Any) -> Any:
+    plain = next((part for part in get_args(kind) if part is not type(None)), kind)
+    if plain is bool:
+        if text.lower() not in ("1", "0", "true", "false"):
+            raise ValueError(f"{name} is {text!r}; write true or false")
+        return text.lower() in ("1", "true")
+    try:
+        return plain(text)
+    except ValueError as error:
+        raise ValueError(f"{name} is {text!r}; it must be a {plain.__name__}") from error
+
+
+def _unknown(name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"{name} is no setting; " + (f"did you mean {near[0]}?" if near else "configs/example.env lists them all")

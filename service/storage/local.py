@@ -1,0 +1,95 @@
+"""Objects as files in one folder."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from service.errors import ObjectMissing
+from service.storage import check_key
+
+# Unfinished files wait here, outside every key: a part of a key never starts with a dot.
+_ASIDE = ".unfinished"
+
+
+def open_folder(url: str) -> "Folder":
+    """The storage in the folder of `file:/a/folder`; made if it is not there, for this user alone."""
+    root = Path(urlsplit(url).path)
+    (root / _ASIDE).mkdir(parents=True, exist_ok=True)
+    root.chmod(0o700)
+    return Folder(root)
+
+
+class Folder:
+    """The Storage protocol over files. A file appears under its key whole, by renaming."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def put(self, key: str, content: bytes | BinaryIO) -> None:
+        target = self._path(key)
+        handle, name = tempfile.mkstemp(dir=self._root / _ASIDE)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                if isinstance(content, bytes):
+                    file.write(content)
+                else:
+                    shutil.copyfileobj(content, file, 1024**2)
+                file.flush()
+                os.fsync(file.fileno())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Path(name).replace(target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    def get(self, key: str) -> bytes:
+        with self.open(key) as file:
+            return file.read()
+
+    def open(self, key: str) -> BinaryIO:
+        try:
+            return self._path(key).open("rb")
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise ObjectMissing(key) from error
+
+    def exists(self, key: str) -> bool:
+        return self._path(key).is_file()
+
+    def delete(self, key: str) -> None:
+        path = self._path(key)
+        path.unlink(missing_ok=True)
+        self._drop_empty_folders(path.parent)
+
+    def list_keys(self, prefix: str) -> Iterator[str]:
+        files = (path for path in (self._root / prefix.rpartition("/")[0]).rglob("*") if path.is_file())
+        keys = (path.relative_to(self._root).as_posix() for path in files)
+        yield from sorted(key for key in keys if key.startswith(prefix) and not key.startswith(_ASIDE))
+
+    def copy(self, source: str, target: str) -> None:
+        with self.open(source) as file:
+            self.put(target, file)
+
+    def move(self, source: str, target: str) -> None:
+        old, new = self._path(source), self._path(target)
+        new.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            old.replace(new)
+        except FileNotFoundError as error:
+            self._drop_empty_folders(new.parent)
+            raise ObjectMissing(source) from error
+        self._drop_empty_folders(old.parent)
+
+    def _path(self, key: str) -> Path:
+        return self._root / check_key(key)
+
+    def _drop_empty_folders(self, folder: Path) -> None:
+        while folder != self._root and folder.is_dir():
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent

@@ -1,0 +1,183 @@
+"""What the web role tidies on the side, so that nothing depends on every process dying politely.
+
+    at every switch notice, and every second   orders that the gateway ended get their state
+    every second                               expired holds, accepted orders whose story never started or broke
+    every few seconds                          the work of processes that fell silent goes back to the queues
+    every half minute                          leases renewed, objects of nobody deleted, notices and periods ended
+
+Each sweep may run in several processes at once; each does nothing where nothing is to be done.
+"""
+
+import asyncio
+import contextlib
+import functools
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import asyncpg
+from dbos import DBOS
+
+from licensing.gateway import expire_due, renew, standing
+from licensing.plans import roll_over
+from licensing.switch import CHANNEL, end_notices
+from service import pending
+from service.destruction import mend_destructions
+from service.finetuning import mend_trainings
+from service.generation import start_generation, void_order
+from service.heartbeats import silent_executors
+from service.orders import UNPAID_SENTENCES, list_open, mark_unpaid, mark_withdrawn
+from service.resources import Gateway
+from service.workflows import adopt
+
+log = logging.getLogger("ownhand.sweep")
+
+QUICK_S = 1.0
+ADOPT_S = 3.0
+SLOW_S = 30.0
+# A story is started right after its order's commit; what is younger than this is on its way.
+_ON_ITS_WAY = timedelta(seconds=2)
+_AT_ONCE = 200
+_BROKEN = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "SUCCESS")
+
+Sweep = Callable[[Gateway], Awaitable[None]]
+
+
+@asynccontextmanager
+async def sweeping(web: Gateway) -> AsyncIterator[None]:
+    """Sweep until the end of the block. Needs the workflow engine."""
+    noticed = asyncio.Event()
+    slow = (keep_leases, collect, end_periods, mend_destructions)
+    tasks = [
+        asyncio.create_task(_listen(web, noticed)),
+        asyncio.create_task(_repeat(web, (reflect, expire, mend), QUICK_S, noticed)),
+        asyncio.create_task(_repeat(web, (adopt_silent, mend_trainings), ADOPT_S, asyncio.Event())),
+        asyncio.create_task(_repeat(web, slow, SLOW_S, asyncio.Event())),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def reflect(web: Gateway) -> None:
+    """Orders that a switch or a cancel ended at the gateway end here too; their stories then tidy up."""
+    async with web.pool.acquire() as conn:
+        order_ids = [order.id for order in await list_open(conn)]
+        found = await standing(conn, order_ids) if order_ids else {}
+    for order_id, now_is in found.items():
+        if now_is.reason in UNPAID_SENTENCES:
+            await void_order(web, order_id, reason=now_is.reason)
+
+
+async def expire(web: Gateway) -> None:
+    """Holds that nobody renewed: the amount is back."""
+    now = web.clock()
+    async with web.pool.acquire() as conn, conn.transaction():
+        for order_id in await expire_due(conn, now=now, limit=_AT_ONCE):
+            await mark_unpaid(conn, order_id, reason="expired", now=now)
+
+
+async def mend(web: Gateway) -> None:
+    """Start the stories that a crash kept from starting, and end the orders whose stories broke."""
+    before = web.clock() - _ON_ITS_WAY
+    async with web.pool.acquire() as conn:
+        order_ids = [order.id for order in await list_open(conn) if order.created_at < before]
+    if not order_ids:
+        return
+    stories = await DBOS.list_workflows_async(workflow_ids=order_ids, load_input=False, load_output=False)
+    known = {story.workflow_id: story.status for story in stories}
+    for order_id in order_ids:
+        if order_id not in known:
+            log.warning("order %s was accepted but not started; starting it", order_id)
+            await start_generation(order_id)
+        elif known[order_id] in _BROKEN and await void_order(web, order_id, reason="failed") == "failed":
+            log.error("the story of order %s ended as %s; its hold was given back", order_id, known[order_id])
+            await pending.drop(web.storage, order_id)
+
+
+async def adopt_silent(web: Gateway) -> None:
+    """Give the work of processes that fell silent to those that live."""
+    async with web.pool.acquire() as conn:
+        silent = await silent_executors(conn, now=web.clock(), silence_s=web.settings.executor_silence_s)
+    if silent and (count := await adopt(silent)):
+        log.warning("%s unfinished stories of silent processes (%s) are queued again", count, ", ".join(silent))
+
+
+async def keep_leases(web: Gateway) -> None:
+    """Renew the holds of orders that are on their way, for at most `max_order_hours` each."""
+    since = web.clock() - timedelta(hours=web.settings.max_order_hours)
+    async with web.pool.acquire() as conn:
+        order_ids = [order.id for order in await list_open(conn) if order.created_at > since]
+        if order_ids:
+            await renew(conn, order_ids, web.clock())
+
+
+async def collect(web: Gateway) -> None:
+    """Delete pictures under `pending/` that belong to no open order and to no buyer."""
+    keys = await asyncio.to_thread(lambda: list(web.storage.list_keys(pending.PREFIX)))
+    if not keys:
+        return
+    owners = sorted({pending.order_of(key) for key in keys})
+    async with web.pool.acquire() as conn:
+        rows = await conn.fetch(
+            "SELECT id FROM service.generations WHERE id = ANY($1::text[])"
+            " AND (state IN ('queued', 'running', 'sealing', 'awaiting_approval')"
+            "  OR EXISTS (SELECT FROM service.outputs o WHERE o.generation_id = generations.id"
+            "   AND o.storage_key LIKE 'pending/%'))",
+            owners,
+        )
+    wanted = {row["id"] for row in rows}
+    strays = [key for key in keys if pending.order_of(key) not in wanted]
+    for key in strays:
+        await asyncio.to_thread(web.storage.delete, key)
+    if strays:
+        log.warning("%s objects under %s belonged to nobody and were deleted", len(strays), pending.PREFIX)
+
+
+async def end_periods(web: Gateway) -> None:
+    """Wind-downs whose date has come become off; paid periods that are over end or renew."""
+    now = web.clock()
+    async with web.pool.acquire() as conn, conn.transaction():
+        for change in await end_notices(conn, now=now):
+            await mark_withdrawn(conn, change.order_ids, now=now)
+    async with web.pool.acquire() as conn, conn.transaction():
+        await roll_over(conn, now=now, new_id=web.new_id)
+
+
+async def _repeat(web: Gateway, sweeps: tuple[Sweep, ...], every_s: float, noticed: asyncio.Event) -> None:
+    while True:
+        noticed.clear()
+        for sweep in sweeps:
+            try:
+                await sweep(web)
+            except Exception:
+                # Whatever one sweep met, the others go on and it is tried again.
+                log.exception("the sweep %s could not be done", sweep.__name__)
+        with contextlib.suppress(TimeoutError):
+            # Nobody called: it is time anyway.
+            await asyncio.wait_for(noticed.wait(), every_s)
+
+
+async def _listen(web: Gateway, noticed: asyncio.Event) -> None:
+    """Hear the switch, so that its effect shows at once and not within a second."""
+    while True:
+        try:
+            conn = await asyncpg.connect(web.database_url)
+            try:
+                gone = asyncio.Event()
+                conn.add_termination_listener(functools.partial(_set, gone))
+                await conn.add_listener(CHANNEL, lambda *_: noticed.set())
+                await gone.wait()
+            finally:
+                conn.terminate()
+        except Exception as error:  # noqa: BLE001 - without notices the sweeps still come every second
+            log.warning("switch notices are not heard for now (%r); orders follow within a second", error)
+        await asyncio.sleep(QUICK_S)
+
+
+def _set(event: asyncio.Event, _connection: object) -> None:
+    event.set()

@@ -1,0 +1,214 @@
+"""Trainings as rows: what was asked, where it stands, and who may write to it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from licensing.database import Connection
+from licensing.errors import Refusal
+from service.db.connections import read
+from service.events import append
+
+TrainingState = Literal[
+    "queued", "preparing", "training", "measuring", "passed", "refused", "failed", "canceled", "paused"
+]
+RUNNING: tuple[TrainingState, ...] = ("preparing", "training", "measuring")
+OPEN: tuple[TrainingState, ...] = ("queued", *RUNNING, "paused")
+ENDS = frozenset({"passed", "refused", "failed", "canceled"})
+
+_COLUMNS = (
+    "id, style_id, creator_id, base, recipe, seed, state, wanted, run, fence, message, manifest, step, steps, loss,"
+    " eta_s, estimate_s, heldout, samples, scores, version_id, created_at, started_at, ended_at, updated_at"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """`run` counts starts by the creator (resuming makes the next), `fence` takings by a process: see `take`."""
+
+    id: str
+    style_id: str
+    creator_id: str
+    base: str
+    recipe: str
+    seed: int
+    state: TrainingState
+    wanted: Literal["pause", "cancel"] | None
+    run: int
+    fence: int
+    message: str | None
+    manifest: list[dict[str, Any]]
+    step: int
+    steps: int | None
+    loss: float | None
+    eta_s: float | None
+    estimate_s: float | None
+    heldout: list[dict[str, Any]]
+    samples: list[dict[str, Any]]
+    scores: dict[str, Any]
+    version_id: str | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    updated_at: datetime
+
+    @property
+    def workflow_id(self) -> str:
+        """The story of this run; every run has its own, for a story that ended is not told again."""
+        return f"{self.id}.{self.run}"
+
+    @property
+    def files(self) -> str:
+        """Where in storage the process that took it puts what it makes: nobody else writes there."""
+        return f"trainings/{self.id}/{self.fence}"
+
+
+async def add_training(
+    conn: Connection,
+    *,
+    training_id: str,
+    style_id: str,
+    creator_id: str,
+    base: str,
+    recipe: str,
+    seed: int,
+    now: datetime,
+) -> Training | Refusal:
+    """A queued training. Refusal: conflict, where one of this style has not ended."""
+    async with conn.transaction():
+        other = await _refuse_second(conn, style_id)
+        if other is not None:
+            return other
+        row = await conn.fetchrow(
+            "INSERT INTO service.trainings (id, style_id, creator_id, base, recipe, seed, created_at, updated_at)"
+            f" VALUES ($1, $2, $3, $4, $5, $6, $7, $7) RETURNING {_COLUMNS}",
+            *(training_id, style_id, creator_id, base, recipe, seed, now),
+        )
+        await append(conn, subject=training_id, kind="state", data={"state": "queued"}, now=now)
+    assert row is not None
+    return read(Training, row)
+
+
+async def find_training(conn: Connection, training_id: str, *, creator_id: str | None) -> Training | None:
+    """A creator's own training; with `creator_id` None anybody's, for the story itself."""
+    row = await conn.fetchrow(
+        f"SELECT {_COLUMNS} FROM service.trainings WHERE id = $1 AND ($2::text IS NULL OR creator_id = $2)",
+        *(training_id, creator_id),
+    )
+    return read(Training, row) if row else None
+
+
+async def list_trainings(
+    conn: Connection, *, style_id: str, creator_id: str, limit: int = 100, before: str | None = None
+) -> list[Training]:
+    """A style's trainings, newest first."""
+    rows = await conn.fetch(
+        f"SELECT {_COLUMNS} FROM service.trainings WHERE style_id = $1 AND creator_id = $2"
+        " AND ($3::text IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
+        *(style_id, creator_id, before, limit),
+    )
+    return [read(Training, row) for row in rows]
+
+
+async def ask_to(
+    conn: Connection, *, training_id: str, creator_id: str, wanted: Literal["pause", "cancel"], now: datetime
+) -> Training | Refusal:
+    """Cancel or pause. What waits stops here; what runs is told and stops by itself within seconds.
+
+    Refusals: not_found; conflict, where there is nothing left to stop.
+    """
+    async with conn.transaction():
+        training = await _locked(conn, training_id, creator_id=creator_id)
+        if training is None:
+            return Refusal(slug="not_found", message=f"There is no training {training_id!r} here; check the id.")
+        if training.state in RUNNING:
+            row = await conn.fetchrow(
+                f"UPDATE service.trainings SET wanted = $2, updated_at = $3 WHERE id = $1 RETURNING {_COLUMNS}",
+                *(training_id, wanted, now),
+            )
+            return read(Training, row)
+        if training.state == "queued" or (training.state == "paused" and wanted == "cancel"):
+            return await change_state(conn, training, "paused" if wanted == "pause" else "canceled", now=now)
+        return Refusal(
+            slug="conflict",
+            message=f"Training {training_id} is {training.state}; there is nothing to {wanted}.",
+            detail={"state": training.state},
+        )
+
+
+async def resume(conn: Connection, *, training_id: str, creator_id: str, now: datetime) -> Training | Refusal:
+    """Queue a paused or failed training again; it goes on from its last checkpoint.
+
+    Refusals: not_found; conflict, where it is neither paused nor failed.
+    """
+    async with conn.transaction():
+        training = await _locked(conn, training_id, creator_id=creator_id)
+        if training is None:
+            return Refusal(slug="not_found", message=f"There is no training {training_id!r} here; check the id.")
+        if training.state not in ("paused", "failed"):
+            return Refusal(
+                slug="conflict",
+                message=f"Training {training_id} is {training.state}; only a paused or failed one can go on.",
+                detail={"state": training.state},
+            )
+        other = await _refuse_second(conn, training.style_id, beside=training_id)
+        if other is not None:
+            return other
+        await conn.execute(
+            "UPDATE service.trainings SET run = run + 1, wanted = NULL, ended_at = NULL WHERE id = $1", training_id
+        )
+        return await change_state(conn, training, "queued", now=now)
+
+
+async def take(conn: Connection, *, training_id: str, run: int, now: datetime) -> Training | None:
+    """A process takes a run: the fence rises, and whoever had it before can no longer write.
+
+    None where there is nothing to do any more: canceled, paused, or resumed as another run meanwhile.
+    """
+    row = await conn.fetchrow(
+        "UPDATE service.trainings SET fence = fence + 1, started_at = coalesce(started_at, $3), updated_at = $3"
+        f" WHERE id = $1 AND run = $2 AND state = ANY($4::text[]) RETURNING {_COLUMNS}",
+        *(training_id, run, now, ["queued", *RUNNING]),
+    )
+    return read(Training, row) if row else None
+
+
+async def change_state(
+    conn: Connection, training: Training, state: TrainingState, *, now: datetime, message: str | None = None
+) -> Training:
+    """Enter a state and say so to whoever listens."""
+    row = await conn.fetchrow(
+        "UPDATE service.trainings SET state = $2, message = $3, updated_at = $4,"
+        f" ended_at = CASE WHEN $5 THEN $4::timestamptz END WHERE id = $1 RETURNING {_COLUMNS}",
+        *(training.id, state, message, now, state in ENDS),
+    )
+    data = {"state": state} | ({"message": message} if message else {})
+    await append(conn, subject=training.id, kind="state", data=data, now=now)
+    if state in ENDS:
+        data = {"version": row["version_id"]} | ({"message": message} if message else {})
+        await append(conn, subject=training.id, kind=state, data=data, now=now)
+    return read(Training, row)
+
+
+async def _refuse_second(conn: Connection, style_id: str, *, beside: str = "") -> Refusal | None:
+    await conn.execute("SELECT 1 FROM service.styles WHERE id = $1 FOR UPDATE", style_id)
+    other = await conn.fetchrow(
+        "SELECT id, state FROM service.trainings WHERE style_id = $1 AND id <> $2 AND state = ANY($3::text[])",
+        *(style_id, beside, list(OPEN)),
+    )
+    if other is None:
+        return None
+    return Refusal(
+        slug="conflict",
+        message=f"Training {other['id']} of this style is {other['state']}; wait for it, or cancel it first.",
+        detail={"training": other["id"]},
+    )
+
+
+async def _locked(conn: Connection, training_id: str, *, creator_id: str) -> Training | None:
+    row = await conn.fetchrow(
+        f"SELECT {_COLUMNS} FROM service.trainings WHERE id = $1 AND creator_id = $2 FOR UPDATE",
+        training_id,
+        creator_id,
+    )
+    return read(Training, row) if row else None

@@ -1,0 +1,173 @@
+"""Versions: trained adapters of a style, never overwritten. The style names the one that new orders get."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from licensing.database import Connection
+from licensing.errors import Refusal
+from service.db.connections import read
+from service.trainings import Training
+
+ADAPTER, RECEIPT, REPORT = "adapter.safetensors", "receipt.json", "report.html"
+"""A version's files, in storage under `Training.files` of the training that made it."""
+SHEET = "with-and-without.png"
+"""How the trainer names the sample that shows the same prompts with and without the adapter."""
+
+VersionState = Literal["draft", "published", "retired"]
+
+_COLUMNS = (
+    "id, style_id, creator_id, training_id, number, base, trigger, adapter_key, adapter_sha256, report_key,"
+    " receipt_key, sheet_key, receipt, scores, work_ids, gate_passed, state, created_at, published_at"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """`receipt` is the signed receipt's payload; the signature lies with it under `receipt_key`."""
+
+    id: str
+    style_id: str
+    creator_id: str
+    training_id: str
+    number: int
+    base: str
+    trigger: str
+    adapter_key: str
+    adapter_sha256: str
+    report_key: str
+    receipt_key: str
+    sheet_key: str | None
+    receipt: dict[str, Any]
+    scores: dict[str, Any]
+    work_ids: list[str]
+    gate_passed: bool
+    state: VersionState
+    created_at: datetime
+    published_at: datetime | None
+
+
+async def find_version(conn: Connection, version_id: str, *, creator_id: str) -> Version | None:
+    """A creator's own version."""
+    row = await conn.fetchrow(
+        f"SELECT {_COLUMNS} FROM service.versions WHERE id = $1 AND creator_id = $2", version_id, creator_id
+    )
+    return read(Version, row) if row else None
+
+
+async def sold_version(conn: Connection, *, style_id: str, version_id: str | None = None) -> Version | None:
+    """What an order of a style gets: its published version, or the one named if that was ever published.
+
+    A version whose works lost their rights is not sold again.
+    """
+    row = await conn.fetchrow(
+        f"SELECT {_COLUMNS} FROM service.versions v WHERE v.style_id = $1 AND v.published_at IS NOT NULL"
+        " AND v.state <> 'retired'"
+        " AND v.id = coalesce($2, (SELECT published_version_id FROM service.styles WHERE id = $1))",
+        *(style_id, version_id),
+    )
+    return read(Version, row) if row else None
+
+
+async def list_versions(
+    conn: Connection, *, style_id: str, creator_id: str, limit: int = 100, before: str | None = None
+) -> list[Version]:
+    """A style's versions, newest first."""
+    rows = await conn.fetch(
+        f"SELECT {_COLUMNS} FROM service.versions WHERE style_id = $1 AND creator_id = $2"
+        " AND ($3::text IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
+        *(style_id, creator_id, before, limit),
+    )
+    return [read(Version, row) for row in rows]
+
+
+async def add_version(
+    conn: Connection,
+    *,
+    version_id: str,
+    training: Training,
+    trigger: str,
+    adapter_sha256: str,
+    receipt: Mapping[str, Any],
+    scores: Mapping[str, Any],
+    gate_passed: bool,
+    now: datetime,
+) -> None:
+    """A draft from a training whose files lie in their place. In a transaction; numbers the version."""
+    await conn.execute("SELECT 1 FROM service.styles WHERE id = $1 FOR UPDATE", training.style_id)
+    files = training.files
+    sheet = next((one["key"] for one in training.samples if one["name"].endswith(SHEET)), None)
+    await conn.execute(
+        "INSERT INTO service.versions (id, style_id, creator_id, training_id, number, base, trigger, adapter_key,"
+        " adapter_sha256, report_key, receipt_key, sheet_key, receipt, scores, work_ids, gate_passed, created_at)"
+        " VALUES ($1, $2, $3, $4, (SELECT coalesce(max(number), 0) + 1 FROM service.versions WHERE style_id = $2),"
+        " $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+        *(version_id, training.style_id, training.creator_id, training.id, training.base, trigger),
+        *(f"{files}/{ADAPTER}", adapter_sha256, f"{files}/{REPORT}", f"{files}/{RECEIPT}", sheet),
+        *(json.dumps(receipt), json.dumps(scores), json.dumps([work["id"] for work in training.manifest])),
+        *(gate_passed, now),
+    )
+    await conn.execute(
+        "UPDATE service.trainings SET version_id = $2, scores = $3 WHERE id = $1",
+        *(training.id, version_id, json.dumps(scores)),
+    )
+
+
+async def publish(conn: Connection, *, version_id: str, creator_id: str, now: datetime) -> Version | Refusal:
+    """Make a version the one that orders of its style get.
+
+    Refusals: not_found; style_destroyed; gate_not_passed; rights_missing (a work it learnt from is gone, or its right
+    was withdrawn).
+    """
+    async with conn.transaction():
+        version = await find_version(conn, version_id, creator_id=creator_id)
+        if version is None:
+            return Refusal(slug="not_found", message=f"There is no version {version_id!r} here; check the id.")
+        refusal = await _why_not(conn, version)
+        if refusal is not None:
+            return refusal
+        await conn.execute(
+            "UPDATE service.styles SET published_version_id = $2, updated_at = $3 WHERE id = $1",
+            *(version.style_id, version.id, now),
+        )
+        row = await conn.fetchrow(
+            "UPDATE service.versions SET state = 'published', published_at = coalesce(published_at, $2)"
+            f" WHERE id = $1 RETURNING {_COLUMNS}",
+            *(version.id, now),
+        )
+    assert row is not None
+    return read(Version, row)
+
+
+async def _why_not(conn: Connection, version: Version) -> Refusal | None:
+    destroyed_at = await conn.fetchval(
+        "SELECT destroyed_at FROM service.styles WHERE id = $1 FOR UPDATE", version.style_id
+    )
+    if destroyed_at is not None:
+        message = f"The style of version {version.number} was destroyed and cannot come back; make a new style."
+        return Refusal(slug="style_destroyed", message=message)
+    if not version.gate_passed:
+        message = (
+            f"Version {version.number} did not pass the release gate; its report says what to change before the next"
+            " training."
+        )
+        return Refusal(slug="gate_not_passed", message=message, detail={"version": version.id})
+    missing = await _works_without_rights(conn, version)
+    if missing:
+        message = (
+            f"Version {version.number} learnt from {len(missing)} work(s) that were deleted or whose right was"
+            " withdrawn; train again without them."
+        )
+        return Refusal(slug="rights_missing", message=message, detail={"works": missing})
+    return None
+
+
+async def _works_without_rights(conn: Connection, version: Version) -> list[str]:
+    rows = await conn.fetch(
+        "SELECT wanted.id FROM unnest($1::text[]) AS wanted(id) LEFT JOIN service.works w ON w.id = wanted.id"
+        " WHERE w.id IS NULL OR w.rights = 'unsure' ORDER BY wanted.id",
+        version.work_ids,
+    )
+    return [row["id"] for row in rows]

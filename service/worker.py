@@ -1,0 +1,53 @@
+"""The worker process: takes renderings and trainings from the queues. It holds no keys."""
+
+import asyncio
+import logging
+import signal
+
+import torch
+
+from inference.catalog import BaseSpec
+from inference.engine import Engine
+from service import finetuning, rendering
+from service.drawing import drawing_with
+from service.lifeline import end_with_parent
+from service.resources import open_worker_resources
+from service.scratch import tidying
+from service.settings import Settings
+from service.workflows import launch
+
+log = logging.getLogger("ownhand.worker")
+
+STORIES = (rendering.render, finetuning.tell_training)
+"""What this process can tell: a story is known to the workflow engine once its module is imported."""
+
+
+async def run_worker(settings: Settings, database_url: str) -> None:
+    """Work until SIGTERM or Ctrl-C; what is unfinished then is taken up at the next start."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    if settings.supervised:
+        end_with_parent()
+    if settings.num_threads:
+        torch.set_num_threads(settings.num_threads)
+    device = choose_device(settings.device)
+
+    def open_engine(spec: BaseSpec) -> Engine:
+        return Engine(spec, device=device, max_rows=settings.max_rows)
+
+    async with (
+        open_worker_resources(settings, database_url) as opened,
+        drawing_with(opened, open_engine),
+        tidying(opened),
+        launch(opened, "worker") as executor,
+    ):
+        log.info("%s draws on %s and trains by %s", executor, device, finetuning.trainer_command(settings))
+        await stopping.wait()
+
+
+def choose_device(name: str) -> str:
+    """`auto` is a GPU where torch sees one, else the CPU."""
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"

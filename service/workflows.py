@@ -1,0 +1,210 @@
+"""The durable workflow engine (dbos), as this service uses it.
+
+A story (one generation, one training) is an async function registered by `story`; its steps are registered by
+`DBOS.step`. Its workflow's id is the id of the thing it is about, so starting it twice is harmless. Arguments and
+results are JSON: numbers, strings, lists, dictionaries; nothing a worker sends is ever unpickled beside the keys.
+
+Every story is started on a named queue, and a role consumes only its queues. After a kill a process takes up its own
+work again by its executor's name; `adopt` gives the work of silent executors back to the queues.
+"""
+
+import asyncio
+import fcntl
+import functools
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Literal, ParamSpec, TypeVar, cast
+
+import asyncpg
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowHandleAsync
+
+from service.heartbeats import beating
+from service.resources import Gateway, Resources
+
+Role = Literal["web", "worker", "both"]
+GENERATION, RENDER, TRAINING, SIGNING = "generation", "render", "training", "signing"
+QUEUES: dict[Role, tuple[str, ...]] = {
+    "web": (GENERATION, SIGNING),
+    "worker": (RENDER, TRAINING),
+    "both": (GENERATION, SIGNING, RENDER, TRAINING),
+}
+_PER_PROCESS = {GENERATION: 256, SIGNING: 4, RENDER: 64, TRAINING: 1}
+BROKEN = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+"""States of a story that will not go on; a thing that is unfinished all the same is broken."""
+_LOOKING_AT_ONCE = 8
+_APPLICATION = "ownhand"
+# Raised only when the steps of a story change: a story goes on with the code it started with.
+_STEPS = "1"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# One workflow engine per process, as dbos has it; set while `launch` is open.
+_resources: Resources | None = None
+_stories: set[asyncio.Task[Any]] = set()
+
+
+def story(name: str) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
+    """Register an async function as a workflow. It is cancelled, not failed, when its process ends in good order."""
+
+    def register(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+        @functools.wraps(function)
+        async def told(*args: P.args, **kwargs: P.kwargs) -> R:
+            task = asyncio.current_task()
+            assert task is not None
+            if _resources is None:
+                # Taken from the queue while the process ends: the next one takes it up.
+                raise asyncio.CancelledError
+            _stories.add(task)
+            try:
+                return await function(*args, **kwargs)
+            finally:
+                _stories.discard(task)
+
+        return DBOS.workflow(name=name)(told)
+
+    return register
+
+
+def resources() -> Resources:
+    """What this process holds open, for the steps of a story."""
+    assert _resources is not None, "no workflow engine runs in this process"
+    return _resources
+
+
+def gateway() -> Gateway:
+    """The same, in steps that only the web role runs."""
+    found = resources()
+    assert isinstance(found, Gateway), "this step is for the web role"
+    return found
+
+
+async def start(queue: str, workflow_id: str, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+    """Put a story on its queue; nothing happens where its id is known already."""
+    with SetWorkflowID(workflow_id):
+        await DBOS.enqueue_workflow_async(queue, cast(Any, function), *args)
+
+
+async def ask(
+    queue: str,
+    workflow_id: str,
+    function: Callable[..., Awaitable[R]],
+    *args: Any,
+    when_asked: Callable[[], None] | None = None,
+) -> R:
+    """Inside a story: run another on its queue, maybe in another process, and wait for its result.
+
+    `when_asked` is called once the question is stored.
+    """
+    with SetWorkflowID(workflow_id):
+        handle: WorkflowHandleAsync[R] = await DBOS.enqueue_workflow_async(queue, cast(Any, function), *args)
+    if when_asked is not None:
+        when_asked()
+    # The more stories wait, the less often each looks, so that together they ask the database as often as a few do.
+    interval_s = resources().settings.poll_interval_s * max(1.0, len(_stories) / _LOOKING_AT_ONCE)
+    return await handle.get_result(polling_interval_sec=interval_s)
+
+
+def durable_step() -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Register an async function as a step of a story: its result is kept, and it is tried again, for about a minute,
+    where the database or the storage could not be reached."""
+    return DBOS.step(retries_allowed=True, max_attempts=8, interval_seconds=0.5, should_retry=_may_pass)
+
+
+def _may_pass(error: BaseException) -> bool:
+    # asyncpg answers with an InternalClientError where a connection breaks in the middle of its own clean-up.
+    return isinstance(
+        error, OSError | asyncpg.PostgresConnectionError | asyncpg.InterfaceError | asyncpg.InternalClientError
+    )
+
+
+async def states_of(workflow_ids: list[str]) -> dict[str, str]:
+    """The engine's word for the state of each story; unknown ones are left out. See BROKEN."""
+    stories = await DBOS.list_workflows_async(workflow_ids=workflow_ids, load_input=False, load_output=False)
+    return {story.workflow_id: story.status for story in stories}
+
+
+async def adopt(executors: list[str]) -> int:
+    """Put the unfinished stories of executors that died back on their queues; how many."""
+    return len(await asyncio.to_thread(DBOS._recover_pending_workflows, executors))
+
+
+@asynccontextmanager
+async def launch(opened: Resources, role: Role) -> AsyncIterator[str]:
+    """Run the engine on this event loop, consuming the queues of `role`. Yields the executor's name."""
+    with executor_name(opened.settings.home, role) as executor:
+        # Heard of before it takes anything: nobody gives its work away while it starts.
+        async with beating(opened, executor=executor, role=role), _engine(opened, executor, role):
+            yield executor
+
+
+@asynccontextmanager
+async def _engine(opened: Resources, executor: str, role: Role) -> AsyncIterator[None]:
+    global _resources
+    DBOS(config=_config(opened, executor))
+    DBOS.listen_queues(QUEUES[role])
+    _resources = opened
+    try:
+        # On the loop's own thread: the engine runs async stories on the loop it finds here.
+        DBOS.launch()
+        for queue, per_process in _PER_PROCESS.items():
+            await DBOS.register_queue_async(
+                queue, worker_concurrency=per_process, polling_interval_sec=opened.settings.poll_interval_s
+            )
+        yield
+    finally:
+        _resources = None
+        await _end()
+
+
+async def _end() -> None:
+    for task in list(_stories):
+        task.cancel()
+    await asyncio.gather(*_stories, return_exceptions=True)
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1) as aside:
+        await loop.run_in_executor(aside, DBOS.destroy)
+    # The engine had put its own thread pool, now closed, behind `asyncio.to_thread`.
+    loop.set_default_executor(ThreadPoolExecutor())
+
+
+def _config(opened: Resources, executor: str) -> DBOSConfig:
+    return DBOSConfig(
+        name=_APPLICATION,
+        system_database_url=opened.database_url,
+        application_version=_STEPS,
+        executor_id=executor,
+        serializer=DBOSPortableJSONSerializer(),
+        sys_db_pool_size=opened.settings.num_database_connections,
+        log_level="WARNING",
+        run_migrations=False,
+    )
+
+
+@contextmanager
+def executor_name(home: Path, role: Role) -> Iterator[str]:
+    """A name that no living process has, and that the process has again after a restart.
+
+    It is the role and a mark that lies in the first file of `home/executors` whose lock is free.
+    """
+    folder = home / "executors"
+    folder.mkdir(parents=True, exist_ok=True)
+    place = 0
+    while True:
+        place += 1
+        with (folder / f"{role}-{place}").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            file.seek(0)
+            mark = file.read()
+            if not mark:
+                mark = secrets.token_hex(4)
+                file.write(mark)
+                file.flush()
+            yield f"{role}-{mark}"
+            return

@@ -1,0 +1,178 @@
+"""Works: the files of a portfolio, and the right to each of them."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import asyncpg
+
+from licensing.database import Connection
+from service.db.connections import read
+
+Rights = Literal["mine", "client_consented", "licensed", "unsure"]
+
+_COLUMNS = (
+    "id, style_id, creator_id, filename, mime, width, height, num_bytes, sha256, storage_key, rights, captions,"
+    " include, created_at, updated_at"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredWork:
+    """One file. Only a work with `include` and rights other than `unsure` ever reaches a training."""
+
+    id: str
+    style_id: str
+    creator_id: str
+    filename: str
+    mime: str
+    width: int
+    height: int
+    num_bytes: int
+    sha256: str
+    storage_key: str
+    rights: Rights
+    captions: tuple[str, ...]
+    include: bool
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def may_train(self) -> bool:
+        return self.include and self.rights != "unsure"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewWork:
+    """A file that passed the checks and lies in storage."""
+
+    id: str
+    style_id: str
+    creator_id: str
+    filename: str
+    mime: str
+    width: int
+    height: int
+    num_bytes: int
+    sha256: str
+    storage_key: str
+    rights: Rights
+
+
+def thumbnail_key(storage_key: str) -> str:
+    """Where the small JPEG beside a work's file lies."""
+    return f"{storage_key}.thumbnail.jpg"
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+async def add_work(conn: Connection, work: NewWork, *, most: int, now: datetime) -> StoredWork | int:
+    """The stored work; or how many there are, where the style already has `most`.
+
+    The same file again returns what is there: an upload that was cut off can simply be repeated.
+    """
+    async with conn.transaction():
+        # Two uploads at once count one after the other.
+        await conn.execute("SELECT 1 FROM service.styles WHERE id = $1 FOR UPDATE", work.style_id)
+        there = await work_with_digest(conn, style_id=work.style_id, sha256=work.sha256)
+        if there is not None:
+            return there
+        count: int = await conn.fetchval("SELECT count(*) FROM service.works WHERE style_id = $1", work.style_id)
+        if count >= most:
+            return count
+        row = await conn.fetchrow(
+            "INSERT INTO service.works (id, style_id, creator_id, filename, mime, width, height, num_bytes, sha256,"
+            " storage_key, rights, created_at, updated_at)"
+            f" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12) RETURNING {_COLUMNS}",
+            *(work.id, work.style_id, work.creator_id, work.filename, work.mime, work.width, work.height),
+            *(work.num_bytes, work.sha256, work.storage_key, work.rights, now),
+        )
+    assert row is not None
+    return _read(row)
+
+
+async def work_with_digest(conn: Connection, *, style_id: str, sha256: str) -> StoredWork | None:
+    row = await conn.fetchrow(
+        f"SELECT {_COLUMNS} FROM service.works WHERE style_id = $1 AND sha256 = $2", style_id, sha256
+    )
+    return _read(row) if row else None
+
+
+async def find_work(conn: Connection, work_id: str, *, creator_id: str) -> StoredWork | None:
+    row = await conn.fetchrow(
+        f"SELECT {_COLUMNS} FROM service.works WHERE id = $1 AND creator_id = $2", work_id, creator_id
+    )
+    return _read(row) if row else None
+
+
+async def list_works(
+    conn: Connection, *, style_id: str, creator_id: str, limit: int = 1000, after: str | None = None
+) -> list[StoredWork]:
+    """A style's works in the order they came."""
+    rows = await conn.fetch(
+        f"SELECT {_COLUMNS} FROM service.works WHERE style_id = $1 AND creator_id = $2"
+        " AND ($3::text IS NULL OR id > $3) ORDER BY id LIMIT $4",
+        *(style_id, creator_id, after, limit),
+    )
+    return [_read(row) for row in rows]
+
+
+async def change_work(
+    conn: Connection,
+    *,
+    work_id: str,
+    creator_id: str,
+    now: datetime,
+    rights: Rights | None = None,
+    captions: Sequence[str] | None = None,
+    include: bool | None = None,
+) -> StoredWork | None:
+    """The work after the change; None where this creator has no such work. None leaves a field as it is.
+
+    A work whose right is withdrawn takes every published version that learnt from it out of the catalogue.
+    """
+    async with conn.transaction():
+        row = await conn.fetchrow(
+            "UPDATE service.works SET rights = coalesce($3, rights), captions = coalesce($4, captions),"
+            f" include = coalesce($5, include), updated_at = $6 WHERE id = $1 AND creator_id = $2 RETURNING {_COLUMNS}",
+            *(work_id, creator_id, rights, None if captions is None else list(captions), include, now),
+        )
+        if row is None:
+            return None
+        if row["rights"] == "unsure":
+            await _unpublish_versions_with(conn, work_id=work_id, now=now)
+    return _read(row)
+
+
+async def delete_work(conn: Connection, *, work_id: str, creator_id: str, now: datetime) -> StoredWork | None:
+    """Forget a work and take every published version that learnt from it out of the catalogue.
+
+    Returns what was deleted, so that the caller can delete its file; None where this creator has no such work.
+    """
+    async with conn.transaction():
+        row = await conn.fetchrow(
+            f"DELETE FROM service.works WHERE id = $1 AND creator_id = $2 RETURNING {_COLUMNS}", work_id, creator_id
+        )
+        if row is None:
+            return None
+        await _unpublish_versions_with(conn, work_id=work_id, now=now)
+    return _read(row)
+
+
+async def _unpublish_versions_with(conn: Connection, *, work_id: str, now: datetime) -> None:
+    await conn.execute(
+        "WITH gone AS (UPDATE service.versions SET state = 'retired'"
+        " WHERE state = 'published' AND work_ids ? $1 RETURNING id)"
+        " UPDATE service.styles SET published_version_id = NULL, updated_at = $2"
+        " WHERE published_version_id IN (SELECT id FROM gone)",
+        *(work_id, now),
+    )
+
+
+def _read(row: asyncpg.Record) -> StoredWork:
+    work = read(StoredWork, row)
+    return StoredWork(**{**vars(work), "captions": tuple(work.captions)})

@@ -1,0 +1,159 @@
+"""People in front of a real Chromium that shows a real service."""
+
+import itertools
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from tests.browser.served import Served, serve
+
+FLAGS = (
+    "--no-sandbox",
+    "--headless",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PATIENCE_MS = 30_000
+MADE_MS = 180_000
+# How Chromium itself notes an answer of status 4xx. Refusals are asserted where they are due.
+REFUSED = "Failed to load resource: the server responded with a status of 4"
+_NUMBERS = itertools.count(1)
+
+
+@dataclass(kw_only=True)
+class Seat:
+    """One person's browser: its page, what went wrong in it, and where its requests went."""
+
+    page: Page
+    origin: str
+    email: str = ""
+    errors: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+    def open(self, path: str) -> None:
+        self.page.goto(self.origin + path)
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.page.url).path
+
+    def press(self, name: str) -> None:
+        """Press the first button whose name starts so and wait for the page that comes."""
+        self.page.get_by_role("button", name=re.compile(f"^{re.escape(name)}")).first.click()
+        self.page.wait_for_load_state()
+
+    def text(self, selector: str = "main") -> str:
+        return self.page.locator(selector).inner_text()
+
+
+Sit = Callable[..., Seat]
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The service, for all browser tests; each test brings people of its own."""
+    with serve(tmp_path_factory.mktemp("served")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    script = Path(__file__).parent / "find_chromium.sh"
+    found = subprocess.run(["bash", str(script)], capture_output=True, text=True, check=True).stdout.strip()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def sit(served: Served, chromium: Browser) -> Iterator[Sit]:
+    """Seats somebody: `sit("creator")` is signed in, `sit()` a stranger. Every seat must end without an error and
+    without a request to anywhere else."""
+    seats: list[Seat] = []
+
+    def seat(role: str = "", *, name: str = "Somebody", has_scripts: bool = True) -> Seat:
+        context = chromium.new_context(java_script_enabled=has_scripts)
+        context.set_default_timeout(PATIENCE_MS)
+        made = Seat(page=context.new_page(), origin=served.origin)
+        made.page.on("console", lambda message: note(made, message))
+        made.page.on("pageerror", lambda error: made.errors.append(str(error)))
+        made.page.on("request", lambda request: made.hosts.add(urlsplit(request.url).netloc))
+        seats.append(made)
+        if role:
+            made.email = f"{role}-{next(_NUMBERS)}@example.org"
+            link = served.ownhand("invite", "--role", role, "--email", made.email, "--name", name)
+            made.page.goto(link)
+            made.press("Sign in")
+        return made
+
+    yield seat
+    for one in seats:
+        one.page.context.close()
+        assert not one.errors, one.errors
+        assert {host for host in one.hosts if host} <= {urlsplit(served.origin).netloc}
+
+
+def note(seat: Seat, message: ConsoleMessage) -> None:
+    if message.type in ("error", "warning") and not message.text.startswith(REFUSED):
+        seat.errors.append(f"{message.text} ({message.location})")
+
+
+@pytest.fixture(scope="session")
+def portfolio(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """24 pictures of the demonstration."""
+    works = Path(__file__).resolve().parents[2] / "configs" / "demo" / "works"
+    return sorted(works.glob("*.png"))[:24]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    """A style on sale, and its creator's API."""
+
+    style_id: str
+    name: str
+    creator: httpx.Client
+
+
+@pytest.fixture(scope="session")
+def shop(served: Served, portfolio: list[Path]) -> Iterator[Shop]:
+    """One published style over the random base, made through the API: its pictures take no time and show nothing."""
+    email, name = "shopkeeper@example.org", "Corner shop blue"
+    served.ownhand("invite", "--role", "creator", "--email", email, "--name", "Shopkeeper")
+    headers = {"Authorization": f"Bearer {served.ownhand('token', '--email', email)}"}
+    with httpx.Client(base_url=served.origin, headers=headers, timeout=120) as creator:
+        words = {"name": name, "summary": "Everyday things in two blues.", "base": "tiny"}
+        style = creator.post("/v1/styles", json=words).json()
+        files = [("files", (path.name, path.read_bytes(), "image/png")) for path in portfolio[:12]]
+        creator.post(f"/v1/styles/{style['id']}/works", files=files, data={"rights": "mine"}).raise_for_status()
+        training = creator.post(f"/v1/styles/{style['id']}/trainings", json={}).json()
+        # The stream ends when the training does.
+        with creator.stream("GET", f"/v1/trainings/{training['id']}/events", timeout=300) as events:
+            last = [line for line in events.iter_lines() if line.startswith("event: ")][-1]
+        assert last == "event: passed", creator.get(f"/v1/trainings/{training['id']}").json()
+        version = creator.get(f"/v1/trainings/{training['id']}").json()["version"]
+        creator.post(f"/v1/versions/{version}/publish").raise_for_status()
+        yield Shop(style_id=style["id"], name=name, creator=creator)
+
+
+@pytest.fixture
+def rich_client(sit: Sit, served: Served) -> Callable[..., Seat]:
+    """A client with EUR 20.00."""
+
+    def seat(**options: object) -> Seat:
+        made = sit("client", name="Studio North", **options)
+        served.ownhand("credit", "--email", made.email, "--amount", "2000", "--currency", "EUR")
+        return made
+
+    return seat

@@ -1,0 +1,155 @@
+"""The forms that matter work in a browser that runs no scripts."""
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import MADE_MS, Seat, Shop, Sit
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_creator_uploads_sets_rights_prices_and_the_switch(sit: Sit, portfolio: list[Path]):
+    creator = sit("creator", has_scripts=False)
+    page = creator.page
+    creator.open("/studio/new")
+    page.get_by_label("Name").fill("Plain ink")
+    creator.press("Make the style")
+    style_path = creator.path.removesuffix("/works")
+
+    page.locator("input[type=file]").set_input_files(portfolio[:9])
+    creator.press("Upload")
+    expect(page.get_by_text("9 pictures arrived.")).to_be_visible()
+
+    page.get_by_label("Whose pictures are these?").select_option("mine")
+    creator.press("Set for all")
+    expect(page.get_by_text("9 pictures, 9 ready to train")).to_be_visible()
+
+    card = page.locator(".work").first
+    card.get_by_label("Use it").uncheck()
+    card.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("9 pictures, 8 ready to train")).to_be_visible()
+
+    creator.open(f"{style_path}/offer")
+    page.locator("#price-personal").fill("0,75")
+    creator.press("Save prices and terms")
+    expect(page.locator("#price-personal")).to_have_value("0.75")
+
+    creator.open(f"{style_path}/switch")
+    page.get_by_text("Switch off now").click()
+    creator.press("Yes, switch")
+    expect(page.get_by_text("Off, since")).to_be_visible()
+    creator.press("Switch on again")
+    expect(page.get_by_text("Live, since")).to_be_visible()
+
+
+def test_a_creator_starts_pauses_and_cancels_a_training(sit: Sit, portfolio: list[Path]):
+    creator = sit("creator", has_scripts=False)
+    page = creator.page
+    creator.open("/studio/new")
+    page.get_by_label("Name").fill("Never finished")
+    creator.press("Make the style")
+    page.get_by_label("Whose are the pictures you add?").select_option("mine")
+    page.locator("input[type=file]").set_input_files(portfolio[:8])
+    creator.press("Upload")
+
+    page.get_by_role("link", name="Go on to training").click()
+    creator.press("Start training")
+    creator.press("Pause")
+    seen_once = re.compile("Paused|saves its progress")
+    expect(page.locator("#training")).to_contain_text(seen_once)
+    creator.press("Cancel this training")
+    until(creator, "Train the first version")
+
+    creator.open(creator.path)
+    assert "Publish" not in creator.text("#training")
+
+
+def test_a_client_sees_the_price_before_the_order_and_pays_it_once(shop: Shop, rich_client: Callable[..., Seat]):
+    client = rich_client(has_scripts=False)
+    page = client.page
+    client.open(f"/desk/make?style={shop.style_id}")
+    expect(page.get_by_role("button", name="Order for EUR 0.60")).to_be_visible()
+
+    page.get_by_label("What should the picture show?").fill("a boat")
+    page.get_by_label("How many").fill("2")
+    client.press("Order for EUR 0.60")
+    expect(page.get_by_text("You changed the order.")).to_be_visible()
+    client.press("Order for EUR 1.20")
+    assert client.path.startswith("/desk/orders/")
+    ordered = client.path
+
+    until(client, "Download", timeout_ms=MADE_MS)
+    # The same filled-in form once more is the same order.
+    page.go_back()
+    client.press("Order for EUR 1.20")
+    assert client.path == ordered
+    client.open("/desk")
+    assert "EUR\N{NO-BREAK SPACE}18.80" in client.text()
+
+
+def test_a_client_makes_and_revokes_a_key_that_works(shop: Shop, rich_client: Callable[..., Seat]):
+    client = rich_client(has_scripts=False)
+    page = client.page
+    client.open("/desk/keys")
+    page.get_by_label("Spending limit in EUR").fill("5")
+    client.press("Make a key")
+    token = client.text("#token").strip()
+    answer = page.request.get(f"{client.origin}/v1/usage", headers={"Authorization": f"Bearer {token}"})
+    assert answer.json()["prepaid"] == {"amount": 2000, "currency": "EUR"}
+
+    client.open("/desk/keys")
+    assert token not in page.content()
+    client.press("Revoke")
+
+    expect(page.get_by_text("The key is revoked.")).to_be_visible()
+    answer = page.request.get(f"{client.origin}/v1/usage", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status == 401
+
+
+def test_the_operator_invites_and_books_money(sit: Sit):
+    operator = sit("operator", has_scripts=False)
+    page = operator.page
+    page.get_by_label("E-mail").fill("new-client@example.org")
+    page.get_by_label("Name").fill("Newcomer")
+    page.get_by_label("Who they are").select_option("client")
+    operator.press("Make a sign-in link")
+    link = operator.text("#link").strip()
+    for _ in range(2):
+        page.get_by_label("Client").select_option(label="Newcomer (new-client@example.org)")
+        page.get_by_label("Amount in EUR").fill("12.50")
+        page.get_by_label("Reference").fill("transfer 77")
+        operator.press("Book")
+
+    expect(page.get_by_text("This reference was booked before; nothing changed.")).to_be_visible()
+    expect(page.get_by_text("Adds up")).to_be_visible()
+    newcomer = sit(has_scripts=False)
+    newcomer.page.goto(link)
+    newcomer.press("Sign in")
+    assert newcomer.path == "/desk"
+    assert "EUR\N{NO-BREAK SPACE}12.50" in newcomer.text()
+
+
+def test_anybody_checks_a_picture(sit: Sit):
+    stranger = sit(has_scripts=False)
+    stranger.open("/verify")
+    stranger.page.locator("input[type=file]").set_input_files(
+        {"name": "mine.png", "mimeType": "image/png", "buffer": io.BytesIO(b"not even a picture").getvalue()}
+    )
+    stranger.press("Check")
+
+    expect(stranger.page.get_by_role("heading", name="We do not know this picture")).to_be_visible()
+
+
+def until(seat: Seat, words: str, *, timeout_ms: int = 60_000) -> None:
+    """Reload, as a page without scripts does by itself, until the words are there."""
+    for _ in range(timeout_ms // 500):
+        if words in seat.text():
+            return
+        seat.page.wait_for_timeout(500)
+        seat.page.reload()
+    raise AssertionError(f"{words!r} never came: {seat.text()}")

@@ -1,0 +1,221 @@
+"""The real application over a real database, and people with tokens."""
+
+import io
+import itertools
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from PIL import Image, ImageDraw
+
+from licensing import keys
+from service.accounts import Account, Role, ensure_account
+from service.app import create_app
+from service.db.connections import prepare_database
+from service.ids import new_id
+from service.resources import Gateway, utc_now
+from service.settings import ROOT, Settings
+from tests.postgres import Server
+
+SCRIPTED_TRAINER = Path(__file__).parent / "scripted_trainer.py"
+TINY_BASE = """\
+name = "Tiny"
+family = "sd"
+path = "tiny"
+size = 32
+max_size = 64
+size_step = 8
+steps = 6
+guidance = 3.0
+sampler = "ddim"
+lora_targets = ["to_q"]
+licence = "MIT"
+"""
+TINY_RECIPE = """\
+base = "tiny"
+rank = 2
+learning_rate = 0.001
+steps = 20
+batch = 2
+min_works = 4
+checkpoint_every = 5
+heldout_every = 10
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """Somebody with an account, and a client of the API that carries their token."""
+
+    account: Account
+    token: str
+    http: httpx.AsyncClient
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """The application as it runs, and how to make people for it."""
+
+    app: FastAPI
+    settings: Settings
+    database_url: str
+    stranger: httpx.AsyncClient
+
+    @property
+    def gateway(self) -> Gateway:
+        opened: Gateway = self.app.state.gateway
+        return opened
+
+    async def person(self, role: Role, *, kind: keys.KeyKind | None = None, scopes: tuple[str, ...] = ()) -> Person:
+        """A new account of a role, with a token of it."""
+        web = self.gateway
+        kinds: dict[Role, keys.KeyKind] = {"creator": "creator", "client": "live", "operator": "operator"}
+        async with web.pool.acquire() as conn:
+            account = await ensure_account(
+                conn,
+                role=role,
+                email=f"{role}-{next(_NUMBERS)}@example.org",
+                name=None,
+                now=web.clock(),
+                new_id=new_id,
+            )
+            issued = await keys.issue(
+                conn,
+                account_id=account.id,
+                kind=kind or kinds[role],
+                scopes=scopes,
+                expires_at=web.clock() + timedelta(days=1),
+                new_id=new_id,
+                now=web.clock(),
+                pepper=web.pepper,
+            )
+        return Person(account=account, token=issued.token, http=connect(self.app, issued.token))
+
+
+_NUMBERS = itertools.count()
+
+
+def connect(app: FastAPI, token: str | None = None) -> httpx.AsyncClient:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000", headers=headers, timeout=30)
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Server) -> str:
+    """The name of a database with every table, to be copied."""
+    prepare_database(postgres.url("ownhand_template"))
+    return "ownhand_template"
+
+
+@pytest.fixture(scope="module")
+def database_url(postgres: Server, migrated: str) -> Iterator[str]:
+    """A migrated database for this module alone."""
+    name = postgres.create_database(template=migrated)
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prices as shipped; a base and a recipe small enough for tests."""
+    folder = tmp_path_factory.mktemp("configs")
+    (folder / "bases").mkdir()
+    (folder / "recipes").mkdir()
+    (folder / "prices.toml").write_text((ROOT / "configs" / "prices.toml").read_text())
+    (folder / "bases" / "tiny.toml").write_text(TINY_BASE)
+    (folder / "recipes" / "tiny-style.toml").write_text(TINY_RECIPE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+async def place(database_url: str, configs: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    """The web process; it also consumes the workers' queues, with a trainer that follows a script."""
+    settings = Settings(
+        home=tmp_path_factory.mktemp("home"),
+        configs=configs,
+        default_base="tiny",
+        trainer=f"python {SCRIPTED_TRAINER}",
+        poll_interval_s=0.05,
+        max_files_per_upload=20,
+        max_works_per_style=30,
+    )
+    app = create_app(settings, database_url, clock=utc_now, role="both")
+    async with app.router.lifespan_context(app):
+        yield Place(app=app, settings=settings, database_url=database_url, stranger=connect(app))
+
+
+@pytest.fixture
+async def creator(place: Place) -> Person:
+    return await place.person("creator")
+
+
+@pytest.fixture
+async def other_creator(place: Place) -> Person:
+    return await place.person("creator")
+
+
+@pytest.fixture
+async def client(place: Place) -> Person:
+    return await place.person("client")
+
+
+@pytest.fixture
+async def operator(place: Place) -> Person:
+    return await place.person("operator")
+
+
+@pytest.fixture
+def drawing() -> Callable[[], bytes]:
+    """Each call draws another small picture, as the bytes of a PNG."""
+    return draw
+
+
+def draw(*, size: int = 48) -> bytes:
+    dice = random.Random(next(_NUMBERS))
+    image = Image.new("RGB", (size, size), "white")
+    pen = ImageDraw.Draw(image)
+    for _ in range(6):
+        box = sorted(dice.randrange(size) for _ in range(2)), sorted(dice.randrange(size) for _ in range(2))
+        colour = tuple(dice.randrange(256) for _ in range(3))
+        pen.rectangle((box[0][0], box[1][0], box[0][1], box[1][1]), fill=colour)
+    file = io.BytesIO()
+    image.save(file, format="PNG")
+    return file.getvalue()
+
+
+async def make_style(person: Person, **fields: Any) -> str:
+    """A new style of a creator; its id."""
+    answer = await person.http.post("/v1/styles", json={"name": "Ink", "summary": "Loose ink", **fields})
+    assert answer.status_code == 201, answer.text
+    style_id: str = answer.json()["id"]
+    return style_id
+
+
+async def upload(person: Person, style_id: str, *files: tuple[str, bytes], rights: str | None = None) -> httpx.Response:
+    data = {"rights": rights} if rights else {}
+    parts = [("files", (name, content, "application/octet-stream")) for name, content in files]
+    return await person.http.post(f"/v1/styles/{style_id}/works", files=parts, data=data)
+
+
+async def with_works(person: Person, *, count: int = 6, rights: str = "mine") -> str:
+    """A style that can be trained; its id."""
+    style_id = await make_style(person)
+    answer = await upload(person, style_id, *[(f"work-{n}.png", draw()) for n in range(count)], rights=rights)
+    assert answer.status_code == 201, answer.text
+    return style_id
+
+
+def slug_of(answer: httpx.Response) -> str:
+    """The problem's slug, after checking that it is a proper problem document."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    document = answer.json()
+    assert document["status"] == answer.status_code
+    assert len(document["detail"]) > 20
+    return str(document["type"]).rsplit("/", 1)[-1]

@@ -1,0 +1,244 @@
+"""A small market: a published style on a tiny random base, drawn by the real engine, and clients with money."""
+
+import hashlib
+import io
+import json
+import threading
+import uuid
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import torch
+from PIL import Image
+
+from inference.adapters.manifest import AdapterManifest
+from inference.bases.sd import StableDiffusion
+from inference.catalog import BaseSpec, base_spec
+from inference.engine import Engine
+from inference.messages import ImageRequest, Picture, Step, Stopped
+from licensing.ledger import check
+from licensing.money import Money
+from licensing.payments import manual
+from service.app import create_app
+from service.drawing import Draws, drawing_with
+from service.ids import new_id
+from service.resources import Gateway, utc_now
+from service.settings import ROOT, Settings
+from tests.inference.random_adapters import random_adapter, write_adapter
+from tests.inference.tiny_base import write_tiny_base
+from tests.service.conftest import Person, Place, connect, make_style
+
+TRIGGER = "zorvik"
+PRICE = 60
+"""Of a personal picture in the shipped prices, in cents."""
+
+
+def write_configs(folder: Path) -> Path:
+    """Prices as shipped and the tiny random base."""
+    torch.set_num_threads(1)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "prices.toml").write_text((ROOT / "configs" / "prices.toml").read_text())
+    write_tiny_base(folder / "bases")
+    return folder
+
+
+def write_style_adapter(configs: Path, path: Path) -> bytes:
+    """A random adapter of the tiny base with its trigger inside, as a file's bytes."""
+    spec = base_spec("tiny", folder=configs / "bases")
+    adapter = random_adapter(StableDiffusion(spec).unet, ("to_q", "to_v"), seed=1, rank=4)
+    manifest = AdapterManifest(trigger=TRIGGER, base="tiny", rank=4)
+    write_adapter(path, adapter, metadata=manifest.as_metadata(tensors_sha256="0"))
+    return path.read_bytes()
+
+
+async def publish_style(web: Gateway, creator: Person, adapter: bytes, **fields: Any) -> str:
+    """A style of the creator with a published version whose adapter is `adapter`; its id."""
+    style_id = await make_style(creator, base="tiny", **fields)
+    training_id, version_id = new_id("trn"), new_id("ver")
+    key = f"versions/{version_id}/adapter.safetensors"
+    web.storage.put(key, adapter)
+    async with web.pool.acquire() as conn:
+        await conn.execute(
+            "INSERT INTO service.trainings"
+            " (id, style_id, creator_id, base, recipe, seed, state, created_at, updated_at)"
+            " VALUES ($1, $2, $3, 'tiny', 'tiny-style', 0, 'passed', now(), now())",
+            *(training_id, style_id, creator.account.id),
+        )
+        await conn.execute(
+            "INSERT INTO service.versions (id, style_id, creator_id, training_id, number, base, trigger, adapter_key,"
+            " adapter_sha256, report_key, receipt_key, gate_passed, created_at)"
+            " VALUES ($1, $2, $3, $4, 1, 'tiny', $5, $6, $7, 'none', 'none', true, now())",
+            *(version_id, style_id, creator.account.id, training_id, TRIGGER, key),
+            hashlib.sha256(adapter).hexdigest(),
+        )
+    answer = await creator.http.post(f"/v1/versions/{version_id}/publish")
+    assert answer.status_code == 200, answer.text
+    return style_id
+
+
+class Curtain:
+    """Lets a test decide how far pictures are drawn: `wait_at(n)` holds every picture after its step n."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._hold_at: int | None = None
+        self._turn = 0
+        self.seen: list[int] = []
+        self.requests: list[ImageRequest] = []
+
+    def wait_at(self, step: int | None) -> None:
+        with self._changed:
+            self._hold_at, self.seen = step, []
+            self._turn += 1
+            self._changed.notify_all()
+
+    def reached(self, step: int, *, timeout_s: float = 60.0) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: step in self.seen, timeout_s)
+
+    def hear(self, step: Step) -> None:
+        with self._changed:
+            self.seen.append(step.index)
+            self._changed.notify_all()
+            turn = self._turn
+            if self._hold_at is not None and step.index >= self._hold_at:
+                self._changed.wait_for(lambda: self._turn != turn, 60.0)
+
+
+class CurtainedEngine:
+    """The real engine; a test may hold it between two steps."""
+
+    def __init__(self, spec: BaseSpec, curtain: Curtain) -> None:
+        self._engine = Engine(spec, max_rows=4)
+        self._curtain = curtain
+
+    def submit(
+        self,
+        request: ImageRequest,
+        *,
+        stop: Callable[[], str | None],
+        on_step: Callable[[Step], None] | None = None,
+    ) -> "Future[Picture | Stopped]":
+        def heard(step: Step) -> None:
+            if on_step is not None:
+                on_step(step)
+            self._curtain.hear(step)
+
+        self._curtain.requests.append(request)
+        return self._engine.submit(request, stop=stop, on_step=heard)
+
+    def forget(self, sha256: str) -> None:
+        self._engine.forget(sha256)
+
+    def close(self) -> None:
+        self._curtain.wait_at(None)
+        self._engine.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Market(Place):
+    """The application with a worker in it, a creator and one published style."""
+
+    creator: Person
+    style_id: str
+    adapter: bytes
+    curtain: Curtain
+
+    async def client(self, *, cents: int = 10_000, kind: Any = None) -> Person:
+        """A new client with prepaid money."""
+        person = await self.person("client", kind=kind)
+        if cents:
+            web = self.gateway
+            async with web.pool.acquire() as conn, conn.transaction():
+                await manual.credit(conn, person.account.id, Money(cents, "EUR"), new_id("pay"), web.clock())
+        return person
+
+    async def order(
+        self,
+        client: Person,
+        *,
+        wait: int = 30,
+        key: str | None = None,
+        headers: dict[str, str] | None = None,
+        **body: Any,
+    ) -> httpx.Response:
+        """`POST /v1/generations`, waiting for the end."""
+        asked = {"style": self.style_id, "prompt": "a red apple", "seed": 7} | body
+        return await client.http.post(
+            "/v1/generations",
+            json=asked,
+            headers={"Idempotency-Key": key or uuid.uuid4().hex, "Prefer": f"wait={wait}"} | (headers or {}),
+        )
+
+    async def switch(self, level: str, style_id: str | None = None) -> dict[str, Any]:
+        answer = await self.creator.http.put(f"/v1/styles/{style_id or self.style_id}/switch", json={"level": level})
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def pending(self) -> list[str]:
+        return list(self.gateway.storage.list_keys("pending/"))
+
+    async def ledger_problems(self) -> list[Any]:
+        async with self.gateway.pool.acquire() as conn:
+            return list(await check(conn))
+
+
+async def usage(person: Person) -> dict[str, Any]:
+    """Where a client stands."""
+    answer = await person.http.get("/v1/usage")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def prepaid(person: Person) -> tuple[int, int]:
+    """Cents free to spend, and cents held."""
+    found = await usage(person)
+    return found["prepaid"]["amount"], found["prepaid_held"]["amount"]
+
+
+def read_events(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """The kinds and data of Server-Sent Events."""
+    found = []
+    for block in text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line and not line.startswith(":"))
+        if "event" in lines:
+            found.append((lines["event"], json.loads(lines["data"])))
+    return found
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(png)) as picture:
+        return picture.size
+
+
+@asynccontextmanager
+async def open_market(database_url: str, folder: Path, **settings: Any) -> AsyncIterator[Market]:
+    """A market in this process: web and worker together."""
+    configs = write_configs(folder / "configs")
+    chosen = Settings(
+        home=folder / "home", configs=configs, default_base="tiny", poll_interval_s=0.05, max_rows=4, **settings
+    )
+    app, curtain = create_app(chosen, database_url, clock=utc_now, role="both"), Curtain()
+
+    def open_engine(spec: BaseSpec) -> Draws:
+        return CurtainedEngine(spec, curtain)
+
+    async with app.router.lifespan_context(app), drawing_with(app.state.gateway, open_engine):
+        place = Place(app=app, settings=chosen, database_url=database_url, stranger=connect(app))
+        creator = await place.person("creator")
+        adapter = write_style_adapter(configs, folder / "adapter.safetensors")
+        style_id = await publish_style(place.gateway, creator, adapter, name="Inky Apples", summary="Round and inky")
+        yield Market(**vars(place), creator=creator, style_id=style_id, adapter=adapter, curtain=curtain)
+
+
+@pytest.fixture(scope="module")
+async def market(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Market]:
+    async with open_market(database_url, tmp_path_factory.mktemp("market")) as opened:
+        yield opened
+        opened.curtain.wait_at(None)

@@ -1,0 +1,122 @@
+"""The commands an operator types, called as functions where no process is needed."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from licensing.authority import open_authority
+from licensing.money import Money
+from service import desk
+from service.__main__ import main
+from service.doctor import examine
+from service.ids import new_id
+from service.sessions import redeem_link
+from tests.service.conftest import Person, Place, draw
+
+
+async def test_an_invitation_makes_the_account_once_and_a_new_link_each_time(place: Place):
+    web = place.gateway
+    async with web.pool.acquire() as conn:
+        email = f"{new_id('x')}@example.org"
+        first = await desk.invite(conn, place.settings, role="creator", email=email, name="Ann")
+        second = await desk.invite(conn, place.settings, role="creator", email=email.upper(), name=None)
+
+        sessions = [
+            await redeem_link(conn, word=link.split("link=")[1], now=web.clock(), days=1) for link in (first, second)
+        ]
+
+    assert first != second
+    assert sessions[0] is not None
+    assert sessions[1] is not None
+    assert sessions[0].account == sessions[1].account
+    assert sessions[0].account.name == "Ann"
+
+
+async def test_an_address_keeps_its_role(place: Place, client: Person):
+    async with place.gateway.pool.acquire() as conn:
+        with pytest.raises(ValueError, match="already has an account as client"):
+            await desk.invite(conn, place.settings, role="creator", email=client.account.email, name=None)
+        with pytest.raises(ValueError, match="is no e-mail address"):
+            await desk.invite(conn, place.settings, role="creator", email="nobody", name=None)
+
+
+async def test_a_token_is_of_its_accounts_role(place: Place, creator: Person, client: Person):
+    async with place.gateway.pool.acquire() as conn:
+
+        async def token(person: Person, **asked: object) -> str:
+            plain = {"test": False, "scopes": [], "cap": None, **asked}
+            return await desk.token(conn, place.settings, email=person.account.email, **plain)
+
+        assert (await token(creator)).startswith("oh_creator_")
+        assert (await token(client)).startswith("oh_live_")
+        assert (await token(client, test=True)).startswith("oh_test_")
+        with pytest.raises(ValueError, match="test keys and caps are for clients"):
+            await token(creator, cap=100)
+        with pytest.raises(ValueError, match="there are read, generate"):
+            await token(client, scopes=["fly"])
+        with pytest.raises(ValueError, match="ownhand invite"):
+            await desk.token(conn, place.settings, email="no@example.org", test=False, scopes=[], cap=None)
+
+
+async def test_money_is_booked_once_per_reference(place: Place, client: Person, creator: Person):
+    async with place.gateway.pool.acquire() as conn:
+        email, money = client.account.email, Money(500, "EUR")
+        first = await desk.credit(conn, email=email, money=money, reference="transfer 7")
+        again = await desk.credit(conn, email=email, money=money, reference="transfer 7")
+        with pytest.raises(ValueError, match="only clients have prepaid money"):
+            await desk.credit(conn, email=creator.account.email, money=money, reference=None)
+
+    assert "500 free to spend" in first
+    assert "was booked before" in again
+    assert "500 free to spend" in again
+
+
+async def test_a_file_from_elsewhere_is_unknown_here(place: Place, tmp_path: Path):
+    (tmp_path / "picture.png").write_bytes(draw())
+
+    async with place.gateway.pool.acquire() as conn:
+        said = await desk.verdict(conn, place.settings, tmp_path / "picture.png")
+
+    assert said.startswith("unknown: ")
+
+
+async def test_the_doctor_finds_everything_well_and_says_what_is_not(place: Place, tmp_path: Path):
+    (tmp_path / "home").mkdir()
+    settings = place.settings.__class__(
+        **{**vars(place.settings), "database_url": place.database_url, "home": tmp_path / "home"}
+    )
+    open_authority(settings.home / "authority")
+
+    before = {finding.subject: finding for finding in await examine(settings, with_ledger=True)}
+    (settings.home / "authority" / "root.pem").chmod(0o644)
+    (settings.home / "authority" / "licence.key").unlink()
+    after = {finding.subject: finding for finding in await examine(settings)}
+
+    assert {subject for subject, finding in before.items() if not finding.is_well} == {"bases"}, "tiny has no weights"
+    assert before["ledger"].sentence == "every rule holds"
+    assert "both-" in before["processes"].sentence
+    assert not after["keys"].is_well
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("serve", "web", "worker", "migrate", "doctor", "invite", "token", "credit", "verify", "train", "generate"),
+    ],
+)
+def test_every_command_explains_itself(command: str):
+    result = CliRunner().invoke(main, [command, "--help"])
+
+    assert result.exit_code == 0
+    assert len(result.output) > 80
+
+
+def test_what_is_wrong_is_one_sentence_and_no_traceback(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OWNHAND_PROT", "1")
+
+    result = CliRunner().invoke(main, ["doctor"])
+
+    assert result.exit_code == 1
+    assert "did you mean OWNHAND_PORT?" in result.output
+    assert "Traceback" not in result.output

@@ -1,0 +1,129 @@
+"""What every answer has in common."""
+
+import httpx
+
+from service.errors import SLUGS
+from tests.service.conftest import Person, Place, slug_of
+
+
+async def test_a_path_that_is_not_there_is_a_problem(place: Place):
+    answer = await place.stranger.get("/v1/nothing")
+
+    assert answer.status_code == 404
+    assert slug_of(answer) == "not_found"
+    assert "/v1/nothing" in answer.json()["detail"]
+
+
+async def test_a_method_that_is_not_taken_is_a_problem(place: Place):
+    answer = await place.stranger.delete("/v1/styles")
+
+    assert answer.status_code == 405
+    assert slug_of(answer) == "method_not_allowed"
+    assert "GET" in answer.headers["allow"] or "POST" in answer.headers["allow"]
+
+
+async def test_a_body_of_the_wrong_kind_is_a_problem(creator: Person):
+    style = (await creator.http.post("/v1/styles", json={"name": "x", "summary": "x"})).json()["id"]
+
+    answer = await creator.http.post(f"/v1/styles/{style}/works", json={"files": []})
+
+    assert answer.status_code == 415
+    assert slug_of(answer) == "unsupported_media_type"
+
+
+async def test_a_body_that_is_no_json_is_a_problem(creator: Person):
+    answer = await creator.http.post("/v1/styles", content=b"{", headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 422
+    assert slug_of(answer) == "invalid_request"
+
+
+async def test_a_body_that_says_it_is_too_long_is_refused_unread(creator: Person):
+    answer = await creator.http.post("/v1/styles", content=b"x" * (1024**2 + 1))
+
+    assert answer.status_code == 413
+    assert slug_of(answer) == "payload_too_large"
+
+
+async def test_a_body_that_turns_out_too_long_is_cut_off(creator: Person):
+    async def endless():
+        for _ in range(40):
+            yield b"x" * 65_536
+
+    answer = await creator.http.post("/v1/styles", content=endless())
+
+    assert answer.status_code == 413
+    assert slug_of(answer) == "payload_too_large"
+
+
+async def test_every_answer_carries_the_headers_that_keep_a_page_safe(place: Place):
+    for path in ("/healthz", "/v1/nothing", "/openapi.json"):
+        headers = (await place.stranger.get(path)).headers
+
+        assert "unsafe" not in headers["content-security-policy"]
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+
+
+async def test_health_readiness_and_counters(place: Place):
+    await place.stranger.get("/healthz")
+
+    ready = await place.stranger.get("/readyz")
+    metrics = await place.stranger.get("/metrics")
+
+    assert ready.status_code == 200
+    assert 'ownhand_http_requests_total{method="GET",route="/healthz",status="200"}' in metrics.text
+    assert "ownhand_executors" in metrics.text
+
+
+async def test_the_openapi_document_names_what_there_is(place: Place):
+    document = (await place.stranger.get("/openapi.json")).json()
+
+    assert {"/v1/styles", "/v1/styles/{style_id}/works", "/v1/styles/{style_id}/switch"} <= document["paths"].keys()
+    assert not [path for path in document["paths"] if not path.startswith("/v1/")]
+
+
+async def test_a_fault_of_ours_tells_no_insides(place: Place, creator: Person):
+    web = place.gateway
+    async with web.pool.acquire() as conn:
+        await conn.execute("ALTER TABLE service.styles RENAME TO styles_away")
+    try:
+        answer: httpx.Response = await creator.http.post("/v1/styles", json={"name": "x", "summary": "x"})
+    finally:
+        async with web.pool.acquire() as conn:
+            await conn.execute("ALTER TABLE service.styles_away RENAME TO styles")
+
+    assert answer.status_code == 500
+    assert slug_of(answer) == "internal_error"
+    assert "styles_away" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_every_problem_has_its_status():
+    assert {slug: status for slug, (status, _) in SLUGS.items()} == {
+        "unauthenticated": 401,
+        "forbidden": 403,
+        "style_off": 403,
+        "style_closed": 403,
+        "conflict": 409,
+        "method_not_allowed": 405,
+        "unsupported_media_type": 415,
+        "style_paused": 423,
+        "style_destroyed": 410,
+        "not_found": 404,
+        "invalid_request": 422,
+        "prompt_refused": 422,
+        "image_refused": 422,
+        "payload_too_large": 413,
+        "idempotency_conflict": 409,
+        "idempotency_mismatch": 422,
+        "payment_required": 402,
+        "quota_exceeded": 402,
+        "spend_cap_reached": 402,
+        "rate_limited": 429,
+        "gate_not_passed": 409,
+        "rights_missing": 409,
+        "overloaded": 503,
+        "internal_error": 500,
+    }

@@ -1,0 +1,77 @@
+"""Small parts that need no database: the token bucket, the marks, the order in which pictures enter the engine."""
+
+import asyncio
+import io
+
+import pytest
+from PIL import Image
+
+from service.drawing import Places
+from service.faults import POINTS, reach
+from service.limits import Buckets
+from service.marks import DRAFT_EDGE_MAX, draw_draft_mark, draw_test_picture
+
+
+def test_a_bucket_empties_refuses_and_fills_again():
+    now = [100.0]
+    buckets = Buckets(60, clock=lambda: now[0])
+
+    first = [buckets.take("key").is_let_in for _ in range(61)]
+    refused = buckets.take("key")
+    now[0] += 2.5
+    later = [buckets.take("key").is_let_in for _ in range(3)]
+
+    assert first == [True] * 60 + [False]
+    assert (refused.left, round(refused.next_in_s, 3), round(refused.full_in_s, 3)) == (0, 1.0, 60.0)
+    assert later == [True, True, False]
+    assert buckets.take("another key").is_let_in
+
+
+def test_a_test_picture_is_the_same_for_the_same_seed_and_says_what_it_is():
+    one = draw_test_picture(prompt="an apple", seed=1, width=64, height=48)
+    again = draw_test_picture(prompt="an apple", seed=1, width=64, height=48)
+    other = draw_test_picture(prompt="an apple", seed=2, width=64, height=48)
+
+    assert one == again != other
+    with Image.open(io.BytesIO(one)) as picture:
+        assert picture.size == (64, 48)
+        assert "test picture" in picture.info["Ownhand"]
+
+
+@pytest.mark.parametrize(("size", "small"), [((128, 128), (64, 64)), ((2048, 1024), (512, 256)), ((64, 32), (32, 16))])
+def test_a_draft_is_half_as_large_with_a_white_band_in_its_corner(size: tuple[int, int], small: tuple[int, int]):
+    file = io.BytesIO()
+    Image.new("RGB", size, "teal").save(file, "PNG")
+
+    with Image.open(io.BytesIO(draw_draft_mark(file.getvalue()))) as draft:
+        pixels = {draft.getpixel((x, y)) for x in range(small[0] // 2, small[0]) for y in range(small[1])}
+        assert draft.size == small
+        assert max(draft.size) <= DRAFT_EDGE_MAX
+        assert (255, 255, 255) in pixels
+        assert min(sum(pixel) for pixel in pixels) < 200
+
+
+async def test_orders_take_their_places_in_turn():
+    places, order, go_on = Places(2), [], asyncio.Event()
+
+    async def draw(name: str, count: int) -> None:
+        async with places.take(count):
+            order.append(name)
+            await go_on.wait()
+
+    tasks = [asyncio.create_task(draw(name, count)) for name, count in (("a", 1), ("b", 4), ("c", 1), ("d", 1))]
+    await asyncio.sleep(0.01)
+    entered_first = list(order)
+    go_on.set()
+    await asyncio.gather(*tasks)
+
+    # The second is let in by the one free place although it wants four; the third waits behind it.
+    assert entered_first == ["a", "b"]
+    assert order == ["a", "b", "c", "d"]
+
+
+def test_every_point_of_death_is_named_and_says_where_it_is():
+    reach("settled", None)
+    reach("settled", "delivered")
+
+    assert all(meaning.startswith(("web: ", "worker: ")) for meaning in POINTS.values())

@@ -1,0 +1,136 @@
+"""A worker dies by SIGKILL in the middle of a training; the next one finishes it, from the last checkpoint on."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from service.app import create_app
+from service.settings import ROOT, Settings, to_environ
+from tests.inference.tiny_base import write_tiny_base
+from tests.service.conftest import Person, Place, connect, with_works
+from tests.service.test_trainings import wait_until_gone
+
+STEPS, CHECKPOINT_EVERY, KILLED_AT = 60, 5, 20
+RECIPE = f"""\
+base = "tiny"
+rank = 2
+learning_rate = 0.001
+steps = {STEPS}
+batch = 4
+min_works = 4
+checkpoint_every = {CHECKPOINT_EVERY}
+heldout_every = 20
+crops = 0
+"""
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A place whose base is random but real, and whose trainer is the true one."""
+    configs = tmp_path_factory.mktemp("configs")
+    for name in ("bases", "recipes"):
+        (configs / name).mkdir()
+    write_tiny_base(configs / "bases")
+    (configs / "recipes" / "tiny-style.toml").write_text(RECIPE)
+    (configs / "prices.toml").write_text((ROOT / "configs" / "prices.toml").read_text())
+    return Settings(
+        home=tmp_path_factory.mktemp("home"), configs=configs, default_base="tiny", num_threads=1, device="cpu"
+    )
+
+
+@pytest.fixture(scope="module")
+async def web(database_url: str, settings: Settings) -> AsyncIterator[Place]:
+    app = create_app(settings, database_url)
+    async with app.router.lifespan_context(app):
+        yield Place(app=app, settings=settings, database_url=database_url, stranger=connect(app))
+
+
+@pytest.fixture
+def workers() -> Iterator[list[psutil.Popen]]:
+    """Workers started by the test; none outlives it."""
+    started: list[psutil.Popen] = []
+    yield started
+    for worker in started:
+        if worker.poll() is None:
+            worker.kill()
+        worker.wait()
+
+
+def start_worker(web: Place) -> psutil.Popen:
+    settings = replace(web.settings, database_url=web.database_url, supervised=True)
+    environ = {**os.environ, **to_environ(settings)}
+    return psutil.Popen(
+        [sys.executable, "-W", "ignore", "-m", "service", "worker"], cwd=ROOT, env=environ, stdin=subprocess.PIPE
+    )
+
+
+async def wait_for(creator: Person, training_id: str, *, step: int = 0, state: str = "") -> dict[str, Any]:
+    async with asyncio.timeout(300):
+        while True:
+            training: dict[str, Any] = (await creator.http.get(f"/v1/trainings/{training_id}")).json()
+            assert training["state"] not in ("failed", "canceled"), training["message"]
+            if training["step"] >= step and state in ("", training["state"]):
+                return training
+            await asyncio.sleep(0.05)
+
+
+def scratch_of(web: Place, training_id: str) -> Path:
+    return web.settings.home / "scratch" / training_id
+
+
+async def test_a_killed_training_goes_on_from_its_checkpoint(web: Place, workers: list[psutil.Popen]):
+    creator = await web.person("creator")
+    style_id = await with_works(creator, count=8)
+    workers.append(start_worker(web))
+    answer = await creator.http.post(f"/v1/styles/{style_id}/trainings", json={"seed": 1})
+    training_id = answer.json()["id"]
+    await wait_for(creator, training_id, step=KILLED_AT)
+    trainer = next(child for child in workers[0].children() if "training.run" in child.cmdline())
+
+    workers[0].kill()
+    workers[0].wait()
+    psutil.wait_procs([trainer], timeout=120)
+
+    assert not trainer.is_running() or trainer.status() == psutil.STATUS_ZOMBIE, "the trainer ended with its worker"
+    checkpoints = sorted((scratch_of(web, training_id) / "trainer" / "checkpoints").iterdir())
+    workers.append(start_worker(web))
+    ended = await wait_for_end(creator, training_id)
+    steps = await steps_told(web, training_id)
+    assert ended["state"] in ("passed", "refused")
+    assert ended["version"] is not None
+    assert checkpoints, "there was something to go on from"
+    restarts = [number for number in range(1, len(steps)) if steps[number] <= steps[number - 1]]
+    assert len(restarts) <= 1, f"it went back more than once: {steps}"
+    after = steps[restarts[0]] if restarts else steps[-1]
+    assert after > CHECKPOINT_EVERY, f"it began anew: {steps}"
+    assert steps[-1] == STEPS
+    await wait_until_gone(scratch_of(web, training_id))
+    versions = (await creator.http.get(f"/v1/styles/{style_id}/versions")).json()["items"]
+    assert [version["id"] for version in versions] == [ended["version"]]
+
+
+async def wait_for_end(creator: Person, training_id: str) -> dict[str, Any]:
+    async with asyncio.timeout(300):
+        while True:
+            training: dict[str, Any] = (await creator.http.get(f"/v1/trainings/{training_id}")).json()
+            if training["state"] in ("passed", "refused", "failed", "canceled"):
+                return training
+            await asyncio.sleep(0.1)
+
+
+async def steps_told(web: Place, training_id: str) -> list[int]:
+    async with web.gateway.pool.acquire() as conn:
+        rows = await conn.fetch(
+            "SELECT (data ->> 'step')::int AS step FROM service.events WHERE subject = $1 AND kind = 'progress'"
+            " ORDER BY id",
+            training_id,
+        )
+    return [row["step"] for row in rows]
