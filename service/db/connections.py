@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 from typing import Any, TypeVar
 
 import asyncpg
@@ -30,7 +31,7 @@ def prepare_database(database_url: str) -> None:
         # No such database, or no server: the next connection tells them apart.
         _create_database(sa.make_url(database_url))
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        _lock(connection)
         migrate_licensing(database_url)
         migrate_service(database_url)
         DBOS.migrate(database_url)
@@ -41,13 +42,20 @@ def _create_database(url: sa.URL) -> None:
     server = url.set(database="postgres").render_as_string(hide_password=False)
     try:
         with psycopg.connect(server, autocommit=True) as connection:
-            # Held until the connection closes: two CREATE DATABASE at once fail in several ways.
-            connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+            # Two CREATE DATABASE at once fail in several ways.
+            _lock(connection)
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [url.database]).fetchone() is None:
                 name = psycopg.sql.Identifier(url.database)
                 connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(name))
     except psycopg.OperationalError as error:
         raise NotStarted(f"the database at {url} does not answer ({str(error).strip()}); is it running?") from error
+
+
+def _lock(connection: psycopg.Connection) -> None:
+    """Hold the lock of preparing until the connection closes. Asked for again and again, because a statement that waits
+    holds a snapshot, and CREATE INDEX CONCURRENTLY in the process that has the lock waits for all of those."""
+    while connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
+        time.sleep(0.1)
 
 
 async def open_pool(database_url: str, size: int) -> asyncpg.Pool:

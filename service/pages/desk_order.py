@@ -126,6 +126,7 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
         usage = await plans.usage(conn, visit.account.id, visit.now, currency=visit.web.prices.currency)
         books = await shelf(conn, visit)
     book = next((one for one in books if one.style.id == draft.style), books[0] if books else None)
+    is_missing = bool(draft.style) and (book is None or book.style.id != draft.style)
     if book is not None:
         tier = draft.tier if draft.tier in book.terms.tiers else next(iter(book.terms.tiers))
         draft = replace(draft, style=book.style.id, tier=tier)
@@ -144,6 +145,7 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
         quote_problem=quote_problem.document if quote_problem else None,
         agreed=agreed(quote) if quote else "",
         eta_s=eta_s,
+        is_missing=is_missing and problem is None,
         has_changed="changed" in visit.request.query_params and problem is None,
         count_max=intake.COUNT_MAX,
     )

@@ -13,6 +13,9 @@ from service.pages.formats import minor_digits
 Shape = TypeVar("Shape", bound=BaseModel)
 Word = TypeVar("Word", bound=str)
 
+AMOUNT_MAX = 10**12
+"""In minor units; what the ledger holds is far larger."""
+
 
 def checked(shape: type[Shape], **values: Any) -> Shape:
     """A body of the API from a form's values. Raises Problem with the API's own words for what does not fit."""
@@ -45,8 +48,8 @@ def price(text: str, *, currency: str, name: str) -> Money:
         minor = Decimal(text.replace(",", ".")) * 10 ** minor_digits(currency)
     except InvalidOperation as error:
         raise Problem("invalid_request", f"{name}: {text!r} is no amount; write it like 1.20.") from error
-    if not minor.is_finite() or minor != minor.to_integral_value() or minor < 0:
-        raise Problem("invalid_request", f"{name}: {text!r} is not whole cents from 0 up; write it like 1.20.")
+    if not minor.is_finite() or minor != minor.to_integral_value() or not 0 <= minor <= AMOUNT_MAX:
+        raise Problem("invalid_request", f"{name}: {text!r} is no amount of whole cents from 0 up; write it like 1.20.")
     return Money(int(minor), currency)
 
 

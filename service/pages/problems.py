@@ -13,7 +13,7 @@ from service.pages.render import page
 from service.pages.visits import SignInFirst, Visit
 
 _PROBLEM_TYPE = "application/problem+json"
-_FRAGMENT = "_problem.html"
+_PART = "_problem.html"
 
 
 def install_problem_pages(app: FastAPI) -> None:
@@ -65,10 +65,11 @@ async def _as_page(request: Request, response: Response) -> HTMLResponse:
     gateway = request.app.state.gateway
     session = await browser_session(request, gateway)
     visit = Visit(request=request, web=gateway, session=session, now=gateway.clock())
-    target = request.headers.get("hx-target", "")
-    said = page(
-        visit, "problem.html", fragments={target: _FRAGMENT}, status=response.status_code, said=document, target=target
-    )
+    is_part = "hx-request" in request.headers
+    said = page(visit, _PART if is_part else "problem.html", status=response.status_code, said=document)
+    if is_part:
+        # What was asked for stays as it is; the sentence goes to the top of the page.
+        said.headers["HX-Retarget"], said.headers["HX-Reswap"] = "#problems", "innerHTML show:window:top"
     for name, value in response.headers.items():
         if name not in ("content-type", "content-length", "www-authenticate"):
             said.headers.setdefault(name, value)

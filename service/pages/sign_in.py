@@ -1,7 +1,7 @@
 """Signing in by a one-time link, and out."""
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 
 from service.auth import cookie_name
 from service.pages.render import page, see_other
@@ -13,8 +13,10 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/sign-in")
-async def sign_in_page(visit: Visitor, link: str = "", then: str = "") -> HTMLResponse:
+async def sign_in_page(visit: Visitor, link: str = "", then: str = "") -> Response:
     """Where a one-time link leads. Opening it uses nothing up: mail programs open links too. The button does."""
+    if visit.session is not None and not link:
+        return see_other(_inside(then) or HOME_OF[visit.session.account.role])
     return page(visit, "sign_in.html", link=link, then=_inside(then), has_failed=False)
 
 

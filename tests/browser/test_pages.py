@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.conftest import MADE_MS, Seat, Shop, Sit
+from tests.browser.conftest import MADE_MS, Office, Seat, Shop, Sit
 from tests.browser.served import Served
 
 pytestmark = pytest.mark.browser
 
+WIDTHS = (360, 1440)
 PUBLIC = ["/", "/verify", "/sign-in", "/nothing-here"]
 STUDIO = ["/studio", "/studio/new"]
 DESK = ["/desk", "/desk/make", "/desk/history", "/desk/keys"]
@@ -30,9 +31,8 @@ NAMELESS = """() => [
 TITLES = "() => document.querySelectorAll('h1').length"
 
 
-@pytest.mark.parametrize("width", [360, 1440])
 def test_every_page_fits_the_screen_and_names_its_parts(
-    width: int, sit: Sit, shop: Shop, portfolio: list[Path], rich_client: Callable[..., Seat]
+    sit: Sit, shop: Shop, portfolio: list[Path], rich_client: Callable[..., Seat]
 ):
     creator = sit("creator")
     creator.open("/studio/new")
@@ -48,7 +48,9 @@ def test_every_page_fits_the_screen_and_names_its_parts(
         (sit("operator"), ["/office"]),
     ]
 
-    faults = [fault for seat, paths in visits for path in paths for fault in faults_of(seat, path, width)]
+    faults = [
+        fault for width in WIDTHS for seat, paths in visits for path in paths for fault in faults_of(seat, path, width)
+    ]
 
     assert not faults
 
@@ -62,11 +64,11 @@ def faults_of(seat: Seat, path: str, width: int) -> list[str]:
     return found + ([f"{path} has {page.evaluate(TITLES)} titles"] if page.evaluate(TITLES) != 1 else [])
 
 
-def test_a_stranger_is_sent_to_sign_in_and_back(sit: Sit, served: Served):
+def test_a_stranger_is_sent_to_sign_in_and_back(sit: Sit, office: Office):
     stranger = sit()
     stranger.open("/desk/keys")
     assert stranger.path == "/sign-in"
-    link = served.ownhand("invite", "--role", "client", "--email", "returning@example.org")
+    link = office.invite("client", "returning@example.org")
 
     stranger.page.get_by_label("Your link").fill(link)
     stranger.press("Sign in")
@@ -74,8 +76,8 @@ def test_a_stranger_is_sent_to_sign_in_and_back(sit: Sit, served: Served):
     assert stranger.path == "/desk/keys"
 
 
-def test_a_sign_in_link_works_once(sit: Sit, served: Served):
-    link = served.ownhand("invite", "--role", "client", "--email", "once@example.org")
+def test_a_sign_in_link_works_once(sit: Sit, office: Office):
+    link = office.invite("client", "once@example.org")
     first, second = sit(), sit()
     for seat in (first, second):
         seat.page.goto(link)
@@ -86,8 +88,8 @@ def test_a_sign_in_link_works_once(sit: Sit, served: Served):
 
 
 @pytest.mark.parametrize("elsewhere", ["https://example.org/", "//example.org", "/\\example.org"])
-def test_signing_in_never_leads_elsewhere(elsewhere: str, served: Served):
-    link = served.ownhand("invite", "--role", "client", "--email", "careful@example.org")
+def test_signing_in_never_leads_elsewhere(elsewhere: str, served: Served, office: Office):
+    link = office.invite("client", "careful@example.org")
     with httpx.Client(base_url=served.origin) as browser:
         answer = browser.post("/sign-in", data={"link": link, "then": elsewhere})
 

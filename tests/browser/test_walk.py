@@ -6,18 +6,17 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import MADE_MS, Seat, Sit
-from tests.browser.served import Served
+from tests.browser.conftest import MADE_MS, Office, Seat, Sit
 
 pytestmark = pytest.mark.browser
 
 TRAINED_MS = 600_000
 
 
-def test_a_portfolio_becomes_a_licence_and_is_switched_off(sit: Sit, served: Served, portfolio: list[Path]):
+def test_a_portfolio_becomes_a_licence_and_is_switched_off(sit: Sit, office: Office, portfolio: list[Path]):
     creator = sit("creator", name="Mara Lind")
     client = sit("client", name="Studio North")
-    served.ownhand("credit", "--email", client.email, "--amount", "1000", "--currency", "EUR")
+    office.credit(client.email, "10.00")
 
     upload(creator, "Round blue stamps", portfolio)
     set_rights(creator)

@@ -42,7 +42,7 @@ def run_stage(given: argparse.Namespace) -> None:
     elif given.stage == "autoencoder":
         from training.base.autoencoder import train_autoencoder
 
-        train_autoencoder(recipe, given.work, given.device, given.minutes, given.steps, say)
+        train_autoencoder(recipe, given.work, given.device, given.minutes, given.steps, say, given.workers)
     elif given.stage == "encode":
         from training.base.latents import encode
 
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--everyday", type=Path, default=Path("configs/recipes/everyday.toml"))
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's choice)")
-    parser.add_argument("--workers", type=int, default=1, help="processes that share a denoiser batch on a CPU")
+    parser.add_argument("--workers", type=int, default=1, help="processes that share each batch on a CPU")
     parser.add_argument("--minutes", type=float, default=25, help="time budget of a training that starts anew")
     parser.add_argument(
         "--steps", type=int, default=0, help="planned steps instead of --minutes; more than before: go on"

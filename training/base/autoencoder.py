@@ -11,10 +11,11 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional
 
-from training.base.data import Pictures, read_data
+from training.base.crew import Crew
+from training.base.data import Pictures, cumulative_shares, read_data
 from training.base.errors import StageMissing
 from training.base.loop import UNPLANNED, Plan, new_run, part, resume, steps_in, train
-from training.base.networks import generator, new_autoencoder
+from training.base.networks import generator, has_bfloat16_units, new_autoencoder
 from training.base.paper import lay_on, soft_paper
 from training.base.recipe import BaseRecipe
 from training.checkpoint import load_latest_checkpoint
@@ -25,23 +26,33 @@ SOFT_SHARE = 0.4
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Drawings (B, s, s, 4) uint8 and the papers (B, 3, s, s) under them, before they are laid on each other."""
+    """Drawings (B, s, s, 4) uint8, the papers (B, 3, s, s) to lay them on, and noise for the latents (B, C, h, w)."""
 
     drawings: Tensor
     paper: Tensor
+    noise: Tensor
 
 
 def train_autoencoder(
-    recipe: BaseRecipe, work: Path, device: str, minutes: float, steps: int, say: Callable[[str], None]
+    recipe: BaseRecipe,
+    work: Path,
+    device: str,
+    minutes: float,
+    steps: int,
+    say: Callable[[str], None],
+    workers: int = 1,
 ) -> None:
-    """Train, or go on training, the autoencoder of `work`; `steps` (0: as many as fit into `minutes`) sets the plan."""
+    """Train, or go on training, the autoencoder of `work`; `steps` (0: as many as fit into `minutes`) sets the plan.
+
+    `workers` processes share each batch (see `Crew`); a GPU wants one.
+    """
     torch.manual_seed(recipe.seed)
-    pictures = read_data(work)
-    network = new_autoencoder(recipe.autoencoder, recipe.data.size).to(device, memory_format=torch.channels_last)
+    pictures, shape = read_data(work), recipe.autoencoder
+    network = new_autoencoder(shape, recipe.data.size).to(device, memory_format=torch.channels_last)
     run = new_run(network, weight_decay=0.0)
     planned = resume(run, work / "autoencoder")
     numbers = pictures.of("train")
-    shape = recipe.autoencoder
+    shares = cumulative_shares(pictures.rows, numbers, recipe.data.weights)
     plan = Plan(
         steps=steps or planned or UNPLANNED,
         learning_rate=shape.learning_rate,
@@ -51,48 +62,67 @@ def train_autoencoder(
     )
     turn = 0
 
-    def gradient(step: int) -> Tensor:
-        batch = pictures_at(recipe, pictures, numbers, step, crops=step < turn)
-        laid = lay_on(batch.drawings.to(device), batch.paper.to(device))
-        loss = autoencoder_loss(network, laid, generator(recipe.seed, 2, step), recipe)
-        torch.autograd.backward(loss)
-        return loss.detach()
+    def loss_of(step: int, rows: slice) -> Tensor:
+        return autoencoder_loss(network, batch_at(recipe, pictures, numbers, shares, step, step < turn, rows), recipe)
 
     if plan.steps == UNPLANNED:
-        plan = replace(plan, steps=steps_in(minutes, run, plan, gradient))
+        plan = replace(plan, steps=steps_in(minutes, run, plan, Crew(network, loss_of, 1).gradient))
     turn = int(shape.crop_share * plan.steps)
     say(f"autoencoder: step {run.step} of {plan.steps}, crops until {turn}, on {device}")
-    train(run, plan, gradient, work / "autoencoder", say)
+    crew = Crew(network, loss_of, workers)
+    train(run, plan, crew.gradient, work / "autoencoder", say)
+    crew.close()
     network.load_state_dict(run.average)
     say(f"PSNR on held-out pictures: {held_out_psnr(network, pictures, device):.2f} dB")
 
 
-def autoencoder_loss(network: AutoencoderKL, batch: Tensor, noise: torch.Generator, recipe: BaseRecipe) -> Tensor:
-    """L1 of pixels plus L1 of neighbour differences (edges) plus a little KL. `batch`: (B, 3, s, s) in -1..1."""
-    posterior = network.encode(batch).latent_dist
-    drawn = torch.randn(posterior.mean.shape, generator=noise).to(batch.device)
-    decoded = network.decode(posterior.mean + posterior.std * drawn).sample
-    pixels = (decoded - batch).abs().mean()
-    edges = sum((torch.diff(decoded, dim=d) - torch.diff(batch, dim=d)).abs().mean() for d in (2, 3))
-    divergence = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean()
-    loss: Tensor = pixels + recipe.autoencoder.gradient * edges + recipe.autoencoder.kl * divergence
+def autoencoder_loss(network: AutoencoderKL, batch: Batch, recipe: BaseRecipe) -> Tensor:
+    """L1 of pixels, of neighbour differences (edges) and of opponent colours, plus a little KL; a scalar.
+
+    Without the colours' own term, the rarest axis, green against magenta, is given up for sharper edges: trees come
+    out brown.
+    """
+    device = next(network.parameters()).device
+    pictures = lay_on(batch.drawings.to(device), batch.paper.to(device))
+    with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16_units(device)):
+        posterior = network.encode(pictures).latent_dist
+        decoded = network.decode(posterior.mean + posterior.std * batch.noise.to(device)).sample
+    error = decoded.float() - pictures
+    green = error[:, 1] - (error[:, 0] + error[:, 2]) / 2
+    colours = green.abs().mean() + (error[:, 0] - error[:, 2]).abs().mean()
+    edges = sum(torch.diff(error, dim=side).abs().mean() for side in (2, 3))
+    mean, logvar = posterior.mean.float(), posterior.logvar.float()
+    divergence = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
+    shape = recipe.autoencoder
+    loss: Tensor = error.abs().mean() + shape.gradient * edges + shape.colour * colours + shape.kl * divergence
     return loss
 
 
-def pictures_at(recipe: BaseRecipe, pictures: Pictures, numbers: np.ndarray, step: int, crops: bool) -> Batch:
-    """The batch of a step: mixed layouts, mirrored or not, on white or on soft paper."""
+def batch_at(
+    recipe: BaseRecipe,
+    pictures: Pictures,
+    numbers: np.ndarray,
+    shares: np.ndarray,
+    step: int,
+    crops: bool,
+    rows: slice,
+) -> Batch:
+    """Some rows of the batch of a step: mixed layouts, mirrored or not, on white or on soft paper."""
     size, shape = recipe.data.size, recipe.autoencoder
-    side = CROP if crops else size
-    picks = [
-        random.Random(f"{recipe.seed}/{step}/{slot}") for slot in range(shape.crop_batch if crops else shape.batch)
-    ]
+    side, count = (CROP, shape.crop_batch) if crops else (size, shape.batch)
+    picks = [random.Random(f"{recipe.seed}/{step}/{slot}") for slot in range(count)[rows]]
     drawings = []
     for pick in picks:
         top, left = pick.randrange(size - side + 1), pick.randrange(size - side + 1)
-        whole = pictures.pixels[pick.choice(numbers), pick.randrange(recipe.data.layouts)]
+        number = numbers[min(int(np.searchsorted(shares, pick.random())), len(numbers) - 1)]
+        whole = pictures.pixels[number, pick.randrange(recipe.data.layouts)]
         drawing = whole[top : top + side, left : left + side]
         drawings.append(drawing[:, ::-1] if pick.random() < 0.5 else drawing)
-    return Batch(drawings=torch.from_numpy(np.stack(drawings)), paper=soft_paper(picks, side, SOFT_SHARE))
+    cells = side // shape.factor
+    noise = torch.randn((count, shape.latent_channels, cells, cells), generator=generator(recipe.seed, 2, step))
+    return Batch(
+        drawings=torch.from_numpy(np.stack(drawings)), paper=soft_paper(picks, side, SOFT_SHARE), noise=noise[rows]
+    )
 
 
 def load_autoencoder(recipe: BaseRecipe, work: Path) -> AutoencoderKL:

@@ -5,7 +5,7 @@ import json
 import os
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -60,6 +60,14 @@ def split_of(package: str, name: str, share: float) -> str:
     """`held` for a fixed `share` of the drawings, by the hash of their name, else `train`."""
     digest = hashlib.sha256(f"{package}/{name}".encode()).digest()
     return "held" if int.from_bytes(digest[:8], "big") / 2**64 < share else "train"
+
+
+def cumulative_shares(
+    rows: Sequence[Mapping[str, Any]], numbers: np.ndarray, weights: Mapping[str, float]
+) -> np.ndarray:
+    """Running sum, ending at 1, of how often each of the pictures `numbers` is to be drawn, by its kind's weight."""
+    each = np.array([weights[rows[number]["kind"]] for number in numbers])
+    return np.asarray(np.cumsum(each) / each.sum())
 
 
 def draw_layouts(drawing: Drawing, size: int, layouts: int, seed: int) -> np.ndarray | None:

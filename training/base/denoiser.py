@@ -13,6 +13,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.base.captions import caption
 from training.base.crew import Crew
+from training.base.data import cumulative_shares
 from training.base.latents import GROUND_CAPTION, Latents, is_varied, read_latents
 from training.base.loop import UNPLANNED, Plan, new_run, resume, steps_in, train
 from training.base.networks import (
@@ -94,7 +95,7 @@ def train_denoiser(
     planned = resume(run, work / "denoiser")
     alphas = new_scheduler().alphas_cumprod.to(device)
     numbers = latents.of("train")
-    shares = cumulative_shares(latents, numbers, recipe)
+    shares = cumulative_shares(latents.rows, numbers, recipe.data.weights)
 
     def loss_of(step: int, rows: slice) -> Tensor:
         batch = batch_at(recipe, latents, numbers, shares, tokenizer, step).part(rows)
@@ -125,12 +126,6 @@ def denoiser_loss(network: TextToLatents, batch: Batch, alphas: Tensor, gamma: f
     errors = (predicted - velocity_target(clean, noise, timesteps, alphas)).square().mean(dim=(1, 2, 3))
     loss: Tensor = (errors * min_snr_weight(timesteps, alphas, gamma)).mean()
     return loss
-
-
-def cumulative_shares(latents: Latents, numbers: np.ndarray, recipe: BaseRecipe) -> np.ndarray:
-    """Running sum, ending at 1, of how often each of `numbers` is to be drawn."""
-    weights = np.array([recipe.data.weights[latents.rows[number]["kind"]] for number in numbers])
-    return np.asarray(np.cumsum(weights) / weights.sum())
 
 
 def batch_at(
@@ -177,7 +172,7 @@ def held_out_loss(
 ) -> float:
     """Mean loss over fixed batches of pictures never trained on."""
     numbers = latents.of("held")
-    shares = cumulative_shares(latents, numbers, recipe)
+    shares = cumulative_shares(latents.rows, numbers, recipe.data.weights)
     alphas = new_scheduler().alphas_cumprod.to(device)
     losses = [
         denoiser_loss(

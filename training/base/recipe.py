@@ -42,6 +42,7 @@ class AutoencoderRecipe:
     warmup: int
     kl: float
     gradient: float
+    colour: float
     ema: float
 
     @property

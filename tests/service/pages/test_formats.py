@@ -1,0 +1,86 @@
+"""How pages write money, times and lengths of time, and how they read what people type."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from licensing.money import Money
+from service.errors import Problem
+from service.pages import formats
+from service.pages.forms import price, whole_number
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "written"),
+    [
+        (120, "EUR", "EUR 1.20"),
+        (5, "EUR", "EUR 0.05"),
+        (0, "EUR", "EUR 0.00"),
+        (123_456_789, "EUR", "EUR 1,234,567.89"),
+        (-250, "EUR", "EUR −2.50"),
+        (1200, "JPY", "JPY 1,200"),
+        (1234, "KWD", "KWD 1.234"),
+    ],
+)
+def test_money_is_written_with_its_currency_and_minor_unit(amount: int, currency: str, written: str):
+    assert formats.money(Money(amount, currency)).replace("\N{NO-BREAK SPACE}", " ") == written
+
+
+@pytest.mark.parametrize(
+    ("typed", "currency", "amount"),
+    [("1.20", "EUR", 120), ("1,2", "EUR", 120), ("0", "EUR", 0), ("1200", "JPY", 1200), ("0.005", "KWD", 5)],
+)
+def test_typed_amounts_become_minor_units(typed: str, currency: str, amount: int):
+    assert price(typed, currency=currency, name="Price") == Money(amount, currency)
+
+
+@pytest.mark.parametrize("typed", ["", "free", "-1", "1.234", "1,234.50", "nan", "inf", "1e30"])
+def test_what_is_no_amount_is_refused_with_the_value(typed: str):
+    with pytest.raises(Problem) as refused:
+        price(typed, currency="EUR", name="Price")
+
+    assert refused.value.slug == "invalid_request"
+    assert repr(typed) in refused.value.detail
+
+
+@pytest.mark.parametrize("amount", [0, 5, 60, 2900])
+def test_an_amount_survives_the_form(amount: int):
+    written = formats.amount(Money(amount, "EUR"))
+
+    assert price(written, currency="EUR", name="Price").amount == amount
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [
+        (0.2, "1 second"),
+        (45, "45 seconds"),
+        (89, "89 seconds"),
+        (91, "2 minutes"),
+        (3000, "50 minutes"),
+        (5400, "1 hour 30 minutes"),
+        (7200, "2 hours"),
+    ],
+)
+def test_lengths_of_time_are_written_as_people_say_them(seconds: float, written: str):
+    assert formats.duration(seconds) == written
+
+
+def test_times_are_utc_and_say_so():
+    moment = datetime(2026, 3, 4, 15, 6, tzinfo=UTC)
+
+    assert formats.clock(moment) == "4 Mar 2026, 15:06 UTC"
+    assert formats.day(moment) == "4 March 2026"
+
+
+def test_counts_know_one_from_many():
+    assert [formats.count(number, "picture") for number in (0, 1, 1200)] == [
+        "0 pictures",
+        "1 picture",
+        "1,200 pictures",
+    ]
+
+
+def test_a_number_that_is_none_is_refused():
+    with pytest.raises(Problem, match="'three' is no whole number"):
+        whole_number("three", name="Number of pictures")
