@@ -42,6 +42,7 @@ _START_S = 180.0
 _PICTURE_S = 300.0
 _BAR = 24
 _FINDINGS_SHOWN = 4
+_SHARE_SHOWN = 0.2
 _SCORES = ("heldout_gain", "member_gap", "copies", "style_gain", "drift")
 
 
@@ -71,6 +72,7 @@ class Teller:
     began_s: float = field(default_factory=time.monotonic)
     _step_s: float = field(default_factory=time.monotonic)
     _num_steps: int = 0
+    _next_share: float = 0.0
 
     def say(self, title: str, *lines: str) -> None:
         """One step is done."""
@@ -81,10 +83,13 @@ class Teller:
             print(f"     {line}", flush=True)
         self._step_s = now
 
-    def show(self, line: str) -> None:
-        """A line that the next one replaces, where a person watches; nothing in a file."""
+    def show(self, line: str, *, share: float) -> None:
+        """A line that the next one replaces where a person watches; in a file, one for every fifth of the way."""
         if sys.stdout.isatty():
             print(f"\r     {line:<84}", end="", flush=True)
+        elif share >= self._next_share:
+            print(f"     {line}", flush=True)
+            self._next_share = share + _SHARE_SHOWN
 
     def clear(self) -> None:
         if sys.stdout.isatty():
@@ -194,9 +199,10 @@ async def _train(creator: httpx.AsyncClient, teller: Teller, style_id: str) -> s
             done = round(_BAR * data["step"] / data["steps"])
             bar = "#" * done + "." * (_BAR - done)
             left = _duration(data["eta_s"])
-            teller.show(f"training [{bar}] step {data['step']}/{data['steps']}, loss {data['loss']:.3f}, {left} left")
-        elif kind in ("preparing", "measuring", "state"):
-            teller.show(f"{data.get('state', kind)} ...")
+            told = f"training [{bar}] step {data['step']}/{data['steps']}, loss {data['loss']:.3f}, {left} left"
+            teller.show(told, share=data["step"] / data["steps"])
+        elif kind == "state":
+            teller.show(f"{data['state']} ...", share=1.0)
     teller.clear()
     training = _checked(await creator.get(f"/v1/trainings/{training_id}"))
     if training["state"] != "passed":
@@ -247,10 +253,10 @@ async def _vary(
 ) -> None:
     picture = (await buyer.http.get(f"/v1/outputs/{output_id}")).content
     image = _checked(await buyer.http.post("/v1/images", files={"file": ("bought.png", picture, "image/png")}))
-    body = {"style": style_id, "prompt": script.prompts[-1], "image": image["id"], "strength": 0.6, "seed": SEED}
+    body = {"style": style_id, "prompt": script.prompts[0], "image": image["id"], "strength": 0.6, "seed": SEED}
     made = await _order(buyer, body, key=f"{style_id}-2")
     await _keep(settings, buyer, made)
-    teller.say(f"A variation of the first, “{script.prompts[-1]}”, is charged: {_money(made['amount'])}")
+    teller.say(f"A variation of the first picture is made and charged: {_money(made['amount'])}")
 
 
 async def _verify(settings: Settings, teller: Teller, buyer: Buyer, output_id: str) -> None:

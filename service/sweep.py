@@ -17,7 +17,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import asyncpg
-from dbos import DBOS
 
 from licensing.gateway import expire_due, renew, standing
 from licensing.plans import roll_over
@@ -29,7 +28,7 @@ from service.generation import start_generation, void_order
 from service.heartbeats import silent_executors
 from service.orders import UNPAID_SENTENCES, list_open, mark_unpaid, mark_withdrawn
 from service.resources import Gateway
-from service.workflows import adopt
+from service.workflows import BROKEN, adopt, states_of
 
 log = logging.getLogger("ownhand.sweep")
 
@@ -39,7 +38,6 @@ SLOW_S = 30.0
 # A story is started right after its order's commit; what is younger than this is on its way.
 _ON_ITS_WAY = timedelta(seconds=2)
 _AT_ONCE = 200
-_BROKEN = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "SUCCESS")
 
 Sweep = Callable[[Gateway], Awaitable[None]]
 
@@ -88,13 +86,12 @@ async def mend(web: Gateway) -> None:
         order_ids = [order.id for order in await list_open(conn) if order.created_at < before]
     if not order_ids:
         return
-    stories = await DBOS.list_workflows_async(workflow_ids=order_ids, load_input=False, load_output=False)
-    known = {story.workflow_id: story.status for story in stories}
+    known = await states_of(order_ids)
     for order_id in order_ids:
         if order_id not in known:
             log.warning("order %s was accepted but not started; starting it", order_id)
             await start_generation(order_id)
-        elif known[order_id] in _BROKEN and await void_order(web, order_id, reason="failed") == "failed":
+        elif known[order_id] in BROKEN and await void_order(web, order_id, reason="failed") == "failed":
             log.error("the story of order %s ended as %s; its hold was given back", order_id, known[order_id])
             await pending.drop(web.storage, order_id)
 

@@ -39,6 +39,11 @@ class Book:
         return self.switch.level == "live"
 
     @property
+    def serves_its_clients(self) -> bool:
+        """Whether those who have ordered before still can; the gateway knows who they are."""
+        return self.switch.level in ("live", "closed", "wind_down")
+
+    @property
     def from_price(self) -> Money:
         return lowest_price(self.terms)
 

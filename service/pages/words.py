@@ -27,7 +27,7 @@ LEVELS = {
     ),
     "wind_down": Said(
         "Winding down",
-        "Clients are told the date at once and may go on until then; at that date it switches off by itself.",
+        "Nobody new can start. Those who use it see the date and may go on until then; then it switches off by itself.",
         "warn",
     ),
     "off": Said(

@@ -60,7 +60,7 @@ class Seat:
 Sit = Callable[..., Seat]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The service, for all browser tests; each test brings people of its own."""
     with serve(tmp_path_factory.mktemp("served")) as running:
@@ -90,7 +90,7 @@ class Office:
         assert self.http.post("/office/credits", data=form).status_code == 303
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def office(served: Served) -> Iterator[Office]:
     link = served.ownhand("invite", "--role", "operator", "--email", "office@example.org")
     with httpx.Client(base_url=served.origin, timeout=60) as http:
@@ -100,7 +100,7 @@ def office(served: Served) -> Iterator[Office]:
         yield Office(http=http, csrf=token[1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     script = Path(__file__).parent / "find_chromium.sh"
     found = subprocess.run(["bash", str(script)], capture_output=True, text=True, check=True).stdout.strip()
@@ -142,7 +142,7 @@ def note(seat: Seat, message: ConsoleMessage) -> None:
         seat.errors.append(f"{message.text} ({message.location})")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def portfolio(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """24 pictures of the demonstration."""
     works = Path(__file__).resolve().parents[2] / "configs" / "demo" / "works"
@@ -158,7 +158,7 @@ class Shop:
     creator: httpx.Client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shop(served: Served, portfolio: list[Path]) -> Iterator[Shop]:
     """One published style over the random base, made through the API: its pictures take no time and show nothing."""
     email, name = "shopkeeper@example.org", "Corner shop blue"

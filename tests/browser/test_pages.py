@@ -255,3 +255,15 @@ def test_pages_and_their_parts_share_an_address(served: Served):
     assert "HX-Request" in whole.headers["vary"]
     for directive in ("unsafe-inline", "unsafe-eval", "http:", "https:"):
         assert directive not in whole.headers["content-security-policy"]
+
+
+def test_a_part_that_cannot_be_shown_says_so_at_the_top(served: Served):
+    headers = {"Accept": "*/*", "HX-Request": "true", "HX-Target": "price"}
+    with httpx.Client(base_url=served.origin, headers=headers) as browser:
+        answer = browser.get("/styles/sty_unknown")
+        for_programs = browser.get("/v1/styles/sty_unknown")
+
+    assert (answer.status_code, answer.headers["hx-retarget"]) == (404, "#problems")
+    assert for_programs.headers["content-type"] == "application/problem+json"
+    said = for_programs.json()["detail"].replace("'", "&#39;")
+    assert said in answer.text
