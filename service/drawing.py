@@ -84,6 +84,11 @@ class Studio:
                 self.engines[spec.id] = await asyncio.to_thread(self.open_engine, spec)
             return self.engines[spec.id]
 
+    def drop(self, engine: Draws) -> None:
+        """Forget an engine that takes no more requests; the next order opens another."""
+        for base in [base for base, known in self.engines.items() if known is engine]:
+            del self.engines[base]
+
 
 # One worker per process; set while `drawing_with` is open.
 _studio: Studio | None = None

@@ -42,6 +42,8 @@ from service.sealing import Sealed, seal_picture, sealer
 from service.workflows import GENERATION, RENDER, ask, durable_step, gateway, start, story
 
 _PAUSE_LOOK_S = 1.0
+_ATTEMPTS_MAX = 20
+_AGAIN_S = 0.5
 TEST_EDGE = 256
 """Of a test picture whose order names no size."""
 
@@ -59,6 +61,8 @@ async def tell_generation(order_id: str) -> str:
         if "end" in attempt:
             return await close(order_id, attempt)
         fence = attempt["fence"]
+        if fence > _ATTEMPTS_MAX:
+            return await close(order_id, {"end": "failed"})
         drawn = await (draw_test(order_id) if attempt["test"] else _render(order_id, fence))
         if drawn["end"] == "again":
             await put_back(order_id, fence)
@@ -125,6 +129,7 @@ async def put_back(order_id: str, fence: int) -> None:
         answer = await requeue(conn, order_id=order_id, fence=fence, now=web.clock())
         if not isinstance(answer, Refusal):
             await mark_queued(conn, order_id, now=web.clock())
+    await asyncio.sleep(_AGAIN_S)
 
 
 @durable_step()

@@ -59,8 +59,6 @@ async def draw(order_id: str, fence: int) -> Drawn:
     try:
         async with place.places.take(order.count):
             return await _attempt(opened, place, order, version)
-    except EngineUnavailable:
-        return {"end": "again"}
     except InferenceError as error:
         return {"end": "failed", "message": f"{error}; nothing was charged."}
     finally:
@@ -82,7 +80,12 @@ async def _attempt(opened: Resources, place: Studio, order: Order, version: Vers
     with TemporaryDirectory(dir=place.folder) as folder:
         adapter = await asyncio.to_thread(_fetch_adapter, opened, version, Path(folder))
         requests = await _requests(opened, order, version, adapter)
-        return await _draw_all(opened, place, engine, order, requests)
+        try:
+            return await _draw_all(opened, place, engine, order, requests)
+        except EngineUnavailable:
+            # It broke or is closing: another one opens for the next attempt.
+            place.drop(engine)
+            return {"end": "again"}
 
 
 async def _draw_all(

@@ -106,10 +106,6 @@ class Watch:
                 return LEASE_LOST
             time.sleep(_HOLD_STILL_S)
 
-    def is_paused(self, order_id: str) -> bool:
-        """Whether the style's pause holds this order, as far as is known."""
-        return self._seen[order_id].reason == PAUSED
-
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:

@@ -91,7 +91,7 @@ def serve(folder: Path, *, port: int, until: str, within_s: float) -> tuple[str,
 def test_the_demonstration_tells_the_whole_path_and_leaves_no_process(folder: Path):
     port = free_port()
 
-    told, left = serve(folder, port=port, until="Idempotency-Key: $(date", within_s=240)
+    told, left = serve(folder, port=port, until="Idempotency-Key: $(date", within_s=420)
 
     steps = re.findall(r"^ +\d+  (.*?)  +[\d.]+ (?:s|min.*)$", told, re.MULTILINE)
     assert left == []
@@ -107,7 +107,7 @@ def test_the_demonstration_tells_the_whole_path_and_leaves_no_process(folder: Pa
 
 
 def test_a_second_start_prints_the_links_at_once(folder: Path):
-    told, left = serve(folder, port=free_port(), until="Idempotency-Key: $(date", within_s=90)
+    told, left = serve(folder, port=free_port(), until="Idempotency-Key: $(date", within_s=180)
 
     assert left == []
     assert "from an earlier start" in told

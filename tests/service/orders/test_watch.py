@@ -149,3 +149,15 @@ async def test_an_order_whose_lease_is_lost_is_drawn_again_with_its_hold_kept(
         fence = await conn.fetchval("SELECT fence FROM licensing.hold WHERE order_id = $1", generation["id"])
     assert [row["kind"] for row in kinds] == ["queued", "started", "queued", "started", "output", "settled"]
     assert fence == 2
+
+
+async def test_an_engine_that_broke_is_replaced_and_the_order_drawn(market: Market):
+    client = await market.client(cents=60)
+    assert (await market.order(client, wait=30, tier="draft")).json()["state"] == "settled"
+    broken = studio().engines["tiny"]
+    await asyncio.to_thread(broken.close)
+
+    generation = (await market.order(client, tier="draft")).json()
+
+    assert generation["state"] == "settled"
+    assert studio().engines["tiny"] is not broken
