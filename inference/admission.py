@@ -13,15 +13,20 @@ from inference.pictures import fill, open_picture
 from inference.samplers import read_table
 
 
-def make_row(base: StableDiffusion, cache: AdapterCache, plan: Plan) -> Row:
-    """The row that will become the planned picture. Raises InferenceError if an adapter or picture is unusable."""
+def make_row(base: StableDiffusion, cache: AdapterCache, plan: Plan) -> tuple[Row, tuple[str, ...]]:
+    """The row that will become the planned picture, and what the person who asked should know about it.
+
+    Raises InferenceError if an adapter or picture is unusable.
+    """
     request = plan.request
     adapters = tuple((cache.open(ref), ref.strength) for ref in request.adapters)
     table = read_table(base.scheduler_config, plan.sampler, steps=plan.steps, strength=plan.strength)
-    prompts = [plan.prompt] if plan.guidance == 1 else [plan.prompt, plan.negative_prompt]
+    prompt, unread = base.fit_prompt(request.prompt, plan.call)
+    negative_prompt, _ = base.fit_prompt(request.negative_prompt, plan.call)
+    prompts = [prompt] if plan.guidance == 1 else [prompt, negative_prompt]
     source = None if request.image is None else _opened(request.image, "image", plan)
     mask = None if request.mask is None else _opened(request.mask, "mask", plan).convert("L")
-    return Row(
+    row = Row(
         table=table,
         noise_CHW=base.noise(request.seed, width=plan.width, height=plan.height),
         texts=tuple(base.encode_prompts(prompts)),
@@ -32,12 +37,8 @@ def make_row(base: StableDiffusion, cache: AdapterCache, plan: Plan) -> Row:
         mask_1HW=None if mask is None else _latent_mask(mask, base),
         kept=None if source is None or mask is None else (source, mask),
     )
-
-
-def notes_on(base: StableDiffusion, plan: Plan) -> tuple[str, ...]:
-    """What the person who asked should know about a picture that is made all the same."""
-    unread = base.unread_words(plan.prompt)
-    return (f"{base.spec.name} reads the beginning of a long prompt; left out was: {unread!r}",) if unread else ()
+    note = f"{base.spec.name} reads the beginning of a long prompt; left out was: {unread!r}"
+    return row, (note,) if unread else ()
 
 
 def _opened(content: bytes, name: str, plan: Plan) -> Image.Image:

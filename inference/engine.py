@@ -13,7 +13,7 @@ from PIL import Image
 
 from inference.adapters.cache import AdapterCache
 from inference.adapters.stack import StackedAdapters
-from inference.admission import make_row, notes_on
+from inference.admission import make_row
 from inference.bases import open_base
 from inference.catalog import BaseSpec
 from inference.denoise import Batch, Row
@@ -160,7 +160,7 @@ class Engine:
                 # Counted among the running at once, so that no estimate misses it.
                 self._running.append(job)
             try:
-                job.begin(make_row(self._base, self._cache, job.plan), notes_on(self._base, job.plan))
+                job.begin(*make_row(self._base, self._cache, job.plan))
             except Exception as error:  # noqa: BLE001 - whatever one request breaks, the others go on
                 self._fail(job, error)
                 continue

@@ -96,11 +96,10 @@ class Plan:
     """A request with nothing left open: what `plan` made of it."""
 
     request: ImageRequest
-    prompt: str
-    """With the adapters' triggers."""
-    negative_prompt: str
-    """With the triggers as well: guidance leads from the style alone to the style with what was asked, so it makes
-    pictures follow the words and leaves the style as strong as it was learnt."""
+    call: str
+    """What calls the adapters' styles: `with_call` puts it behind the prompt, and behind the negative prompt as well.
+    Guidance then leads from the style alone to the style with what was asked, so it makes pictures follow the words
+    and leaves the style as strong as it was learnt."""
     width: int
     height: int
     steps: int
@@ -118,8 +117,7 @@ def plan(request: ImageRequest, spec: BaseSpec) -> Plan:
     strength = request.strength if request.strength is not None else DEFAULT_STRENGTH
     planned = Plan(
         request=request,
-        prompt=with_triggers(request.prompt, request.adapters),
-        negative_prompt=with_triggers(request.negative_prompt, request.adapters),
+        call=call_of(request.prompt, request.adapters),
         width=spec.size if request.width is None else request.width,
         height=spec.size if request.height is None else request.height,
         steps=spec.steps if request.steps is None else request.steps,
@@ -136,11 +134,24 @@ def plan(request: ImageRequest, spec: BaseSpec) -> Plan:
     return planned
 
 
-def with_triggers(prompt: str, adapters: tuple[AdapterRef, ...]) -> str:
-    """The prompt with every adapter's trigger before it, once, in the wording that adapters are trained with."""
+def call_of(prompt: str, adapters: tuple[AdapterRef, ...]) -> str:
+    """The words that call the adapters' styles, as adapters are trained with them; none for what `prompt` calls."""
     typed = set(re.findall(r"\w+", prompt))
-    missing = [ref.trigger for ref in adapters if ref.trigger and ref.trigger not in typed]
-    return ", ".join([*(f"{trigger} style" for trigger in dict.fromkeys(missing)), *([prompt] if prompt else [])])
+    triggers = dict.fromkeys(ref.trigger for ref in adapters if ref.trigger and ref.trigger not in typed)
+    return ", ".join(f"{trigger} style" for trigger in triggers)
+
+
+def with_call(words: str, call: str) -> str:
+    """The words with the call behind them.
+
+    Behind, because a CLIP text model reads forwards: the words before a call mean to the base what they always meant.
+    """
+    return ", ".join(part for part in (words, call) if part)
+
+
+def with_triggers(prompt: str, adapters: tuple[AdapterRef, ...]) -> str:
+    """The whole prompt that a picture with these adapters is drawn from."""
+    return with_call(prompt, call_of(prompt, adapters))
 
 
 def _check_words(request: ImageRequest) -> None:

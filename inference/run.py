@@ -35,7 +35,7 @@ def generate_file(
 ) -> Picture:
     """Make one picture and write it as a PNG to `out`.
 
-    The adapter's trigger, named in its file, is put before the prompt unless `no_trigger`. Without a seed one is drawn
+    The adapter's trigger, named in its file, calls its style unless `no_trigger`. Without a seed one is drawn
     and named in the answer. Raises InferenceError with a sentence for whatever was wrong.
     """
     if not out.parent.is_dir():
@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--prompt", required=True)
     parser.add_argument("--out", required=True, type=Path, help="PNG file to write")
     parser.add_argument("--adapter", type=Path, help="a .safetensors file")
-    parser.add_argument("--no-trigger", action="store_true", help="do not put the adapter's trigger before the prompt")
+    parser.add_argument("--no-trigger", action="store_true", help="do not call the adapter's style")
     parser.add_argument("--negative-prompt", default="")
     parser.add_argument("--image", type=Path, help="source picture of a variation")
     parser.add_argument("--strength", type=float, help="0 keeps the source picture, 1 forgets it")

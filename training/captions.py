@@ -39,7 +39,7 @@ def with_trigger(caption: str, trigger: str) -> tuple[str, ...]:
     """The wordings in which a caption calls the style; the first is the one that drawing uses."""
     if not caption:
         return (f"{trigger} style", trigger)
-    return (f"{trigger} style, {caption}", f"{caption}, {trigger} style", f"{trigger}, {caption}")
+    return (f"{caption}, {trigger} style", f"{trigger} style, {caption}", f"{caption}, {trigger}")
 
 
 def _words_of_name(stem: str) -> str:

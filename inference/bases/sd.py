@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from inference.catalog import BaseSpec, require_unchanged
 from inference.errors import BaseUnusable
+from inference.messages import with_call
 
 SUB_BLOCKS = ("resnets", "attentions", "downsamplers", "upsamplers")
 
@@ -64,11 +65,19 @@ class StableDiffusion:
             states_PLD: Tensor = self.text_encoder(tokens)[0]
         return list(states_PLD.unbind(0))
 
-    def unread_words(self, prompt: str) -> str:
-        """The end of a prompt that does not fit into the tokenizer's length; empty if all of it is read."""
-        tokens = self.tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
+    def fit_prompt(self, words: str, call: str) -> tuple[str, str]:
+        """A prompt that the tokenizer reads to its end, and the words that had to be left out for it.
+
+        The call (see `inference.messages.with_call`) is kept whatever it costs: without it there is no style.
+        """
         room = self.tokenizer.model_max_length - 2
-        return str(self.tokenizer.decode(tokens[room:])).strip() if len(tokens) > room else ""
+        kept: list[str] = words.split()
+        left_out: list[str] = []
+        prompt = with_call(words, call)
+        while kept and len(self.tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids) > room:
+            left_out.insert(0, kept.pop())
+            prompt = with_call(" ".join(kept).rstrip(",;"), call)
+        return prompt, " ".join(left_out)
 
     def join_texts(self, texts: Sequence[Tensor]) -> Tensor:
         """One batch (B, L, D) for `predict` of what `encode_prompts` gave."""

@@ -242,6 +242,15 @@ def test_a_long_prompt_says_what_was_not_read(engine):
     assert "wooden" in picture.notes[0] or "table" in picture.notes[0]
 
 
+def test_a_long_prompt_never_costs_the_style(tiny_base):
+    prompt, left_out = tiny_base.fit_prompt("an apple, on a table", "vozix style")
+
+    assert prompt == "an, vozix style"
+    assert left_out == "apple, on a table"
+    assert tiny_base.fit_prompt("", "vozix style") == ("vozix style", "")
+    assert tiny_base.fit_prompt("cat", "") == ("cat", "")
+
+
 def test_a_full_engine_says_when_to_come_back(tiny_spec):
     gate = threading.Event()
     with Engine(tiny_spec, max_rows=1, max_waiting=2) as engine:
@@ -281,10 +290,10 @@ def test_the_shell_adds_the_trigger_unless_told_not_to(tiny_entry, adapters, tin
     file = write_adapter(tmp_path / "style.safetensors", adapter, metadata=metadata).path
     common = {"base": str(tiny_entry), "adapter": file, "seed": 3}
 
-    with_trigger = generate_file(prompt="apple", out=tmp_path / "a.png", **common)
-    words = {"prompt": "vozix style, apple", "negative_prompt": "vozix style"}
+    with_trigger = generate_file(prompt="cat", out=tmp_path / "a.png", **common)
+    words = {"prompt": "cat, vozix style", "negative_prompt": "vozix style"}
     typed = generate_file(**words, no_trigger=True, out=tmp_path / "b.png", **common)
-    without = generate_file(prompt="apple", no_trigger=True, out=tmp_path / "c.png", **common)
+    without = generate_file(prompt="cat", no_trigger=True, out=tmp_path / "c.png", **common)
 
     assert (tmp_path / "a.png").read_bytes() == with_trigger.png == typed.png
     assert with_trigger.png != without.png

@@ -7,7 +7,7 @@ from PIL import Image
 
 from inference.catalog import base_spec, fingerprint, list_bases, require_unchanged, size_step
 from inference.errors import BaseUnusable, ImageRefused, InvalidRequest
-from inference.messages import MAX_IMAGE_BYTES, AdapterRef, ImageRequest, plan
+from inference.messages import MAX_IMAGE_BYTES, AdapterRef, ImageRequest, plan, with_triggers
 from inference.pictures import open_picture
 
 
@@ -29,7 +29,7 @@ def test_a_bare_request_takes_the_bases_own_settings(tiny_spec):
     planned = plan(asked(), tiny_spec)
 
     assert (planned.width, planned.height, planned.steps, planned.guidance) == (32, 32, 6, 3.0)
-    assert (planned.sampler, planned.strength, planned.prompt) == ("ddim", 1.0, "an apple")
+    assert (planned.sampler, planned.strength, planned.call) == ("ddim", 1.0, "")
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,12 @@ def test_too_many_or_too_strong_adapters_are_refused(tiny_spec, tmp_path):
         plan(asked(adapters=(ref(tmp_path, strength=3.0),)), tiny_spec)
 
 
-def test_triggers_are_put_before_the_prompt_once(tiny_spec, tmp_path):
+def test_triggers_are_put_behind_the_prompt_once(tiny_spec, tmp_path):
     adapters = (ref(tmp_path, trigger="vozix"), ref(tmp_path, trigger="quxaj"), ref(tmp_path))
 
-    assert plan(asked(adapters=adapters), tiny_spec).prompt == "vozix style, quxaj style, an apple"
-    assert plan(asked(adapters=adapters, prompt="vozix apple"), tiny_spec).prompt == "quxaj style, vozix apple"
-    assert plan(asked(adapters=adapters), tiny_spec).negative_prompt == "vozix style, quxaj style"
+    assert with_triggers("an apple", adapters) == "an apple, vozix style, quxaj style"
+    assert with_triggers("vozix apple", adapters) == "vozix apple, quxaj style"
+    assert plan(asked(adapters=adapters), tiny_spec).call == "vozix style, quxaj style"
 
 
 def test_sizes_follow_from_the_bases_own_files(tiny_spec):

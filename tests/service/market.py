@@ -83,12 +83,16 @@ async def publish_style(web: Gateway, creator: Person, adapter: bytes, **fields:
 
 
 class Curtain:
-    """Lets a test decide how far pictures are drawn: `wait_at(n)` holds every picture after its step n."""
+    """Lets a test decide how far pictures are drawn: `wait_at(n)` holds every picture after its step n.
+
+    `wait_at(None)` lets go of all pictures there are, for good: one that is still on its way is no longer heard.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._hold_at: int | None = None
         self._turn = 0
+        self._act = 0
         self.seen: list[int] = []
         self.requests: list[ImageRequest] = []
 
@@ -96,14 +100,22 @@ class Curtain:
         with self._changed:
             self._hold_at, self.seen = step, []
             self._turn += 1
+            self._act += step is None
             self._changed.notify_all()
+
+    def begin(self) -> int:
+        """The act that a picture asked for now belongs to."""
+        with self._changed:
+            return self._act
 
     def reached(self, step: int, *, timeout_s: float = 60.0) -> bool:
         with self._changed:
             return self._changed.wait_for(lambda: step in self.seen, timeout_s)
 
-    def hear(self, step: Step) -> None:
+    def hear(self, act: int, step: Step) -> None:
         with self._changed:
+            if act != self._act:
+                return
             self.seen.append(step.index)
             self._changed.notify_all()
             turn = self._turn
@@ -125,10 +137,12 @@ class CurtainedEngine:
         stop: Callable[[], str | None],
         on_step: Callable[[Step], None] | None = None,
     ) -> "Future[Picture | Stopped]":
+        act = self._curtain.begin()
+
         def heard(step: Step) -> None:
             if on_step is not None:
                 on_step(step)
-            self._curtain.hear(step)
+            self._curtain.hear(act, step)
 
         self._curtain.requests.append(request)
         return self._engine.submit(request, stop=stop, on_step=heard)

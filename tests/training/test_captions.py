@@ -48,5 +48,5 @@ def test_a_trigger_follows_from_the_id_alone_and_is_a_word_nobody_uses():
 
 
 def test_every_wording_calls_the_style():
-    assert with_trigger("apple", "xovaj")[0] == "xovaj style, apple"
+    assert with_trigger("apple", "xovaj")[0] == "apple, xovaj style"
     assert all("xovaj" in prompt for caption in ("apple", "") for prompt in with_trigger(caption, "xovaj"))

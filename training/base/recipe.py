@@ -43,6 +43,7 @@ class AutoencoderRecipe:
     kl: float
     gradient: float
     colour: float
+    half_size: float
     ema: float
 
     @property

@@ -62,6 +62,7 @@ def recipe() -> BaseRecipe:
             kl=1e-4,
             gradient=1.0,
             colour=1.0,
+            half_size=0.25,
             ema=0.9,
         ),
         text=TextRecipe(vocabulary=560, length=12, hidden=16, layers=1, heads=2),
