@@ -11,11 +11,12 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional
 
+from inference.precision import has_bfloat16_units
 from training.base.crew import Crew
 from training.base.data import Pictures, cumulative_shares, read_data
 from training.base.errors import StageMissing
 from training.base.loop import UNPLANNED, Plan, new_run, part, resume, steps_in, train
-from training.base.networks import generator, has_bfloat16_units, new_autoencoder
+from training.base.networks import generator, new_autoencoder
 from training.base.paper import lay_on, soft_paper
 from training.base.recipe import AutoencoderRecipe, BaseRecipe
 from training.checkpoint import load_latest_checkpoint

@@ -11,6 +11,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from inference.precision import has_bfloat16_units
 from training.base.captions import caption
 from training.base.crew import Crew
 from training.base.data import cumulative_shares
@@ -19,7 +20,6 @@ from training.base.loop import UNPLANNED, Plan, new_run, resume, steps_in, train
 from training.base.networks import (
     TIMESTEPS,
     generator,
-    has_bfloat16_units,
     new_denoiser,
     new_scheduler,
     new_text_encoder,
@@ -63,6 +63,7 @@ class TextToLatents(nn.Module):
         if self.device.type == "cpu":
             # In bfloat16 on a CPU, the fused attention of torch 2.13 takes half of the whole time.
             self.unet.set_attn_processor(AttnProcessor())
+            self.text.set_attn_implementation("eager")
         else:
             self.unet.to(memory_format=torch.channels_last)
         self.to(self.device)

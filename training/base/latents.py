@@ -14,6 +14,7 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from inference.precision import has_bfloat16_units
 from training.base.autoencoder import fold_normalisation, load_autoencoder
 from training.base.data import Pictures, read_data
 from training.base.errors import StageMissing
@@ -119,7 +120,8 @@ def fit_preview(
 @torch.no_grad()
 def _means(network: AutoencoderKL, batch: Tensor) -> Tensor:
     device = next(network.parameters()).device
-    means: Tensor = network.encode(batch.to(device)).latent_dist.mean.float().cpu()
+    with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16_units(device)):
+        means: Tensor = network.encode(batch.to(device)).latent_dist.mean.float().cpu()
     return means
 
 

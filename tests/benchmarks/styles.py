@@ -1,0 +1,225 @@
+"""Whether a personal style is plain to see: portfolios of sets the base never saw, trained as a creator would."""
+
+import argparse
+import hashlib
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from inference.adapters.manifest import read_manifest
+from inference.catalog import base_spec
+from inference.engine import Engine
+from inference.messages import AdapterRef, ImageRequest
+from tests.benchmarks.base import pixels_of
+from tests.benchmarks.concepts import ConceptProbe, learn_concepts, on_white, real
+from tests.benchmarks.features import Features, nearest, top_k, train_probe
+from tests.benchmarks.figures import Figure
+from training.base.captions import read_lexicon, subject_of
+from training.base.data import Pictures, read_data
+from training.base.recipe import read_everyday
+from training.base.render import render
+from training.base.sources import fetch, read_credit, read_drawings, words_of
+from training.messages import TrainingRequest, Work
+from training.pipeline import Trained, train
+
+EVERYDAY = Path("configs/recipes/everyday.toml")
+HELD_OUT = {
+    "fluent-emoji-flat": "1.2.6",
+    "streamline-ultimate-color": "1.2.2",
+    "streamline-kameleon-color": "1.2.2",
+    "streamline-freehand-color": "1.2.2",
+    "streamline-cyber-color": "1.2.2",
+    "streamline-stickies-color": "1.2.2",
+}
+"""Sets (npm `@iconify-json/<set>`) that no base recipe names, all MIT or CC-BY."""
+KEYWORDS = {"emojibase-data": "17.0.0"}
+PORTFOLIO = 40
+SHOWN_PER_SET = 200
+"""Pictures of a set that the classifier learns from, at most."""
+PORTFOLIO_EDGE = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Set:
+    """One held-out drawing set: a creator's 40 works, and other drawings that only the classifier sees."""
+
+    name: str
+    works: tuple[tuple[str, str], ...]
+    """(name, SVG) of the portfolio."""
+    others: np.ndarray
+    """(N, s, s, 3) uint8."""
+    concepts: frozenset[str]
+    """Everyday concepts that the portfolio shows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What came out for one set: pictures (N, s, s, 3) with and without its adapter, their words, and the portfolio."""
+
+    name: str
+    words: tuple[str, ...]
+    with_style: np.ndarray
+    without: np.ndarray
+    works: np.ndarray
+    passed: bool
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--work", type=Path, required=True, help="work folder of `python -m training.base data`")
+    parser.add_argument("--base", default="openicons")
+    parser.add_argument("--sets", nargs="*", default=list(HELD_OUT), choices=list(HELD_OUT), help="default: all")
+    parser.add_argument("--concepts", type=int, default=24, help="pictures per set, each of another concept")
+    parser.add_argument("--sheets", type=Path, help="folder for a with/without sheet of each set")
+
+
+def measure(
+    *, seed: int, say: Callable[[str], None], work: Path, base: str, sets: list[str], concepts: int, sheets: Path | None
+) -> list[Figure]:
+    """A classifier of all training sets and the held-out ones looks at pictures drawn with each portfolio's adapter."""
+    pictures, features = read_data(work), Features()
+    held_out = [read_set(name, work / "npm", base_spec(base).size, seed=seed) for name in sets]
+    say("learning to name concepts and sets in real pictures ...")
+    probe = learn_concepts(pictures, features, seed=seed)
+    names, classifier, on_real = learn_sets(pictures, held_out, features, seed=seed)
+    figures = [Figure(name=f"classifier of {len(names)} sets, unseen real pictures", value=on_real, unit="share")]
+    shares, lost, near = [], [], []
+    for one in held_out:
+        drawn = draw_set(one, probe.concepts, base, work / "styles", concepts, seed=seed, say=say)
+        if sheets:
+            write_sheet(drawn, sheets / f"{one.name}.png")
+        seen = features(drawn.with_style)
+        labels = torch.full((len(seen),), names.index(one.name))
+        shares.append(top_k(classifier(seen), labels, 1))
+        lost.append(_words_lost(probe, features, drawn))
+        near.append(_nearer_than_works(seen, features(drawn.works)))
+        figures += [
+            Figure(name=f"{one.name}: drawn in the right set's style", value=shares[-1], unit="share"),
+            Figure(name=f"{one.name}: concept top-5 lost against the base", value=lost[-1], unit="share"),
+            Figure(name=f"{one.name}: nearer to a work than works' own p95", value=near[-1], unit="share"),
+            Figure(name=f"{one.name}: passed the gate", value=float(drawn.passed), unit="yes or no"),
+        ]
+    return [
+        *figures,
+        Figure(name="all sets: right style", value=float(np.mean(shares)), unit="share", goal=0.80),
+        Figure(name="all sets: concept top-5 lost", value=float(np.mean(lost)), unit="share", goal=0.05, at_most=True),
+        Figure(name="all sets: nearer than works' p95", value=max(near), unit="share", goal=0.0, at_most=True),
+    ]
+
+
+def read_set(name: str, folder: Path, size: int, *, seed: int) -> Set:
+    """Fetch a set and split it: 40 drawings are a portfolio, the others teach the classifier."""
+    fetch({f"@iconify-json/{name}": HELD_OUT[name], **KEYWORDS}, folder)
+    read_credit(folder, name)
+    lexicon, everyday = read_lexicon(folder), read_everyday(EVERYDAY)
+    shown = [
+        (drawing, subject)
+        for drawing in read_drawings(folder, name)
+        if (subject := subject_of(drawing, lexicon, everyday)) is not None and subject.kind != "people"
+    ]
+    random.Random(f"{seed}/{name}").shuffle(shown)
+    portfolio, rest = shown[:PORTFOLIO], shown[PORTFOLIO : PORTFOLIO + SHOWN_PER_SET]
+    return Set(
+        name=name,
+        works=tuple((words_of(drawing.name), drawing.svg) for drawing, _ in portfolio),
+        others=on_white(np.stack([render(drawing.svg, size) for drawing, _ in rest])),
+        concepts=frozenset(subject.everyday for _, subject in portfolio if subject.everyday),
+    )
+
+
+def learn_sets(
+    pictures: Pictures, held_out: Sequence[Set], features: Features, *, seed: int
+) -> tuple[list[str], torch.nn.Module, float]:
+    """Names of all sets, a classifier of them, and its share of hits on real pictures it has not seen."""
+    by_set: dict[str, np.ndarray] = {}
+    for name in sorted({row["set"] for row in pictures.rows}):
+        numbers = [number for number, row in enumerate(pictures.rows) if row["set"] == name and row["kind"] != "people"]
+        picked = random.Random(f"{seed}/{name}").sample(numbers, min(SHOWN_PER_SET, len(numbers)))
+        by_set[name] = real(pictures, sorted(picked))
+    by_set |= {one.name: one.others for one in held_out}
+    names = list(by_set)
+    found = [features(some) for some in by_set.values()]
+    labels = torch.cat([torch.full((len(some),), number) for number, some in enumerate(found)])
+    together = torch.cat(found)
+    tested = torch.arange(len(together)) % 5 == 0
+    trial = train_probe(together[~tested], labels[~tested], len(names), seed=seed)
+    classifier = train_probe(together, labels, len(names), seed=seed)
+    return names, classifier, top_k(trial(together[tested]), labels[tested], 1)
+
+
+def draw_set(
+    one: Set, concepts: Sequence[str], base: str, folder: Path, count: int, *, seed: int, say: Callable[[str], None]
+) -> Drawn:
+    """Train the set's portfolio and draw concepts that are not in it, with and without the adapter."""
+    say(f"{one.name}: training on {len(one.works)} works ...")
+    trained = _train(one, base, folder / one.name, seed=seed)
+    assert trained.adapter is not None, trained.message
+    adapter = AdapterRef(
+        path=trained.adapter,
+        sha256=hashlib.sha256(trained.adapter.read_bytes()).hexdigest(),
+        trigger=read_manifest(trained.adapter).trigger or None,
+    )
+    words = tuple([word for word in concepts if word not in one.concepts][:count])
+    spec = base_spec(base)
+    with Engine(spec, max_rows=8, max_waiting=2 * count) as engine:
+        with_style, without = (_draw(engine, words, adapters, seed=seed) for adapters in ((adapter,), ()))
+    works = on_white(np.stack([render(svg, spec.size) for _, svg in one.works]))
+    return Drawn(
+        name=one.name,
+        words=words,
+        with_style=with_style,
+        without=without,
+        works=works,
+        passed=trained.outcome == "passed",
+    )
+
+
+def _draw(engine: Engine, words: Sequence[str], adapters: tuple[AdapterRef, ...], *, seed: int) -> np.ndarray:
+    futures = [
+        engine.submit(
+            ImageRequest(id=word, base=engine.spec.id, prompt=word, seed=seed + number, adapters=adapters),
+            stop=lambda: None,
+        )
+        for number, word in enumerate(words)
+    ]
+    return np.stack([pixels_of(future.result()) for future in futures])
+
+
+def write_sheet(drawn: Drawn, path: Path) -> None:
+    """Rows: works of the portfolio; without the adapter; with it, same words and seeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count = len(drawn.words)
+    rows = [np.concatenate(list(some[:count]), axis=1) for some in (drawn.works, drawn.without, drawn.with_style)]
+    Image.fromarray(np.concatenate(rows, axis=0)).save(path, optimize=True)
+
+
+def _train(one: Set, base: str, folder: Path, *, seed: int) -> Trained:
+    portfolio = folder / "works"
+    portfolio.mkdir(parents=True, exist_ok=True)
+    works = []
+    for number, (words, svg) in enumerate(one.works):
+        path = portfolio / f"{number:02}.png"
+        Image.fromarray(on_white(render(svg, PORTFOLIO_EDGE)[None])[0]).save(path)
+        works.append(Work(id=f"{number}", path=path, captions=(words,)))
+    out = folder / "out"
+    request = TrainingRequest(
+        id=f"benchmark {one.name}", base=base, works=tuple(works), out=out, scratch=folder / "scratch", seed=seed
+    )
+    return train(request, on_event=lambda _: None, stop=lambda: False)
+
+
+def _words_lost(probe: ConceptProbe, features: Features, drawn: Drawn) -> float:
+    before, after = (probe.hits(features(some), drawn.words, 5) for some in (drawn.without, drawn.with_style))
+    return before - after
+
+
+def _nearer_than_works(drawn_ND: torch.Tensor, works_MD: torch.Tensor) -> float:
+    """Share of pictures nearer to a work than 95 of 100 works are to another work of the portfolio."""
+    own = torch.stack(
+        [nearest(works_MD[n : n + 1], torch.cat([works_MD[:n], works_MD[n + 1 :]]))[0] for n in range(len(works_MD))]
+    )
+    return float((nearest(drawn_ND, works_MD) > own.quantile(0.95)).float().mean())

@@ -1,0 +1,34 @@
+"""What benchmarks say about themselves. The benchmarks themselves are run by hand."""
+
+import argparse
+import importlib
+import inspect
+
+import pytest
+
+from tests.benchmarks.__main__ import BENCHMARKS
+from tests.benchmarks.figures import Figure, as_table
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_says_what_it_wants(name: str):
+    module = importlib.import_module(BENCHMARKS[name])
+
+    parser = argparse.ArgumentParser()
+
+    module.add_options(parser)
+
+    options = {action.dest for action in parser._actions} - {"help"}
+    assert options == inspect.signature(module.measure).parameters.keys() - {"seed", "say"}
+
+
+def test_a_goal_that_was_not_met_is_printed_as_such():
+    figures = [
+        Figure(name="share", value=0.5, unit="share", goal=0.7),
+        Figure(name="seconds", value=0.5, unit="s", goal=1.0, at_most=True),
+        Figure(name="size", value=3, unit="MB"),
+    ]
+
+    rows = as_table(figures).splitlines()[1:]
+
+    assert [row.split()[-1] for row in rows] == ["NO", "yes", "-"]
