@@ -24,8 +24,10 @@ def make_row(base: StableDiffusion, cache: AdapterCache, plan: Plan) -> tuple[Ro
     prompt, unread = base.fit_prompt(request.prompt, plan.call)
     negative_prompt, _ = base.fit_prompt(request.negative_prompt, plan.call)
     prompts = [prompt] if plan.guidance == 1 else [prompt, negative_prompt]
-    source = None if request.image is None else _opened(request.image, "image", plan)
-    mask = None if request.mask is None else _opened(request.mask, "mask", plan).convert("L")
+    sent = None if request.image is None else _opened(request.image, "image")
+    sent_mask = None if request.mask is None else _opened(request.mask, "mask")
+    source = None if sent is None else fill(sent, plan.width, plan.height)
+    kept = None if sent is None or sent_mask is None else _kept(sent, sent_mask, plan.width, plan.height)
     row = Row(
         table=table,
         noise_CHW=base.noise(request.seed, width=plan.width, height=plan.height),
@@ -34,19 +36,33 @@ def make_row(base: StableDiffusion, cache: AdapterCache, plan: Plan) -> tuple[Ro
         guidance_rescale=base.spec.guidance_rescale,
         adapters=adapters,
         clean_CHW=None if source is None else base.encode_images([source])[0],
-        mask_1HW=None if mask is None else _latent_mask(mask, base),
-        kept=None if source is None or mask is None else (source, mask),
+        mask_1HW=None if kept is None else _latent_mask(kept[1], base),
+        kept=kept,
+        kept_large=_kept_large(sent, sent_mask, plan),
     )
     note = f"{base.spec.name} reads the beginning of a long prompt; left out was: {unread!r}"
     return row, (note,) if unread else ()
 
 
-def _opened(content: bytes, name: str, plan: Plan) -> Image.Image:
+def _opened(content: bytes, name: str) -> Image.Image:
     try:
-        opened = open_picture(content)
+        return open_picture(content).image
     except ImageRefused as error:
         raise ImageRefused(f"the {name} {error}", kind=error.kind) from error
-    return fill(opened.image, plan.width, plan.height)
+
+
+def _kept(sent: Image.Image, mask: Image.Image, width: int, height: int) -> tuple[Image.Image, Image.Image]:
+    return fill(sent, width, height), fill(mask, width, height).convert("L")
+
+
+def _kept_large(
+    sent: Image.Image | None, mask: Image.Image | None, plan: Plan
+) -> tuple[Image.Image, Image.Image] | None:
+    """What an enlarged picture keeps of its source; None where the source would itself have to be enlarged."""
+    width, height = plan.width * plan.enlargement, plan.height * plan.enlargement
+    if sent is None or mask is None or plan.enlargement == 1 or sent.width < width or sent.height < height:
+        return None
+    return _kept(sent, mask, width, height)
 
 
 def _latent_mask(mask: Image.Image, base: StableDiffusion) -> Tensor:

@@ -22,6 +22,8 @@ SAMPLERS = {
 }
 """Name -> the diffusers scheduler that `inference.samplers` reads out."""
 WEIGHTS_AND_SETTINGS = {".safetensors", ".json", ".txt"}
+ENLARGER = "enlarger"
+"""The part of a base's folder that enlarges its pictures (`inference.enlarger`); not every base has one."""
 IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -103,6 +105,11 @@ def size_step(spec: BaseSpec) -> int:
         return spec.size_step
     levels = [len(_component(spec.path, part)["block_out_channels"]) - 1 for part in ("vae", "unet")]
     return int(2 ** sum(levels))
+
+
+def enlargement(spec: BaseSpec) -> int:
+    """How many times larger, along an edge, the base's enlarger makes a picture; 1 where the base has none."""
+    return int(_component(spec.path, ENLARGER)["factor"]) if (spec.path / ENLARGER).is_dir() else 1
 
 
 def fingerprint(spec: BaseSpec) -> str:

@@ -32,7 +32,9 @@ class Row:
     mask_1HW: Tensor | None = None
     """1 where the picture is made anew, 0 where the source is kept."""
     kept: tuple[Image.Image, Image.Image] | None = None
-    """Source picture and mask in pixels: outside the mask the finished picture is the source, exactly."""
+    """Source picture and mask in pixels: outside the mask the drawn picture is the source, exactly."""
+    kept_large: tuple[Image.Image, Image.Image] | None = None
+    """The same at the size of an enlarged picture, where the source was sent at least as large."""
     index: int = 0
     """Model calls done."""
     latent_CHW: Tensor = field(init=False)

@@ -55,6 +55,7 @@ class Engine:
         for block in self._base.sub_blocks():
             block.register_forward_pre_hook(self._between_sub_blocks)
         self._measure_one_step()
+        self._measure_finishing()
         self._thread = Thread(target=self._work, name=f"engine-{spec.id}", daemon=True)
         self._thread.start()
 
@@ -73,10 +74,11 @@ class Engine:
     ) -> "Future[Result]":
         """Queue one picture.
 
-        stop: called before every step, between sub-blocks and before the picture is decoded; a reason ends this
-        request alone. It must be quick and is called from the engine's thread, as is `on_step`. The future fails with
-        an InferenceError if this request cannot be made. Raises InvalidRequest at once for what can be seen without
-        opening anything, EngineUnavailable if the engine takes none.
+        stop: called before every step, between sub-blocks, before the picture is decoded, before it is enlarged and
+        before it is handed over; a reason ends this request alone. It must be quick and is called from the engine's
+        thread, as is `on_step`. The future fails with an InferenceError if this request cannot be made. Raises
+        InvalidRequest at once for what can be seen without opening anything, EngineUnavailable if the engine takes
+        none.
         """
         job = Job(plan=plan(request, self.spec), stop=stop, on_step=on_step)
         with self._changed:
@@ -95,11 +97,11 @@ class Engine:
         with self._changed:
             return self._queue_seconds()
 
-    def picture_seconds(self, steps: int) -> float:
-        """Seconds that `steps` steps of one picture take at the present load, decoding left out."""
+    def picture_seconds(self, steps: int, *, enlarge: bool = False) -> float:
+        """Seconds that one picture of the base's own size takes at the present load, from first step to its file."""
         with self._changed:
             sharing = min(self._max_rows, len(self._running) + len(self._waiting) + 1)
-        return steps * self._pace.step_seconds(2 * sharing)
+        return steps * self._pace.step_seconds(2 * sharing) + self._pace.finish_seconds(1, enlarged=enlarge)
 
     def forget(self, sha256: str) -> None:
         """Drop an adapter from memory, before the next step, because it may no longer be used."""
@@ -115,9 +117,20 @@ class Engine:
         self._thread.join()
 
     def _queue_seconds(self) -> float:
-        running = [job.steps_left for job in self._running]
-        steps = steps_until_free(running, [job.steps_left for job in self._waiting], self._max_rows)
-        return steps * self._pace.step_seconds(2 * min(self._max_rows, len(running) + len(self._waiting)))
+        running = sorted(self._running, key=lambda job: job.steps_left)
+        waiting = list(self._waiting)
+        ahead = len(running) + len(waiting)
+        steps = steps_until_free(
+            [job.steps_left for job in running], [job.steps_left for job in waiting], self._max_rows
+        )
+        # While one picture is finished no other takes a step.
+        ending = [*running, *waiting][: max(ahead - self._max_rows + 1, 0)]
+        finishing = sum(self._pace.finish_seconds(self._share(job), enlarged=job.is_enlarged) for job in ending)
+        return steps * self._pace.step_seconds(2 * min(self._max_rows, ahead)) + finishing
+
+    def _share(self, job: Job) -> float:
+        """Pixels of what is drawn, in pictures of the base's own size."""
+        return job.plan.width * job.plan.height / self.spec.size**2
 
     def _work(self) -> None:
         try:
@@ -194,8 +207,7 @@ class Engine:
             batch.step()
         finally:
             self._in_step = []
-        share = jobs[0].plan.width * jobs[0].plan.height / self.spec.size**2
-        self._pace.saw(batch.num_forward_rows * share, time.perf_counter() - began)
+        self._pace.saw(batch.num_forward_rows * self._share(jobs[0]), time.perf_counter() - began)
         for job in jobs:
             self._after_step(job)
 
@@ -245,18 +257,21 @@ class Engine:
         return preview
 
     def _finish(self, job: Job) -> None:
-        row = job.started_row()
-        image = self._base.decode(row.latent_CHW[None])[0]
-        if row.kept is not None:
-            source, mask = row.kept
-            image = Image.composite(image, source, mask)
+        row, began = job.started_row(), time.perf_counter()
+        image = _keep(row.kept, self._base.decode(row.latent_CHW[None])[0])
+        if job.is_enlarged:
+            if job.must_end():
+                return
+            image = _keep(row.kept_large, self._base.enlarge([image])[0])
+        png = png_bytes(image)
         if job.must_end():
             return
+        self._pace.finished(self._share(job), time.perf_counter() - began, enlarged=job.is_enlarged)
         self._leave(job)
         job.end_with(
             Picture(
                 request_id=job.plan.request.id,
-                png=png_bytes(image),
+                png=png,
                 width=image.width,
                 height=image.height,
                 seed=job.plan.request.seed,
@@ -299,3 +314,21 @@ class Engine:
             if seconds > 1:
                 break
         self._pace.saw(2, seconds)
+
+    def _measure_finishing(self) -> None:
+        """Time a decoding and an enlarging, for the same reason."""
+        latent = self._base.noise(0, width=self.spec.size, height=self.spec.size)
+        began = time.perf_counter()
+        image = self._base.decode(latent[None])[0]
+        self._pace.finished(1, time.perf_counter() - began, enlarged=False)
+        if self._base.enlarger is not None:
+            self._base.enlarge([image])
+            self._pace.finished(1, time.perf_counter() - began, enlarged=True)
+
+
+def _keep(kept: tuple[Image.Image, Image.Image] | None, image: Image.Image) -> Image.Image:
+    """The picture with its source outside the mask; the picture itself where nothing is kept."""
+    if kept is None:
+        return image
+    source, mask = kept
+    return Image.composite(image, source, mask)

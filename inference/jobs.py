@@ -50,6 +50,10 @@ class Job:
     def steps_left(self) -> int:
         return self.plan.steps if self.row is None else len(self.row.table) - self.row.index
 
+    @property
+    def is_enlarged(self) -> bool:
+        return self.plan.enlargement > 1
+
     def end_stopped(self, reason: str | None = None) -> None:
         if self.stop_error is not None:
             self.end_failed(self.stop_error)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.catalog import SAMPLERS, BaseSpec, size_step
+from inference.catalog import SAMPLERS, BaseSpec, enlargement, size_step
 from inference.errors import ImageRefused, InvalidRequest
 
 MAX_PROMPT_CHARACTERS = 1000
@@ -42,7 +42,10 @@ class ImageRequest:
     negative_prompt: str = ""
     adapters: tuple[AdapterRef, ...] = ()
     width: int | None = None
+    """Of the finished picture, as is `height`: where it is enlarged, that many times what the base draws."""
     height: int | None = None
+    enlarge: bool = False
+    """Have the base's enlarger draw the edges anew, larger; for bases that have one (`catalog.enlargement`)."""
     steps: int | None = None
     guidance: float | None = None
     sampler: str | None = None
@@ -101,7 +104,10 @@ class Plan:
     Guidance then leads from the style alone to the style with what was asked, so it makes pictures follow the words
     and leaves the style as strong as it was learnt."""
     width: int
+    """Of what the base draws, as is `height`."""
     height: int
+    enlargement: int
+    """How many times as large, along an edge, the finished picture is; 1 is not enlarged."""
     steps: int
     guidance: float
     sampler: str
@@ -115,11 +121,13 @@ def plan(request: ImageRequest, spec: BaseSpec) -> Plan:
     Raises InvalidRequest with a sentence that names the value and the way out. Reads no file but the base's settings.
     """
     strength = request.strength if request.strength is not None else DEFAULT_STRENGTH
+    times = enlargement(spec) if request.enlarge else 1
     planned = Plan(
         request=request,
         call=call_of(request.prompt, request.adapters),
-        width=spec.size if request.width is None else request.width,
-        height=spec.size if request.height is None else request.height,
+        width=spec.size if request.width is None else request.width // times,
+        height=spec.size if request.height is None else request.height // times,
+        enlargement=times,
         steps=spec.steps if request.steps is None else request.steps,
         guidance=spec.guidance if request.guidance is None else request.guidance,
         sampler=spec.sampler if request.sampler is None else request.sampler,
@@ -128,7 +136,7 @@ def plan(request: ImageRequest, spec: BaseSpec) -> Plan:
     if request.base != spec.id:
         raise InvalidRequest(f"the request is for the base {request.base!r}, this is {spec.id!r}; submit it there")
     _check_words(request)
-    _check_size(planned, spec)
+    _check_size(request, times, spec)
     _check_numbers(planned)
     _check_pictures(request)
     return planned
@@ -171,13 +179,17 @@ def _check_words(request: ImageRequest) -> None:
             )
 
 
-def _check_size(planned: Plan, spec: BaseSpec) -> None:
-    step = size_step(spec)
-    for name, edge in (("width", planned.width), ("height", planned.height)):
-        if not step <= edge <= spec.max_size:
-            raise InvalidRequest(f"{name} {edge} is out of range; {spec.name} makes {step} to {spec.max_size} pixels")
+def _check_size(request: ImageRequest, times: int, spec: BaseSpec) -> None:
+    if request.enlarge and times == 1:
+        raise InvalidRequest(f"{spec.name} has no enlarger; leave `enlarge` out and take the picture as it is drawn")
+    step, most = size_step(spec) * times, spec.max_size * times
+    for name, edge in (("width", request.width), ("height", request.height)):
+        if edge is None:
+            continue
+        if not step <= edge <= most:
+            raise InvalidRequest(f"{name} {edge} is out of range; {spec.name} makes {step} to {most} pixels")
         if edge % step:
-            nearest = min(max(round(edge / step), 1) * step, spec.max_size // step * step)
+            nearest = min(max(round(edge / step), 1) * step, most // step * step)
             raise InvalidRequest(f"{name} {edge} is not a multiple of {step}; choose {nearest}")
 
 

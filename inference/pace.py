@@ -1,4 +1,4 @@
-"""How long steps take, learnt while they run, and what that means for who waits. Thin."""
+"""How long steps and finishing take, learnt while they run, and what that means for who waits. Thin."""
 
 import heapq
 from collections import deque
@@ -15,6 +15,7 @@ class Pace:
 
     def __init__(self, remember: int = 64) -> None:
         self._seen: deque[tuple[float, float]] = deque(maxlen=remember)
+        self._finishes: dict[bool, deque[float]] = {enlarged: deque(maxlen=remember) for enlarged in (False, True)}
         self._steps_s = 0.0
         self._previews_s = 0.0
 
@@ -27,6 +28,18 @@ class Pace:
     def previewed(self, seconds: float) -> None:
         """A preview took `seconds`."""
         self._previews_s += seconds
+
+    def finished(self, share: float, seconds: float, *, enlarged: bool) -> None:
+        """Decoding, enlarging if asked for, and encoding of a picture took `seconds`.
+
+        share: its pixels as drawn, in pictures of the base's own size.
+        """
+        self._finishes[enlarged].append(seconds / share)
+
+    def finish_seconds(self, share: float, *, enlarged: bool) -> float:
+        """Estimated seconds from the last step of a picture to its file; 0 before one was seen."""
+        seen = self._finishes[enlarged]
+        return share * sum(seen) / len(seen) if seen else 0.0
 
     @property
     def affords_preview(self) -> bool:

@@ -1,6 +1,7 @@
 """Encoded pictures in, pictures out, with limits checked before a pixel is decoded. Needs Pillow, not torch."""
 
 import io
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +26,10 @@ class OpenedPicture:
 
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+# What Pillow's readers raise where bytes are missing or wrong.
+_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, ArithmeticError)
+# Pixels above which Pillow does not even open a file.
+_POINTLESS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 
 
 def open_picture(content: bytes, *, max_pixels: int = MAX_IMAGE_PIXELS) -> OpenedPicture:
@@ -40,37 +45,44 @@ def open_picture(content: bytes, *, max_pixels: int = MAX_IMAGE_PIXELS) -> Opene
             f"is not a picture this can read; save it as {', '.join(FORMATS[:3])}", kind="not_a_picture"
         ) from error
     except Image.DecompressionBombError as error:
-        raise ImageRefused(
-            f"is far too large ({error}); at most {max_pixels // 1_000_000} million pixels are read, save it smaller",
-            kind="too_many_pixels",
-        ) from error
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ImageRefused(
-            f"cannot be opened ({error}); save it again from your drawing program", kind="damaged"
-        ) from error
+        # Pillow counts them while it reads the header, and its sentence is the only place where it says the number.
+        stated = re.search(r"\d+", str(error))
+        raise _too_many_pixels(int(stated[0]) if stated else _POINTLESS, max_pixels) from error
+    except _DAMAGED as error:
+        raise _damaged() from error
     if image.width * image.height > max_pixels:
-        raise ImageRefused(
-            f"has {image.width} x {image.height} pixels, at most {max_pixels // 1_000_000} million are read; "
-            "save it smaller",
-            kind="too_many_pixels",
-        )
+        raise _too_many_pixels(image.width * image.height, max_pixels)
     return _decode(image)
 
 
+def _too_many_pixels(num_pixels: int, max_pixels: int) -> ImageRefused:
+    return ImageRefused(
+        f"has {-(-num_pixels // 1_000_000):,} million pixels, and at most {max_pixels // 1_000_000} million are read; "
+        "save it smaller",
+        kind="too_many_pixels",
+    )
+
+
+def _damaged() -> ImageRefused:
+    return ImageRefused(
+        "is damaged or cut off; export it again from your drawing program or upload it again", kind="damaged"
+    )
+
+
 def _decode(image: Image.Image) -> OpenedPicture:
-    forms: set[Form] = {"animated"} if getattr(image, "is_animated", False) else set()
+    forms: set[Form] = set()
     file_format = image.format or "unknown"
     try:
         image.load()
         upright = ImageOps.exif_transpose(image)
         flat, was_transparent = _flatten(upright)
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
-        raise ImageRefused(
-            f"is damaged or cut off ({error}); export it again from your drawing program or upload it again",
-            kind="damaged",
-        ) from error
+        is_animated = bool(getattr(image, "is_animated", False))
+    except _DAMAGED as error:
+        raise _damaged() from error
     if was_transparent:
         forms.add("transparent")
+    if is_animated:
+        forms.add("animated")
     return OpenedPicture(image=flat, format=file_format, forms=frozenset(forms))
 
 

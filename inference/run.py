@@ -27,6 +27,7 @@ def generate_file(
     negative_prompt: str = "",
     width: int | None = None,
     height: int | None = None,
+    enlarge: bool = False,
     steps: int | None = None,
     guidance: float | None = None,
     sampler: str | None = None,
@@ -50,6 +51,7 @@ def generate_file(
         seed=secrets.randbelow(2**32) if seed is None else seed,
         width=width,
         height=height,
+        enlarge=enlarge,
         steps=steps,
         guidance=guidance,
         sampler=sampler,
@@ -82,6 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", required=True, type=Path, help="PNG file to write")
     parser.add_argument("--adapter", type=Path, help="a .safetensors file")
     parser.add_argument("--no-trigger", action="store_true", help="do not call the adapter's style")
+    parser.add_argument("--enlarge", action="store_true", help="draw the edges anew, larger (bases with an enlarger)")
     parser.add_argument("--negative-prompt", default="")
     parser.add_argument("--image", type=Path, help="source picture of a variation")
     parser.add_argument("--strength", type=float, help="0 keeps the source picture, 1 forgets it")

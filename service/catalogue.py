@@ -5,20 +5,21 @@ from datetime import datetime
 from typing import Any
 
 from licensing.database import Connection
+from licensing.errors import refuse
 from service.db.connections import read
+from service.errors import not_found, refused
 
 _SELECT = (
     "SELECT s.id, s.creator_id, s.name, s.summary, s.base, s.prompt_rules, a.name AS creator_name,"
-    " v.id AS version_id, v.number AS version_number, v.scores, t.samples, v.published_at"
+    " v.id AS version_id, v.number AS version_number, v.scores, v.examples, v.published_at"
     " FROM service.styles s JOIN service.accounts a ON a.id = s.creator_id"
     " JOIN service.versions v ON v.id = s.published_version_id"
-    " JOIN service.trainings t ON t.id = v.training_id"
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """One published style and its published version."""
+    """One published style and its published version. `examples` are the keys of pictures drawn with it."""
 
     id: str
     creator_id: str
@@ -30,13 +31,14 @@ class Listed:
     version_id: str
     version_number: int
     scores: dict[str, Any]
-    samples: list[dict[str, Any]]
+    examples: list[str]
     published_at: datetime
 
     @property
-    def example_key(self) -> str | None:
-        """Where the newest sheet of examples lies: the same prompts and seeds with and without the style."""
-        return str(self.samples[-1]["key"]) if self.samples else None
+    def example_urls(self) -> list[str]:
+        """The version is part of each address, so that nobody keeps an older version's picture."""
+        count = len(self.examples)
+        return [f"/v1/styles/{self.id}/examples/{number}?of={self.version_id}" for number in range(1, count + 1)]
 
 
 async def list_published(
@@ -53,7 +55,21 @@ async def list_published(
     return [read(Listed, row) for row in rows]
 
 
-async def find_published(conn: Connection, style_id: str) -> Listed | None:
-    """One published style."""
+async def published_style(conn: Connection, style_id: str) -> Listed:
+    """One published style. Raises Problem: style_destroyed for one that was on sale, else not_found."""
     row = await conn.fetchrow(_SELECT + " WHERE s.id = $1", style_id)
-    return read(Listed, row) if row else None
+    if row is None:
+        await check_not_destroyed(conn, style_id)
+        raise not_found("style", style_id)
+    return read(Listed, row)
+
+
+async def check_not_destroyed(conn: Connection, style_id: str) -> None:
+    """Raises Problem (style_destroyed) for a style that is gone. Of one that was never on sale nobody learns that."""
+    is_gone: bool = await conn.fetchval(
+        "SELECT EXISTS (SELECT FROM service.styles s JOIN service.versions v ON v.style_id = s.id"
+        " WHERE s.id = $1 AND s.destroyed_at IS NOT NULL AND v.published_at IS NOT NULL)",
+        style_id,
+    )
+    if is_gone:
+        raise refused(refuse("style_destroyed", style_id=style_id))

@@ -6,7 +6,6 @@ verified; the creator switches the style off and on. What is there from an earli
 
 import asyncio
 import json
-import logging
 import sys
 import time
 import tomllib
@@ -98,8 +97,6 @@ class Teller:
 
 async def run_demo(settings: Settings, database_url: str) -> None:
     """Show the whole path against the running service, then print links. Raises NotStarted where it does not answer."""
-    # One line for each of our own requests would drown what is told here.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     teller = Teller()
     async with AsyncExitStack() as stack:
         conn = await asyncpg.connect(database_url)

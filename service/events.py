@@ -26,6 +26,14 @@ class Event:
     data: dict[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """How a subject ended, as the last event of its stream says it."""
+
+    kind: str
+    data: dict[str, Any]
+
+
 async def append(conn: Connection, *, subject: str, kind: str, data: dict[str, Any], now: datetime) -> None:
     """Note an event. Within one subject, ids grow in the order of commits: a reader that saw one misses none before."""
     await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", subject)
@@ -43,21 +51,25 @@ async def since(conn: Connection, *, subject: str, after: int) -> list[Event]:
     return [Event(id=row["id"], kind=row["kind"], data=json.loads(row["data"])) for row in rows]
 
 
-def stream(request: Request, pool: asyncpg.Pool, *, subject: str, ends: frozenset[str]) -> StreamingResponse:
+def stream(
+    request: Request, pool: asyncpg.Pool, *, subject: str, ends: frozenset[str], end: End | None
+) -> StreamingResponse:
     """The events of a subject as Server-Sent Events, from the one after `Last-Event-ID`, until one of kind `ends`.
 
-    The caller has checked that the subject is the asker's. Raises Problem for a `Last-Event-ID` that is no number.
+    `end`, where the subject had ended before this was called, is told where its event is not: the reader has seen it
+    already, or it was old and deleted. The caller has checked that the subject is the asker's. Raises Problem for a
+    `Last-Event-ID` that is no number.
     """
     last = request.headers.get("last-event-id", "") or request.query_params.get("last_event_id", "") or "0"
     if not last.isdecimal():
         raise Problem("invalid_request", f"Last-Event-ID is {last!r}; send the number of the last event you saw.")
-    lines = _lines(request, pool, subject, int(last), ends)
+    lines = _lines(request, pool, subject, int(last), ends, end)
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
 
 
 async def _lines(
-    request: Request, pool: asyncpg.Pool, subject: str, after: int, ends: frozenset[str]
+    request: Request, pool: asyncpg.Pool, subject: str, after: int, ends: frozenset[str], end: End | None
 ) -> AsyncIterator[str]:
     silent_s = 0.0
     yield "retry: 1000\n\n"
@@ -69,6 +81,9 @@ async def _lines(
             after = event.id
             if event.kind in ends:
                 return
+        if end is not None:
+            yield f"event: {end.kind}\ndata: {json.dumps(end.data)}\n\n"
+            return
         silent_s = 0.0 if found else silent_s + _LOOK_EVERY_S
         if silent_s >= _COMFORT_EVERY_S:
             yield ": still here\n\n"

@@ -31,7 +31,7 @@ from service.styles import find_style
 from service.trainer import run_trainer
 from service.training_events import Recorder, Superseded
 from service.trainings import Training
-from service.versions import ADAPTER, RECEIPT, REPORT, add_version
+from service.versions import ADAPTER, EXAMPLES, RECEIPT, REPORT, add_version
 from service.workflows import (
     BROKEN,
     SIGNING,
@@ -134,7 +134,7 @@ async def _run(opened: Resources, training: Training, scratch: Scratch) -> Heard
 
     for _ in range(_TRIES):
         status = await run_trainer(
-            [*trainer_command(opened.settings), str(scratch.request)],
+            [*trainer_command(opened.settings), str(scratch.request), "--device", opened.settings.device],
             log_file=scratch.log,
             held=scratch.lock,
             num_threads=opened.settings.num_threads,
@@ -170,7 +170,8 @@ async def _fix_manifest(opened: Resources, training: Training, works: list[Store
 
 
 async def _store(opened: Resources, training: Training, heard: Heard, done: Done) -> dict[str, Any]:
-    keys = {f"{training.files}/{ADAPTER}": done.adapter, f"{training.files}/{REPORT}": done.report}
+    examples = {f"{training.files}/{EXAMPLES}/{number}.png": path for number, path in enumerate(done.examples, 1)}
+    keys = {f"{training.files}/{ADAPTER}": done.adapter, f"{training.files}/{REPORT}": done.report} | examples
     for key, path in keys.items():
         with path.open("rb") as file:
             await asyncio.to_thread(opened.storage.put, key, file)
@@ -191,6 +192,7 @@ async def _store(opened: Resources, training: Training, heard: Heard, done: Done
         "trigger": read_manifest(done.adapter).trigger,
         "adapter_key": f"{training.files}/{ADAPTER}",
         "adapter_sha256": digest,
+        "examples": list(examples),
         "receipt": json.loads(done.receipt.read_text())["receipt"],
     }
 
@@ -258,6 +260,7 @@ async def file_version(training_id: str, made: dict[str, Any], jws: str) -> None
             trigger=made["trigger"],
             adapter_sha256=made["adapter_sha256"],
             receipt=made["receipt"],
+            examples=made["examples"],
             scores=made["scores"],
             gate_passed=made["state"] == "passed",
             now=opened.clock(),

@@ -18,10 +18,12 @@ import hashlib
 from dataclasses import asdict
 from typing import Any
 
+from inference.catalog import base_spec
+from licensing.database import Connection
 from licensing.errors import Refusal, SealRefused
-from licensing.gateway import begin, may_sign, requeue, settle, void
+from licensing.gateway import begin, may_sign, requeue, settle, standing, void
 from licensing.orders import EndReason, Made, Voided
-from service import pending
+from service import delivery, pending
 from service.errors import ObjectMissing
 from service.faults import reach
 from service.marks import draw_draft_mark, draw_test_picture
@@ -34,6 +36,7 @@ from service.orders import (
     mark_settled,
     mark_started,
     mark_unpaid,
+    mark_unsealed,
 )
 from service.outputs import Output, move_output, outputs_of
 from service.rendering import Drawn, render
@@ -44,8 +47,6 @@ from service.workflows import GENERATION, RENDER, ask, durable_step, gateway, st
 _PAUSE_LOOK_S = 1.0
 _ATTEMPTS_MAX = 20
 _AGAIN_S = 0.5
-TEST_EDGE = 256
-"""Of a test picture whose order names no size."""
 
 
 async def start_generation(order_id: str) -> None:
@@ -58,36 +59,37 @@ async def tell_generation(order_id: str) -> str:
     """From an accepted order to pictures that are the client's, or to an end without a charge. Returns that end."""
     while True:
         attempt = await begin_attempt(order_id)
-        if "end" in attempt:
-            return await close(order_id, attempt)
-        fence = attempt["fence"]
+        fence = attempt.get("fence")
+        if fence is None:
+            return await close(order_id, fence, attempt)
         if fence > _ATTEMPTS_MAX:
-            return await close(order_id, {"end": "failed"})
+            return await close(order_id, fence, {"end": "failed"})
         drawn = await (draw_test(order_id) if attempt["test"] else _render(order_id, fence))
         if drawn["end"] == "again":
             await put_back(order_id, fence)
             continue
         if drawn["end"] != "made":
-            return await close(order_id, drawn)
+            return await close(order_id, fence, drawn)
         _reach("pictures_made")
         sealed = await seal_pictures(order_id, fence, drawn["pictures"])
         if sealed["end"] == "again":
             await put_back(order_id, fence)
             continue
         if sealed["end"] != "sealed":
-            return await close(order_id, sealed)
+            return await close(order_id, fence, sealed)
         _reach("pictures_sealed")
         settled = await settle_order(order_id, fence, sealed["pictures"], drawn.get("message"))
-        return await close(order_id, settled)
+        return await close(order_id, fence, settled)
 
 
-async def close(order_id: str, end: Drawn) -> str:
-    """Deliver what was settled, or end the order without a charge; `superseded` leaves it to the newer attempt."""
-    if end["end"] == "superseded":
-        return "superseded"
+async def close(order_id: str, fence: int | None, end: Drawn) -> str:
+    """Deliver what was settled, or end the order without a charge; `superseded` leaves it to the newer attempt.
+
+    `fence` is of the attempt that came to this end, None where none had begun.
+    """
     state = end["end"]
-    if state != "settled":
-        state = await end_unpaid(order_id, state, end.get("message"))
+    if state not in ("settled", "superseded"):
+        state = await end_unpaid(order_id, fence, state, end.get("message"))
     if state == "settled":
         _reach("settled")
         await deliver(order_id)
@@ -112,8 +114,10 @@ async def begin_attempt(order_id: str) -> dict[str, Any]:
     """`fence` of a new attempt and if it is a `test`, or how the order came to its `end`. Waits out a pause."""
     web = gateway()
     while True:
-        async with web.pool.acquire() as conn:
+        async with web.pool.acquire() as conn, conn.transaction():
             hold = await begin(conn, order_id=order_id, now=web.clock())
+            if not isinstance(hold, Refusal):
+                await mark_unsealed(conn, order_id, now=web.clock())
         if not isinstance(hold, Refusal):
             return {"fence": hold.fence, "test": hold.test}
         if hold.slug != "style_paused":
@@ -141,12 +145,15 @@ async def draw_test(order_id: str) -> Drawn:
         assert order is not None
         if not await mark_started(conn, order_id, now=web.clock()):
             return {"end": "canceled"}
-    width, height = order.request["size"] or (TEST_EDGE, TEST_EDGE)
+        base: str = await conn.fetchval("SELECT base FROM service.styles WHERE id = $1", order.style_id)
+    spec = base_spec(base, folder=web.settings.configs / "bases")
+    width, height = order.size
     pictures = []
     for number in range(1, order.count + 1):
         seed = order.request["seed"] + number - 1
         png = draw_test_picture(prompt=order.request["prompt"], seed=seed, width=width, height=height)
-        png = draw_draft_mark(png) if order.tier == "draft" else png
+        if order.tier == delivery.DRAFT:
+            png = draw_draft_mark(png, size=delivery.delivered_size(spec, order.tier, order.size))
         key = pending.drawn_key(order_id, number)
         await asyncio.to_thread(web.storage.put, key, png)
         pictures.append({"number": number, "key": key, "seed": seed, "notes": []})
@@ -160,8 +167,8 @@ async def seal_pictures(order_id: str, fence: int, pictures: list[dict[str, Any]
     async with web.pool.acquire() as conn:
         order = await find_order(conn, order_id)
         assert order is not None
-        if not await mark_sealing(conn, order_id, now=web.clock()):
-            return {"end": "canceled"}
+        if not await mark_sealing(conn, order_id, fence=fence, now=web.clock()):
+            return await _why_stopped(conn, order_id)
         signer = await sealer(conn, web, order)
     sealed = []
     for picture in pictures:
@@ -175,7 +182,8 @@ async def seal_pictures(order_id: str, fence: int, pictures: list[dict[str, Any]
                 digest = hashlib.sha256(png).hexdigest()
                 await may_sign(conn, order_id=order_id, fence=fence, digest=digest, now=web.clock())
         except SealRefused:
-            return {"end": "withdrawn"}
+            async with web.pool.acquire() as conn:
+                return await _why_stopped(conn, order_id)
         sealed.append(asdict(await seal_picture(web, signer, number=picture["number"], png=png)))
         if len(sealed) == 1:
             _reach("first_picture_sealed")
@@ -200,7 +208,9 @@ async def settle_order(
         if isinstance(answer, Refusal):
             return _end_of(answer)
         outputs = [_output(order, one, now=now) for one in sealed]
-        await mark_settled(conn, order, amount=answer.amount.amount, outputs=outputs, message=message, now=now)
+        is_new = await mark_settled(conn, order, amount=answer.amount.amount, outputs=outputs, message=message, now=now)
+        # Nobody is charged for pictures that no row names: raised here, it takes the charge back with it.
+        assert is_new or answer.repeated, f"order {order_id} is not being sealed"
     return {"end": "settled"}
 
 
@@ -223,20 +233,34 @@ async def deliver(order_id: str) -> None:
 
 
 @durable_step()
-async def end_unpaid(order_id: str, reason: EndReason, message: str | None) -> str:
-    """Give the amount back and say why, in one commit; then delete the pictures. Returns the state it ended in."""
+async def end_unpaid(order_id: str, fence: int | None, reason: EndReason, message: str | None) -> str:
+    """Give the amount back and say why, in one commit; then delete the pictures. Returns the state it ended in.
+
+    An attempt that was followed by another ends nothing: `superseded`.
+    """
     web = gateway()
-    state = await void_order(web, order_id, reason=reason, message=message)
-    if state != "settled":
+    state = await void_order(web, order_id, reason=reason, message=message, fence=fence)
+    if state not in ("settled", "superseded"):
         _reach("voided")
         await pending.drop(web.storage, order_id)
     return state
 
 
-async def void_order(web: Gateway, order_id: str, *, reason: EndReason, message: str | None = None) -> str:
-    """Hold and row end together, without a charge; an order that had ended keeps its end. Returns that end's state."""
+async def void_order(
+    web: Gateway, order_id: str, *, reason: EndReason, message: str | None = None, fence: int | None = None
+) -> str:
+    """Hold and row end together, without a charge; an order that had ended keeps its end. Returns that end's state.
+
+    With a `fence`, only that attempt may end it: `superseded`, and nothing is changed, where a later one has begun.
+    """
     now = web.clock()
     async with web.pool.acquire() as conn, conn.transaction():
+        if fence is not None:
+            newest: int = await conn.fetchval(
+                "SELECT fence FROM licensing.hold WHERE order_id = $1 FOR UPDATE", order_id
+            )
+            if newest != fence:
+                return "superseded"
         ended = await void(conn, order_id=order_id, reason=reason, now=now)
         if isinstance(ended, Voided):
             await mark_unpaid(conn, order_id, reason=reason, message=message, now=now)
@@ -245,6 +269,12 @@ async def void_order(web: Gateway, order_id: str, *, reason: EndReason, message:
             return "settled"
         await mark_unpaid(conn, order_id, reason=ended.reason, now=now)
         return ended.reason
+
+
+async def _why_stopped(conn: Connection, order_id: str) -> dict[str, Any]:
+    """The end of an order that may not be sealed, as the gateway knows it: canceled, expired, switched off."""
+    reason = (await standing(conn, [order_id]))[order_id].reason
+    return {"end": reason if reason == "settled" or reason in UNPAID_SENTENCES else "withdrawn"}
 
 
 def _end_of(refusal: Refusal) -> dict[str, Any]:

@@ -10,15 +10,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from inference.catalog import base_spec
+from inference.catalog import BaseSpec, base_spec, enlargement
 from inference.errors import ImageRefused, InvalidRequest
 from inference.messages import MAX_SEED, ImageRequest, plan
-from licensing import gateway, switch
+from licensing import gateway
 from licensing.database import Connection
 from licensing.errors import Refusal
 from licensing.orders import Quote, Replay, Reserve
 from licensing.terms import current_terms
 from service.auth import Identity
+from service.catalogue import check_not_destroyed
+from service.delivery import full_size
 from service.errors import Problem, not_found, refused
 from service.faults import reach
 from service.generation import start_generation
@@ -39,7 +41,10 @@ _SEEDS = 2**31
 
 
 class OrderBody(BaseModel):
-    """What a client asks for. What is left out has the style's or its base's default."""
+    """What a client asks for. What is left out has the style's or its base's default.
+
+    `size` is a paid picture's, in pixels; a draft of it is smaller, as the style's tiers say.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -83,7 +88,7 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
             "Webhooks are not sent by this server; leave `webhook` out and read /v1/generations/{id}/events instead.",
         )
     async with web.pool.acquire() as conn:
-        style, version = await _style_and_version(conn, web, body)
+        style, version = await _style_and_version(conn, body)
         terms = await current_terms(conn, style.id)
     if terms is not None and terms.permissions.approval:
         raise Problem(
@@ -98,14 +103,15 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
             f"The creator of {style.name} does not have {word!r} drawn; leave it out. Nothing was charged.",
             extra={"rule": word, "whose": "creator"},
         )
+    spec = base_spec(version.base, folder=web.settings.configs / "bases")
     seed = secrets.randbelow(_SEEDS) if body.seed is None else body.seed
     image = await _own_image(web, asker, body.image, "image")
     mask = await _own_image(web, asker, body.mask, "mask")
-    _check_numbers(web, body, version, prompt=prompt, seed=seed, has_image=image is not None, has_mask=mask is not None)
+    _check_numbers(spec, body, prompt=prompt, seed=seed, has_image=image is not None, has_mask=mask is not None)
     request = {
         "prompt": prompt,
         "seed": seed,
-        "size": list(body.size) if body.size else None,
+        "size": list(full_size(spec, body.size)),
         "steps": body.steps,
         "guidance": body.guidance,
         "strength": body.strength,
@@ -214,16 +220,14 @@ def _checked_prompt(text: str) -> str:
     return prompt
 
 
-async def _style_and_version(conn: Connection, web: Gateway, body: OrderBody) -> tuple[Style, Version]:
+async def _style_and_version(conn: Connection, body: OrderBody) -> tuple[Style, Version]:
     creator_id = await conn.fetchval("SELECT creator_id FROM service.styles WHERE id = $1", body.style)
     style = await find_style(conn, body.style, creator_id=creator_id) if creator_id else None
     version = await sold_version(conn, style_id=body.style, version_id=body.version)
     if style is not None and version is not None:
         return style, version
     if style is not None:
-        state = await switch.state(conn, style_id=style.id, now=web.clock())
-        if state is not None and state.level == "destroyed":
-            raise Problem("style_destroyed", f"Style {style.id} was destroyed by its creator; choose another style.")
+        await check_not_destroyed(conn, style.id)
         if body.version is not None and style.published_version_id is not None:
             raise not_found("version", body.version)
     raise not_found("style", body.style)
@@ -244,21 +248,21 @@ async def _own_image(web: Gateway, asker: Identity, text: str | None, name: str)
     return found.id
 
 
-def _check_numbers(
-    web: Gateway, body: OrderBody, version: Version, *, prompt: str, seed: int, has_image: bool, has_mask: bool
-) -> None:
+def _check_numbers(spec: BaseSpec, body: OrderBody, *, prompt: str, seed: int, has_image: bool, has_mask: bool) -> None:
     if not 0 <= seed <= MAX_SEED - COUNT_MAX:
         raise Problem("invalid_request", f"Seed {seed} is out of range; choose 0 to {MAX_SEED - COUNT_MAX}.")
     if not all(math.isfinite(number) for number in (body.guidance or 0.0, body.strength or 0.0)):
         raise Problem("invalid_request", "Guidance and strength must be finite numbers.")
-    width, height = body.size or (None, None)
+    # A draft is the full picture made small: its order names the full size, too.
+    width, height = full_size(spec, body.size)
     request = ImageRequest(
         id="check",
-        base=version.base,
+        base=spec.id,
         prompt=prompt,
         seed=seed,
         width=width,
         height=height,
+        enlarge=enlargement(spec) > 1,
         steps=body.steps,
         guidance=body.guidance,
         strength=body.strength,
@@ -266,7 +270,7 @@ def _check_numbers(
         mask=b"" if has_mask else None,
     )
     try:
-        plan(request, base_spec(version.base, folder=web.settings.configs / "bases"))
+        plan(request, spec)
     except ImageRefused as error:
         raise Problem("image_refused", _sentence(error)) from error
     except InvalidRequest as error:
@@ -285,7 +289,8 @@ async def _check_queue(conn: Connection, web: Gateway, wanted: Wanted) -> float:
     if orders >= web.settings.max_open_orders:
         raise Problem(
             "overloaded",
-            f"{orders} orders are waiting, as many as may; nothing was charged. Come in {math.ceil(estimate / 2)} s.",
+            f"The queue is full: {orders} orders are waiting, as many as this place takes. Nothing was charged; order"
+            f" again in about {math.ceil(estimate / 2)} s.",
             retry_after_s=max(1.0, estimate / 2),
         )
     return estimate

@@ -8,9 +8,6 @@ import textwrap
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 DRAFT_EDGE_MAX = 512
-DRAFT_SHARE = 2
-"""A draft has one half of the edges of the picture that was made."""
-
 LEGIBLE_EDGE = 96
 """Below this a test picture carries no words but TEST."""
 NOTES = {"Ownhand": "test picture, not made by a style"}
@@ -19,16 +16,23 @@ INK = (24, 24, 27)
 PAPER = (255, 255, 255)
 
 
-def draw_draft_mark(png: bytes) -> bytes:
-    """The same picture as a draft: half its edges, at most 512 pixels, with the word DRAFT on a band in a corner.
+def draft_size(size: tuple[int, int], *, share: int) -> tuple[int, int]:
+    """Width and height of the draft of a picture of `size`: its edges by `share`, the longer at most 512 pixels."""
+    scale = min(1 / share, DRAFT_EDGE_MAX / max(size))
+    width, height = (max(1, round(edge * scale)) for edge in size)
+    return width, height
+
+
+def draw_draft_mark(png: bytes, *, size: tuple[int, int]) -> bytes:
+    """The same picture at the `size` of a draft, with the word DRAFT on a band in a corner.
 
     Takes and returns an encoded picture (PNG out).
     """
     with Image.open(io.BytesIO(png)) as source:
         picture = source.convert("RGB")
-    longest = min(max(picture.size) // DRAFT_SHARE, DRAFT_EDGE_MAX)
-    picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
-    width, height = picture.size
+    if picture.size != size:
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    width, height = size
     font = ImageFont.load_default(size=max(7, min(width, height) // 9))
     left, top, right, bottom = font.getbbox("DRAFT")
     pad = max(2, (bottom - top) // 3)

@@ -65,6 +65,12 @@ class Order:
     ended_at: datetime | None
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the full picture, in pixels; a draft is smaller (`service.delivery`)."""
+        width, height = self.request["size"]
+        return width, height
+
+    @property
     def is_open(self) -> bool:
         return self.state in OPEN
 
@@ -164,14 +170,25 @@ async def append_queued(conn: Connection, order_id: str, *, eta_s: float | None,
     )
 
 
-async def mark_sealing(conn: Connection, order_id: str, *, now: datetime) -> bool:
-    """The pictures are there and are being sealed. False where the order is past that or ended."""
+async def mark_sealing(conn: Connection, order_id: str, *, fence: int, now: datetime) -> bool:
+    """The pictures of an attempt are there and are being sealed. False where the order is past that or ended, or where
+    a later attempt has begun."""
     status = await conn.execute(
         "UPDATE service.generations SET state = 'sealing', updated_at = $2"
-        " WHERE id = $1 AND state IN ('running', 'sealing')",
-        *(order_id, now),
+        " WHERE id = $1 AND state IN ('running', 'sealing')"
+        " AND EXISTS (SELECT FROM licensing.hold h WHERE h.order_id = $1 AND h.fence = $3)",
+        *(order_id, now, fence),
     )
     return bool(status == "UPDATE 1")
+
+
+async def mark_unsealed(conn: Connection, order_id: str, *, now: datetime) -> None:
+    """A new attempt begins: what an earlier one was sealing counts no more. Goes into the transaction of the begin."""
+    await conn.execute(
+        "UPDATE service.generations SET state = 'queued', step = 0, updated_at = $2"
+        " WHERE id = $1 AND state = 'sealing'",
+        *(order_id, now),
+    )
 
 
 async def mark_settled(

@@ -14,11 +14,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from inference.adapters.manifest import read_manifest
-from inference.catalog import base_spec
+from inference.catalog import BaseSpec, base_spec, enlargement
 from inference.errors import EngineFull, EngineUnavailable, InferenceError
 from inference.messages import AdapterRef, ImageRequest, Picture, Step, Stopped
 from licensing import switch
-from service import pending
+from service import delivery, pending
 from service.drawing import Draws, Studio, studio
 from service.faults import reach
 from service.images import read_image
@@ -66,7 +66,8 @@ async def draw(order_id: str, fence: int) -> Drawn:
 
 
 async def _attempt(opened: Resources, place: Studio, order: Order, version: Version) -> Drawn:
-    engine = await place.engine(base_spec(version.base, folder=opened.settings.configs / "bases"))
+    spec = base_spec(version.base, folder=opened.settings.configs / "bases")
+    engine = await place.engine(spec)
     reason = await asyncio.to_thread(place.watch.reason_to_stop, order.id)
     if reason is not None:
         return _stopped(reason)
@@ -79,9 +80,9 @@ async def _attempt(opened: Resources, place: Studio, order: Order, version: Vers
             return {"end": "canceled"}
     with TemporaryDirectory(dir=place.folder) as folder:
         adapter = await asyncio.to_thread(_fetch_adapter, opened, version, Path(folder))
-        requests = await _requests(opened, order, version, adapter)
+        requests = await _requests(opened, order, spec, adapter)
         try:
-            return await _draw_all(opened, place, engine, order, requests)
+            return await _draw_all(opened, place, engine, order, spec, requests)
         except EngineUnavailable:
             # It broke or is closing: another one opens for the next attempt.
             place.drop(engine)
@@ -89,7 +90,12 @@ async def _attempt(opened: Resources, place: Studio, order: Order, version: Vers
 
 
 async def _draw_all(
-    opened: Resources, place: Studio, engine: Draws, order: Order, requests: Sequence[ImageRequest]
+    opened: Resources,
+    place: Studio,
+    engine: Draws,
+    order: Order,
+    spec: BaseSpec,
+    requests: Sequence[ImageRequest],
 ) -> Drawn:
     given_up = threading.Event()
     progress = Progress(count=order.count)
@@ -101,7 +107,7 @@ async def _draw_all(
         future = await _submit(engine, request, stop, functools.partial(progress.hear, number))
         result = await asyncio.wrap_future(future)
         if isinstance(result, Picture):
-            await _store(opened, order, number, result)
+            await _store(opened, order, spec, number, result)
         return result
 
     noting = asyncio.create_task(progress.note_often(opened, order.id))
@@ -168,9 +174,11 @@ async def _submit(
             await asyncio.sleep(_FULL_WAIT_S)
 
 
-async def _store(opened: Resources, order: Order, number: int, picture: Picture) -> None:
+async def _store(opened: Resources, order: Order, spec: BaseSpec, number: int, picture: Picture) -> None:
     def store() -> None:
-        png = draw_draft_mark(picture.png) if order.tier == "draft" else picture.png
+        png = picture.png
+        if order.tier == delivery.DRAFT:
+            png = draw_draft_mark(png, size=delivery.delivered_size(spec, order.tier, order.size))
         opened.storage.put(pending.drawn_key(order.id, number), png)
 
     await asyncio.to_thread(store)
@@ -188,20 +196,23 @@ def _fetch_adapter(opened: Resources, version: Version, folder: Path) -> Adapter
     return AdapterRef(path=path, sha256=found, trigger=read_manifest(path).trigger or None)
 
 
-async def _requests(opened: Resources, order: Order, version: Version, adapter: AdapterRef) -> list[ImageRequest]:
+async def _requests(opened: Resources, order: Order, spec: BaseSpec, adapter: AdapterRef) -> list[ImageRequest]:
     wanted = order.request
-    size = wanted["size"] or (None, None)
+    enlarge = delivery.is_enlarged(spec, order.tier)
+    # What is not enlarged is drawn at the size that the enlarger would have been given.
+    width, height = (edge if enlarge else edge // enlargement(spec) for edge in order.size)
     image = await read_image(opened, wanted["image"], client_id=order.client_id)
     mask = await read_image(opened, wanted["mask"], client_id=order.client_id)
     return [
         ImageRequest(
             id=f"{order.id}/{number}",
-            base=version.base,
+            base=spec.id,
             prompt=wanted["prompt"],
             seed=wanted["seed"] + number,
             adapters=(adapter,),
-            width=size[0],
-            height=size[1],
+            width=width,
+            height=height,
+            enlarge=enlarge,
             steps=wanted["steps"],
             guidance=wanted["guidance"],
             image=image,

@@ -92,11 +92,12 @@ def _seal_picture(web: Gateway, sealer: Sealer, number: int, png: bytes) -> Seal
     output_id = web.new_id("out")
     content = png if sealer.order.test else seal(web.authority, png, MIME, _claim(web, sealer, output_id))
     sha256, phash = hashlib.sha256(content).hexdigest(), fingerprint(png)
-    certificate = certify(web.authority, _certificate(web, sealer, output_id, sha256=sha256, phash=phash))
-    key = pending.sealed_key(sealer.order.id, number, sha256)
-    web.storage.put(key, content)
     with Image.open(io.BytesIO(png)) as picture:
         width, height = picture.size
+    paper = _certificate(web, sealer, output_id, sha256=sha256, phash=phash, width=width, height=height)
+    certificate = certify(web.authority, paper)
+    key = pending.sealed_key(sealer.order.id, number, sha256)
+    web.storage.put(key, content)
     return Sealed(
         output_id=output_id,
         number=number,
@@ -128,7 +129,9 @@ def _claim(web: Gateway, sealer: Sealer, output_id: str) -> SealClaim:
     )
 
 
-def _certificate(web: Gateway, sealer: Sealer, output_id: str, *, sha256: str, phash: str) -> Certificate:
+def _certificate(
+    web: Gateway, sealer: Sealer, output_id: str, *, sha256: str, phash: str, width: int, height: int
+) -> Certificate:
     order, hold = sealer.order, sealer.hold
     return Certificate(
         output_id=output_id,
@@ -146,6 +149,8 @@ def _certificate(web: Gateway, sealer: Sealer, output_id: str, *, sha256: str, p
         prompt_sha256=hashlib.sha256(order.request["prompt"].encode()).hexdigest(),
         output_sha256=sha256,
         phash=phash,
+        width=width,
+        height=height,
         amount=Money(hold.amount.amount // hold.count, hold.amount.currency),
         issued_at=web.clock().replace(microsecond=0),
         test=order.test,

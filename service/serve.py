@@ -70,7 +70,8 @@ class Child:
 def run_serve(settings: Settings, *, roles: Sequence[str] = ("web", "worker"), with_demo: bool = False) -> None:
     """Serve until Ctrl-C or SIGTERM; then every process that was started is gone.
 
-    `with_demo` runs the demonstration once, beside, against what is served.
+    `with_demo` runs the demonstration once, beside, against what is served; of the others only warnings are then heard,
+    unless the settings ask for more.
     """
     stopping = False
 
@@ -82,7 +83,8 @@ def run_serve(settings: Settings, *, roles: Sequence[str] = ("web", "worker"), w
         signal.signal(number, stop)
     with database(settings) as database_url:
         prepare_database(database_url)
-        children_settings = replace(settings, database_url=database_url, supervised=True)
+        level = "WARNING" if with_demo and settings.log_level.upper() == "INFO" else settings.log_level
+        children_settings = replace(settings, database_url=database_url, supervised=True, log_level=level)
         environ = plain_environ() | to_environ(children_settings)
         children = [Child(name=role, environ=environ) for role in roles]
         if with_demo:

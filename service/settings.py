@@ -57,13 +57,13 @@ class Settings:
     trainer: str = ""
     """The trainer's command, for one that lives in an environment of its own. Default: this one's `training.run`."""
     device: str = "auto"
-    """Where a worker computes: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU if there is one."""
+    """Where a worker and its trainer compute: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU if there is one."""
     max_rows: int = 8
     """Pictures that one worker draws at once with one base."""
     num_threads: int = 0
     """Threads of one computing process; 0 leaves it to torch."""
     poll_interval_s: float = 0.1
-    """How often a role looks for queued work, and a story for its child's end."""
+    """How often a process looks for work while there is some, and a story for its child's end."""
     executor_silence_s: float = 15.0
     """A process that has not been heard of for this long has lost its work to the others."""
     hold_s: int = 900
@@ -72,6 +72,10 @@ class Settings:
     """An order that is not drawn by then is dropped without a charge."""
     max_open_orders: int = 200
     """Orders that may wait or run at once; one more is told to come back later."""
+    event_days: int = 30
+    """How long the steps of orders and trainings that ended are kept, as their event streams tell them."""
+    workflow_days: int = 7
+    """How long the workflow engine remembers stories that ended. More than an order may take."""
     requests_per_minute: int = 1200
     """Calls of one key, or of one address without a key, to one web process."""
     crash_at: str | None = None
@@ -82,6 +86,11 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, int | float) and value <= 0:
                 raise ValueError(f"{PREFIX}{name.upper()} is {value}; it must be above 0")
+        if self.workflow_days * 24 <= self.max_order_hours:
+            raise ValueError(
+                f"{PREFIX}WORKFLOW_DAYS is {self.workflow_days} and {PREFIX}MAX_ORDER_HOURS {self.max_order_hours};"
+                " a story must be remembered for longer than its order may take"
+            )
         if self.port > MAX_PORT:
             raise ValueError(f"{PREFIX}PORT is {self.port}; ports end at {MAX_PORT}")
 

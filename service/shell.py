@@ -7,7 +7,6 @@ from threading import Event as Flag
 
 from licensing.authority import open_authority, sign_document
 from service.settings import Settings
-from service.worker import choose_device
 from training.messages import Estimate, Event, Finding, HeldOut, Progress, StateChanged
 from training.run import train_folder
 
@@ -34,7 +33,7 @@ def train_here(
         on_event=lambda event: _say(event, say),
         stop=stopping.is_set,
         sign=lambda receipt: sign_document(authority, receipt),
-        device=choose_device(settings.device),
+        device=settings.device,
     )
     say(str(ended.adapter or ended.report) if ended.outcome != "interrupted" else ended.message)
     return ended.outcome

@@ -4,19 +4,17 @@
     every second                               expired holds, accepted orders whose story never started or broke
     every few seconds                          the work of processes that fell silent goes back to the queues
     every half minute                          leases renewed, objects of nobody deleted, notices and periods ended
+    every hour                                 events and finished stories that are old deleted
 
 Each sweep may run in several processes at once; each does nothing where nothing is to be done.
 """
 
 import asyncio
 import contextlib
-import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-
-import asyncpg
 
 from licensing.gateway import expire_due, renew, standing
 from licensing.plans import roll_over
@@ -26,8 +24,10 @@ from service.destruction import mend_destructions
 from service.finetuning import mend_trainings
 from service.generation import start_generation, void_order
 from service.heartbeats import silent_executors
+from service.notices import listen
 from service.orders import UNPAID_SENTENCES, list_open, mark_unpaid, mark_withdrawn
 from service.resources import Gateway
+from service.retention import prune_events, prune_executors, prune_stories
 from service.workflows import BROKEN, adopt, states_of
 
 log = logging.getLogger("ownhand.sweep")
@@ -35,6 +35,7 @@ log = logging.getLogger("ownhand.sweep")
 QUICK_S = 1.0
 ADOPT_S = 3.0
 SLOW_S = 30.0
+PRUNE_S = 3600.0
 # A story is started right after its order's commit; what is younger than this is on its way.
 _ON_ITS_WAY = timedelta(seconds=2)
 _AT_ONCE = 200
@@ -48,10 +49,11 @@ async def sweeping(web: Gateway) -> AsyncIterator[None]:
     noticed = asyncio.Event()
     slow = (keep_leases, collect, end_periods, mend_destructions)
     tasks = [
-        asyncio.create_task(_listen(web, noticed)),
+        asyncio.create_task(listen(web.database_url, CHANNEL, lambda _: noticed.set())),
         asyncio.create_task(_repeat(web, (reflect, expire, mend), QUICK_S, noticed)),
         asyncio.create_task(_repeat(web, (adopt_silent, mend_trainings), ADOPT_S, asyncio.Event())),
         asyncio.create_task(_repeat(web, slow, SLOW_S, asyncio.Event())),
+        asyncio.create_task(_repeat(web, (prune_events, prune_stories, prune_executors), PRUNE_S, asyncio.Event())),
     ]
     try:
         yield
@@ -157,24 +159,3 @@ async def _repeat(web: Gateway, sweeps: tuple[Sweep, ...], every_s: float, notic
         with contextlib.suppress(TimeoutError):
             # Nobody called: it is time anyway.
             await asyncio.wait_for(noticed.wait(), every_s)
-
-
-async def _listen(web: Gateway, noticed: asyncio.Event) -> None:
-    """Hear the switch, so that its effect shows at once and not within a second."""
-    while True:
-        try:
-            conn = await asyncpg.connect(web.database_url)
-            try:
-                gone = asyncio.Event()
-                conn.add_termination_listener(functools.partial(_set, gone))
-                await conn.add_listener(CHANNEL, lambda *_: noticed.set())
-                await gone.wait()
-            finally:
-                conn.terminate()
-        except Exception as error:  # noqa: BLE001 - without notices the sweeps still come every second
-            log.warning("switch notices are not heard for now (%r); orders follow within a second", error)
-        await asyncio.sleep(QUICK_S)
-
-
-def _set(event: asyncio.Event, _connection: object) -> None:
-    event.set()

@@ -1,7 +1,7 @@
 """Versions: trained adapters of a style, never overwritten. The style names the one that new orders get."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -13,20 +13,26 @@ from service.trainings import Training
 
 ADAPTER, RECEIPT, REPORT = "adapter.safetensors", "receipt.json", "report.html"
 """A version's files, in storage under `Training.files` of the training that made it."""
+EXAMPLES = "examples"
+"""Beside them, the folder of pictures that anybody may see: drawn with the adapter, none of them a work."""
 SHEET = "with-and-without.png"
-"""How the trainer names the sample that shows the same prompts with and without the adapter."""
+"""How the trainer names the sample that shows the same prompts with and without the adapter, beside the works that
+were held back: for the creator's eyes alone."""
 
 VersionState = Literal["draft", "published", "retired"]
 
 _COLUMNS = (
     "id, style_id, creator_id, training_id, number, base, trigger, adapter_key, adapter_sha256, report_key,"
-    " receipt_key, sheet_key, receipt, scores, work_ids, gate_passed, state, created_at, published_at"
+    " receipt_key, sheet_key, examples, receipt, scores, work_ids, gate_passed, state, created_at, published_at"
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """`receipt` is the signed receipt's payload; the signature lies with it under `receipt_key`."""
+    """`receipt` is the signed receipt's payload; the signature lies with it under `receipt_key`.
+
+    `examples` are the keys of the pictures that anybody may see; the sheet is the creator's alone.
+    """
 
     id: str
     style_id: str
@@ -40,6 +46,7 @@ class Version:
     report_key: str
     receipt_key: str
     sheet_key: str | None
+    examples: list[str]
     receipt: dict[str, Any]
     scores: dict[str, Any]
     work_ids: list[str]
@@ -91,6 +98,7 @@ async def add_version(
     trigger: str,
     adapter_sha256: str,
     receipt: Mapping[str, Any],
+    examples: Sequence[str],
     scores: Mapping[str, Any],
     gate_passed: bool,
     now: datetime,
@@ -101,13 +109,14 @@ async def add_version(
     sheet = next((one["key"] for one in training.samples if one["name"].endswith(SHEET)), None)
     await conn.execute(
         "INSERT INTO service.versions (id, style_id, creator_id, training_id, number, base, trigger, adapter_key,"
-        " adapter_sha256, report_key, receipt_key, sheet_key, receipt, scores, work_ids, gate_passed, created_at)"
+        " adapter_sha256, report_key, receipt_key, sheet_key, receipt, scores, work_ids, gate_passed, created_at,"
+        " examples)"
         " VALUES ($1, $2, $3, $4, (SELECT coalesce(max(number), 0) + 1 FROM service.versions WHERE style_id = $2),"
-        " $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+        " $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         *(version_id, training.style_id, training.creator_id, training.id, training.base, trigger),
         *(f"{files}/{ADAPTER}", adapter_sha256, f"{files}/{REPORT}", f"{files}/{RECEIPT}", sheet),
         *(json.dumps(receipt), json.dumps(scores), json.dumps([work["id"] for work in training.manifest])),
-        *(gate_passed, now),
+        *(gate_passed, now, json.dumps(list(examples))),
     )
     await conn.execute(
         "UPDATE service.trainings SET version_id = $2, scores = $3 WHERE id = $1",

@@ -1,24 +1,40 @@
 """The web process: the application under uvicorn."""
 
+import logging
+import socket
+
 import uvicorn
 
 from service.app import create_app
 from service.lifeline import end_with_parent
 from service.settings import Settings
 
+log = logging.getLogger("ownhand.web")
+
 _GRACE_S = 5
+
+
+class Server(uvicorn.Server):
+    """Says in our words, and once, where it can be reached. Its own log is for those who look for a fault."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            log.info("Ownhand is served at http://%s:%s; Ctrl-C ends it", self.config.host, self.config.port)
 
 
 def run_web(settings: Settings, database_url: str) -> None:
     """Serve until SIGTERM or Ctrl-C; running stories are left to the next start."""
     if settings.supervised:
         end_with_parent()
-    uvicorn.run(
+    config = uvicorn.Config(
         create_app(settings, database_url),
         host=settings.host,
         port=settings.port,
-        log_level=settings.log_level.lower(),
+        log_config=None,
+        log_level="debug" if settings.log_level.upper() == "DEBUG" else "warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
+    Server(config).run()

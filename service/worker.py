@@ -7,6 +7,7 @@ import signal
 import torch
 
 from inference.catalog import BaseSpec
+from inference.devices import choose_device
 from inference.engine import Engine
 from service import finetuning, rendering
 from service.drawing import drawing_with
@@ -44,10 +45,3 @@ async def run_worker(settings: Settings, database_url: str) -> None:
     ):
         log.info("%s draws on %s and trains by %s", executor, device, finetuning.trainer_command(settings))
         await stopping.wait()
-
-
-def choose_device(name: str) -> str:
-    """`auto` is a GPU where torch sees one, else the CPU."""
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -11,10 +11,12 @@ work again by its executor's name; `adopt` gives the work of silent executors ba
 import asyncio
 import fcntl
 import functools
+import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
@@ -22,6 +24,7 @@ import asyncpg
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowHandleAsync
 
 from service.heartbeats import beating
+from service.queues import IDLE_POLL_S, ring, taking
 from service.resources import Gateway, Resources
 
 Role = Literal["web", "worker", "both"]
@@ -86,6 +89,7 @@ async def start(queue: str, workflow_id: str, function: Callable[..., Awaitable[
     """Put a story on its queue; nothing happens where its id is known already."""
     with SetWorkflowID(workflow_id):
         await DBOS.enqueue_workflow_async(queue, cast(Any, function), *args)
+    await ring(resources(), queue)
 
 
 async def ask(
@@ -103,6 +107,7 @@ async def ask(
         handle: WorkflowHandleAsync[R] = await DBOS.enqueue_workflow_async(queue, cast(Any, function), *args)
     if when_asked is not None:
         when_asked()
+    await ring(resources(), queue)
     # The more stories wait, the less often each looks, so that together they ask the database as often as a few do.
     interval_s = resources().settings.poll_interval_s * max(1.0, len(_stories) / _LOOKING_AT_ONCE)
     return await handle.get_result(polling_interval_sec=interval_s)
@@ -127,6 +132,16 @@ async def states_of(workflow_ids: list[str]) -> dict[str, str]:
     return {story.workflow_id: story.status for story in stories}
 
 
+async def forget_ended(before: datetime, *, most: int) -> int:
+    """Delete the rows of up to `most` stories that ended before a moment, with those of their steps; how many."""
+    ended = await DBOS.list_workflows_async(
+        status=sorted(BROKEN), completed_before=before.isoformat(), limit=most, load_input=False, load_output=False
+    )
+    if ended:
+        await DBOS.delete_workflows_async([story.workflow_id for story in ended])
+    return len(ended)
+
+
 async def adopt(executors: list[str]) -> int:
     """Put the unfinished stories of executors that died back on their queues; how many."""
     return len(await asyncio.to_thread(DBOS._recover_pending_workflows, executors))
@@ -144,23 +159,29 @@ async def launch(opened: Resources, role: Role) -> AsyncIterator[str]:
 @asynccontextmanager
 async def _engine(opened: Resources, executor: str, role: Role) -> AsyncIterator[None]:
     global _resources
-    DBOS(config=_config(opened, executor))
-    DBOS.listen_queues(QUEUES[role])
+    engine = DBOS(config=_config(opened, executor))
+    # None by the engine's own threads: see `service.queues`.
+    DBOS.listen_queues([])
     _resources = opened
     try:
         # On the loop's own thread: the engine runs async stories on the loop it finds here.
         DBOS.launch()
-        for queue, per_process in _PER_PROCESS.items():
-            await DBOS.register_queue_async(
-                queue, worker_concurrency=per_process, polling_interval_sec=opened.settings.poll_interval_s
+        queues = {
+            name: await DBOS.register_queue_async(
+                name, worker_concurrency=per_process, polling_interval_sec=IDLE_POLL_S
             )
-        yield
+            for name, per_process in _PER_PROCESS.items()
+        }
+        async with taking(opened, engine, [queues[name] for name in QUEUES[role]]):
+            yield
     finally:
         _resources = None
         await _end()
 
 
 async def _end() -> None:
+    # It warns of every story that is cancelled; here that is meant.
+    logging.getLogger("dbos").setLevel(logging.ERROR)
     for task in list(_stories):
         task.cancel()
     await asyncio.gather(*_stories, return_exceptions=True)

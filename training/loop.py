@@ -170,7 +170,9 @@ def resume(training: Training, folder: Path) -> bool:
             parameter.copy_(found.tensors[f"adapter.{name}"])
     unpack_optimizer(training.optimizer, found.tensors)
     training.best = {
-        name.removeprefix("best."): value for name, value in found.tensors.items() if name.startswith("best.")
+        name.removeprefix("best."): value.to(training.base.device)
+        for name, value in found.tensors.items()
+        if name.startswith("best.")
     }
     training.step = int(found.state["step"])
     training.heldout = [(int(step), float(gain), float(error)) for step, gain, error in found.state["heldout"]]

@@ -113,6 +113,8 @@ class Done:
     receipt: Path
     report: Path
     scores: Mapping[str, float] = field(default_factory=dict)
+    examples: tuple[Path, ...] = ()
+    """PNGs in the scratch folder, drawn with the style: the only pictures of a training that anybody may see."""
 
 
 Event = StateChanged | Finding | Estimate | Progress | HeldOut | Sample | Done
@@ -141,6 +143,8 @@ def read_event(line: str) -> Event:
     kind = EVENTS[content.pop("event")]
     paths = {entry.name for entry in fields(kind) if entry.type is Path}
     values: dict[str, Any] = {name: Path(value) if name in paths else value for name, value in content.items()}
+    if "examples" in values:
+        values["examples"] = tuple(Path(path) for path in values["examples"])
     return kind(**values)
 
 

@@ -12,6 +12,7 @@ from inference.adapters.stack import StackedAdapters
 from inference.bases import open_base
 from inference.catalog import base_spec
 from inference.errors import InferenceError
+from inference.pictures import png_bytes
 from training import loop
 from training.captions import make_trigger
 from training.encode import Encoded, encode
@@ -211,11 +212,22 @@ def _deliver(
     sheet = request.scratch / "samples" / "with-and-without.png"
     draw_sheet(trial.pairs).save(sheet)
     on_event(Sample(step=training.best_step, path=sheet))
-    on_event(Done(adapter=paths[0], receipt=paths[1], report=paths[2], scores=trial.scores.as_dict()))
+    examples = _keep_examples(trial, request.scratch / "examples")
+    scores = trial.scores.as_dict()
+    on_event(Done(adapter=paths[0], receipt=paths[1], report=paths[2], scores=scores, examples=examples))
     outcome: Literal["passed", "refused"] = "passed" if verdict.passed else "refused"
     message = "" if verdict.passed else verdict.sentences[0]
     on_event(StateChanged(state=outcome, message=message))
     return Trained(outcome=outcome, adapter=paths[0], receipt=paths[1], report=paths[2], message=message)
+
+
+def _keep_examples(trial: Trial, folder: Path) -> tuple[Path, ...]:
+    """The pictures drawn with the style, each in a file of its own, so that nothing of a work can come with them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = tuple(folder / f"{number}.png" for number in range(1, len(trial.pairs) + 1))
+    for path, pair in zip(paths, trial.pairs, strict=True):
+        path.write_bytes(png_bytes(pair.with_style))
+    return paths
 
 
 def _refuse_for_too_few(

@@ -1,9 +1,10 @@
-"""`python -m training.run REQUEST.json`: one training as a process of its own, one JSON event a line on stdout.
+"""`python -m training.run REQUEST.json [--device auto]`: one training as a process, one JSON event a line on stdout.
 
 It ends when its stdin closes or on SIGTERM, with a checkpoint; the same request continues it. Exit codes: 0 passed the
 gate, 3 refused, 75 interrupted (run again), 1 failed (the sentence is in the last event and on stderr).
 """
 
+import argparse
 import hashlib
 import os
 import shutil
@@ -15,6 +16,7 @@ from threading import Event as Flag
 from threading import Thread
 from typing import Any
 
+from inference.devices import AUTO, choose_device
 from inference.errors import InferenceError
 from training.errors import RequestInvalid, TrainingError
 from training.messages import Event, TrainingRequest, event_line, read_request
@@ -26,16 +28,17 @@ FAILED = 1
 
 
 def main(arguments: list[str]) -> int:
-    """Run the request whose file is the only argument."""
-    if len(arguments) != 1:
-        sys.stderr.write("give the path of one training request: python -m training.run REQUEST.json\n")
-        return FAILED
+    """Run the request whose file is named, on the device that is named."""
+    parser = argparse.ArgumentParser(prog="python -m training.run", description="One training, as a process.")
+    parser.add_argument("request", type=Path, help="a JSON file that holds a TrainingRequest")
+    parser.add_argument("--device", default=AUTO, help="cpu, cuda or cuda:1; auto takes a GPU if there is one")
+    asked = parser.parse_args(arguments)
     stopped = Flag()
     before = signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     Thread(target=_await_end_of_input, args=(stopped,), daemon=True).start()
     try:
-        request = read_request(Path(arguments[0]).read_text(encoding="utf-8"))
-        ended = train(request, on_event=_print_event, stop=stopped.is_set)
+        request = read_request(asked.request.read_text(encoding="utf-8"))
+        ended = train(request, on_event=_print_event, stop=stopped.is_set, device=choose_device(asked.device))
     except (TrainingError, InferenceError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return FAILED
@@ -54,7 +57,7 @@ def train_folder(
     on_event: Callable[[Event], None],
     stop: Callable[[], bool] = lambda: False,
     sign: Callable[[dict[str, Any]], str] | None = None,
-    device: str = "cpu",
+    device: str = AUTO,
 ) -> Trained:
     """Train one adapter from a folder of works: file names are first captions, the caller attests the rights.
 
@@ -72,7 +75,7 @@ def train_folder(
     request = TrainingRequest(
         id=f"folder {content}", base=base, works=found, out=out, scratch=scratch, seed=seed, recipe=recipe
     )
-    ended = train(request, on_event=on_event, stop=stop, sign=sign, device=device)
+    ended = train(request, on_event=on_event, stop=stop, sign=sign, device=choose_device(device))
     if ended.outcome != "interrupted":
         shutil.rmtree(scratch, ignore_errors=True)
     return ended

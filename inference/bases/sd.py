@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from inference.catalog import BaseSpec, require_unchanged
+from inference.enlarger import open_enlarger
 from inference.errors import BaseUnusable
 from inference.messages import with_call
 
@@ -40,6 +41,7 @@ class StableDiffusion:
             self.scheduler_config = _read_json(spec, "scheduler/scheduler_config.json")
         except (OSError, ValueError, KeyError) as error:
             raise BaseUnusable(f"base {spec.id!r} cannot be opened: {error}") from error
+        self.enlarger = open_enlarger(spec.path, device=device)
         self.alphas_cumprod = _noise_schedule(self.scheduler_config)
         self.prediction_type: str = self.scheduler_config.get("prediction_type", "epsilon")
         if self.prediction_type not in ("epsilon", "v_prediction"):
@@ -112,8 +114,12 @@ class StableDiffusion:
         """RGB pictures of finished latents."""
         with torch.no_grad():
             pixels = self.vae.decode(latents_PCHW / self.vae.config.scaling_factor, return_dict=False)[0]
-        levels = (pixels.float() / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8)
-        return [Image.fromarray(picture.permute(1, 2, 0).cpu().numpy()) for picture in levels]
+        return images_of(pixels)
+
+    def enlarge(self, images: Sequence[Image.Image]) -> list[Image.Image]:
+        """RGB pictures of one size, as many times as large as the base's enlarger makes them."""
+        assert self.enlarger is not None, f"base {self.spec.id!r} has no enlarger; plan() refuses such requests"
+        return images_of(self.enlarger.enlarge(pixels_of(images)))
 
     def sub_blocks(self) -> list[nn.Module]:
         """The UNet's parts in which it spends its time: between them a stop can still be heeded."""
@@ -138,6 +144,12 @@ def pixels_of(images: Sequence[Image.Image]) -> Tensor:
         for image in images
     ]
     return torch.stack(planes).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def images_of(pixels_P3HW: Tensor) -> list[Image.Image]:
+    """The way back: RGB pictures of (P, 3, height, width) from -1 to 1; what is beyond is cut off."""
+    levels = (pixels_P3HW.float() / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8)
+    return [Image.fromarray(picture.permute(1, 2, 0).cpu().numpy()) for picture in levels]
 
 
 def _noise_schedule(config: dict[str, Any]) -> Tensor:

@@ -6,14 +6,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from inference.catalog import BaseSpec, base_spec
 from licensing import switch
 from licensing.database import Connection
 from licensing.terms import StyleTerms, current_terms
 from service.api.shapes import Cursor, Limit, money, page
 from service.api.styles import style_document
 from service.auth import Anyone, Web
-from service.catalogue import Listed, find_published, list_published
-from service.errors import Problem, not_found
+from service.catalogue import Listed, list_published, published_style
+from service.delivery import delivered_size
+from service.errors import ObjectMissing, not_found
 from service.limits import Limited
 from service.resources import Gateway
 from service.styles import find_style
@@ -29,7 +31,7 @@ async def get_styles(web: Web, query: Words = "", limit: Limit = 50, cursor: Cur
     async with web.pool.acquire() as conn:
         found = await list_published(conn, query=query, limit=limit + 1, before=cursor)
         levels = await switch.states(conn, style_ids=[style.id for style in found], now=web.clock())
-        documents = {style.id: await _document(conn, style, levels.get(style.id)) for style in found}
+        documents = {style.id: await _document(conn, web, style, levels.get(style.id)) for style in found}
     listed = page(found, limit, lambda style: documents[style.id])
     listed["items"] = [one for one in listed["items"] if one["switch"]["level"] not in ("off", "destroyed")]
     return listed
@@ -42,33 +44,25 @@ async def get_style(web: Web, asker: Anyone, style_id: str) -> dict[str, Any]:
         own = await find_style(conn, style_id, creator_id=asker.account_id) if asker else None
         if own is not None:
             return await style_document(conn, web, own)
-        style = await _published(conn, web, style_id)
+        style = await published_style(conn, style_id)
         state = await switch.state(conn, style_id=style_id, now=web.clock())
-        return await _document(conn, style, state)
+        return await _document(conn, web, style, state)
 
 
-@router.get("/styles/{style_id}/example", response_class=Response)
-async def get_example(web: Web, style_id: str) -> Response:
-    """Example pictures of the published version: the same prompts and seeds with and without the style."""
+@router.get("/styles/{style_id}/examples/{number}", response_class=Response)
+async def get_example(web: Web, style_id: str, number: int) -> Response:
+    """An example picture of the published version, counted from 1: drawn with the style. Works are never shown."""
     async with web.pool.acquire() as conn:
-        style = await _published(conn, web, style_id)
-    if style.example_key is None:
-        raise not_found("example of style", style_id)
-    content = await asyncio.to_thread(web.storage.get, style.example_key)
-    return Response(content, media_type="image/png", headers={"Cache-Control": "public, max-age=300"})
+        style = await published_style(conn, style_id)
+    try:
+        key = dict(enumerate(style.examples, 1))[number]
+        content = await asyncio.to_thread(web.storage.get, key)
+    except (KeyError, ObjectMissing) as error:
+        raise not_found("example picture", str(number)) from error
+    return Response(content, media_type="image/png", headers={"Cache-Control": "public, max-age=3600"})
 
 
-async def _published(conn: Connection, web: Gateway, style_id: str) -> Listed:
-    style = await find_published(conn, style_id)
-    state = await switch.state(conn, style_id=style_id, now=web.clock())
-    if state is not None and state.level == "destroyed":
-        raise Problem("style_destroyed", f"Style {style_id} was destroyed by its creator; choose another style.")
-    if style is None:
-        raise not_found("style", style_id)
-    return style
-
-
-async def _document(conn: Connection, style: Listed, state: switch.SwitchState | None) -> dict[str, Any]:
+async def _document(conn: Connection, web: Gateway, style: Listed, state: switch.SwitchState | None) -> dict[str, Any]:
     terms = await current_terms(conn, style.id)
     assert terms is not None, "a published style has terms"
     return {
@@ -79,7 +73,7 @@ async def _document(conn: Connection, style: Listed, state: switch.SwitchState |
         "base": style.base,
         "version": style.version_id,
         "published_at": style.published_at,
-        "tiers": _tiers(terms),
+        "tiers": _tiers(terms, base_spec(style.base, folder=web.settings.configs / "bases")),
         "terms_version": terms.version,
         "licence": {
             "attribution": terms.permissions.attribution,
@@ -97,15 +91,17 @@ async def _document(conn: Connection, style: Listed, state: switch.SwitchState |
             "ends_at": state.ends_at if state else None,
         },
         "scores": style.scores,
-        "examples": [f"/v1/styles/{style.id}/example"] if style.example_key else [],
+        "examples": style.example_urls,
     }
 
 
-def _tiers(terms: StyleTerms) -> dict[str, Any]:
+def _tiers(terms: StyleTerms, spec: BaseSpec) -> dict[str, Any]:
+    """`size` is what a picture has where its order names none."""
     return {
         name: {
             "price": money(tier.price),
             "use": tier.use,
+            "size": delivered_size(spec, name),
             "licence": {"price": money(tier.offer.price), "units": tier.offer.units, "months": tier.offer.months}
             if tier.offer
             else None,

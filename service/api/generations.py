@@ -82,7 +82,9 @@ async def cancel_generation(web: Web, asker: Client, generation_id: str) -> dict
 async def get_events(web: Web, asker: ClientReading, generation_id: str, request: Request) -> StreamingResponse:
     """`queued`, `started`, `progress`, `output`, then the end state, as Server-Sent Events; `Last-Event-ID` resumes."""
     order = await _own(web, generation_id, asker.account_id)
-    return events.stream(request, web.pool, subject=order.id, ends=ENDS)
+    data = {"amount": order.amount} if order.state == "settled" else {"message": order.message}
+    end = None if order.is_open else events.End(kind=order.state, data=data)
+    return events.stream(request, web.pool, subject=order.id, ends=ENDS, end=end)
 
 
 def generation_document(order: Order, outputs: list[Output]) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def generation_document(order: Order, outputs: list[Output]) -> dict[str, Any]:
         "amount": {"amount": order.amount, "currency": order.currency},
         "eta_s": order.eta_s,
         "progress": {"step": order.step, "steps": order.steps},
-        "outputs": [{"id": output.id} for output in outputs],
+        "outputs": [{"id": output.id, "width": output.width, "height": output.height} for output in outputs],
         "created_at": order.created_at,
         "started_at": order.started_at,
         "ended_at": order.ended_at,

@@ -11,8 +11,8 @@ from licensing.plans import Allowance
 from licensing.prices import Plan
 from service.api.shapes import money
 from service.auth import Client, ClientReading, Web
-from service.catalogue import find_published
-from service.errors import Problem, not_found, refused
+from service.catalogue import published_style
+from service.errors import Problem, refused
 from service.limits import Limited
 
 router = APIRouter(tags=["licences"], dependencies=[Limited])
@@ -73,8 +73,7 @@ async def put_subscription(web: Web, asker: Client, body: SubscriptionBody) -> d
 async def post_licence(web: Web, asker: Client, body: LicenceBody) -> dict[str, Any]:
     """Buy a licence of one style with prepaid money. One that already runs is not bought twice."""
     async with web.pool.acquire() as conn, conn.transaction():
-        if await find_published(conn, body.style) is None:
-            raise not_found("style", body.style)
+        await published_style(conn, body.style)
         answer = await plans.buy_licence(
             conn,
             client_id=asker.account_id,

@@ -15,6 +15,7 @@ from licensing.money import Money
 from licensing.terms import StyleTerms, Tier, current_terms, put_terms
 from service.api.shapes import money
 from service.auth import Creator, CreatorReading, Web
+from service.delivery import delivered_size
 from service.errors import Problem, not_found, refused
 from service.resources import Gateway
 from service.styles import NAME_CHARACTERS_MAX, SUMMARY_CHARACTERS_MAX, Style, add_style, change_style, find_style
@@ -148,12 +149,16 @@ async def style_document(conn: Connection, web: Gateway, style: Style) -> dict[s
     state = await switch.state(conn, style_id=style.id, now=web.clock())
     assert terms is not None
     assert state is not None
+    spec = base_spec(style.base, folder=web.settings.configs / "bases")
     return {
         "id": style.id,
         "name": style.name,
         "summary": style.summary,
         "base": style.base,
-        "tiers": {name: {"price": money(tier.price), "use": tier.use} for name, tier in terms.tiers.items()},
+        "tiers": {
+            name: {"price": money(tier.price), "use": tier.use, "size": delivered_size(spec, name)}
+            for name, tier in terms.tiers.items()
+        },
         "terms_version": terms.version,
         "notice_days": terms.notice_days,
         "prompt_rules": style.prompt_rules,

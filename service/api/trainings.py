@@ -14,7 +14,7 @@ from service.api.shapes import Cursor, Limit, page
 from service.api.styles import check_exists, own_style
 from service.auth import Creator, CreatorReading, Identity, Web
 from service.errors import ObjectMissing, Problem, not_found, refused
-from service.events import stream
+from service.events import End, stream
 from service.resources import Gateway
 from service.styles import Style
 from service.trainings import Training
@@ -85,8 +85,10 @@ async def get_training(web: Web, asker: CreatorReading, training_id: str) -> dic
 @router.get("/trainings/{training_id}/events")
 async def get_events(web: Web, asker: CreatorReading, training_id: str, request: Request) -> Response:
     """What happens, as Server-Sent Events: state, finding, estimate, progress, heldout, sample, then the end."""
-    await _own(web, asker, training_id)
-    return stream(request, web.pool, subject=training_id, ends=trainings.ENDS)
+    training = await _own(web, asker, training_id)
+    data = {"version": training.version_id} | ({"message": training.message} if training.message else {})
+    end = End(kind=training.state, data=data) if training.state in trainings.ENDS else None
+    return stream(request, web.pool, subject=training_id, ends=trainings.ENDS, end=end)
 
 
 @router.get("/trainings/{training_id}/samples/{name}")

@@ -82,6 +82,7 @@ def certificate_document(certificate: Certificate) -> dict[str, Any]:
         "prompt_sha256": certificate.prompt_sha256,
         "output_sha256": certificate.output_sha256,
         "phash": certificate.phash,
+        "size": [certificate.width, certificate.height],
         "amount": money(certificate.amount),
         "issued_at": certificate.issued_at,
         "test": certificate.test,

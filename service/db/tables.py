@@ -199,7 +199,8 @@ versions = sa.Table(
     _text("adapter_sha256"),
     _text("report_key"),
     _text("receipt_key"),
-    _text("sheet_key", optional=True),
+    _text("sheet_key", optional=True),  # shows works: the creator's alone
+    _json("examples", "[]"),  # keys of pictures for anybody
     _json("receipt"),  # what it states; the signature lies beside it in storage
     _json("scores"),
     _json("work_ids", "[]"),
@@ -292,6 +293,7 @@ events = sa.Table(
     _json("data"),
     _time("created_at"),
     sa.Index("events_of_subject", "subject", "id"),
+    sa.Index("events_by_age", "created_at"),
 )
 
 executors = sa.Table(

@@ -1,10 +1,9 @@
 """What anybody sees: the front page with the catalogue, and the page of one style."""
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse
 
 from service.pages.render import page
-from service.pages.sheets import num_rows, open_sheet
 from service.pages.shelf import shelf, take
 from service.pages.visits import Visitor
 
@@ -27,15 +26,4 @@ async def style_page(visit: Visitor, style_id: str) -> HTMLResponse:
     """One style: its pictures, what it costs, what a buyer may do, and whether it is on."""
     async with visit.web.pool.acquire() as conn:
         book = await take(conn, visit, style_id)
-    num_pictures = await num_rows(visit.web.storage, book.style.example_key)
-    return page(visit, "style.html", book=book, num_pictures=num_pictures)
-
-
-@router.get("/styles/{style_id}/pictures/{number}")
-async def example(visit: Visitor, style_id: str, number: int) -> Response:
-    """An example picture, drawn with the style. The creator's own works are not shown."""
-    async with visit.web.pool.acquire() as conn:
-        book = await take(conn, visit, style_id)
-    sheet = await open_sheet(visit.web.storage, book.style.example_key)
-    headers = {"Cache-Control": "public, max-age=3600"}
-    return Response(sheet.cut(number, "with"), media_type="image/png", headers=headers)
+    return page(visit, "style.html", book=book)

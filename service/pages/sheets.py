@@ -1,4 +1,6 @@
-"""Single pictures out of the with/without sheet that the trainer draws: rows are prompts, columns as in COLUMNS."""
+"""Single pictures out of the with/without sheet that the trainer draws: rows are prompts, columns as in COLUMNS.
+
+The sheet shows works that were held back, so these are for the eyes of their creator."""
 
 import asyncio
 import io
@@ -9,7 +11,6 @@ from PIL import Image
 from inference.pictures import png_bytes
 from service.errors import ObjectMissing, Problem, not_found
 from service.storage import Storage
-from service.trainings import Training
 from training.report import GAP, HEADER
 
 COLUMNS = ("work", "without", "with")
@@ -24,16 +25,12 @@ class Sheet:
     num_rows: int
 
     def cut(self, row: int, column: str) -> bytes:
-        """One picture as PNG; `row` counts on from the first again where it is past the last."""
+        """One picture as PNG. Raises Problem where there is no such row."""
+        if not 0 <= row < self.num_rows:
+            raise not_found("row", str(row))
         left = GAP + COLUMNS.index(column) * (self.edge + GAP)
-        top = HEADER + GAP + row % self.num_rows * (self.edge + GAP)
+        top = HEADER + GAP + row * (self.edge + GAP)
         return png_bytes(self.image.crop((left, top, left + self.edge, top + self.edge)))
-
-
-def sheet_of(training: Training) -> str | None:
-    """Where the sheet of a training that came to its end lies: the last thing the trainer draws."""
-    has_one = training.version_id is not None and bool(training.samples)
-    return str(training.samples[-1]["key"]) if has_one else None
 
 
 async def num_rows(storage: Storage, key: str | None) -> int:

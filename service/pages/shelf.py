@@ -1,13 +1,15 @@
 """The catalogue as pages show it: each published style with its terms, its switch and its example pictures."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from inference.catalog import base_spec
 from licensing import switch
 from licensing.database import Connection
 from licensing.money import Money
 from licensing.terms import StyleTerms, current_terms
-from service.catalogue import Listed, find_published, list_published
-from service.errors import not_found
+from service.catalogue import Listed, list_published, published_style
+from service.delivery import delivered_size
 from service.pages.standing import lowest_price
 from service.pages.visits import Visit
 
@@ -19,6 +21,8 @@ class Book:
     style: Listed
     terms: StyleTerms
     switch: switch.SwitchState
+    bases: Path
+    """Where the operator's bases are described."""
 
     @property
     def url(self) -> str:
@@ -26,12 +30,12 @@ class Book:
 
     @property
     def pictures(self) -> list[str]:
-        """Addresses of three example pictures; none where the version has no sheet."""
-        return [self.picture(number) for number in range(3)] if self.style.example_key else []
+        """Addresses of the example pictures; none where the version has none."""
+        return self.style.example_urls
 
-    def picture(self, number: int) -> str:
-        """The version is part of the address, so that a browser never keeps an older version's picture."""
-        return f"{self.url}/pictures/{number}?of={self.style.version_id}"
+    def size(self, tier: str) -> tuple[int, int]:
+        """Width and height in pixels of a picture of a tier."""
+        return delivered_size(base_spec(self.style.base, folder=self.bases), tier)
 
     @property
     def can_order(self) -> bool:
@@ -53,20 +57,19 @@ async def shelf(conn: Connection, visit: Visit, *, query: str = "") -> list[Book
     found = await list_published(conn, query=query)
     states = await switch.states(conn, style_ids=[style.id for style in found], now=visit.now)
     shown = [style for style in found if states[style.id].level not in ("off", "destroyed")]
-    books = [await _book(conn, style, states[style.id]) for style in shown]
+    books = [await _book(conn, visit, style, states[style.id]) for style in shown]
     return sorted(books, key=lambda book: not book.can_order)
 
 
 async def take(conn: Connection, visit: Visit, style_id: str) -> Book:
     """One published style. Raises Problem."""
-    style = await find_published(conn, style_id)
+    style = await published_style(conn, style_id)
     state = await switch.state(conn, style_id=style_id, now=visit.now)
-    if style is None or state is None:
-        raise not_found("style", style_id)
-    return await _book(conn, style, state)
+    assert state is not None, "every style gets terms, and with them a switch, in the transaction that makes it"
+    return await _book(conn, visit, style, state)
 
 
-async def _book(conn: Connection, style: Listed, state: switch.SwitchState) -> Book:
+async def _book(conn: Connection, visit: Visit, style: Listed, state: switch.SwitchState) -> Book:
     terms = await current_terms(conn, style.id)
     assert terms is not None, "every style gets terms in the transaction that makes it"
-    return Book(style=style, terms=terms, switch=state)
+    return Book(style=style, terms=terms, switch=state, bases=visit.web.settings.configs / "bases")

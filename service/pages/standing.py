@@ -93,7 +93,9 @@ class Standing:
 
     @property
     def next_step(self) -> Step | None:
-        """Where the creator's next move is; None where the style is on sale."""
+        """Where the creator's next move is; None where the style is on sale, or gone."""
+        if self.style.destroyed_at is not None:
+            return None
         return next((step for step in self.steps if step.is_next), None)
 
     def _works_line(self) -> str:

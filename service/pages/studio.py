@@ -17,6 +17,9 @@ from service.styles import list_styles
 
 router = APIRouter(include_in_schema=False)
 
+EVERYTHING: tuple[switch.Level, ...] = ("live", "off")
+"""What one button sets for all styles. Destroying is done style by style, each with its name typed."""
+
 
 @router.get("/studio")
 async def studio(visit: CreatorVisit) -> HTMLResponse:
@@ -46,8 +49,8 @@ async def new_style(visit: CreatorVisit) -> Response:
 @router.post("/studio/switch")
 async def switch_everything(visit: CreatorVisit) -> Response:
     """The switch over all of the creator's styles, in one commit: off, or on again."""
-    level = chosen(await visit.field("level"), switch.LEVELS)
     try:
+        level = chosen(await visit.field("level"), EVERYTHING)
         await set_switch(visit.web, visit.identity, level, None)
     except Problem as problem:
         return await _studio(visit, problem)

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from licensing import switch
+from service.api.styles import own_style
 from service.api.switch import set_switch
 from service.errors import Problem
 from service.pages.forms import chosen
@@ -13,7 +14,7 @@ from service.pages.visits import CreatorVisit, Member
 
 router = APIRouter(include_in_schema=False)
 
-# What can be undone. The last level cannot, and is no button.
+# What can be undone. The last level cannot: it has a form of its own, in which the style's name is typed.
 CHOICES = switch.LEVELS[:-1]
 
 
@@ -29,6 +30,26 @@ async def set_style_switch(visit: CreatorVisit, style_id: str) -> Response:
     try:
         level = chosen(await visit.field("level"), CHOICES)
         await set_switch(visit.web, visit.identity, level, await visit.field("reason") or None, style_id=style_id)
+    except Problem as problem:
+        return await _show(visit, style_id, problem)
+    return see_other(f"/studio/styles/{style_id}/switch?done=set")
+
+
+@router.post("/studio/styles/{style_id}/destroy")
+async def destroy_style(visit: CreatorVisit, style_id: str) -> Response:
+    """Destroy the style for good, once its name was typed."""
+    try:
+        async with visit.web.pool.acquire() as conn:
+            style = await own_style(conn, style_id, visit.account.id)
+        typed = await visit.field("typed")
+        if typed != style.name:
+            said = f"You typed “{typed}”" if typed else "Nothing was typed"
+            raise Problem(
+                "invalid_request",
+                f"{said}, and the style is called “{style.name}”. Nothing was destroyed; type its name exactly as"
+                " it is written here if you mean it.",
+            )
+        await set_switch(visit.web, visit.identity, "destroyed", await visit.field("reason") or None, style_id=style_id)
     except Problem as problem:
         return await _show(visit, style_id, problem)
     return see_other(f"/studio/styles/{style_id}/switch?done=set")

@@ -11,10 +11,11 @@ from service.errors import Problem, not_found
 from service.pages.charts import Chart, chart_of
 from service.pages.forms import chosen
 from service.pages.render import is_fragment, page, see_other
-from service.pages.sheets import COLUMNS, num_rows, open_sheet, sheet_of
+from service.pages.sheets import COLUMNS, num_rows, open_sheet
 from service.pages.standing import Standing, load_standing
 from service.pages.visits import CreatorVisit, Member
-from service.trainings import OPEN, Training, find_training
+from service.trainings import OPEN, Training
+from service.versions import find_version
 
 router = APIRouter(include_in_schema=False)
 
@@ -59,14 +60,14 @@ async def publish(visit: CreatorVisit, style_id: str, version_id: str) -> Respon
     return see_other(f"/studio/styles/{style_id}/offer?done=published")
 
 
-@router.get("/studio/trainings/{training_id}/sheet/{row}/{column}")
-async def sheet_picture(visit: CreatorVisit, training_id: str, row: int, column: str) -> Response:
+@router.get("/studio/versions/{version_id}/sheet/{row}/{column}")
+async def sheet_picture(visit: CreatorVisit, version_id: str, row: int, column: str) -> Response:
     """One picture of the with/without sheet."""
     async with visit.web.pool.acquire() as conn:
-        training = await find_training(conn, training_id, creator_id=visit.account.id)
-    if training is None or column not in COLUMNS:
+        version = await find_version(conn, version_id, creator_id=visit.account.id)
+    if version is None or column not in COLUMNS:
         raise not_found("picture", column)
-    sheet = await open_sheet(visit.web.storage, sheet_of(training))
+    sheet = await open_sheet(visit.web.storage, version.sheet_key)
     headers = {"Cache-Control": "private, max-age=31536000, immutable"}
     return Response(sheet.cut(row, column), media_type="image/png", headers=headers)
 
@@ -75,14 +76,14 @@ async def _show(visit: Member, style_id: str, problem: Problem | None = None) ->
     async with visit.web.pool.acquire() as conn:
         standing = await load_standing(conn, visit, style_id)
     latest = standing.trainings[0] if standing.trainings else None
-    key = sheet_of(latest) if latest else None
+    version = next((one for one in standing.versions if latest and one.id == latest.version_id), None)
     values: dict[str, Any] = {
         "standing": standing,
         "training": latest,
-        "version": next((one for one in standing.versions if latest and one.id == latest.version_id), None),
+        "version": version,
         "is_open": latest is not None and latest.state in OPEN,
-        "sheet": f"/studio/trainings/{latest.id}/sheet" if latest else "",
-        "num_rows": await num_rows(visit.web.storage, key),
+        "sheet": f"/studio/versions/{version.id}/sheet" if version else "",
+        "num_rows": await num_rows(visit.web.storage, version.sheet_key if version else None),
         "chart": _chart(latest),
         "learnt": learnt(latest),
         "expected_s": expected_seconds(standing),

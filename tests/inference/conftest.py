@@ -24,6 +24,12 @@ def tiny_spec(tiny_entry) -> BaseSpec:
     return base_spec(str(tiny_entry))
 
 
+@pytest.fixture(scope="session")
+def enlarging_spec(tmp_path_factory) -> BaseSpec:
+    """The same base with an enlarger beside it."""
+    return base_spec(str(write_tiny_base(tmp_path_factory.mktemp("enlarging"), enlarger=True)))
+
+
 @pytest.fixture
 def tiny_base(tiny_spec) -> StableDiffusion:
     """Opened afresh: tests lay adapters over it."""

@@ -147,11 +147,16 @@ def test_a_turned_photograph_is_set_upright():
         (b"", "not a picture"),
         (b"<svg/>", "not a picture"),
         (encoded(Image.effect_noise((64, 64), 50))[:-2000], "damaged or cut off"),
-        (encoded(Image.new("1", (20000, 20000))), "far too large"),
-        (encoded(Image.new("1", (8000, 8000))), "8000 x 8000"),
+        (
+            encoded(Image.new("1", (20000, 20000))),
+            "has 400 million pixels, and at most 40 million are read; save it smaller",
+        ),
+        (encoded(Image.new("1", (8000, 8000))), "has 64 million pixels, and at most 40 million"),
     ],
     ids=["nothing", "not an image", "truncated", "decompression bomb", "too many pixels"],
 )
 def test_an_unusable_picture_is_refused_in_a_sentence(content, reason):
-    with pytest.raises(ImageRefused, match=reason):
+    with pytest.raises(ImageRefused, match=reason) as refusal:
         open_picture(content)
+
+    assert "(" not in str(refusal.value), "the library's own words are no help to anybody"

@@ -8,6 +8,8 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from inference.enlarger import Enlarger, save_enlarger
+
 SIZE = 32
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789,.'-"
 LISTING = """\
@@ -24,7 +26,10 @@ licence = "MIT"
 """
 
 
-def write_tiny_base(folder: Path, *, zero_snr: bool = True) -> Path:
+ENLARGER_SHAPE = {"factor": 4, "channels": 16, "blocks": 1, "fine_channels": 8}
+
+
+def write_tiny_base(folder: Path, *, zero_snr: bool = True, enlarger: bool = False) -> Path:
     """Write `folder/tiny/` and the catalogue entry `folder/tiny.toml`; return the entry's path."""
     torch.manual_seed(7)
     tokenizer = _tokenizer(folder / "words")
@@ -39,9 +44,19 @@ def write_tiny_base(folder: Path, *, zero_snr: bool = True) -> Path:
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(folder / "tiny")
+    if enlarger:
+        save_enlarger(a_random_enlarger(), ENLARGER_SHAPE, folder / "tiny")
     entry = folder / "tiny.toml"
     entry.write_text(LISTING)
     return entry
+
+
+def a_random_enlarger() -> Enlarger:
+    """It chooses and adds something, unlike one that was never trained."""
+    torch.manual_seed(3)
+    network = Enlarger(**ENLARGER_SHAPE)
+    torch.nn.init.normal_(network.conv_out.weight, std=0.1)
+    return network
 
 
 def _vae() -> AutoencoderKL:
@@ -107,6 +122,6 @@ def _scheduler(*, zero_snr: bool) -> DDIMScheduler:
         set_alpha_to_one=True,
         prediction_type="v_prediction" if zero_snr else "epsilon",
         timestep_spacing="trailing" if zero_snr else "leading",
-        steps_offset=0 if zero_snr else 1,
+        steps_offset=1,
         rescale_betas_zero_snr=zero_snr,
     )

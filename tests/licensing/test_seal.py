@@ -50,6 +50,8 @@ CERTIFICATE = Certificate(
     prompt_sha256="cd" * 32,
     output_sha256="ef" * 32,
     phash="01" * 32,
+    width=64,
+    height=64,
     amount=eur(60),
     issued_at=NOW,
 )

@@ -50,6 +50,8 @@ def made_of(authority: Authority, hold: Any, output_id: str, sealed: bytes) -> M
         prompt_sha256="00" * 32,
         output_sha256=sha256,
         phash=phash,
+        width=64,
+        height=64,
         amount=eur(60),
         issued_at=hold.created_at,
     )

@@ -3,6 +3,7 @@
 import io
 import itertools
 import random
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,10 +21,11 @@ from service.app import create_app
 from service.db.connections import prepare_database
 from service.ids import new_id
 from service.resources import Gateway, utc_now
+from service.sessions import Session, open_session
 from service.settings import ROOT, Settings
 from tests.postgres import Server
 
-SCRIPTED_TRAINER = Path(__file__).parent / "scripted_trainer.py"
+SCRIPTED_TRAINER = f"{sys.executable} -m tests.service.scripted_trainer"
 TINY_BASE = """\
 name = "Tiny"
 family = "sd"
@@ -141,7 +143,8 @@ async def place(database_url: str, configs: Path, tmp_path_factory: pytest.TempP
         home=tmp_path_factory.mktemp("home"),
         configs=configs,
         default_base="tiny",
-        trainer=f"python {SCRIPTED_TRAINER}",
+        trainer=SCRIPTED_TRAINER,
+        device="cpu",
         poll_interval_s=0.05,
         max_files_per_upload=20,
         max_works_per_style=30,
@@ -188,6 +191,21 @@ def draw(*, size: int = 48) -> bytes:
     file = io.BytesIO()
     image.save(file, format="PNG")
     return file.getvalue()
+
+
+def browser(place: Place, session: Session) -> httpx.AsyncClient:
+    """A browser that carries a session's cookie."""
+    http = connect(place.app)
+    http.cookies.set("ownhand", session.word)
+    return http
+
+
+async def sign_in(place: Place, account: Account) -> Session:
+    web = place.gateway
+    async with web.pool.acquire() as conn:
+        session = await open_session(conn, account_id=account.id, now=web.clock(), days=1)
+    assert session is not None
+    return session
 
 
 async def make_style(person: Person, **fields: Any) -> str:

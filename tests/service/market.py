@@ -39,12 +39,12 @@ PRICE = 60
 """Of a personal picture in the shipped prices, in cents."""
 
 
-def write_configs(folder: Path) -> Path:
+def write_configs(folder: Path, *, enlarger: bool = False) -> Path:
     """Prices as shipped and the tiny random base."""
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "prices.toml").write_text((ROOT / "configs" / "prices.toml").read_text())
-    write_tiny_base(folder / "bases")
+    write_tiny_base(folder / "bases", enlarger=enlarger)
     return folder
 
 
@@ -232,9 +232,11 @@ def size_of(png: bytes) -> tuple[int, int]:
 
 
 @asynccontextmanager
-async def open_market(database_url: str, folder: Path, **settings: Any) -> AsyncIterator[Market]:
+async def open_market(
+    database_url: str, folder: Path, *, enlarger: bool = False, **settings: Any
+) -> AsyncIterator[Market]:
     """A market in this process: web and worker together."""
-    configs = write_configs(folder / "configs")
+    configs = write_configs(folder / "configs", enlarger=enlarger)
     chosen = Settings(
         home=folder / "home", configs=configs, default_base="tiny", poll_interval_s=0.05, max_rows=4, **settings
     )

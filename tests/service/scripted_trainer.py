@@ -2,7 +2,8 @@
 
 It takes 20 steps of 20 ms, keeps its place in a checkpoint file, stops with a checkpoint on SIGTERM and when its
 standard input closes, and writes an adapter without tensors. The seed chooses the end: 1 is refused by the gate, 2
-fails with a sentence, 3 dies without a word at its first start, 4 takes 500 steps.
+fails with a sentence, 3 dies without a word at its first start, 4 takes 500 steps. Its pictures are plain: works are
+red, what the base draws is green, what the style draws is blue.
 """
 
 import hashlib
@@ -14,6 +15,11 @@ import threading
 import time
 from pathlib import Path
 
+from PIL import Image
+
+from training.report import Pair, draw_sheet
+
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 STEPS = {4: 500}
 
 
@@ -39,7 +45,7 @@ def main() -> int:
     if seed == 2:
         say(event="state", state="failed", message="The works taught nothing; add more.")
         return 1
-    finish(request, out, "refused" if seed == 1 else "passed")
+    finish(request, out, "refused" if seed == 1 else "passed", device=sys.argv[sys.argv.index("--device") + 1])
     return 3 if seed == 1 else 0
 
 
@@ -62,13 +68,13 @@ def take_steps(scratch: Path, steps: int, stopping: threading.Event) -> bool:
     return True
 
 
-def finish(request: dict, out: Path, state: str) -> None:
+def finish(request: dict, out: Path, state: str, *, device: str) -> None:
     metadata = {"modelspec.trigger_phrase": "zorbel", "ownhand.base": request["base"], "ownhand.rank": "2"}
     header = json.dumps({"__metadata__": metadata}).encode()
     adapter = len(header).to_bytes(8, "little") + header
     (out / "adapter.safetensors").write_bytes(adapter)
     (out / "report.html").write_text(
-        "<!doctype html><title>Report</title><style>p {color: green}</style><p>It looks right."
+        f"<!doctype html><title>Report</title><style>p {{color: green}}</style><p>It looks right, on {device}."
     )
     works = sorted(hashlib.sha256(Path(work["path"]).read_bytes()).hexdigest() for work in request["works"])
     receipt = {
@@ -77,8 +83,22 @@ def finish(request: dict, out: Path, state: str) -> None:
     }
     (out / "receipt.json").write_text(json.dumps({"receipt": receipt, "signature": None}))
     files = {"adapter": "adapter.safetensors", "receipt": "receipt.json", "report": "report.html"}
-    say(event="done", scores={"heldout_gain": 0.2}, **{name: str(out / file) for name, file in files.items()})
+    examples = draw_pictures(Path(request["scratch"]))
+    paths = {name: str(out / file) for name, file in files.items()}
+    say(event="done", scores={"heldout_gain": 0.2}, examples=examples, **paths)
     say(event="state", state=state, message="" if state == "passed" else "It copies its works; add different ones.")
+
+
+def draw_pictures(scratch: Path) -> list[str]:
+    """The sheet, as the last sample, and the examples, whose paths are returned."""
+    work, without, with_style = (Image.new("RGB", (24, 24), colour) for colour in (RED, GREEN, BLUE))
+    pair = Pair(caption="a shape", work=work, without=without, with_style=with_style)
+    draw_sheet([pair, pair]).save(scratch / "with-and-without.png")
+    say(event="sample", step=20, path=str(scratch / "with-and-without.png"))
+    paths = [scratch / f"example-{number}.png" for number in (1, 2)]
+    for path in paths:
+        with_style.save(path)
+    return [str(path) for path in paths]
 
 
 def say(**event: object) -> None:

@@ -2,28 +2,11 @@
 
 from datetime import timedelta
 
-import httpx
-
 from licensing import keys
-from service.accounts import Account
-from service.sessions import Session, end_all_sessions, find_session, make_link, open_session, redeem_link
-from tests.service.conftest import Person, Place, connect, make_style, slug_of
+from service.sessions import end_all_sessions, find_session, make_link, redeem_link
+from tests.service.conftest import Person, Place, browser, connect, make_style, sign_in, slug_of
 
 BODY = {"name": "Ink", "summary": "Loose ink"}
-
-
-async def sign_in(place: Place, account: Account) -> Session:
-    web = place.gateway
-    async with web.pool.acquire() as conn:
-        session = await open_session(conn, account_id=account.id, now=web.clock(), days=1)
-    assert session is not None
-    return session
-
-
-def browser(place: Place, session: Session) -> httpx.AsyncClient:
-    http = connect(place.app)
-    http.cookies.set("ownhand", session.word)
-    return http
 
 
 async def test_without_a_token_one_is_told_how_to_get_in(place: Place):

@@ -112,6 +112,19 @@ def test_every_command_explains_itself(command: str):
     assert len(result.output) > 80
 
 
+@pytest.mark.parametrize(
+    ("device", "sentence"),
+    [("gpu", "'gpu' is no device; choose auto, cpu, cuda"), ("cuda:99", "cuda:99 was asked for")],
+)
+def test_a_device_that_is_not_there_is_named(device: str, sentence: str, tmp_path: Path):
+    command = ["generate", "--prompt", "a cup", "--out", str(tmp_path / "a.png"), "--device", device]
+
+    result = CliRunner().invoke(main, command)
+
+    assert result.exit_code == 1
+    assert sentence in result.output
+
+
 def test_what_is_wrong_is_one_sentence_and_no_traceback(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OWNHAND_PROT", "1")
 

@@ -9,7 +9,7 @@ from PIL import Image
 from service.drawing import Places
 from service.faults import POINTS, reach
 from service.limits import Buckets
-from service.marks import DRAFT_EDGE_MAX, draw_draft_mark, draw_test_picture
+from service.marks import DRAFT_EDGE_MAX, draft_size, draw_draft_mark, draw_test_picture
 
 
 def test_a_bucket_empties_refuses_and_fills_again():
@@ -43,7 +43,7 @@ def test_a_draft_is_half_as_large_with_a_white_band_in_its_corner(size: tuple[in
     file = io.BytesIO()
     Image.new("RGB", size, "teal").save(file, "PNG")
 
-    with Image.open(io.BytesIO(draw_draft_mark(file.getvalue()))) as draft:
+    with Image.open(io.BytesIO(draw_draft_mark(file.getvalue(), size=draft_size(size, share=2)))) as draft:
         pixels = {draft.getpixel((x, y)) for x in range(small[0] // 2, small[0]) for y in range(small[1])}
         assert draft.size == small
         assert max(draft.size) <= DRAFT_EDGE_MAX

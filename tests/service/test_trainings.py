@@ -76,7 +76,7 @@ async def test_a_training_ends_as_a_draft_version(creator: Person, style_id: str
     assert [look["step"] for look in training["heldout"]] == [10, 20]
     assert (await creator.http.get(training["samples"][0]["url"])).content.startswith(b"\x89PNG")
     report = await creator.http.get(version["report_url"])
-    assert b"It looks right" in report.content
+    assert b"It looks right, on cpu" in report.content
     assert "style-src 'sha256-" in report.headers["content-security-policy"]
     assert "unsafe" not in report.headers["content-security-policy"]
     receipt = (await creator.http.get(version["receipt_url"])).json()

@@ -96,6 +96,7 @@ def test_the_demonstration_tells_the_whole_path_and_leaves_no_process(folder: Pa
     steps = re.findall(r"^ +\d+  (.*?)  +[\d.]+ (?:s|min.*)$", told, re.MULTILINE)
     assert left == []
     assert len(steps) == 16, told[-6000:]
+    assert [line for line in told.splitlines() if line and line[0] != " "] == [], "noise between the steps"
     assert "12 works are uploaded" in steps[2]
     assert "Duotone Icons is published" in steps[6]
     assert "charged: 1.20 EUR" in steps[9]

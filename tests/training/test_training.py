@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from PIL import Image
 
 from inference.adapters.manifest import file_sha256, read_manifest
 from inference.adapters.stack import StackedAdapters
+from inference.devices import choose_device
 from inference.run import generate_file
 from training import loop
 from training.encode import encode
@@ -29,7 +31,7 @@ from training.messages import (
     TrainingRequest,
     read_event,
 )
-from training.pipeline import train
+from training.pipeline import Trained, train
 from training.plan import split_works
 from training.recipe import Recipe, load_recipe
 from training.run import main, train_folder
@@ -86,7 +88,10 @@ def test_a_training_tells_its_story_in_order(trained):
     assert [event.step for event in events if isinstance(event, HeldOut)] == [6, 12]
     assert sum(isinstance(event, Estimate) for event in events) == 1
     assert all(event.path.is_file() for event in events if isinstance(event, Sample))
-    assert isinstance(events[-2], Done)
+    done = events[-2]
+    assert isinstance(done, Done)
+    assert done.examples
+    assert {Image.open(path).size for path in done.examples} == {(32, 32)}
     assert sorted(path.name for path in request.out.iterdir()) == ["adapter.safetensors", "receipt.json", "report.html"]
 
 
@@ -240,6 +245,41 @@ def test_a_training_process_explains_why_it_failed(tmp_path, monkeypatch, capsys
 
     assert code == 1
     assert "the training request cannot be read" in capsys.readouterr().err
+
+
+def test_a_training_process_takes_the_device_it_is_told(
+    portfolio, tiny_entry, tiny_recipe, tmp_path, monkeypatch, capsys
+):
+    path = tmp_path / "request.json"
+    path.write_text(request_for(portfolio, tiny_entry, tiny_recipe, tmp_path).to_json())
+    devices = []
+    monkeypatch.setattr("training.run._await_end_of_input", lambda stopped: None)
+    monkeypatch.setattr(
+        "training.run.train", lambda *_, device, **__: devices.append(device) or Trained(outcome="passed")
+    )
+
+    assert main([str(path), "--device", "cpu"]) == 0
+    assert main([str(path)]) == 0
+    assert main([str(path), "--device", "cuda:99"]) == 1
+
+    assert devices == ["cpu", choose_device()]
+    assert "device cuda:99 was asked for, and torch sees" in capsys.readouterr().err
+
+
+@pytest.mark.gpu
+def test_a_training_on_a_gpu_is_interrupted_and_goes_on(portfolio, tiny_entry, tiny_recipe, tmp_path):
+    request = request_for(portfolio, tiny_entry, tiny_recipe, tmp_path)
+    seen = []
+    first = train(
+        request,
+        on_event=seen.append,
+        stop=lambda: any(isinstance(event, HeldOut) for event in seen),
+        device="cuda",
+    )
+
+    second = train(request, on_event=seen.append, stop=lambda: False, device="cuda")
+
+    assert (first.outcome, second.outcome) == ("interrupted", "passed")
 
 
 def test_a_folder_with_too_few_works_is_refused_with_a_report(tiny_entry, tiny_recipe, portfolio, tmp_path):

@@ -1,4 +1,4 @@
-"""`python -m training.base STAGE --work DIR`: drawings, data, autoencoder, encode, denoiser, export, sheet."""
+"""`python -m training.base STAGE --work DIR`: from drawings to a base's pipeline folder, stage by stage."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 from training.base.errors import BaseTrainingError
 
 BASE = Path("configs/bases/openicons")
-STAGES = ("drawings", "data", "autoencoder", "encode", "denoiser", "export", "sheet")
+STAGES = ("drawings", "data", "autoencoder", "encode", "denoiser", "enlarger", "export", "sheet")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,11 +51,19 @@ def run_stage(given: argparse.Namespace) -> None:
         from training.base.denoiser import train_denoiser
 
         train_denoiser(recipe, given.work, given.device, given.minutes, given.steps, say, given.workers)
-    elif given.stage == "export":
-        from training.base.export import export
+    elif given.stage == "enlarger":
+        from training.base.enlarger import train_enlarger
 
-        steps = export(recipe, given.work, given.out or given.base)
-        say(f"exported step {steps} to {given.out or given.base}")
+        train_enlarger(recipe, given.work, given.base, given.device, given.minutes, given.steps, say, given.workers)
+    elif given.stage == "export":
+        from training.base.export import export, export_enlarger
+
+        out = given.out or given.base
+        if given.only_enlarger:
+            export_enlarger(recipe, given.work, out)
+            say(f"exported the enlarger to {out}")
+        else:
+            say(f"exported step {export(recipe, given.work, out)} to {out}")
     elif given.stage == "sheet":
         from training.base.sheet import draw_sheet
 
@@ -96,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
         "--base", type=Path, default=BASE, help="pipeline folder that export writes and sheet draws with"
     )
     parser.add_argument("--out", type=Path, help="where export (default: --base) and sheet (a PNG) write")
+    parser.add_argument(
+        "--only-enlarger", action="store_true", help="export the enlarger into a folder that has the rest"
+    )
     parser.add_argument("--concepts", nargs="*", help="columns of the sheet (default: all everyday concepts)")
     parser.add_argument("--styles", nargs="*", help="rows of the sheet (default: none, then every set's)")
     parser.add_argument("--sampling-steps", type=int, default=20)

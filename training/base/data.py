@@ -18,7 +18,7 @@ import numpy as np
 from training.base.captions import Subject
 from training.base.collection import read_collection
 from training.base.errors import SourceRefused, StageMissing
-from training.base.recipe import BaseRecipe
+from training.base.recipe import BaseRecipe, DataRecipe
 from training.base.render import render, render_moved
 from training.base.sources import Drawing
 
@@ -62,6 +62,11 @@ def split_of(package: str, name: str, share: float) -> str:
     return "held" if int.from_bytes(digest[:8], "big") / 2**64 < share else "train"
 
 
+def split_in(data: DataRecipe, drawing: Drawing, subject: Subject) -> str:
+    """The split of a drawing by a recipe's shares."""
+    return split_of(drawing.package, drawing.name, data.held_everyday if subject.everyday else data.held_other)
+
+
 def cumulative_shares(
     rows: Sequence[Mapping[str, Any]], numbers: np.ndarray, weights: Mapping[str, float]
 ) -> np.ndarray:
@@ -100,8 +105,7 @@ def _write_pictures(
             if views is None or views[0][..., 3].mean() / 255 < LEAST_INK:
                 continue
             pixels[len(rows)] = views
-            share = data.held_everyday if subject.everyday else data.held_other
-            split = split_of(drawing.package, drawing.name, share)
+            split = split_in(data, drawing, subject)
             rows.append({"set": drawing.package, "name": drawing.name, "split": split, **asdict(subject)})
     if failed > MOST_FAILURES * len(kept):
         raise SourceRefused(f"{failed} of {len(kept)} drawings could not be rendered; is resvg-py intact?")

@@ -28,7 +28,7 @@ from training.base.recipe import BaseRecipe
 from training.base.tokens import load_tokenizer
 from training.loss import add_noise, min_snr_weight, velocity_target
 
-VIEW_SHARES = (0.5, 0.38, 0.12)
+VIEW_SHARES = (0.62, 0.28, 0.1)
 HELD_OUT_BATCHES = 8
 
 

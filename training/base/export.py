@@ -9,7 +9,9 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import save_file
 from torch import Tensor
 
+from inference.enlarger import save_enlarger
 from training.base.denoiser import TextToLatents
+from training.base.enlarger import enlarger_shape, load_enlarger
 from training.base.errors import StageMissing, WeightsTooLarge
 from training.base.latents import normalised_autoencoder
 from training.base.loop import part
@@ -20,13 +22,16 @@ from training.checkpoint import load_latest_checkpoint
 
 LARGEST_SHARD = "15MB"
 LARGEST_FOLDER = 28_000_000
+"""Without the enlarger, which has a limit of its own."""
+LARGEST_ENLARGER = 4_000_000
 OLD_PREFIX = "text_model."
 
 
 def export(recipe: BaseRecipe, work: Path, out: Path) -> int:
     """Write the averaged weights of the newest checkpoint to `out` in half precision; returns the steps trained.
 
-    Parts of `out` with other names (a model card) stay. WeightsTooLarge where it would break its limit in bytes.
+    The enlarger of `work`, where it has one, comes along. Parts of `out` with other names (a model card, an earlier
+    enlarger) stay. WeightsTooLarge where it would break its limit in bytes.
     """
     found = load_latest_checkpoint(work / "denoiser")
     if found is None:
@@ -59,8 +64,32 @@ def export(recipe: BaseRecipe, work: Path, out: Path) -> int:
         raise WeightsTooLarge(
             f"The exported folder has {size:,} bytes; its limit is {LARGEST_FOLDER:,}. Make the recipe smaller."
         )
+    if load_latest_checkpoint(work / "enlarger") is not None:
+        _write_enlarger(recipe, work, aside)
     _replace(aside, out)
     return int(found.state["step"])
+
+
+def export_enlarger(recipe: BaseRecipe, work: Path, out: Path) -> None:
+    """Write the enlarger of `work` into the base's folder `out`, over an earlier one. The rest of `out` stays.
+
+    With it the base's fingerprint changes, as with any other part.
+    """
+    aside = out.with_name(f".{out.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    _write_enlarger(recipe, work, aside)
+    _replace(aside, out)
+
+
+def _write_enlarger(recipe: BaseRecipe, work: Path, base: Path) -> None:
+    folder = save_enlarger(load_enlarger(recipe, work), enlarger_shape(recipe.enlarger), base)
+    for path in folder.iterdir():
+        path.chmod(0o644)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    if size > LARGEST_ENLARGER:
+        raise WeightsTooLarge(
+            f"The enlarger has {size:,} bytes; its limit is {LARGEST_ENLARGER:,}. Give it fewer channels or blocks."
+        )
 
 
 def save_text_encoder(state: dict[str, Tensor], folder: Path) -> None:

@@ -79,11 +79,6 @@ def new_scheduler() -> DDIMScheduler:
     )
 
 
-def has_bfloat16_units(device: torch.device) -> bool:
-    """True where products of bfloat16 matrices are faster than those of float32: on a GPU, on a CPU with AMX."""
-    return device.type == "cuda" or bool(torch.cpu.get_capabilities().get("amx_tile"))
-
-
 def generator(seed: int, *numbers: int) -> torch.Generator:
     """Randomness as a pure function of its arguments, so that a resumed run draws what an unbroken one draws."""
     mixed = seed

@@ -81,6 +81,28 @@ class DenoiserRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EnlargerRecipe:
+    """Shape and training of the enlarger. A batch has `crops` squares of `crop` small pixels from each of `batch`
+    pictures; `plain_share` of the pictures are spared the autoencoder, `noise` is the most its latents get."""
+
+    factor: int
+    channels: int
+    blocks: int
+    fine_channels: int
+    pictures: int
+    batch: int
+    crops: int
+    crop: int
+    plain_share: float
+    noise: float
+    learning_rate: float
+    matrix_factor: float
+    warmup: int
+    gradient: float
+    ema: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class BaseRecipe:
     """All of a base."""
 
@@ -89,6 +111,7 @@ class BaseRecipe:
     autoencoder: AutoencoderRecipe
     text: TextRecipe
     denoiser: DenoiserRecipe
+    enlarger: EnlargerRecipe
 
 
 def read_recipe(path: Path) -> BaseRecipe:
@@ -102,6 +125,7 @@ def read_recipe(path: Path) -> BaseRecipe:
         autoencoder=AutoencoderRecipe(**raw["autoencoder"]),
         text=TextRecipe(**raw["text"]),
         denoiser=DenoiserRecipe(**raw["denoiser"]),
+        enlarger=EnlargerRecipe(**raw["enlarger"]),
     )
 
 

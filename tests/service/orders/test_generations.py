@@ -8,7 +8,7 @@ import io
 import pytest
 from PIL import Image
 
-from licensing import keys
+from licensing import keys, plans
 from service.limits import Buckets
 from tests.service.conftest import draw, slug_of
 from tests.service.market import PRICE, Market, prepaid, publish_style, size_of, usage
@@ -28,12 +28,15 @@ async def test_the_same_key_and_body_is_one_order_and_one_charge(market: Market)
 
 
 async def test_the_same_key_with_another_body_is_refused(market: Market):
-    client = await market.client()
+    client = await market.client(cents=500)
     await market.order(client, key="my-order-2")
 
     other = await market.order(client, key="my-order-2", prompt="a green pear")
 
     assert (other.status_code, slug_of(other)) == (422, "idempotency_mismatch")
+    assert "my-order-2" in other.json()["detail"]
+    assert "use a new key" in other.json()["detail"]
+    assert await prepaid(client) == (500 - PRICE, 0)
 
 
 async def test_ten_requests_at_once_under_one_key_make_one_order(market: Market):
@@ -99,13 +102,15 @@ async def test_an_order_without_an_idempotency_key_is_refused_with_the_way_out(m
 
 
 async def test_an_unknown_style_or_version_is_not_found(market: Market):
-    client = await market.client()
+    client = await market.client(cents=500)
 
     style = await market.order(client, style="sty_nobody")
     version = await market.order(client, version="ver_nobody")
 
     assert (style.status_code, slug_of(style)) == (404, "not_found")
     assert (version.status_code, slug_of(version)) == (404, "not_found")
+    assert "'sty_nobody'" in style.json()["detail"]
+    assert await prepaid(client) == (500, 0)
 
 
 async def test_an_unpublished_style_is_not_found(market: Market):
@@ -162,7 +167,7 @@ async def test_a_quote_charges_and_holds_nothing_and_says_what_would_pay(market:
 
 
 async def test_a_revoked_key_is_refused_at_once(market: Market):
-    client = await market.client()
+    client = await market.client(cents=500)
     assert (await market.order(client)).json()["state"] == "settled"
     web = market.gateway
     async with web.pool.acquire() as conn, conn.transaction():
@@ -172,6 +177,10 @@ async def test_a_revoked_key_is_refused_at_once(market: Market):
     answer = await market.order(client)
 
     assert (answer.status_code, slug_of(answer)) == (401, "unauthenticated")
+    assert "/desk/keys" in answer.json()["detail"]
+    async with web.pool.acquire() as conn:
+        usage = await plans.usage(conn, client.account.id, web.clock(), currency="EUR")
+    assert (usage.prepaid.amount, usage.prepaid_held.amount) == (500 - PRICE, 0)
 
 
 async def test_a_creator_cannot_order_and_a_stranger_neither(market: Market):
@@ -215,6 +224,7 @@ async def test_a_full_queue_turns_an_order_away_and_holds_nothing(market: Market
         market.app.state.gateway = web
 
     assert (second.status_code, slug_of(second)) == (503, "overloaded")
+    assert "order again in about" in second.json()["detail"]
     assert int(second.headers["Retry-After"]) >= 1
     assert replay.json()["id"] == first.json()["id"]
     assert (await market.order(client, key="the-first")).json()["state"] == "settled"

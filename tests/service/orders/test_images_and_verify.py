@@ -34,7 +34,7 @@ def encoded(kind: str) -> bytes:
     [
         (b"not a picture at all", "is not a picture"),
         (b"", "is not a picture"),
-        (bomb(), "at most 40 million pixels"),
+        (bomb(), "has 400 million pixels, and at most 40 million are read; save it smaller"),
         (draw()[:200], "cut off"),
         (encoded("GIF"), "is a GIF file"),
     ],

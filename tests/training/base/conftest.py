@@ -10,8 +10,9 @@ from training.base.autoencoder import train_autoencoder
 from training.base.collection import collect
 from training.base.data import make_data
 from training.base.denoiser import train_denoiser
+from training.base.enlarger import train_enlarger
 from training.base.latents import encode
-from training.base.recipe import AutoencoderRecipe, BaseRecipe, DataRecipe, DenoiserRecipe, TextRecipe
+from training.base.recipe import AutoencoderRecipe, BaseRecipe, DataRecipe, DenoiserRecipe, EnlargerRecipe, TextRecipe
 
 EVERYDAY = {"apple": frozenset({"red apple", "apple"})}
 DRAWINGS = {
@@ -79,6 +80,23 @@ def recipe() -> BaseRecipe:
             text_dropout=0.1,
             gamma=5.0,
         ),
+        enlarger=EnlargerRecipe(
+            factor=4,
+            channels=16,
+            blocks=1,
+            fine_channels=16,
+            pictures=8,
+            batch=2,
+            crops=2,
+            crop=16,
+            plain_share=0.3,
+            noise=0.3,
+            learning_rate=1e-3,
+            matrix_factor=10,
+            warmup=2,
+            gradient=1.0,
+            ema=0.9,
+        ),
     )
 
 
@@ -115,4 +133,5 @@ def work(recipe, tmp_path_factory) -> Path:
     train_autoencoder(recipe, folder, "cpu", 1, 2, lambda line: None)
     encode(recipe, folder, "cpu", lambda line: None)
     train_denoiser(recipe, folder, "cpu", 1, 2, lambda line: None)
+    train_enlarger(recipe, folder, folder / "nowhere", "cpu", 1, 2, lambda line: None)
     return folder

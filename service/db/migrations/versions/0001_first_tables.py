@@ -68,6 +68,7 @@ def _make_events() -> None:
         sa.PrimaryKeyConstraint("id"),
         schema="service",
     )
+    op.create_index("events_by_age", "events", ["created_at"], unique=False, schema="service")
     op.create_index("events_of_subject", "events", ["subject", "id"], unique=False, schema="service")
 
 
@@ -242,6 +243,7 @@ def _make_versions() -> None:
         sa.Column("report_key", sa.Text(), nullable=False),
         sa.Column("receipt_key", sa.Text(), nullable=False),
         sa.Column("sheet_key", sa.Text(), nullable=True),
+        sa.Column("examples", JSONB(), server_default=sa.text("'[]'::jsonb"), nullable=False),
         sa.Column("receipt", JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.Column("scores", JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.Column("work_ids", JSONB(), server_default=sa.text("'[]'::jsonb"), nullable=False),

@@ -1,0 +1,82 @@
+"""`python -m tests.browser.pictures`: take the README's pictures of a service that `make run` has started.
+
+The creator's page of the finished training, and the client's desk after orders of the demonstration's words.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from service.demo import PEOPLE, read_script
+from service.settings import ROOT
+from tests.browser.conftest import FLAGS
+
+OUT = ROOT / "configs" / "demo" / "pictures"
+VIEW = {"width": 1280, "height": 800}
+MADE_MS = 300_000
+SETTLED_MS = 800
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.browser.pictures", description=__doc__)
+    parser.add_argument("--origin", default="http://127.0.0.1:8000", help="where the service answers")
+    parser.add_argument("--home", type=Path, default=ROOT / ".ownhand")
+    parser.add_argument("--out", type=Path, default=OUT)
+    given = parser.parse_args(arguments)
+    given.out.mkdir(parents=True, exist_ok=True)
+    script = Path(__file__).parent / "find_chromium.sh"
+    chromium = subprocess.run(["bash", str(script)], capture_output=True, text=True, check=True).stdout.strip()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        _studio(_sign_in(browser, given.home, "creator"), given.origin, given.out)
+        _desk(_sign_in(browser, given.home, "client"), given.origin, given.out)
+        browser.close()
+    return 0
+
+
+def _sign_in(browser: Browser, home: Path, role: str) -> Page:
+    email, name = next(person for known, person in PEOPLE.items() if known == role)
+    command = [sys.executable, "-m", "service", "invite", "--role", role, "--email", email, "--name", name]
+    told = subprocess.run([*command, "--home", str(home)], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    page = browser.new_context(viewport=VIEW).new_page()
+    page.set_default_timeout(MADE_MS)
+    page.goto(told.strip().splitlines()[-1])
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_load_state()
+    return page
+
+
+def _studio(page: Page, origin: str, out: Path) -> None:
+    script = read_script(ROOT / "configs" / "demo" / "demo.toml")
+    page.goto(f"{origin}/studio")
+    page.get_by_role("link", name=script.name).first.click()
+    page.wait_for_load_state()
+    page.get_by_role("link", name="Train").first.click()
+    page.get_by_alt_text("Drawn with your style").first.wait_for()
+    _take(page, out / "studio.png")
+
+
+def _desk(page: Page, origin: str, out: Path) -> None:
+    for prompt in read_script(ROOT / "configs" / "demo" / "demo.toml").prompts:
+        page.goto(f"{origin}/desk/make")
+        page.get_by_label("What should").fill(prompt)
+        page.get_by_label("How many").fill("3")
+        page.get_by_role("button", name="Order for").click()
+        page.get_by_role("link", name="Download").first.wait_for()
+    page.goto(f"{origin}/desk")
+    _take(page, out / "desk.png")
+
+
+def _take(page: Page, path: Path) -> None:
+    page.wait_for_timeout(SETTLED_MS)
+    page.screenshot(path=path, full_page=True, caret="initial")
+    # Chromium writes large files.
+    Image.open(path).convert("RGB").save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

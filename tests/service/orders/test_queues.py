@@ -1,0 +1,54 @@
+"""An idle process is woken by a notice, and finds what nobody told it of."""
+
+import asyncio
+import threading
+import time
+
+from service import workflows
+from service.queues import Doorbell
+from service.resources import Resources
+from tests.service.market import Market
+
+
+def test_a_ring_ends_the_sleep_and_the_next_ones_are_short():
+    bell = Doorbell(attentive_poll_s=0.01)
+    threading.Timer(0.05, bell.ring).start()
+    began = time.monotonic()
+
+    is_over = bell.wait(60)
+    again = bell.wait(60)
+
+    assert (is_over, again) == (False, False)
+    assert time.monotonic() - began < 30
+
+
+def test_a_ring_while_nobody_sleeps_is_not_lost():
+    bell = Doorbell(attentive_poll_s=60)
+    bell.ring()
+
+    assert bell.wait(60) is False
+
+
+def test_the_end_is_heard_by_who_sleeps_and_by_who_comes_later():
+    bell = Doorbell(attentive_poll_s=60)
+    threading.Timer(0.05, bell.set).start()
+
+    assert bell.wait(60) is True
+    assert bell.wait(60) is True
+    assert bell.is_set()
+
+
+async def test_work_that_nobody_was_told_of_is_found(market: Market, monkeypatch):
+    client = await market.client()
+    silent: list[str] = []
+
+    async def say_nothing(opened: Resources, queue: str) -> None:
+        silent.append(queue)
+
+    monkeypatch.setattr(workflows, "ring", say_nothing)
+    await asyncio.sleep(1.5)
+
+    made = (await market.order(client)).json()
+
+    assert made["state"] == "settled"
+    assert silent == ["generation", "render"]
