@@ -21,10 +21,12 @@ from service.settings import ROOT
 from tests.postgres import Server
 
 USER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from service.errors import NotStarted
 from service.postgres import embedded_postgres
+# A shell that starts the tests in the background has them, and all they start, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with embedded_postgres(Path(sys.argv[1])) as url:
     print(url, flush=True)
     time.sleep(60)

@@ -123,7 +123,7 @@ def test_the_enlarger_learns(recipe, work, tmp_path):
 
     train_enlarger(plain, folder, tmp_path / NOWHERE, "cpu", 1, 150, silent)
 
-    assert error(load_enlarger(plain, folder)) < 0.7 * error(new_enlarger(plain.enlarger))
+    assert error(load_enlarger(plain, folder)) < 0.8 * error(new_enlarger(plain.enlarger))
 
 
 def test_the_autoencoder_of_the_base_serves_where_none_was_trained(recipe, work, tmp_path):
