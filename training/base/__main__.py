@@ -1,35 +1,53 @@
-"""`python -m training.base STAGE --work DIR`: from drawings to a base's pipeline folder, stage by stage."""
+"""`python -m training.base STAGE --work DIR`: from drawings to a base's pipeline folder, stage by stage.
+
+A training that gets SIGTERM or Ctrl-C saves where it is; the same command goes on from there.
+"""
 
 import argparse
+import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from threading import Event
 
-from training.base.errors import BaseTrainingError
+from training.base.errors import BaseTrainingError, Interrupted
 
 BASE = Path("configs/bases/openicons")
 STAGES = ("drawings", "data", "autoencoder", "encode", "denoiser", "enlarger", "export", "sheet")
 
 
+INTERRUPTED = 75
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run one stage; 0 when it finished, 1 with a sentence on stderr when it could not."""
+    """Run one stage; 0 when it finished, 75 when it was stopped, 1 with a sentence on stderr when it could not."""
     given = _parser().parse_args(arguments)
     try:
-        run_stage(given)
+        with _signals_heard() as is_stopped:
+            run_stage(given, is_stopped)
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        return INTERRUPTED
     except BaseTrainingError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def run_stage(given: argparse.Namespace) -> None:
+def run_stage(given: argparse.Namespace, stop: Callable[[], bool]) -> None:
     """Run the stage that `given` names. Heavy imports happen here, not when the module is read."""
     import torch
 
+    from training.base.loop import Session
     from training.base.recipe import read_everyday, read_recipe
 
     if given.threads:
         torch.set_num_threads(given.threads)
+    session = Session(
+        say=say, device=given.device, minutes=given.minutes, steps=given.steps, workers=given.workers, stop=stop
+    )
     recipe = read_recipe(given.recipe)
     if given.stage == "drawings":
         from training.base.collection import collect
@@ -42,7 +60,7 @@ def run_stage(given: argparse.Namespace) -> None:
     elif given.stage == "autoencoder":
         from training.base.autoencoder import train_autoencoder
 
-        train_autoencoder(recipe, given.work, given.device, given.minutes, given.steps, say, given.workers)
+        train_autoencoder(recipe, given.work, session)
     elif given.stage == "encode":
         from training.base.latents import encode
 
@@ -50,11 +68,11 @@ def run_stage(given: argparse.Namespace) -> None:
     elif given.stage == "denoiser":
         from training.base.denoiser import train_denoiser
 
-        train_denoiser(recipe, given.work, given.device, given.minutes, given.steps, say, given.workers)
+        train_denoiser(recipe, given.work, session)
     elif given.stage == "enlarger":
         from training.base.enlarger import train_enlarger
 
-        train_enlarger(recipe, given.work, given.base, given.device, given.minutes, given.steps, say, given.workers)
+        train_enlarger(recipe, given.work, given.base, session)
     elif given.stage == "export":
         from training.base.export import export, export_enlarger
 
@@ -83,6 +101,18 @@ def run_stage(given: argparse.Namespace) -> None:
 def say(line: str) -> None:
     """One line of progress with the time."""
     print(f"{datetime.now().astimezone():%H:%M:%S} {line}", flush=True)
+
+
+@contextmanager
+def _signals_heard() -> Iterator[Callable[[], bool]]:
+    """Whether somebody asked this process to end, by Ctrl-C or SIGTERM; processes forked meanwhile heed neither."""
+    stopped = Event()
+    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _parser() -> argparse.ArgumentParser:

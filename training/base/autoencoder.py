@@ -1,7 +1,6 @@
 """Stage `autoencoder`: pictures to a few latent numbers and back."""
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from inference.precision import has_bfloat16_units
 from training.base.crew import Crew
 from training.base.data import Pictures, cumulative_shares, read_data
 from training.base.errors import StageMissing
-from training.base.loop import UNPLANNED, Plan, new_run, part, resume, steps_in, train
+from training.base.loop import UNPLANNED, Plan, Session, new_run, part, resume, steps_in, train
 from training.base.networks import generator, new_autoencoder
 from training.base.paper import lay_on, soft_paper
 from training.base.recipe import AutoencoderRecipe, BaseRecipe
@@ -34,28 +33,17 @@ class Batch:
     noise: Tensor
 
 
-def train_autoencoder(
-    recipe: BaseRecipe,
-    work: Path,
-    device: str,
-    minutes: float,
-    steps: int,
-    say: Callable[[str], None],
-    workers: int = 1,
-) -> None:
-    """Train, or go on training, the autoencoder of `work`; `steps` (0: as many as fit into `minutes`) sets the plan.
-
-    `workers` processes share each batch (see `Crew`); a GPU wants one.
-    """
+def train_autoencoder(recipe: BaseRecipe, work: Path, session: Session) -> None:
+    """Train, or go on training, the autoencoder of `work`."""
     torch.manual_seed(recipe.seed)
     pictures, shape = read_data(work), recipe.autoencoder
-    network = new_autoencoder(shape, recipe.data.size).to(device, memory_format=torch.channels_last)
+    network = new_autoencoder(shape, recipe.data.size).to(session.device, memory_format=torch.channels_last)
     run = new_run(network, weight_decay=0.0)
     planned = resume(run, work / "autoencoder")
     numbers = pictures.of("train")
     shares = cumulative_shares(pictures.rows, numbers, recipe.data.weights)
     plan = Plan(
-        steps=steps or planned or UNPLANNED,
+        steps=session.steps or planned or UNPLANNED,
         learning_rate=shape.learning_rate,
         warmup=shape.warmup,
         ema=shape.ema,
@@ -67,14 +55,14 @@ def train_autoencoder(
         return autoencoder_loss(network, batch_at(recipe, pictures, numbers, shares, step, step < turn, rows), recipe)
 
     if plan.steps == UNPLANNED:
-        plan = replace(plan, steps=steps_in(minutes, run, plan, Crew(network, loss_of, 1).gradient))
+        plan = replace(plan, steps=steps_in(session.minutes, run, plan, Crew(network, loss_of, 1).gradient))
     turn = int(shape.crop_share * plan.steps)
-    say(f"autoencoder: step {run.step} of {plan.steps}, crops until {turn}, on {device}")
-    crew = Crew(network, loss_of, workers)
-    train(run, plan, crew.gradient, work / "autoencoder", say)
+    session.say(f"autoencoder: step {run.step} of {plan.steps}, crops until {turn}, on {session.device}")
+    crew = Crew(network, loss_of, session.workers)
+    train(run, plan, crew.gradient, work / "autoencoder", session)
     crew.close()
     network.load_state_dict(run.average)
-    say(f"PSNR on held-out pictures: {held_out_psnr(network, pictures, device):.2f} dB")
+    session.say(f"PSNR on held-out pictures: {held_out_psnr(network, pictures, session.device):.2f} dB")
 
 
 def autoencoder_loss(network: AutoencoderKL, batch: Batch, recipe: BaseRecipe) -> Tensor:

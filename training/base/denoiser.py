@@ -1,7 +1,6 @@
 """Stage `denoiser`: captions to latents. The text encoder learns along with the UNet."""
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from training.base.captions import caption
 from training.base.crew import Crew
 from training.base.data import cumulative_shares
 from training.base.latents import GROUND_CAPTION, Latents, is_varied, read_latents
-from training.base.loop import UNPLANNED, Plan, new_run, resume, steps_in, train
+from training.base.loop import UNPLANNED, Plan, Session, new_run, resume, steps_in, train
 from training.base.networks import (
     TIMESTEPS,
     generator,
@@ -76,48 +75,37 @@ class TextToLatents(nn.Module):
         return predicted.float()
 
 
-def train_denoiser(
-    recipe: BaseRecipe,
-    work: Path,
-    device: str,
-    minutes: float,
-    steps: int,
-    say: Callable[[str], None],
-    workers: int = 1,
-) -> None:
-    """Train, or go on training, the denoiser of `work`; `steps` (0: as many as fit into `minutes`) sets the plan.
-
-    `workers` processes share each batch (see `Crew`); a GPU wants one.
-    """
+def train_denoiser(recipe: BaseRecipe, work: Path, session: Session) -> None:
+    """Train, or go on training, the denoiser of `work`."""
     torch.manual_seed(recipe.seed)
     latents, tokenizer = read_latents(work), load_tokenizer(work)
-    network = TextToLatents(recipe, tokenizer, device)
+    network = TextToLatents(recipe, tokenizer, session.device)
     run = new_run(network, weight_decay=0.01)
     planned = resume(run, work / "denoiser")
-    alphas = new_scheduler().alphas_cumprod.to(device)
+    alphas = new_scheduler().alphas_cumprod.to(session.device)
     numbers = latents.of("train")
     shares = cumulative_shares(latents.rows, numbers, recipe.data.weights)
 
     def loss_of(step: int, rows: slice) -> Tensor:
         batch = batch_at(recipe, latents, numbers, shares, tokenizer, step).part(rows)
-        return denoiser_loss(network, batch, alphas, recipe.denoiser.gamma, device)
+        return denoiser_loss(network, batch, alphas, recipe.denoiser.gamma, session.device)
 
-    crew = Crew(network, loss_of, workers)
+    crew = Crew(network, loss_of, session.workers)
     shape = recipe.denoiser
     plan = Plan(
-        steps=steps or planned or UNPLANNED,
+        steps=session.steps or planned or UNPLANNED,
         learning_rate=shape.learning_rate,
         warmup=shape.warmup,
         ema=shape.ema,
         matrix_factor=shape.matrix_factor,
     )
     if plan.steps == UNPLANNED:
-        plan = replace(plan, steps=steps_in(minutes, run, plan, crew.gradient))
-    say(f"denoiser: step {run.step} of {plan.steps}, batches of {shape.batch}, on {device}")
-    train(run, plan, crew.gradient, work / "denoiser", say)
+        plan = replace(plan, steps=steps_in(session.minutes, run, plan, crew.gradient))
+    session.say(f"denoiser: step {run.step} of {plan.steps}, batches of {shape.batch}, on {session.device}")
+    train(run, plan, crew.gradient, work / "denoiser", session)
     crew.close()
     network.load_state_dict(run.average)
-    say(f"loss on held-out pictures {held_out_loss(recipe, network, latents, tokenizer, device):.4f}")
+    session.say(f"loss on held-out pictures {held_out_loss(recipe, network, latents, tokenizer, session.device):.4f}")
 
 
 def denoiser_loss(network: TextToLatents, batch: Batch, alphas: Tensor, gamma: float, device: str) -> Tensor:

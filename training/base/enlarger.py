@@ -21,7 +21,7 @@ from training.base.crew import Crew
 from training.base.data import split_in
 from training.base.errors import StageMissing
 from training.base.latents import normalised_autoencoder
-from training.base.loop import UNPLANNED, Plan, new_run, part, resume, steps_in, train
+from training.base.loop import UNPLANNED, Plan, Session, new_run, part, resume, steps_in, train
 from training.base.paper import lay_on, soft_paper
 from training.base.recipe import BaseRecipe, EnlargerRecipe
 from training.base.render import render, render_moved
@@ -43,30 +43,21 @@ class Batch:
     large: Tensor
 
 
-def train_enlarger(
-    recipe: BaseRecipe,
-    work: Path,
-    base: Path,
-    device: str,
-    minutes: float,
-    steps: int,
-    say: Callable[[str], None],
-    workers: int = 1,
-) -> None:
-    """Train, or go on training, the enlarger of `work`; `steps` (0: as many as fit into `minutes`) sets the plan.
+def train_enlarger(recipe: BaseRecipe, work: Path, base: Path, session: Session) -> None:
+    """Train, or go on training, the enlarger of `work`.
 
     Pictures are worn by the autoencoder of `work` where its latents were made, else by that of the folder `base`.
     """
     torch.manual_seed(recipe.seed)
     shape = recipe.enlarger
-    autoencoder = autoencoder_in_use(recipe, work, base).to(device, memory_format=torch.channels_last)
-    large = large_pictures(recipe, work, workers, say)
+    autoencoder = autoencoder_in_use(recipe, work, base).to(session.device, memory_format=torch.channels_last)
+    large = large_pictures(recipe, work, session.workers, session.say)
     network = new_enlarger(shape)
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(session.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = new_run(network, weight_decay=0.0)
     planned = resume(run, work / "enlarger")
     plan = Plan(
-        steps=steps or planned or UNPLANNED,
+        steps=session.steps or planned or UNPLANNED,
         learning_rate=shape.learning_rate,
         warmup=shape.warmup,
         ema=shape.ema,
@@ -77,10 +68,10 @@ def train_enlarger(
         return enlarger_loss(network, batch_at(recipe, large, autoencoder, step, rows), shape)
 
     if plan.steps == UNPLANNED:
-        plan = replace(plan, steps=steps_in(minutes, run, plan, Crew(network, loss_of, 1).gradient))
-    say(f"enlarger: step {run.step} of {plan.steps} on {device}")
-    crew = Crew(network, loss_of, workers)
-    train(run, plan, crew.gradient, work / "enlarger", say)
+        plan = replace(plan, steps=steps_in(session.minutes, run, plan, Crew(network, loss_of, 1).gradient))
+    session.say(f"enlarger: step {run.step} of {plan.steps} on {session.device}")
+    crew = Crew(network, loss_of, session.workers)
+    train(run, plan, crew.gradient, work / "enlarger", session)
     crew.close()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from training.base.errors import Interrupted
 from training.base.optimizer import MuonAdamW
 from training.checkpoint import load_latest_checkpoint, pack_optimizer, save_checkpoint, unpack_optimizer
 
@@ -19,6 +20,26 @@ Gradient = Callable[[int], Tensor]
 """Puts the gradient of a step into the network and returns the loss, detached (see `Crew.gradient`)."""
 SECONDS_BETWEEN_CHECKPOINTS = 300
 STEPS_BETWEEN_LINES = 50
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """How a stage is run here and now. Nothing in it changes what is learnt but `steps` and `minutes`.
+
+    `steps` (0: as many as fit into `minutes`) sets the plan. `workers` processes share each batch (see `Crew`); a GPU
+    wants one. `stop` is asked after every step; when it says True, a checkpoint is written and `Interrupted` raised.
+    """
+
+    say: Callable[[str], None]
+    device: str = "cpu"
+    minutes: float = 25
+    steps: int = 0
+    workers: int = 1
+    stop: Callable[[], bool] = _never
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,23 +86,26 @@ def new_run(network: nn.Module, weight_decay: float) -> Run:
     return Run(network=network, average=average, optimizer=MuonAdamW(network, weight_decay))
 
 
-def train(run: Run, plan: Plan, gradient: Gradient, folder: Path, say: Callable[[str], None], until: int = 0) -> None:
-    """Train up to step `until` (default: the whole plan), with checkpoints in `folder` and a line per 50 steps.
+def train(run: Run, plan: Plan, gradient: Gradient, folder: Path, session: Session) -> None:
+    """Train to the end of the plan, with checkpoints in `folder` and a line per 50 steps.
 
     `gradient(step)` must draw all its randomness from the step number: then a resumed run equals an unbroken one.
+    Raises Interrupted where the session is stopped before.
     """
-    last = min(until or plan.steps, plan.steps)
     saved = started = time.monotonic()
     first, losses = run.step, []
-    while run.step < last:
+    while run.step < plan.steps:
+        if session.stop():
+            save_run(run, plan, folder)
+            raise Interrupted(f"Stopped at step {run.step} of {plan.steps}. The same command goes on from there.")
         losses.append(take_step(run, plan, gradient))
-        if run.step % STEPS_BETWEEN_LINES == 0 or run.step == last:
+        if run.step % STEPS_BETWEEN_LINES == 0 or run.step == plan.steps:
             pace = (time.monotonic() - started) / (run.step - first)
             mean = float(torch.stack(losses).mean())
             losses.clear()
-            say(
+            session.say(
                 f"step {run.step}/{plan.steps} loss {mean:.4f} rate {plan.rate(run.step - 1):.2e} "
-                f"{pace * 1000:.0f} ms/step, {pace * (last - run.step) / 60:.1f} min left"
+                f"{pace * 1000:.0f} ms/step, {pace * (plan.steps - run.step) / 60:.1f} min left"
             )
             with (folder.parent / f"{folder.name}.jsonl").open("a") as log:
                 log.write(json.dumps({"step": run.step, "loss": mean, "ms": pace * 1000}) + "\n")

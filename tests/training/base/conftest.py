@@ -12,6 +12,7 @@ from training.base.data import make_data
 from training.base.denoiser import train_denoiser
 from training.base.enlarger import train_enlarger
 from training.base.latents import encode
+from training.base.loop import Session
 from training.base.recipe import AutoencoderRecipe, BaseRecipe, DataRecipe, DenoiserRecipe, EnlargerRecipe, TextRecipe
 
 EVERYDAY = {"apple": frozenset({"red apple", "apple"})}
@@ -126,12 +127,12 @@ def write_sources(folder: Path, licence: str = "MIT") -> None:
 def work(recipe, tmp_path_factory) -> Path:
     """A work folder after every stage, two steps each."""
     torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("base")
+    folder, two_steps = tmp_path_factory.mktemp("base"), Session(say=lambda line: None, steps=2)
     write_sources(folder / "npm")
     collect(recipe, EVERYDAY, folder, lambda line: None)
     make_data(recipe, folder, lambda line: None)
-    train_autoencoder(recipe, folder, "cpu", 1, 2, lambda line: None)
+    train_autoencoder(recipe, folder, two_steps)
     encode(recipe, folder, "cpu", lambda line: None)
-    train_denoiser(recipe, folder, "cpu", 1, 2, lambda line: None)
-    train_enlarger(recipe, folder, folder / "nowhere", "cpu", 1, 2, lambda line: None)
+    train_denoiser(recipe, folder, two_steps)
+    train_enlarger(recipe, folder, folder / "nowhere", two_steps)
     return folder

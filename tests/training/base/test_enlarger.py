@@ -24,8 +24,8 @@ from training.base.enlarger import (
     new_enlarger,
     train_enlarger,
 )
-from training.base.errors import StageMissing, WeightsTooLarge
-from training.base.loop import Plan, new_run, resume, train
+from training.base.errors import Interrupted, StageMissing, WeightsTooLarge
+from training.base.loop import Plan, Session, new_run, resume, train
 from training.base.wear import blurred, shift_of
 
 NOWHERE = "nowhere"
@@ -100,13 +100,14 @@ def a_run(recipe, work, seed: int):
 def test_the_enlarger_resumes_to_the_very_same_weights(recipe, work, tmp_path):
     plan = Plan(steps=4, learning_rate=1e-2, warmup=1, ema=0.9, matrix_factor=2)
     unbroken, crew = a_run(recipe, work, seed=1)
-    train(unbroken, plan, crew.gradient, tmp_path / "unbroken", silent)
+    train(unbroken, plan, crew.gradient, tmp_path / "unbroken", Session(say=silent))
 
     first, crew = a_run(recipe, work, seed=1)
-    train(first, plan, crew.gradient, tmp_path / "broken", silent, until=2)
+    with pytest.raises(Interrupted):
+        train(first, plan, crew.gradient, tmp_path / "broken", Session(say=silent, stop=lambda: first.step == 2))
     second, crew = a_run(recipe, work, seed=2)
     resume(second, tmp_path / "broken")
-    train(second, plan, crew.gradient, tmp_path / "broken", silent)
+    train(second, plan, crew.gradient, tmp_path / "broken", Session(say=silent))
 
     assert all(torch.equal(value, second.average[key]) for key, value in unbroken.average.items())
 
@@ -121,7 +122,7 @@ def test_the_enlarger_learns(recipe, work, tmp_path):
     def error(network) -> float:
         return float((network.enlarge(batch.worn) - batch.large).abs().mean())
 
-    train_enlarger(plain, folder, tmp_path / NOWHERE, "cpu", 1, 150, silent)
+    train_enlarger(plain, folder, tmp_path / NOWHERE, Session(say=silent, steps=150))
 
     assert error(load_enlarger(plain, folder)) < 0.8 * error(new_enlarger(plain.enlarger))
 

@@ -10,8 +10,9 @@ from training.base.autoencoder import fold_normalisation, held_out_psnr, load_au
 from training.base.crew import Crew
 from training.base.data import cumulative_shares, read_data
 from training.base.denoiser import TextToLatents, batch_at, denoiser_loss
+from training.base.errors import Interrupted
 from training.base.latents import read_latents
-from training.base.loop import Plan, new_run, resume, steps_in, train
+from training.base.loop import Plan, Session, new_run, resume, steps_in, train
 from training.base.networks import new_scheduler
 from training.base.optimizer import MuonAdamW, orthogonalised
 from training.base.tokens import load_tokenizer
@@ -37,13 +38,14 @@ def a_run(seed: int, workers: int = 1):
 def test_a_resumed_training_ends_with_the_very_same_weights(tmp_path, stop):
     plan = Plan(steps=12, learning_rate=1e-2, warmup=3, ema=0.9, matrix_factor=2)
     unbroken, crew = a_run(seed=1)
-    train(unbroken, plan, crew.gradient, tmp_path / "unbroken", silent)
+    train(unbroken, plan, crew.gradient, tmp_path / "unbroken", Session(say=silent))
 
     first, crew = a_run(seed=1)
-    train(first, plan, crew.gradient, tmp_path / "broken", silent, until=stop)
+    with pytest.raises(Interrupted):
+        train(first, plan, crew.gradient, tmp_path / "broken", Session(say=silent, stop=lambda: first.step == stop))
     second, crew = a_run(seed=2)
     planned = resume(second, tmp_path / "broken")
-    train(second, plan, crew.gradient, tmp_path / "broken", silent)
+    train(second, plan, crew.gradient, tmp_path / "broken", Session(say=silent))
 
     assert planned == 12
     for key, value in unbroken.network.state_dict().items():
@@ -68,13 +70,14 @@ def a_denoiser_run(recipe, work, seed: int):
 def test_the_denoiser_resumes_to_the_very_same_weights(recipe, work, tmp_path):
     plan = Plan(steps=4, learning_rate=1e-2, warmup=1, ema=0.9, matrix_factor=2)
     unbroken, crew = a_denoiser_run(recipe, work, seed=1)
-    train(unbroken, plan, crew.gradient, tmp_path / "unbroken", silent)
+    train(unbroken, plan, crew.gradient, tmp_path / "unbroken", Session(say=silent))
 
     first, crew = a_denoiser_run(recipe, work, seed=1)
-    train(first, plan, crew.gradient, tmp_path / "broken", silent, until=2)
+    with pytest.raises(Interrupted):
+        train(first, plan, crew.gradient, tmp_path / "broken", Session(say=silent, stop=lambda: first.step == 2))
     second, crew = a_denoiser_run(recipe, work, seed=2)
     resume(second, tmp_path / "broken")
-    train(second, plan, crew.gradient, tmp_path / "broken", silent)
+    train(second, plan, crew.gradient, tmp_path / "broken", Session(say=silent))
 
     assert all(torch.equal(value, second.average[key]) for key, value in unbroken.average.items())
 
@@ -107,14 +110,14 @@ def test_a_finished_training_can_be_made_longer_from_where_its_descent_began(tmp
     short = Plan(steps=10, learning_rate=1e-2, warmup=1, ema=0.9, matrix_factor=2)
     long = Plan(steps=20, learning_rate=1e-2, warmup=1, ema=0.9, matrix_factor=2)
     at_once, crew = a_run(seed=1)
-    train(at_once, long, crew.gradient, tmp_path / "long", silent)
+    train(at_once, long, crew.gradient, tmp_path / "long", Session(say=silent))
 
     first, crew = a_run(seed=1)
-    train(first, short, crew.gradient, tmp_path / "short", silent)
+    train(first, short, crew.gradient, tmp_path / "short", Session(say=silent))
     longer, crew = a_run(seed=2)
     resume(longer, tmp_path / "short-level")
     assert longer.step == 7
-    train(longer, long, crew.gradient, tmp_path / "short", silent)
+    train(longer, long, crew.gradient, tmp_path / "short", Session(say=silent))
 
     assert all(torch.equal(value, longer.average[key]) for key, value in at_once.average.items())
 
@@ -198,6 +201,6 @@ def test_the_autoencoder_learns(recipe, work, tmp_path):
     pictures = read_data(work)
     before = held_out_psnr(load_autoencoder(recipe, work), pictures, "cpu")
 
-    train_autoencoder(recipe, tmp_path / "work", "cpu", 1, 120, silent)
+    train_autoencoder(recipe, tmp_path / "work", Session(say=silent, steps=120))
 
     assert held_out_psnr(load_autoencoder(recipe, tmp_path / "work"), pictures, "cpu") > before + 3
