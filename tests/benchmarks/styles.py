@@ -91,7 +91,7 @@ def measure(
     for one in held_out:
         drawn = draw_set(one, probe.concepts, base, work / "styles", concepts, seed=seed, say=say)
         if sheets:
-            write_sheet(drawn, sheets / f"{one.name}.png")
+            write_sheet(drawn, sheets / f"{one.name}.webp")
         seen = features(drawn.with_style)
         labels = torch.full((len(seen),), names.index(one.name))
         shares.append(top_k(classifier(seen), labels, 1))
@@ -194,7 +194,7 @@ def write_sheet(drawn: Drawn, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     count = len(drawn.words)
     rows = [np.concatenate(list(some[:count]), axis=1) for some in (drawn.works, drawn.without, drawn.with_style)]
-    Image.fromarray(np.concatenate(rows, axis=0)).save(path, optimize=True)
+    Image.fromarray(np.concatenate(rows, axis=0)).save(path, quality=88)
 
 
 def _train(one: Set, base: str, folder: Path, *, seed: int) -> Trained:

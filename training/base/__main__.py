@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--base", type=Path, default=BASE, help="pipeline folder that export writes and sheet draws with"
     )
-    parser.add_argument("--out", type=Path, help="where export (default: --base) and sheet (a PNG) write")
+    parser.add_argument("--out", type=Path, help="where export (default: --base) and sheet (PNG or WebP) write")
     parser.add_argument(
         "--only-enlarger", action="store_true", help="export the enlarger into a folder that has the rest"
     )

@@ -9,12 +9,13 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image, ImageDraw
 
 MARGIN = 14
+COLUMNS = 12
 
 
 def draw_sheet(
     base: Path, concepts: Sequence[str], styles: Sequence[str], out: Path, steps: int, guidance: float, device: str
 ) -> None:
-    """Write a PNG: one row per style ("" is none), one column per concept, seeds fixed by the column."""
+    """Write a picture: one row per style ("" is none), one column per concept, twelve to a block; seeds by the concept."""
     pipeline = StableDiffusionPipeline.from_pretrained(base, safety_checker=None).to(device)
     pipeline.set_progress_bar_config(disable=True)
     rows = []
@@ -26,16 +27,19 @@ def draw_sheet(
                 prompts, num_inference_steps=steps, guidance_scale=guidance, generator=seeds, output_type="np"
             ).images
         )
-    _paste(rows, concepts, styles).save(out)
+    _paste(rows, concepts, styles).save(out, quality=88)
 
 
 def _paste(rows: Sequence[np.ndarray], concepts: Sequence[str], styles: Sequence[str]) -> Image.Image:
-    side = rows[0].shape[1]
-    sheet = Image.new("RGB", (side * len(concepts), (side + MARGIN) * len(rows)), "white")
+    """Blocks of at most `COLUMNS` concepts, one under the other, each with a row for every style."""
+    side, columns = rows[0].shape[1], min(COLUMNS, len(concepts))
+    blocks = -(-len(concepts) // columns)
+    sheet = Image.new("RGB", (side * columns, (side + MARGIN) * len(rows) * blocks), "white")
     pen = ImageDraw.Draw(sheet)
     for down, (row, style) in enumerate(zip(rows, styles, strict=True)):
-        for along, (picture, concept) in enumerate(zip(row, concepts, strict=True)):
-            left, top = along * side, down * (side + MARGIN)
+        for number, (picture, concept) in enumerate(zip(row, concepts, strict=True)):
+            block, along = divmod(number, columns)
+            left, top = along * side, (block * len(rows) + down) * (side + MARGIN)
             sheet.paste(Image.fromarray((picture * 255).round().astype(np.uint8)), (left, top + MARGIN))
             pen.text((left + 3, top + 1), f"{concept} {style}".strip(), fill="#444")
     return sheet
