@@ -66,14 +66,16 @@ async def tell_generation(order_id: str) -> str:
             return await close(order_id, fence, {"end": "failed"})
         drawn = await (draw_test(order_id) if attempt["test"] else _render(order_id, fence))
         if drawn["end"] == "again":
-            await put_back(order_id, fence)
+            if not await put_back(order_id, fence):
+                return "superseded"
             continue
         if drawn["end"] != "made":
             return await close(order_id, fence, drawn)
         _reach("pictures_made")
         sealed = await seal_pictures(order_id, fence, drawn["pictures"])
         if sealed["end"] == "again":
-            await put_back(order_id, fence)
+            if not await put_back(order_id, fence):
+                return "superseded"
             continue
         if sealed["end"] != "sealed":
             return await close(order_id, fence, sealed)
@@ -126,14 +128,20 @@ async def begin_attempt(order_id: str) -> dict[str, Any]:
 
 
 @durable_step()
-async def put_back(order_id: str, fence: int) -> None:
-    """The attempt gave up for a reason that is nobody's will: queued again, the hold kept."""
+async def put_back(order_id: str, fence: int) -> bool:
+    """The attempt gave up for a reason that is nobody's will: queued again, the hold kept.
+
+    False where a later attempt has begun; the order is that one's, and this story is over.
+    """
     web = gateway()
     async with web.pool.acquire() as conn, conn.transaction():
         answer = await requeue(conn, order_id=order_id, fence=fence, now=web.clock())
         if not isinstance(answer, Refusal):
             await mark_queued(conn, order_id, now=web.clock())
+        elif answer.detail.get("reason") == "fence":
+            return False
     await asyncio.sleep(_AGAIN_S)
+    return True
 
 
 @durable_step()

@@ -87,7 +87,8 @@ BEGIN
         RETURN licensing.over(v_hold);
     ELSIF v_hold.fence <> p_fence THEN
         RETURN licensing.refused('conflict', 'what', format(
-            'Attempt %s of order %s was followed by attempt %s; leave the order to that one', p_fence, p_order, v_hold.fence));
+            'Attempt %s of order %s was followed by attempt %s; leave the order to that one', p_fence, p_order, v_hold.fence),
+            'state', 'open', 'reason', 'fence');
     END IF;
     v_paused := (licensing.governing(v_hold.creator_id, v_hold.style_id, v_hold.client_id, p_now)).level = 'paused';
     UPDATE licensing.hold

@@ -34,8 +34,9 @@ async def test_an_attempt_that_was_followed_by_another_ends_nothing(market: Mark
 
     ended = await generation.end_unpaid(order_id, stale, "withdrawn", None)
     sealed = await generation.seal_pictures(order_id, stale, [])
+    put_back = await generation.put_back(order_id, stale)
 
-    assert ended == "superseded"
+    assert (ended, put_back) == ("superseded", False)
     assert sealed["end"] != "sealed"
     assert await row_state(market, order_id) == "running"
     assert await prepaid(client) == (500 - PRICE, PRICE)
