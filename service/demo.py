@@ -82,13 +82,13 @@ class Teller:
             print(f"     {line}", flush=True)
         self._step_s = now
 
-    def show(self, line: str, *, share: float) -> None:
+    def show(self, line: str, *, share: float | None = None) -> None:
         """A line that the next one replaces where a person watches; in a file, one for every fifth of the way."""
         if sys.stdout.isatty():
             print(f"\r     {line:<84}", end="", flush=True)
-        elif share >= self._next_share:
+        elif share is None or share >= self._next_share:
             print(f"     {line}", flush=True)
-            self._next_share = share + _SHARE_SHOWN
+            self._next_share += _SHARE_SHOWN if share is not None else 0.0
 
     def clear(self) -> None:
         if sys.stdout.isatty():
@@ -199,7 +199,7 @@ async def _train(creator: httpx.AsyncClient, teller: Teller, style_id: str) -> s
             told = f"training [{bar}] step {data['step']}/{data['steps']}, loss {data['loss']:.3f}, {left} left"
             teller.show(told, share=data["step"] / data["steps"])
         elif kind == "state":
-            teller.show(f"{data['state']} ...", share=1.0)
+            teller.show(f"{data['state']} ...")
     teller.clear()
     training = _checked(await creator.get(f"/v1/trainings/{training_id}"))
     if training["state"] != "passed":
