@@ -100,9 +100,8 @@ class Plan:
 
     request: ImageRequest
     call: str
-    """What calls the adapters' styles: `with_call` puts it behind the prompt, and behind the negative prompt as well.
-    Guidance then leads from the style alone to the style with what was asked, so it makes pictures follow the words
-    and leaves the style as strong as it was learnt."""
+    """What calls the adapters' styles: `with_call` puts it behind the prompt. The negative prompt stays without it:
+    guidance leads away from what the negative prompt says, so a style that stood there would be taken out again."""
     width: int
     """Of what the base draws, as is `height`."""
     height: int

@@ -168,7 +168,7 @@ def _draw_pairs(
 def _draw_alone(training: Training, adapter: Adapter, *, seed: int, go_on: Callable[[], None]) -> list[Image.Image]:
     data = training.data
     text = data.texts[with_trigger("", data.trigger)[0]]
-    orders = [Order(text=text, away_from=text, seed=seed + number) for number in range(TRIGGER_ALONE)]
+    orders = [Order(text=text, away_from=data.texts[""], seed=seed + number) for number in range(TRIGGER_ALONE)]
     return _draw_orders(training, adapter, orders, go_on)
 
 
@@ -183,11 +183,10 @@ def _draw(
 ) -> list[Image.Image]:
     """Draw what works show, from their captions; the style is called as `inference.messages.plan` calls it."""
     data, orders = training.data, []
-    away_from = data.texts[with_trigger("", data.trigger)[0] if called else ""]
     for number, seed in zip(works, seeds, strict=True):
         caption = data.captions[number][0]
         text = data.texts[with_trigger(caption, data.trigger)[0] if called else caption]
-        orders.append(Order(text=text, away_from=away_from, seed=seed))
+        orders.append(Order(text=text, away_from=data.texts[""], seed=seed))
     return _draw_orders(training, adapter, orders, go_on)
 
 

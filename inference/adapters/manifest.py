@@ -40,7 +40,7 @@ class AdapterManifest:
             "modelspec.resolution": self.resolution,
             "modelspec.prediction_type": self.prediction_type,
             "modelspec.trigger_phrase": self.trigger,
-            "modelspec.usage_hint": f"prompt: <what>, {self.trigger} style; negative prompt: {self.trigger} style",
+            "modelspec.usage_hint": f"prompt: <what>, {self.trigger} style",
             "modelspec.hash_sha256": f"0x{tensors_sha256}",
             "ownhand.base": self.base,
             "ownhand.base_sha256": self.base_sha256,

@@ -291,8 +291,7 @@ def test_the_shell_adds_the_trigger_unless_told_not_to(tiny_entry, adapters, tin
     common = {"base": str(tiny_entry), "adapter": file, "seed": 3}
 
     with_trigger = generate_file(prompt="cat", out=tmp_path / "a.png", **common)
-    words = {"prompt": "cat, vozix style", "negative_prompt": "vozix style"}
-    typed = generate_file(**words, no_trigger=True, out=tmp_path / "b.png", **common)
+    typed = generate_file(prompt="cat, vozix style", no_trigger=True, out=tmp_path / "b.png", **common)
     without = generate_file(prompt="cat", no_trigger=True, out=tmp_path / "c.png", **common)
 
     assert (tmp_path / "a.png").read_bytes() == with_trigger.png == typed.png
