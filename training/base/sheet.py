@@ -15,7 +15,7 @@ COLUMNS = 12
 def draw_sheet(
     base: Path, concepts: Sequence[str], styles: Sequence[str], out: Path, steps: int, guidance: float, device: str
 ) -> None:
-    """Write a picture: one row per style ("" is none), one column per concept, twelve to a block; seeds by the concept."""
+    """Write a picture: a row per style ("" is none), a column per concept, twelve to a block; seeds by the concept."""
     pipeline = StableDiffusionPipeline.from_pretrained(base, safety_checker=None).to(device)
     pipeline.set_progress_bar_config(disable=True)
     rows = []
