@@ -26,10 +26,12 @@ class StableDiffusion:
         # Imported here: together they take seconds, which a process that only names this class should not pay.
         from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+        from diffusers.utils import logging as diffusers_logging
         from transformers import CLIPTextModel, CLIPTokenizer
         from transformers.utils import logging
 
         logging.disable_progress_bar()
+        diffusers_logging.disable_progress_bar()
         self.spec = spec
         self.sha256 = require_unchanged(spec)
         self.device = torch.device(device)

@@ -17,7 +17,7 @@ from tests.browser.conftest import FLAGS
 
 OUT = ROOT / "configs" / "demo" / "pictures"
 VIEW = {"width": 1280, "height": 800}
-MADE_MS = 300_000
+MADE_MS = 60_000
 SETTLED_MS = 800
 
 
@@ -65,6 +65,8 @@ def _desk(page: Page, origin: str, out: Path) -> None:
         page.goto(f"{origin}/desk/make")
         page.get_by_label("What should").fill(prompt)
         page.get_by_label("How many").fill("3")
+        # The price on the button follows what is filled in.
+        page.wait_for_timeout(SETTLED_MS)
         page.get_by_role("button", name="Order for").click()
         page.get_by_role("link", name="Download").first.wait_for()
     page.goto(f"{origin}/desk")
