@@ -196,14 +196,19 @@ async def settle(
     )
 
 
-async def void(conn: Connection, *, order_id: str, reason: EndReason, now: datetime) -> Voided | AlreadyEnded:
+async def void(
+    conn: Connection, *, order_id: str, reason: EndReason, now: datetime, fence: int | None = None
+) -> Voided | AlreadyEnded | Refusal:
     """End an order without a charge; money and units are free again. An order that ended before stays as it ended.
 
-    Raises LedgerBroken for an order that never was.
+    With a `fence`, only for the attempt that has it. Refusals: conflict where a later attempt has begun. Raises
+    LedgerBroken for an order that never was.
     """
-    answer = await ask(conn, "void", order_id, reason, now)
-    if answer.refusal:
+    answer = await ask(conn, "void", order_id, fence, reason, now)
+    if answer.refusal and answer.refusal.slug == "not_found":
         raise LedgerBroken(f"order {order_id} was to be voided as {reason}, but there is no such order")
+    if answer.refusal:
+        return answer.refusal
     hold = _hold(answer.hold)
     if answer.outcome == "ended":
         return AlreadyEnded(order_id=order_id, state=hold.state, reason=hold.reason)

@@ -263,13 +263,9 @@ async def void_order(
     """
     now = web.clock()
     async with web.pool.acquire() as conn, conn.transaction():
-        if fence is not None:
-            newest: int = await conn.fetchval(
-                "SELECT fence FROM licensing.hold WHERE order_id = $1 FOR UPDATE", order_id
-            )
-            if newest != fence:
-                return "superseded"
-        ended = await void(conn, order_id=order_id, reason=reason, now=now)
+        ended = await void(conn, order_id=order_id, reason=reason, now=now, fence=fence)
+        if isinstance(ended, Refusal):
+            return "superseded"
         if isinstance(ended, Voided):
             await mark_unpaid(conn, order_id, reason=reason, message=message, now=now)
             return reason

@@ -74,6 +74,13 @@ END $$;
 -- A queued order of a paused style is held for this long.
 CREATE OR REPLACE FUNCTION licensing.pause_limit() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '24 hours' $$;
 
+CREATE OR REPLACE FUNCTION licensing.followed(p_hold licensing.hold, p_fence integer) RETURNS licensing.answer
+LANGUAGE sql AS $$
+    SELECT licensing.refused('conflict', 'what', format(
+        'Attempt %s of order %s was followed by attempt %s; leave the order to that one',
+        p_fence, p_hold.order_id, p_hold.fence), 'state', p_hold.state, 'reason', 'fence')
+$$;
+
 CREATE OR REPLACE FUNCTION licensing.requeue(p_order text, p_fence integer, p_now timestamptz) RETURNS licensing.answer
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -86,9 +93,7 @@ BEGIN
     ELSIF v_hold.state <> 'open' THEN
         RETURN licensing.over(v_hold);
     ELSIF v_hold.fence <> p_fence THEN
-        RETURN licensing.refused('conflict', 'what', format(
-            'Attempt %s of order %s was followed by attempt %s; leave the order to that one', p_fence, p_order, v_hold.fence),
-            'state', 'open', 'reason', 'fence');
+        RETURN licensing.followed(v_hold, p_fence);
     END IF;
     v_paused := (licensing.governing(v_hold.creator_id, v_hold.style_id, v_hold.client_id, p_now)).level = 'paused';
     UPDATE licensing.hold
@@ -151,7 +156,8 @@ BEGIN
         WHERE order_id = ANY (p_orders);
 END $$;
 
-CREATE OR REPLACE FUNCTION licensing.void(p_order text, p_reason text, p_now timestamptz) RETURNS licensing.answer
+CREATE OR REPLACE FUNCTION licensing.void(p_order text, p_fence integer, p_reason text, p_now timestamptz)
+RETURNS licensing.answer
 LANGUAGE plpgsql AS $$
 DECLARE
     v licensing.hold;
@@ -160,6 +166,8 @@ BEGIN
     SELECT * INTO v FROM licensing.hold WHERE order_id = p_order FOR UPDATE;
     IF NOT FOUND THEN
         RETURN licensing.refused('not_found', 'what', 'order', 'id', p_order);
+    ELSIF v.fence <> p_fence THEN
+        RETURN licensing.followed(v, p_fence);
     ELSIF v.state <> 'open' THEN
         RETURN ROW('ended', NULL, NULL, v)::licensing.answer;
     END IF;
