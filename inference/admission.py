@@ -22,8 +22,7 @@ def make_row(base: StableDiffusion, cache: AdapterCache, plan: Plan) -> tuple[Ro
     adapters = tuple((cache.open(ref), ref.strength) for ref in request.adapters)
     table = read_table(base.scheduler_config, plan.sampler, steps=plan.steps, strength=plan.strength)
     prompt, unread = base.fit_prompt(request.prompt, plan.call)
-    negative_prompt, _ = base.fit_prompt(request.negative_prompt, "")
-    prompts = [prompt] if plan.guidance == 1 else [prompt, negative_prompt]
+    prompts = [prompt] if plan.guidance == 1 else [prompt, request.negative_prompt]
     sent = None if request.image is None else _opened(request.image, "image")
     sent_mask = None if request.mask is None else _opened(request.mask, "mask")
     source = None if sent is None else fill(sent, plan.width, plan.height)

@@ -28,7 +28,7 @@ class AdapterRef:
     """Of the whole file, in hexadecimal: the name under which the engine keeps it."""
     strength: float = 1.0
     trigger: str | None = None
-    """The made-up word that calls the style; put before the prompt. None: nothing is added."""
+    """The made-up word that calls the style (`call_of`). None: nothing is added to the prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,11 +154,6 @@ def with_call(words: str, call: str) -> str:
     Behind, because a CLIP text model reads forwards: the words before a call mean to the base what they always meant.
     """
     return ", ".join(part for part in (words, call) if part)
-
-
-def with_triggers(prompt: str, adapters: tuple[AdapterRef, ...]) -> str:
-    """The whole prompt that a picture with these adapters is drawn from."""
-    return with_call(prompt, call_of(prompt, adapters))
 
 
 def _check_words(request: ImageRequest) -> None:

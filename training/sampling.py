@@ -16,10 +16,9 @@ ROWS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """One picture to draw: what its prompt says to the base, and what guidance leads away from."""
+    """One picture to draw: what its prompt says to the base."""
 
     text: Tensor
-    away_from: Tensor
     seed: int
 
 
@@ -29,10 +28,11 @@ def draw(
     orders: Sequence[Order],
     *,
     adapter: Adapter | None,
+    away_from: Tensor,
     guidance: float,
     go_on: Callable[[], None],
 ) -> list[Image.Image]:
-    """Draw pictures in the base's own size, steps and sampler.
+    """Draw pictures in the base's own size, steps and sampler; `away_from` is what guidance leads away from.
 
     `go_on` is called before every step and may raise to end it.
     """
@@ -41,7 +41,7 @@ def draw(
         Row(
             table=read_table(base.scheduler_config, base.spec.sampler, steps=base.spec.steps),
             noise_CHW=base.noise(order.seed, width=size, height=size),
-            texts=(order.text,) if guidance == 1 else (order.text, order.away_from),
+            texts=(order.text,) if guidance == 1 else (order.text, away_from),
             guidance=guidance,
             guidance_rescale=base.spec.guidance_rescale,
             adapters=adapters,

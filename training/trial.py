@@ -168,7 +168,7 @@ def _draw_pairs(
 def _draw_alone(training: Training, adapter: Adapter, *, seed: int, go_on: Callable[[], None]) -> list[Image.Image]:
     data = training.data
     text = data.texts[with_trigger("", data.trigger)[0]]
-    orders = [Order(text=text, away_from=data.texts[""], seed=seed + number) for number in range(TRIGGER_ALONE)]
+    orders = [Order(text=text, seed=seed + number) for number in range(TRIGGER_ALONE)]
     return _draw_orders(training, adapter, orders, go_on)
 
 
@@ -186,7 +186,7 @@ def _draw(
     for number, seed in zip(works, seeds, strict=True):
         caption = data.captions[number][0]
         text = data.texts[with_trigger(caption, data.trigger)[0] if called else caption]
-        orders.append(Order(text=text, away_from=data.texts[""], seed=seed))
+        orders.append(Order(text=text, seed=seed))
     return _draw_orders(training, adapter, orders, go_on)
 
 
@@ -194,7 +194,15 @@ def _draw_orders(
     training: Training, adapter: Adapter | None, orders: Sequence[Order], go_on: Callable[[], None]
 ) -> list[Image.Image]:
     guidance = training.recipe.guidance or training.base.spec.guidance
-    return draw(training.base, training.stack, orders, adapter=adapter, guidance=guidance, go_on=go_on)
+    return draw(
+        training.base,
+        training.stack,
+        orders,
+        adapter=adapter,
+        away_from=training.data.texts[""],
+        guidance=guidance,
+        go_on=go_on,
+    )
 
 
 def _spread(numbers: Sequence[int], count: int) -> tuple[int, ...]:

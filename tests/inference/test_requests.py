@@ -7,7 +7,7 @@ from PIL import Image
 
 from inference.catalog import base_spec, fingerprint, list_bases, require_unchanged, size_step
 from inference.errors import BaseUnusable, ImageRefused, InvalidRequest
-from inference.messages import MAX_IMAGE_BYTES, AdapterRef, ImageRequest, plan, with_triggers
+from inference.messages import MAX_IMAGE_BYTES, AdapterRef, ImageRequest, call_of, plan, with_call
 from inference.pictures import open_picture
 
 
@@ -70,8 +70,8 @@ def test_too_many_or_too_strong_adapters_are_refused(tiny_spec, tmp_path):
 def test_triggers_are_put_behind_the_prompt_once(tiny_spec, tmp_path):
     adapters = (ref(tmp_path, trigger="vozix"), ref(tmp_path, trigger="quxaj"), ref(tmp_path))
 
-    assert with_triggers("an apple", adapters) == "an apple, vozix style, quxaj style"
-    assert with_triggers("vozix apple", adapters) == "vozix apple, quxaj style"
+    assert with_call("an apple", call_of("an apple", adapters)) == "an apple, vozix style, quxaj style"
+    assert with_call("vozix apple", call_of("vozix apple", adapters)) == "vozix apple, quxaj style"
     assert plan(asked(adapters=adapters), tiny_spec).call == "vozix style, quxaj style"
 
 

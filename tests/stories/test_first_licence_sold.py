@@ -4,7 +4,7 @@ import io
 
 from PIL import Image
 
-from inference.messages import with_triggers
+from inference.messages import call_of
 from licensing.seal import read_seal
 from tests.service.market import PRICE, TRIGGER, Market, prepaid, read_events
 
@@ -25,7 +25,7 @@ async def test_a_client_pays_for_a_picture_and_gets_it_with_its_licence(market: 
     assert len(generation["outputs"]) == 2
     # Nobody typed the trigger; the worker took it from the adapter's own file.
     request = market.curtain.requests[-1]
-    assert TRIGGER in with_triggers(request.prompt, request.adapters)
+    assert TRIGGER in call_of(request.prompt, request.adapters)
     assert request.prompt == "a red apple"
     for output in generation["outputs"]:
         picture = await client.http.get(f"/v1/outputs/{output['id']}")
