@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from inference.bases.sd import images_of
 from tests.benchmarks.features import Features, top_k, train_probe
 from training.base.data import Pictures
 from training.base.paper import lay_on
@@ -65,7 +66,7 @@ def real(pictures: Pictures, numbers: Sequence[int]) -> np.ndarray:
 def on_white(drawings: np.ndarray) -> np.ndarray:
     """RGBA drawings (N, s, s, 4) uint8 laid on white, (N, s, s, 3) uint8."""
     laid = lay_on(torch.from_numpy(np.ascontiguousarray(drawings)))
-    return ((laid + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    return np.stack([np.asarray(picture) for picture in images_of(laid)])
 
 
 def _with_others(pictures: Pictures, concepts: Sequence[str], split: str) -> list[int]:

@@ -1,7 +1,7 @@
 """Stage `autoencoder`: pictures to a few latent numbers and back."""
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from inference.precision import has_bfloat16_units
-from training.base.crew import Crew
 from training.base.data import Pictures, cumulative_shares, read_data
 from training.base.errors import StageMissing
-from training.base.loop import UNPLANNED, Plan, Session, new_run, part, resume, steps_in, train
+from training.base.loop import Session, carry_out, make_plan, new_run, part
 from training.base.networks import generator, new_autoencoder
 from training.base.paper import lay_on, soft_paper
 from training.base.recipe import AutoencoderRecipe, BaseRecipe
@@ -39,29 +38,17 @@ def train_autoencoder(recipe: BaseRecipe, work: Path, session: Session) -> None:
     pictures, shape = read_data(work), recipe.autoencoder
     network = new_autoencoder(shape, recipe.data.size).to(session.device, memory_format=torch.channels_last)
     run = new_run(network, weight_decay=0.0)
-    planned = resume(run, work / "autoencoder")
     numbers = pictures.of("train")
     shares = cumulative_shares(pictures.rows, numbers, recipe.data.weights)
-    plan = Plan(
-        steps=session.steps or planned or UNPLANNED,
-        learning_rate=shape.learning_rate,
-        warmup=shape.warmup,
-        ema=shape.ema,
-        matrix_factor=shape.matrix_factor,
-    )
     turn = 0
 
     def loss_of(step: int, rows: slice) -> Tensor:
         return autoencoder_loss(network, batch_at(recipe, pictures, numbers, shares, step, step < turn, rows), recipe)
 
-    if plan.steps == UNPLANNED:
-        plan = replace(plan, steps=steps_in(session.minutes, run, plan, Crew(network, loss_of, 1).gradient))
+    plan = make_plan(run, shape, loss_of, work / "autoencoder", session)
     turn = int(shape.crop_share * plan.steps)
-    session.say(f"autoencoder: step {run.step} of {plan.steps}, crops until {turn}, on {session.device}")
-    crew = Crew(network, loss_of, session.workers)
-    train(run, plan, crew.gradient, work / "autoencoder", session)
-    crew.close()
-    network.load_state_dict(run.average)
+    session.say(f"crops of {CROP} pixels until step {turn}")
+    carry_out(run, plan, loss_of, work / "autoencoder", session)
     session.say(f"PSNR on held-out pictures: {held_out_psnr(network, pictures, session.device):.2f} dB")
 
 
@@ -95,8 +82,12 @@ def picture_loss(error: Tensor, shape: AutoencoderRecipe) -> Tensor:
     """
     green = error[:, 1] - (error[:, 0] + error[:, 2]) / 2
     colours = green.abs().mean() + (error[:, 0] - error[:, 2]).abs().mean()
-    edges = torch.diff(error, dim=2).abs().mean() + torch.diff(error, dim=3).abs().mean()
-    return error.abs().mean() + shape.gradient * edges + shape.colour * colours
+    return error.abs().mean() + shape.gradient * edge_loss(error) + shape.colour * colours
+
+
+def edge_loss(error: Tensor) -> Tensor:
+    """L1 of the neighbour differences of an error (B, 3, s, s); a scalar."""
+    return torch.diff(error, dim=2).abs().mean() + torch.diff(error, dim=3).abs().mean()
 
 
 def batch_at(

@@ -1,7 +1,7 @@
 """Stage `denoiser`: captions to latents. The text encoder learns along with the UNet."""
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,9 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from inference.precision import has_bfloat16_units
 from training.base.captions import caption
-from training.base.crew import Crew
 from training.base.data import cumulative_shares
 from training.base.latents import GROUND_CAPTION, Latents, is_varied, read_latents
-from training.base.loop import UNPLANNED, Plan, Session, new_run, resume, steps_in, train
+from training.base.loop import Session, carry_out, make_plan, new_run
 from training.base.networks import (
     TIMESTEPS,
     generator,
@@ -81,7 +80,6 @@ def train_denoiser(recipe: BaseRecipe, work: Path, session: Session) -> None:
     latents, tokenizer = read_latents(work), load_tokenizer(work)
     network = TextToLatents(recipe, tokenizer, session.device)
     run = new_run(network, weight_decay=0.01)
-    planned = resume(run, work / "denoiser")
     alphas = new_scheduler().alphas_cumprod.to(session.device)
     numbers = latents.of("train")
     shares = cumulative_shares(latents.rows, numbers, recipe.data.weights)
@@ -90,21 +88,8 @@ def train_denoiser(recipe: BaseRecipe, work: Path, session: Session) -> None:
         batch = batch_at(recipe, latents, numbers, shares, tokenizer, step).part(rows)
         return denoiser_loss(network, batch, alphas, recipe.denoiser.gamma, session.device)
 
-    crew = Crew(network, loss_of, session.workers)
-    shape = recipe.denoiser
-    plan = Plan(
-        steps=session.steps or planned or UNPLANNED,
-        learning_rate=shape.learning_rate,
-        warmup=shape.warmup,
-        ema=shape.ema,
-        matrix_factor=shape.matrix_factor,
-    )
-    if plan.steps == UNPLANNED:
-        plan = replace(plan, steps=steps_in(session.minutes, run, plan, crew.gradient))
-    session.say(f"denoiser: step {run.step} of {plan.steps}, batches of {shape.batch}, on {session.device}")
-    train(run, plan, crew.gradient, work / "denoiser", session)
-    crew.close()
-    network.load_state_dict(run.average)
+    plan = make_plan(run, recipe.denoiser, loss_of, work / "denoiser", session)
+    carry_out(run, plan, loss_of, work / "denoiser", session)
     session.say(f"loss on held-out pictures {held_out_loss(recipe, network, latents, tokenizer, session.device):.4f}")
 
 

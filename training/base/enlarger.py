@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,14 +14,15 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional
 
+from inference.bases.sd import images_of
 from inference.enlarger import Enlarger
 from inference.precision import has_bfloat16_units
+from training.base.autoencoder import edge_loss
 from training.base.collection import read_collection
-from training.base.crew import Crew
 from training.base.data import split_in
 from training.base.errors import StageMissing
 from training.base.latents import normalised_autoencoder
-from training.base.loop import UNPLANNED, Plan, Session, new_run, part, resume, steps_in, train
+from training.base.loop import Session, carry_out, make_plan, new_run, part
 from training.base.paper import lay_on, soft_paper
 from training.base.recipe import BaseRecipe, EnlargerRecipe
 from training.base.render import render, render_moved
@@ -55,24 +56,12 @@ def train_enlarger(recipe: BaseRecipe, work: Path, base: Path, session: Session)
     network = new_enlarger(shape)
     network.to(session.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = new_run(network, weight_decay=0.0)
-    planned = resume(run, work / "enlarger")
-    plan = Plan(
-        steps=session.steps or planned or UNPLANNED,
-        learning_rate=shape.learning_rate,
-        warmup=shape.warmup,
-        ema=shape.ema,
-        matrix_factor=shape.matrix_factor,
-    )
 
     def loss_of(step: int, rows: slice) -> Tensor:
         return enlarger_loss(network, batch_at(recipe, large, autoencoder, step, rows), shape)
 
-    if plan.steps == UNPLANNED:
-        plan = replace(plan, steps=steps_in(session.minutes, run, plan, Crew(network, loss_of, 1).gradient))
-    session.say(f"enlarger: step {run.step} of {plan.steps} on {session.device}")
-    crew = Crew(network, loss_of, session.workers)
-    train(run, plan, crew.gradient, work / "enlarger", session)
-    crew.close()
+    plan = make_plan(run, shape, loss_of, work / "enlarger", session)
+    carry_out(run, plan, loss_of, work / "enlarger", session)
 
 
 def new_enlarger(shape: EnlargerRecipe) -> Enlarger:
@@ -117,8 +106,7 @@ def enlarger_loss(network: Enlarger, batch: Batch, shape: EnlargerRecipe) -> Ten
     with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16_units(device)):
         enlarged = network(batch.worn)
     error = enlarged - batch.large
-    edges = torch.diff(error, dim=2).abs().mean() + torch.diff(error, dim=3).abs().mean()
-    loss: Tensor = error.abs().mean() + shape.gradient * edges
+    loss: Tensor = error.abs().mean() + shape.gradient * edge_loss(error)
     return loss
 
 
@@ -197,8 +185,8 @@ def draw_large(drawing: Drawing, size: int, seed: int) -> np.ndarray:
     except ValueError:
         # The few that the renderer gives up on teach that white paper stays white.
         drawn = np.zeros((size, size, 4), dtype=np.uint8)
-    laid = lay_on(torch.from_numpy(drawn)[None], soft_paper([pick], size, SOFT_SHARE))[0]
-    return np.asarray(((laid + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy())
+    laid = lay_on(torch.from_numpy(drawn)[None], soft_paper([pick], size, SOFT_SHARE))
+    return np.asarray(images_of(laid)[0])
 
 
 def _turned(drawing: np.ndarray, pick: random.Random) -> np.ndarray:

@@ -3,12 +3,14 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from training.base.crew import Crew, LossOf
 from training.base.errors import Interrupted
 from training.base.optimizer import MuonAdamW
 from training.checkpoint import load_latest_checkpoint, pack_optimizer, save_checkpoint, unpack_optimizer
@@ -70,6 +72,19 @@ class Plan:
         return self.learning_rate * min(1.0, (step + 1) / max(self.warmup, 1)) * down
 
 
+class Pace(Protocol):
+    """The part of a stage's recipe that says how fast it learns."""
+
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def warmup(self) -> int: ...
+    @property
+    def ema(self) -> float: ...
+    @property
+    def matrix_factor(self) -> float: ...
+
+
 @dataclass(kw_only=True)
 class Run:
     """A network being trained: its weights, their moving average and the optimiser, at a step."""
@@ -84,6 +99,34 @@ def new_run(network: nn.Module, weight_decay: float) -> Run:
     """A run at step 0."""
     average = {key: value.detach().clone() for key, value in network.state_dict().items()}
     return Run(network=network, average=average, optimizer=MuonAdamW(network, weight_decay))
+
+
+def make_plan(run: Run, pace: Pace, loss_of: LossOf, folder: Path, session: Session) -> Plan:
+    """The plan of a stage, with `run` brought to where the newest checkpoint of `folder` was."""
+    planned = resume(run, folder)
+    plan = Plan(
+        steps=session.steps or planned or UNPLANNED,
+        learning_rate=pace.learning_rate,
+        warmup=pace.warmup,
+        ema=pace.ema,
+        matrix_factor=pace.matrix_factor,
+    )
+    if plan.steps == UNPLANNED:
+        crew = Crew(run.network, loss_of, session.workers)
+        plan = replace(plan, steps=steps_in(session.minutes, run, plan, crew.gradient))
+        crew.close()
+    return plan
+
+
+def carry_out(run: Run, plan: Plan, loss_of: LossOf, folder: Path, session: Session) -> None:
+    """Train to the end of the plan; the network then has its averaged weights. Raises Interrupted, as `train`."""
+    session.say(f"{folder.name}: step {run.step} of {plan.steps} on {session.device}")
+    crew = Crew(run.network, loss_of, session.workers)
+    try:
+        train(run, plan, crew.gradient, folder, session)
+    finally:
+        crew.close()
+    run.network.load_state_dict(run.average)
 
 
 def train(run: Run, plan: Plan, gradient: Gradient, folder: Path, session: Session) -> None:

@@ -9,6 +9,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from inference.enlarger import open_enlarger
+from tests.training.base.resuming import check_resumes_exactly
 from training.base import export as exporting
 from training.base.autoencoder import load_autoencoder
 from training.base.crew import Crew
@@ -24,8 +25,8 @@ from training.base.enlarger import (
     new_enlarger,
     train_enlarger,
 )
-from training.base.errors import Interrupted, StageMissing, WeightsTooLarge
-from training.base.loop import Plan, Session, new_run, resume, train
+from training.base.errors import StageMissing, WeightsTooLarge
+from training.base.loop import Session, new_run
 from training.base.wear import blurred, shift_of
 
 NOWHERE = "nowhere"
@@ -98,18 +99,7 @@ def a_run(recipe, work, seed: int):
 
 
 def test_the_enlarger_resumes_to_the_very_same_weights(recipe, work, tmp_path):
-    plan = Plan(steps=4, learning_rate=1e-2, warmup=1, ema=0.9, matrix_factor=2)
-    unbroken, crew = a_run(recipe, work, seed=1)
-    train(unbroken, plan, crew.gradient, tmp_path / "unbroken", Session(say=silent))
-
-    first, crew = a_run(recipe, work, seed=1)
-    with pytest.raises(Interrupted):
-        train(first, plan, crew.gradient, tmp_path / "broken", Session(say=silent, stop=lambda: first.step == 2))
-    second, crew = a_run(recipe, work, seed=2)
-    resume(second, tmp_path / "broken")
-    train(second, plan, crew.gradient, tmp_path / "broken", Session(say=silent))
-
-    assert all(torch.equal(value, second.average[key]) for key, value in unbroken.average.items())
+    check_resumes_exactly(lambda seed: a_run(recipe, work, seed), tmp_path, steps=4, stop=2)
 
 
 def test_the_enlarger_learns(recipe, work, tmp_path):

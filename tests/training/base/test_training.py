@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.base.resuming import check_resumes_exactly
 from training.base.autoencoder import fold_normalisation, held_out_psnr, load_autoencoder, train_autoencoder
 from training.base.crew import Crew
 from training.base.data import cumulative_shares, read_data
 from training.base.denoiser import TextToLatents, batch_at, denoiser_loss
-from training.base.errors import Interrupted
 from training.base.latents import read_latents
 from training.base.loop import Plan, Session, new_run, resume, steps_in, train
 from training.base.networks import new_scheduler
@@ -36,21 +36,7 @@ def a_run(seed: int, workers: int = 1):
 
 @pytest.mark.parametrize("stop", [1, 7, 11])
 def test_a_resumed_training_ends_with_the_very_same_weights(tmp_path, stop):
-    plan = Plan(steps=12, learning_rate=1e-2, warmup=3, ema=0.9, matrix_factor=2)
-    unbroken, crew = a_run(seed=1)
-    train(unbroken, plan, crew.gradient, tmp_path / "unbroken", Session(say=silent))
-
-    first, crew = a_run(seed=1)
-    with pytest.raises(Interrupted):
-        train(first, plan, crew.gradient, tmp_path / "broken", Session(say=silent, stop=lambda: first.step == stop))
-    second, crew = a_run(seed=2)
-    planned = resume(second, tmp_path / "broken")
-    train(second, plan, crew.gradient, tmp_path / "broken", Session(say=silent))
-
-    assert planned == 12
-    for key, value in unbroken.network.state_dict().items():
-        assert torch.equal(value, second.network.state_dict()[key])
-        assert torch.equal(unbroken.average[key], second.average[key])
+    check_resumes_exactly(a_run, tmp_path, steps=12, stop=stop)
 
 
 def a_denoiser_run(recipe, work, seed: int):
@@ -68,18 +54,7 @@ def a_denoiser_run(recipe, work, seed: int):
 
 
 def test_the_denoiser_resumes_to_the_very_same_weights(recipe, work, tmp_path):
-    plan = Plan(steps=4, learning_rate=1e-2, warmup=1, ema=0.9, matrix_factor=2)
-    unbroken, crew = a_denoiser_run(recipe, work, seed=1)
-    train(unbroken, plan, crew.gradient, tmp_path / "unbroken", Session(say=silent))
-
-    first, crew = a_denoiser_run(recipe, work, seed=1)
-    with pytest.raises(Interrupted):
-        train(first, plan, crew.gradient, tmp_path / "broken", Session(say=silent, stop=lambda: first.step == 2))
-    second, crew = a_denoiser_run(recipe, work, seed=2)
-    resume(second, tmp_path / "broken")
-    train(second, plan, crew.gradient, tmp_path / "broken", Session(say=silent))
-
-    assert all(torch.equal(value, second.average[key]) for key, value in unbroken.average.items())
+    check_resumes_exactly(lambda seed: a_denoiser_run(recipe, work, seed), tmp_path, steps=4, stop=2)
 
 
 def test_a_crew_of_processes_finds_the_same_gradient_as_one():
