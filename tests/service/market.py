@@ -1,5 +1,6 @@
 """A small market: a published style on a tiny random base, drawn by the real engine, and clients with money."""
 
+import asyncio
 import hashlib
 import io
 import json
@@ -25,6 +26,7 @@ from inference.messages import ImageRequest, Picture, Step, Stopped
 from licensing.ledger import check
 from licensing.money import Money
 from licensing.payments import manual
+from service import generation
 from service.app import create_app
 from service.drawing import Draws, drawing_with
 from service.ids import new_id
@@ -201,6 +203,19 @@ class Market(Place):
     async def ledger_problems(self) -> list[Any]:
         async with self.gateway.pool.acquire() as conn:
             return list(await check(conn))
+
+
+def hold_sealing(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Hold every picture just before it is sealed: an event that says one is there, and one that lets them go on."""
+    is_there, go_on, seal_picture = asyncio.Event(), asyncio.Event(), generation.seal_picture
+
+    async def slow(*args: Any, **kwargs: Any) -> Any:
+        is_there.set()
+        await go_on.wait()
+        return await seal_picture(*args, **kwargs)
+
+    monkeypatch.setattr(generation, "seal_picture", slow)
+    return is_there, go_on
 
 
 async def usage(person: Person) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.service.market import Market, Person, prepaid, read_events
+from tests.service.market import Market, Person, hold_sealing, prepaid, read_events
 
 STEPS = 6
 
@@ -62,19 +62,9 @@ async def test_off_at_any_step_delivers_and_charges_nothing(market: Market, step
 
 async def test_off_between_the_last_step_and_the_sale_charges_nothing(market: Market, monkeypatch):
     """The pictures are drawn and stored when the switch goes off: they are deleted, not sold."""
-    from service import generation
-
     await market.switch("live")
     client = await market.client(cents=500)
-    sealing, go_on = asyncio.Event(), asyncio.Event()
-    seal_picture = generation.seal_picture
-
-    async def slow(*args, **kwargs):
-        sealing.set()
-        await go_on.wait()
-        return await seal_picture(*args, **kwargs)
-
-    monkeypatch.setattr(generation, "seal_picture", slow)
+    sealing, go_on = hold_sealing(monkeypatch)
     order_id = await start(market, client)
     await asyncio.wait_for(sealing.wait(), 30)
     assert market.pending()

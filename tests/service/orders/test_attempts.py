@@ -8,7 +8,7 @@ from licensing.gateway import begin, request_cancel
 from service import generation
 from service.orders import find_order
 from tests.service.conftest import Person
-from tests.service.market import PRICE, Market, prepaid
+from tests.service.market import PRICE, Market, hold_sealing, prepaid
 from tests.service.orders.test_sweep import state_of
 
 
@@ -63,15 +63,7 @@ async def test_a_new_attempt_draws_again_what_an_older_one_was_sealing(market: M
 
 async def test_an_order_canceled_while_it_is_sealed_says_so(market: Market, monkeypatch: pytest.MonkeyPatch):
     client = await market.client(cents=500)
-    sealing, go_on = asyncio.Event(), asyncio.Event()
-    seal_picture = generation.seal_picture
-
-    async def slow(*args, **kwargs):
-        sealing.set()
-        await go_on.wait()
-        return await seal_picture(*args, **kwargs)
-
-    monkeypatch.setattr(generation, "seal_picture", slow)
+    sealing, go_on = hold_sealing(monkeypatch)
     order_id = (await market.order(client, wait=0, count=2)).json()["id"]
     await asyncio.wait_for(sealing.wait(), 30)
 
