@@ -1,4 +1,4 @@
-"""What is not kept for ever: the events of things that ended, and the workflow engine's rows of stories that ended.
+"""What is not kept for ever: events and the workflow engine's rows of things that ended, and sign-ins that ran out.
 
 Orders, pictures, certificates and the ledger stay; these are only how they came about.
 """
@@ -15,7 +15,7 @@ log = logging.getLogger("ownhand.retention")
 
 _AT_ONCE = 1000
 _ROUNDS_MAX = 500
-_SILENT = timedelta(days=1)
+_A_DAY = timedelta(days=1)
 
 _DELETE_EVENTS = """
 DELETE FROM service.events WHERE id IN (
@@ -44,7 +44,15 @@ async def prune_events(web: Gateway) -> None:
 async def prune_executors(web: Gateway) -> None:
     """Forget processes that have been silent for a day; their work went back to the queues long ago. A sweep."""
     async with web.pool.acquire() as conn:
-        await conn.execute("DELETE FROM service.executors WHERE seen_at < $1", web.clock() - _SILENT)
+        await conn.execute("DELETE FROM service.executors WHERE seen_at < $1", web.clock() - _A_DAY)
+
+
+async def prune_sign_ins(web: Gateway) -> None:
+    """Delete links and sessions that ran out a day ago; nobody can sign in with them any more. A sweep."""
+    before = web.clock() - _A_DAY
+    async with web.pool.acquire() as conn:
+        await conn.execute("DELETE FROM service.sign_in_links WHERE expires_at < $1", before)
+        await conn.execute("DELETE FROM service.sessions WHERE expires_at < $1", before)
 
 
 async def prune_stories(web: Gateway) -> None:

@@ -27,7 +27,7 @@ from service.heartbeats import silent_executors
 from service.notices import listen
 from service.orders import UNPAID_SENTENCES, list_open, mark_unpaid, mark_withdrawn
 from service.resources import Gateway
-from service.retention import prune_events, prune_executors, prune_stories
+from service.retention import prune_events, prune_executors, prune_sign_ins, prune_stories
 from service.workflows import BROKEN, adopt, states_of
 
 log = logging.getLogger("ownhand.sweep")
@@ -48,12 +48,13 @@ async def sweeping(web: Gateway) -> AsyncIterator[None]:
     """Sweep until the end of the block. Needs the workflow engine."""
     noticed = asyncio.Event()
     slow = (keep_leases, collect, end_periods, mend_destructions)
+    rare = (prune_events, prune_stories, prune_executors, prune_sign_ins)
     tasks = [
         asyncio.create_task(listen(web.database_url, CHANNEL, lambda _: noticed.set())),
         asyncio.create_task(_repeat(web, (reflect, expire, mend), QUICK_S, noticed)),
         asyncio.create_task(_repeat(web, (adopt_silent, mend_trainings), ADOPT_S, asyncio.Event())),
         asyncio.create_task(_repeat(web, slow, SLOW_S, asyncio.Event())),
-        asyncio.create_task(_repeat(web, (prune_events, prune_stories, prune_executors), PRUNE_S, asyncio.Event())),
+        asyncio.create_task(_repeat(web, rare, PRUNE_S, asyncio.Event())),
     ]
     try:
         yield

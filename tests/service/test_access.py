@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from licensing import keys
+from service.retention import prune_sign_ins
 from service.sessions import end_all_sessions, find_session, make_link, redeem_link
 from tests.service.conftest import Person, Place, browser, connect, make_style, sign_in, slug_of
 
@@ -136,3 +137,19 @@ async def test_a_creators_things_are_invisible_to_another(creator: Person, other
     for path in ("works", "review", "trainings", "versions"):
         assert slug_of(await other_creator.http.get(f"/v1/styles/{style_id}/{path}")) == "not_found"
     assert slug_of(await other_creator.http.post(f"/v1/styles/{style_id}/trainings", json={})) == "not_found"
+
+
+async def test_sign_ins_that_ran_out_are_forgotten_and_others_are_not(place: Place, client: Person):
+    web = place.gateway
+    async with web.pool.acquire() as conn:
+        long_ago, account_id = web.clock() - timedelta(days=9), client.account.id
+        old_link = await make_link(conn, account_id=account_id, now=long_ago, minutes=30)
+        old = await redeem_link(conn, word=old_link, now=long_ago, days=7)
+        new_link = await make_link(conn, account_id=account_id, now=web.clock(), minutes=30)
+        assert old is not None
+
+        await prune_sign_ins(web)
+
+        assert await conn.fetchval("SELECT count(*) FROM service.sessions WHERE expires_at < $1", web.clock()) == 0
+        assert await conn.fetchval("SELECT count(*) FROM service.sign_in_links WHERE expires_at < $1", web.clock()) == 0
+        assert await redeem_link(conn, word=new_link, now=web.clock(), days=7) is not None
