@@ -8,6 +8,7 @@ from inference.adapters.cache import AdapterCache
 from inference.bases.sd import StableDiffusion
 from inference.denoise import Row
 from inference.errors import ImageRefused
+from inference.guidance import asks
 from inference.messages import Plan
 from inference.pictures import fill, open_picture
 from inference.samplers import read_table
@@ -22,7 +23,7 @@ def make_row(base: StableDiffusion, cache: AdapterCache, plan: Plan) -> tuple[Ro
     adapters = tuple((cache.open(ref), ref.strength) for ref in request.adapters)
     table = read_table(base.scheduler_config, plan.sampler, steps=plan.steps, strength=plan.strength)
     prompt, unread = base.fit_prompt(request.prompt, plan.call)
-    prompts = [prompt] if plan.guidance == 1 else [prompt, request.negative_prompt]
+    called, plain, negative = base.encode_prompts([prompt, request.prompt, request.negative_prompt])
     sent = None if request.image is None else _opened(request.image, "image")
     sent_mask = None if request.mask is None else _opened(request.mask, "mask")
     source = None if sent is None else fill(sent, plan.width, plan.height)
@@ -30,10 +31,15 @@ def make_row(base: StableDiffusion, cache: AdapterCache, plan: Plan) -> tuple[Ro
     row = Row(
         table=table,
         noise_CHW=base.noise(request.seed, width=plan.width, height=plan.height),
-        texts=tuple(base.encode_prompts(prompts)),
-        guidance=plan.guidance,
+        asks=asks(
+            called=called,
+            plain=plain,
+            negative=negative,
+            adapters=adapters,
+            guidance=plan.guidance,
+            style_guidance=base.spec.style_guidance,
+        ),
         guidance_rescale=base.spec.guidance_rescale,
-        adapters=adapters,
         clean_CHW=None if source is None else base.encode_images([source])[0],
         mask_1HW=None if kept is None else _latent_mask(kept[1], base),
         kept=kept,

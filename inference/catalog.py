@@ -61,6 +61,9 @@ class BaseSpec:
     """Endings of the names of the layers that an adapter trains, unless its recipe says otherwise."""
     licence: str
     """SPDX identifier or name of the weights' own licence."""
+    style_guidance: float = 0.0
+    """How far a picture goes from what the base sees in the words to what its adapters see in them, beside `guidance`
+    (`inference.guidance`); 0: adapters act as in stock pipelines."""
     guidance_rescale: float = 0.0
     """Share by which a guided prediction is brought back to the deviation of the unguided one (arXiv 2305.08891)."""
     size_step: int = 0

@@ -1,6 +1,6 @@
 """Pictures in the making: rows that share a forward and nothing else.
 
-Shapes: B rows of one size, C latent channels, H x W latent, K remembered outputs.
+Shapes: B rows of one size, A questions about them (K about one row), C latent channels, H x W latent.
 """
 
 from collections import deque
@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inference.adapters.stack import RowAdapters, StackedAdapters
+from inference.adapters.stack import StackedAdapters
 from inference.bases.sd import StableDiffusion
+from inference.guidance import Ask, blend
 from inference.samplers import Table, known_state, start_state
 
 
@@ -22,11 +23,8 @@ class Row:
 
     table: Table
     noise_CHW: Tensor
-    texts: tuple[Tensor, ...]
-    """What the prompt says, then what the negative prompt says; the second only with guidance."""
-    guidance: float
+    asks: tuple[Ask, ...]
     guidance_rescale: float = 0.0
-    adapters: RowAdapters = ()
     clean_CHW: Tensor | None = None
     """Latent of the source picture."""
     mask_1HW: Tensor | None = None
@@ -54,10 +52,6 @@ class Row:
     def is_finished(self) -> bool:
         return self.index >= len(self.table)
 
-    @property
-    def is_guided(self) -> bool:
-        return len(self.texts) > 1
-
 
 class Batch:
     """The rows of one size that run together. Made anew when a row joins or leaves."""
@@ -66,19 +60,16 @@ class Batch:
         self.rows = list(rows)
         self._base = base
         self._stack = stack
-        self._guided = [number for number, row in enumerate(rows) if row.is_guided]
-        entries = [*rows, *(rows[number] for number in self._guided)]
-        texts = [row.texts[0] for row in rows] + [rows[number].texts[1] for number in self._guided]
-        self._texts = base.join_texts(texts)
-        self._adapters = [row.adapters for row in entries]
-        self._guidance_G111 = _column([rows[number].guidance for number in self._guided], like=rows[0].latent_CHW)
-        self._rescale_G111 = _column(
-            [rows[number].guidance_rescale for number in self._guided], like=rows[0].latent_CHW
-        )
+        asks = [ask for row in rows for ask in row.asks]
+        self._texts = base.join_texts([ask.text for ask in asks])
+        self._adapters = [ask.adapters for ask in asks]
+        self._weights = [tuple(ask.weight for ask in row.asks) for row in rows]
+        counts = torch.tensor([len(row.asks) for row in rows], device=rows[0].latent_CHW.device)
+        self._owner_A = torch.repeat_interleave(counts)
 
     @property
     def num_forward_rows(self) -> int:
-        """Rows of one model call: guided pictures count twice."""
+        """Rows of one model call: one for each question about each picture."""
         return len(self._adapters)
 
     def bind(self) -> None:
@@ -87,41 +78,26 @@ class Batch:
 
     def step(self) -> None:
         """One model call for every row. A row changes only if the whole call succeeds."""
-        rows, guided = self.rows, self._guided
+        rows, owner_A = self.rows, self._owner_A
         timesteps_B = torch.stack([row.table.timesteps_S[row.index] for row in rows])
         scale_B111 = _column([row.table.scale_in_S[row.index].item() for row in rows], like=rows[0].latent_CHW)
         seen_BCHW = torch.stack([row.latent_CHW for row in rows]) * scale_B111
         timesteps_B = timesteps_B.to(seen_BCHW.device)
         with torch.no_grad():
-            predicted = self._base.predict(
-                torch.cat([seen_BCHW, seen_BCHW[guided]]), torch.cat([timesteps_B, timesteps_B[guided]]), self._texts
-            )
-        outputs_BCHW = predicted[: len(rows)].clone()
-        if guided:
-            outputs_BCHW[guided] = guide(
-                outputs_BCHW[guided], predicted[len(rows) :], self._guidance_G111, self._rescale_G111
-            )
+            answers_ACHW = self._base.predict(seen_BCHW[owner_A], timesteps_B[owner_A], self._texts)
+        parts = torch.split(answers_ACHW, [len(weights) for weights in self._weights])
+        outputs_BCHW = torch.stack(
+            [
+                blend(part_KCHW, weights, row.guidance_rescale)
+                for part_KCHW, weights, row in zip(parts, self._weights, rows, strict=True)
+            ]
+        )
         estimates_BCHW = self._base.clean_estimate(seen_BCHW, timesteps_B, outputs_BCHW)
         advance(rows, outputs_BCHW, estimates_BCHW)
 
 
-def guide(wanted: Tensor, unwanted: Tensor, guidance_G111: Tensor, rescale_G111: Tensor) -> Tensor:
-    """Classifier-free guidance: away from what the negative prompt predicts.
-
-    A share `rescale` of the answer has its deviation set back to that of `wanted`, which keeps colours from
-    oversaturating where the noise schedule ends in pure noise. All (G, C, H, W) or (G, 1, 1, 1).
-    Source: Lin and others, arXiv 2305.08891, section 3.4.
-    """
-    guided = unwanted + guidance_G111 * (wanted - unwanted)
-    if not rescale_G111.any():
-        return guided
-    deviation = guided.std(dim=(1, 2, 3), keepdim=True).clamp_min(1e-8)
-    level = guided * (wanted.std(dim=(1, 2, 3), keepdim=True) / deviation)
-    return rescale_G111 * level + (1 - rescale_G111) * guided
-
-
 def advance(rows: Sequence[Row], outputs_BCHW: Tensor, estimates_BCHW: Tensor) -> None:
-    """Move every row to its next state in one update, each by its own table."""
+    """Move every row to its next state in one update, each by its own table that mixes its K newest outputs."""
     depth = max(row.table.memory for row in rows)
     mix_BK = outputs_BCHW.new_zeros(len(rows), depth)
     recent_BKCHW = outputs_BCHW.new_zeros(len(rows), depth, *outputs_BCHW.shape[1:])

@@ -9,6 +9,7 @@ from torch import Tensor
 from inference.adapters.stack import Adapter, StackedAdapters
 from inference.bases.sd import StableDiffusion
 from inference.denoise import Batch, Row
+from inference.guidance import asks
 from inference.samplers import read_table
 
 ROWS = 8
@@ -16,9 +17,10 @@ ROWS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """One picture to draw: what its prompt says to the base."""
+    """One picture to draw: its words with the style's call (without, for a picture of the base's), and without."""
 
-    text: Tensor
+    called: Tensor
+    plain: Tensor
     seed: int
 
 
@@ -41,10 +43,15 @@ def draw(
         Row(
             table=read_table(base.scheduler_config, base.spec.sampler, steps=base.spec.steps),
             noise_CHW=base.noise(order.seed, width=size, height=size),
-            texts=(order.text,) if guidance == 1 else (order.text, away_from),
-            guidance=guidance,
+            asks=asks(
+                called=order.called,
+                plain=order.plain,
+                negative=away_from,
+                adapters=adapters,
+                guidance=guidance,
+                style_guidance=base.spec.style_guidance,
+            ),
             guidance_rescale=base.spec.guidance_rescale,
-            adapters=adapters,
         )
         for order in orders
     ]

@@ -167,8 +167,8 @@ def _draw_pairs(
 
 def _draw_alone(training: Training, adapter: Adapter, *, seed: int, go_on: Callable[[], None]) -> list[Image.Image]:
     data = training.data
-    text = data.texts[with_trigger("", data.trigger)[0]]
-    orders = [Order(text=text, seed=seed + number) for number in range(TRIGGER_ALONE)]
+    called, plain = data.texts[with_trigger("", data.trigger)[0]], data.texts[""]
+    orders = [Order(called=called, plain=plain, seed=seed + number) for number in range(TRIGGER_ALONE)]
     return _draw_orders(training, adapter, orders, go_on)
 
 
@@ -185,8 +185,8 @@ def _draw(
     data, orders = training.data, []
     for number, seed in zip(works, seeds, strict=True):
         caption = data.captions[number][0]
-        text = data.texts[with_trigger(caption, data.trigger)[0] if called else caption]
-        orders.append(Order(text=text, seed=seed))
+        words = with_trigger(caption, data.trigger)[0] if called else caption
+        orders.append(Order(called=data.texts[words], plain=data.texts[caption], seed=seed))
     return _draw_orders(training, adapter, orders, go_on)
 
 

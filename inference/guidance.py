@@ -1,0 +1,69 @@
+"""What the denoiser is asked in every step of a picture, and how its answers become one.
+
+Three questions are worth asking about a picture in somebody's style: what the words look like in that style (with the
+adapters and their call), what the words look like to the base alone, and what the negative prompt looks like to it.
+`guidance` leads from the third towards the second, `style_guidance` from the second towards the first:
+
+    negative + guidance * (plain - negative) + style_guidance * (styled - plain)
+
+So a thing keeps the shape that the base knows for it, and a style that was learnt gently (its call is all that brings
+it) still shows plainly. Two scales over three predictions: Brooks and others, arXiv 2211.09800, section 3.2.1.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inference.adapters.stack import RowAdapters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """One question: what the denoiser reads, through which adapters, and what its answer weighs."""
+
+    text: Tensor
+    weight: float
+    adapters: RowAdapters = ()
+
+
+def asks(
+    *,
+    called: Tensor,
+    plain: Tensor,
+    negative: Tensor,
+    adapters: RowAdapters,
+    guidance: float,
+    style_guidance: float,
+) -> tuple[Ask, ...]:
+    """The questions about one picture, the wanted one first; weights add up to 1, none is 0.
+
+    `called` is `plain` with the adapters' call. `style_guidance` 0 asks as stock pipelines do: through the adapters in
+    both halves.
+    """
+    if not adapters or style_guidance == 0:
+        every = [
+            Ask(text=called, weight=guidance, adapters=adapters),
+            Ask(text=negative, weight=1 - guidance, adapters=adapters),
+        ]
+    else:
+        every = [
+            Ask(text=called, weight=style_guidance, adapters=adapters),
+            Ask(text=plain, weight=guidance - style_guidance),
+            Ask(text=negative, weight=1 - guidance),
+        ]
+    return tuple(ask for ask in every if ask.weight != 0)
+
+
+def blend(answers_KCHW: Tensor, weights: tuple[float, ...], rescale: float) -> Tensor:
+    """The K answers about one picture, weighted, (C, H, W); the first is the wanted one.
+
+    A share `rescale` of the blend has its deviation set back to that of the wanted answer, which keeps colours from
+    oversaturating where the noise schedule ends in pure noise. Source: Lin and others, arXiv 2305.08891, section 3.4.
+    """
+    weights_K111 = torch.tensor(weights, device=answers_KCHW.device, dtype=answers_KCHW.dtype).reshape(-1, 1, 1, 1)
+    blended = (weights_K111 * answers_KCHW).sum(dim=0)
+    if rescale == 0 or len(weights) == 1:
+        return blended
+    level = blended * (answers_KCHW[0].std() / blended.std().clamp_min(1e-8))
+    return rescale * level + (1 - rescale) * blended
