@@ -43,7 +43,7 @@ name = "Duotone Icons"
 summary = "Two calm colours, round shapes."
 
 [captions]
-anvil = ["an anvil on its foot"]
+bell = ["a bell that swings"]
 """
 
 
