@@ -1,5 +1,6 @@
 """Features that nobody here trained: EfficientNet-Lite0 on ImageNet, for probes and distances between pictures."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +30,35 @@ class Features:
 
     @torch.no_grad()
     def __call__(self, pictures: np.ndarray) -> Tensor:
+        return torch.cat(
+            [self.network.extract_features(x_BCHW).mean(dim=(2, 3)).cpu() for x_BCHW in self._batches(pictures)]
+        )
+
+    @torch.no_grad()
+    def textures(self, pictures: np.ndarray) -> Tensor:
+        """Means and deviations of every block's channels, (N, 3616) float32: how a picture is drawn, at every scale,
+        where the last convolution alone says rather what it shows."""
+        blocks: list[Tensor] = []
+        hooks = [
+            block.register_forward_hook(
+                lambda _module, _inputs, out: blocks.append(torch.cat([out.mean((2, 3)), out.std((2, 3))], dim=1))
+            )
+            for block in self.network._blocks
+        ]
         found = []
+        for x_BCHW in self._batches(pictures):
+            blocks.clear()
+            self.network.extract_features(x_BCHW)
+            found.append(torch.cat(blocks, dim=1).cpu())
+        for hook in hooks:
+            hook.remove()
+        return torch.cat(found)
+
+    def _batches(self, pictures: np.ndarray) -> Iterator[Tensor]:
         for start in range(0, len(pictures), BATCH):
             x_BCHW = torch.from_numpy(np.ascontiguousarray(pictures[start : start + BATCH])).to(self.device)
             x_BCHW = (x_BCHW.permute(0, 3, 1, 2).float() - 127) / 128
-            x_BCHW = functional.interpolate(x_BCHW, size=(INPUT, INPUT), mode="bilinear", antialias=True)
-            found.append(self.network.extract_features(x_BCHW).mean(dim=(2, 3)).cpu())
-        return torch.cat(found)
+            yield functional.interpolate(x_BCHW, size=(INPUT, INPUT), mode="bilinear", antialias=True)
 
 
 def train_probe(features_ND: Tensor, labels_N: Tensor, classes: int, *, seed: int, steps: int = 600) -> torch.nn.Module:

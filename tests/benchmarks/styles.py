@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from inference.adapters.manifest import read_manifest
+from inference.bases import open_base
 from inference.catalog import base_spec
 from inference.engine import Engine
 from inference.messages import AdapterRef, ImageRequest
@@ -39,6 +40,7 @@ HELD_OUT = {
 """Sets (npm `@iconify-json/<set>`) that no base recipe names, all MIT or CC-BY."""
 KEYWORDS = {"emojibase-data": "17.0.0"}
 PORTFOLIO = 40
+ENCODE_BATCH = 32
 SHOWN_PER_SET = 200
 """Pictures of a set that the classifier learns from, at most."""
 PORTFOLIO_EDGE = 512
@@ -85,18 +87,17 @@ def measure(
     held_out = [read_set(name, work / "npm", base_spec(base).size, seed=seed) for name in sets]
     say("learning to name concepts and sets in real pictures ...")
     probe = learn_concepts(pictures, features, seed=seed)
-    names, classifier, on_real = learn_sets(pictures, held_out, features, seed=seed)
+    names, classifier, on_real = learn_sets(pictures, held_out, features, base, seed=seed)
     figures = [Figure(name=f"classifier of {len(names)} sets, unseen real pictures", value=on_real, unit="share")]
     shares, lost, near = [], [], []
     for one in held_out:
         drawn = draw_set(one, probe.concepts, base, work / "styles", concepts, seed=seed, say=say)
         if sheets:
             write_sheet(drawn, sheets / f"{one.name}.webp")
-        seen = features(drawn.with_style)
-        labels = torch.full((len(seen),), names.index(one.name))
-        shares.append(top_k(classifier(seen), labels, 1))
+        textures = features.textures(drawn.with_style)
+        shares.append(top_k(classifier(textures), torch.full((len(textures),), names.index(one.name)), 1))
         lost.append(_words_lost(probe, features, drawn))
-        near.append(_nearer_than_works(seen, features(drawn.works)))
+        near.append(_nearer_than_works(features(drawn.with_style), features(drawn.works)))
         figures += [
             Figure(name=f"{one.name}: drawn in the right set's style", value=shares[-1], unit="share"),
             Figure(name=f"{one.name}: concept top-5 lost against the base", value=lost[-1], unit="share"),
@@ -132,9 +133,13 @@ def read_set(name: str, folder: Path, size: int, *, seed: int) -> Set:
 
 
 def learn_sets(
-    pictures: Pictures, held_out: Sequence[Set], features: Features, *, seed: int
+    pictures: Pictures, held_out: Sequence[Set], features: Features, base: str, *, seed: int
 ) -> tuple[list[str], torch.nn.Module, float]:
-    """Names of all sets, a classifier of them, and its share of hits on real pictures it has not seen."""
+    """Names of all sets, a classifier of them, and its share of hits on real pictures it has not seen.
+
+    It looks at real pictures as the base's autoencoder gives them back: otherwise its softness would be taken for a
+    style of its own.
+    """
     by_set: dict[str, np.ndarray] = {}
     for name in sorted({row["set"] for row in pictures.rows}):
         numbers = [number for number, row in enumerate(pictures.rows) if row["set"] == name and row["kind"] != "people"]
@@ -142,13 +147,26 @@ def learn_sets(
         by_set[name] = real(pictures, sorted(picked))
     by_set |= {one.name: one.others for one in held_out}
     names = list(by_set)
-    found = [features(some) for some in by_set.values()]
+    found = [features.textures(through_autoencoder(some, base)) for some in by_set.values()]
     labels = torch.cat([torch.full((len(some),), number) for number, some in enumerate(found)])
     together = torch.cat(found)
     tested = torch.arange(len(together)) % 5 == 0
     trial = train_probe(together[~tested], labels[~tested], len(names), seed=seed)
     classifier = train_probe(together, labels, len(names), seed=seed)
     return names, classifier, top_k(trial(together[tested]), labels[tested], 1)
+
+
+def through_autoencoder(pictures: np.ndarray, base: str) -> np.ndarray:
+    """(N, s, s, 3) uint8 to latents and back."""
+    opened = open_base(base_spec(base))
+    images = [Image.fromarray(picture) for picture in pictures]
+    return np.stack(
+        [
+            np.asarray(image)
+            for start in range(0, len(images), ENCODE_BATCH)
+            for image in opened.decode(opened.encode_images(images[start : start + ENCODE_BATCH]))
+        ]
+    )
 
 
 def draw_set(
