@@ -41,6 +41,7 @@ HELD_OUT = {
 KEYWORDS = {"emojibase-data": "17.0.0"}
 PORTFOLIO = 40
 ENCODE_BATCH = 32
+SHEET_COLUMNS = 12
 SHOWN_PER_SET = 200
 """Pictures of a set that the classifier learns from, at most."""
 PORTFOLIO_EDGE = 512
@@ -208,11 +209,16 @@ def _draw(engine: Engine, words: Sequence[str], adapters: tuple[AdapterRef, ...]
 
 
 def write_sheet(drawn: Drawn, path: Path) -> None:
-    """Rows: works of the portfolio; without the adapter; with it, same words and seeds."""
+    """The first works of the portfolio; under them, in pairs of rows, the words without the adapter and with it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    count = len(drawn.words)
-    rows = [np.concatenate(list(some[:count]), axis=1) for some in (drawn.works, drawn.without, drawn.with_style)]
-    Image.fromarray(np.concatenate(rows, axis=0)).save(path, quality=88)
+    rows = [drawn.works[:SHEET_COLUMNS]]
+    for start in range(0, len(drawn.words), SHEET_COLUMNS):
+        part = slice(start, start + SHEET_COLUMNS)
+        rows += [drawn.without[part], drawn.with_style[part]]
+    width = SHEET_COLUMNS * drawn.works.shape[2]
+    strips = [np.concatenate(list(row), axis=1) for row in rows if len(row)]
+    full = [np.pad(strip, ((0, 0), (0, width - strip.shape[1]), (0, 0)), constant_values=255) for strip in strips]
+    Image.fromarray(np.concatenate(full, axis=0)).save(path, quality=88)
 
 
 def _train(one: Set, base: str, folder: Path, *, seed: int) -> Trained:

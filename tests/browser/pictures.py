@@ -7,6 +7,7 @@ import argparse
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -32,19 +33,21 @@ def main(arguments: list[str] | None = None) -> int:
     chromium = subprocess.run(["bash", str(script)], capture_output=True, text=True, check=True).stdout.strip()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        _studio(_sign_in(browser, given.home, "creator"), given.origin, given.out)
-        _desk(_sign_in(browser, given.home, "client"), given.origin, given.out)
+        _studio(_sign_in(browser, given, "creator"), given.origin, given.out)
+        _desk(_sign_in(browser, given, "client"), given.origin, given.out)
         browser.close()
     return 0
 
 
-def _sign_in(browser: Browser, home: Path, role: str) -> Page:
+def _sign_in(browser: Browser, given: argparse.Namespace, role: str) -> Page:
     email, name = next(person for known, person in PEOPLE.items() if known == role)
     command = [sys.executable, "-m", "service", "invite", "--role", role, "--email", email, "--name", name]
-    told = subprocess.run([*command, "--home", str(home)], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command += ["--home", str(given.home)]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     page = browser.new_context(viewport=VIEW).new_page()
     page.set_default_timeout(MADE_MS)
-    page.goto(told.strip().splitlines()[-1])
+    link = urlsplit(told.strip().splitlines()[-1])
+    page.goto(f"{given.origin}{link.path}?{link.query}")
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_load_state()
     return page
