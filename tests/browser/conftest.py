@@ -165,7 +165,7 @@ def shop(served: Served, portfolio: list[Path]) -> Iterator[Shop]:
     served.ownhand("invite", "--role", "creator", "--email", email, "--name", "Shopkeeper")
     headers = {"Authorization": f"Bearer {served.ownhand('token', '--email', email)}"}
     with httpx.Client(base_url=served.origin, headers=headers, timeout=120) as creator:
-        words = {"name": name, "summary": "Everyday things in two blues.", "base": "tiny"}
+        words = {"name": name, "summary": "Everyday things under a firm line.", "base": "tiny"}
         style = creator.post("/v1/styles", json=words).json()
         files = [("files", (path.name, path.read_bytes(), "image/png")) for path in portfolio[:12]]
         creator.post(f"/v1/styles/{style['id']}/works", files=files, data={"rights": "mine"}).raise_for_status()

@@ -18,14 +18,14 @@ def test_a_portfolio_becomes_a_licence_and_is_switched_off(sit: Sit, office: Off
     client = sit("client", name="Studio North")
     office.credit(client.email, "10.00")
 
-    upload(creator, "Round blue stamps", portfolio)
-    set_rights(creator)
+    upload(creator, "Firm sherbet lines", portfolio)
+    set_rights(creator, portfolio)
     train(creator)
     publish(creator)
-    buy(client, "Round blue stamps")
-    fill_in(client, "Round blue stamps")
+    buy(client, "Firm sherbet lines")
+    fill_in(client, "Firm sherbet lines")
     style_path = switch_off(creator)
-    is_refused(client, "Round blue stamps")
+    is_refused(client, "Firm sherbet lines")
 
     creator.open("/studio")
     assert "EUR\N{NO-BREAK SPACE}1.02" in creator.text(), "85 % of two pictures at 0.60"
@@ -38,23 +38,23 @@ def upload(creator: Seat, name: str, portfolio: list[Path]) -> None:
     assert creator.path == "/studio"
     creator.page.get_by_role("link", name="Make your first style").click()
     creator.page.get_by_label("Name").fill(name)
-    creator.page.get_by_label("In one or two sentences").fill("Everyday things, stamped in two blues.")
+    creator.page.get_by_label("In one or two sentences").fill("Everyday things under a firm line.")
     creator.press("Make the style")
     creator.page.locator("input[type=file]").set_input_files(portfolio)
     expect(creator.page.locator(".work")).to_have_count(24)
     expect(creator.page.get_by_text("24 pictures, 0 ready to train")).to_be_visible()
 
 
-def set_rights(creator: Seat) -> None:
-    page = creator.page
+def set_rights(creator: Seat, portfolio: list[Path]) -> None:
+    page, name = creator.page, portfolio[3].stem
     page.get_by_role("button", name="Set for those without an answer").click()
     expect(page.get_by_text("24 pictures, 24 ready to train")).to_be_visible()
     card = page.locator(".work").nth(3)
     card.get_by_label("Whose is").select_option("unsure")
     expect(page.get_by_text("24 pictures, 23 ready to train")).to_be_visible()
-    card.get_by_placeholder("bank").fill("a bank with columns")
-    card.get_by_placeholder("bank").press("Tab")
-    expect(card.get_by_alt_text("a bank with columns")).to_be_visible()
+    card.get_by_placeholder(name).fill("leaning on a wall")
+    card.get_by_placeholder(name).press("Tab")
+    expect(card.get_by_alt_text("leaning on a wall")).to_be_visible()
 
 
 def train(creator: Seat) -> None:
