@@ -1,9 +1,11 @@
 """`python -m tests.browser.pictures`: take the README's pictures of a service that `make run` has started.
 
-The creator's page of the finished training, and the client's desk after orders of the demonstration's words.
+The creator's page of the finished training, the client's desk after orders of the demonstration's words, and a sheet of
+other words, each drawn without the style and with it from the same seed.
 """
 
 import argparse
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +14,23 @@ from urllib.parse import urlsplit
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from inference.adapters.manifest import file_sha256, read_manifest
+from inference.catalog import base_spec
+from inference.engine import Engine
+from inference.messages import AdapterRef, ImageRequest, Picture
 from service.demo import PEOPLE, read_script
 from service.settings import ROOT
 from tests.browser.conftest import FLAGS
 
 OUT = ROOT / "configs" / "demo" / "pictures"
 VIEW = {"width": 1280, "height": 800}
+WORDS = (
+    *("bread", "burger", "cake", "car", "carrot", "cat", "crown", "dog"),
+    *("face", "fire", "heart", "key", "lamp", "leaf", "moon", "pig"),
+    *("rabbit", "rainbow", "shirt", "shoe", "sun", "train", "tree", "whale"),
+)
+"""None is in the demonstration's portfolio; seeds count up from 0."""
+COLUMNS = 8
 MADE_MS = 60_000
 SETTLED_MS = 800
 
@@ -36,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         _studio(_sign_in(browser, given, "creator"), given.origin, given.out)
         _desk(_sign_in(browser, given, "client"), given.origin, given.out)
         browser.close()
+    _pairs(given.home, given.out / "pairs.webp")
     return 0
 
 
@@ -74,6 +88,27 @@ def _desk(page: Page, origin: str, out: Path) -> None:
         page.get_by_role("link", name="Download").first.wait_for()
     page.goto(f"{origin}/desk")
     _take(page, out / "desk.png")
+
+
+def _pairs(home: Path, path: Path) -> None:
+    """Pairs of rows: without the style, and under it with it. The adapter is the one that the service trained."""
+    file = max(home.glob("objects/trainings/*/*/adapter.safetensors"), key=lambda found: found.stat().st_mtime)
+    style = AdapterRef(path=file, sha256=file_sha256(file), trigger=read_manifest(file).trigger or None)
+    spec = base_spec("openicons")
+    requests = [
+        ImageRequest(id=f"{word} {len(adapters)}", base=spec.id, prompt=word, seed=seed, adapters=adapters)
+        for start in range(0, len(WORDS), COLUMNS)
+        for adapters in ((), (style,))
+        for seed, word in enumerate(WORDS[start : start + COLUMNS], start)
+    ]
+    sheet = Image.new("RGB", (COLUMNS * spec.size, len(requests) // COLUMNS * spec.size), "white")
+    with Engine(spec, max_rows=COLUMNS, max_waiting=len(requests)) as engine:
+        for number, future in enumerate([engine.submit(request, stop=lambda: None) for request in requests]):
+            drawn = future.result()
+            assert isinstance(drawn, Picture)
+            place = (number % COLUMNS * spec.size, number // COLUMNS * spec.size)
+            sheet.paste(Image.open(io.BytesIO(drawn.png)), place)
+    sheet.save(path, quality=90)
 
 
 def _take(page: Page, path: Path) -> None:
