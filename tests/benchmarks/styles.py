@@ -1,7 +1,6 @@
 """Whether a personal style is plain to see: portfolios of sets the base never saw, trained as a creator would."""
 
 import argparse
-import hashlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,15 +10,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from inference.adapters.manifest import read_manifest
 from inference.bases import open_base
+from inference.bases.sd import StableDiffusion
 from inference.catalog import base_spec
 from inference.engine import Engine
-from inference.messages import AdapterRef, ImageRequest
-from tests.benchmarks.base import pixels_of
+from inference.run import adapter_ref
 from tests.benchmarks.concepts import ConceptProbe, learn_concepts, on_white, real
 from tests.benchmarks.features import Features, nearest, top_k, train_probe
 from tests.benchmarks.figures import Figure
+from tests.benchmarks.pairs import draw_words, lay_pairs, lay_row
 from training.base.captions import read_lexicon, subject_of
 from training.base.data import Pictures, read_data
 from training.base.recipe import read_everyday
@@ -148,7 +147,8 @@ def learn_sets(
         by_set[name] = real(pictures, sorted(picked))
     by_set |= {one.name: one.others for one in held_out}
     names = list(by_set)
-    found = [features.textures(through_autoencoder(some, base)) for some in by_set.values()]
+    opened = open_base(base_spec(base))
+    found = [features.textures(through_autoencoder(some, opened)) for some in by_set.values()]
     labels = torch.cat([torch.full((len(some),), number) for number, some in enumerate(found)])
     together = torch.cat(found)
     tested = torch.arange(len(together)) % 5 == 0
@@ -157,15 +157,14 @@ def learn_sets(
     return names, classifier, top_k(trial(together[tested]), labels[tested], 1)
 
 
-def through_autoencoder(pictures: np.ndarray, base: str) -> np.ndarray:
+def through_autoencoder(pictures: np.ndarray, base: StableDiffusion) -> np.ndarray:
     """(N, s, s, 3) uint8 to latents and back."""
-    opened = open_base(base_spec(base))
     images = [Image.fromarray(picture) for picture in pictures]
     return np.stack(
         [
             np.asarray(image)
             for start in range(0, len(images), ENCODE_BATCH)
-            for image in opened.decode(opened.encode_images(images[start : start + ENCODE_BATCH]))
+            for image in base.decode(base.encode_images(images[start : start + ENCODE_BATCH]))
         ]
     )
 
@@ -177,15 +176,11 @@ def draw_set(
     say(f"{one.name}: training on {len(one.works)} works ...")
     trained = _train(one, base, folder / one.name, seed=seed)
     assert trained.adapter is not None, trained.message
-    adapter = AdapterRef(
-        path=trained.adapter,
-        sha256=hashlib.sha256(trained.adapter.read_bytes()).hexdigest(),
-        trigger=read_manifest(trained.adapter).trigger or None,
-    )
+    adapter = adapter_ref(trained.adapter)
     words = tuple([word for word in concepts if word not in one.concepts][:count])
     spec = base_spec(base)
     with Engine(spec, max_rows=8, max_waiting=2 * count) as engine:
-        with_style, without = (_draw(engine, words, adapters, seed=seed) for adapters in ((adapter,), ()))
+        with_style, without = (draw_words(engine, words, adapters, seed=seed) for adapters in ((adapter,), ()))
     works = on_white(np.stack([render(svg, spec.size) for _, svg in one.works]))
     return Drawn(
         name=one.name,
@@ -197,28 +192,12 @@ def draw_set(
     )
 
 
-def _draw(engine: Engine, words: Sequence[str], adapters: tuple[AdapterRef, ...], *, seed: int) -> np.ndarray:
-    futures = [
-        engine.submit(
-            ImageRequest(id=word, base=engine.spec.id, prompt=word, seed=seed + number, adapters=adapters),
-            stop=lambda: None,
-        )
-        for number, word in enumerate(words)
-    ]
-    return np.stack([pixels_of(future.result()) for future in futures])
-
-
 def write_sheet(drawn: Drawn, path: Path) -> None:
     """The first works of the portfolio; under them, in pairs of rows, the words without the adapter and with it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [drawn.works[:SHEET_COLUMNS]]
-    for start in range(0, len(drawn.words), SHEET_COLUMNS):
-        part = slice(start, start + SHEET_COLUMNS)
-        rows += [drawn.without[part], drawn.with_style[part]]
-    width = SHEET_COLUMNS * drawn.works.shape[2]
-    strips = [np.concatenate(list(row), axis=1) for row in rows if len(row)]
-    full = [np.pad(strip, ((0, 0), (0, width - strip.shape[1]), (0, 0)), constant_values=255) for strip in strips]
-    Image.fromarray(np.concatenate(full, axis=0)).save(path, quality=88)
+    works = lay_row(drawn.works[:SHEET_COLUMNS], columns=SHEET_COLUMNS)
+    pairs = lay_pairs(drawn.without, drawn.with_style, columns=SHEET_COLUMNS)
+    Image.fromarray(np.concatenate([works, pairs], axis=0)).save(path, quality=88)
 
 
 def _train(one: Set, base: str, folder: Path, *, seed: int) -> Trained:

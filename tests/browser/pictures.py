@@ -5,7 +5,6 @@ other words, each drawn without the style and with it from the same seed.
 """
 
 import argparse
-import io
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +13,12 @@ from urllib.parse import urlsplit
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from inference.adapters.manifest import file_sha256, read_manifest
 from inference.catalog import base_spec
 from inference.engine import Engine
-from inference.messages import AdapterRef, ImageRequest, Picture
+from inference.run import adapter_ref
 from service.demo import PEOPLE, read_script
 from service.settings import ROOT
+from tests.benchmarks.pairs import draw_words, lay_pairs
 from tests.browser.conftest import FLAGS
 
 OUT = ROOT / "configs" / "demo" / "pictures"
@@ -93,22 +92,9 @@ def _desk(page: Page, origin: str, out: Path) -> None:
 def _pairs(home: Path, path: Path) -> None:
     """Pairs of rows: without the style, and under it with it. The adapter is the one that the service trained."""
     file = max(home.glob("objects/trainings/*/*/adapter.safetensors"), key=lambda found: found.stat().st_mtime)
-    style = AdapterRef(path=file, sha256=file_sha256(file), trigger=read_manifest(file).trigger or None)
-    spec = base_spec("openicons")
-    requests = [
-        ImageRequest(id=f"{word} {len(adapters)}", base=spec.id, prompt=word, seed=seed, adapters=adapters)
-        for start in range(0, len(WORDS), COLUMNS)
-        for adapters in ((), (style,))
-        for seed, word in enumerate(WORDS[start : start + COLUMNS], start)
-    ]
-    sheet = Image.new("RGB", (COLUMNS * spec.size, len(requests) // COLUMNS * spec.size), "white")
-    with Engine(spec, max_rows=COLUMNS, max_waiting=len(requests)) as engine:
-        for number, future in enumerate([engine.submit(request, stop=lambda: None) for request in requests]):
-            drawn = future.result()
-            assert isinstance(drawn, Picture)
-            place = (number % COLUMNS * spec.size, number // COLUMNS * spec.size)
-            sheet.paste(Image.open(io.BytesIO(drawn.png)), place)
-    sheet.save(path, quality=90)
+    with Engine(base_spec("openicons"), max_rows=COLUMNS, max_waiting=len(WORDS)) as engine:
+        without, with_style = (draw_words(engine, WORDS, adapters, seed=0) for adapters in ((), (adapter_ref(file),)))
+    Image.fromarray(lay_pairs(without, with_style, columns=COLUMNS)).save(path, quality=90)
 
 
 def _take(page: Page, path: Path) -> None:
