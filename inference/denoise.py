@@ -63,7 +63,7 @@ class Batch:
         asks = [ask for row in rows for ask in row.asks]
         self._texts = base.join_texts([ask.text for ask in asks])
         self._adapters = [ask.adapters for ask in asks]
-        self._weights = [tuple(ask.weight for ask in row.asks) for row in rows]
+        self._weights = [_column([ask.weight for ask in row.asks], like=rows[0].latent_CHW) for row in rows]
         counts = torch.tensor([len(row.asks) for row in rows], device=rows[0].latent_CHW.device)
         self._owner_A = torch.repeat_interleave(counts)
 
@@ -85,11 +85,11 @@ class Batch:
         timesteps_B = timesteps_B.to(seen_BCHW.device)
         with torch.no_grad():
             answers_ACHW = self._base.predict(seen_BCHW[owner_A], timesteps_B[owner_A], self._texts)
-        parts = torch.split(answers_ACHW, [len(weights) for weights in self._weights])
+        parts = torch.split(answers_ACHW, [len(row.asks) for row in rows])
         outputs_BCHW = torch.stack(
             [
-                blend(part_KCHW, weights, row.guidance_rescale)
-                for part_KCHW, weights, row in zip(parts, self._weights, rows, strict=True)
+                blend(part_KCHW, weights_K111, row.guidance_rescale)
+                for part_KCHW, weights_K111, row in zip(parts, self._weights, rows, strict=True)
             ]
         )
         estimates_BCHW = self._base.clean_estimate(seen_BCHW, timesteps_B, outputs_BCHW)

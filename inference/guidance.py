@@ -12,7 +12,6 @@ it) still shows plainly. Two scales over three predictions: Brooks and others, a
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from inference.adapters.stack import RowAdapters
@@ -55,15 +54,14 @@ def asks(
     return tuple(ask for ask in every if ask.weight != 0)
 
 
-def blend(answers_KCHW: Tensor, weights: tuple[float, ...], rescale: float) -> Tensor:
+def blend(answers_KCHW: Tensor, weights_K111: Tensor, rescale: float) -> Tensor:
     """The K answers about one picture, weighted, (C, H, W); the first is the wanted one.
 
     A share `rescale` of the blend has its deviation set back to that of the wanted answer, which keeps colours from
     oversaturating where the noise schedule ends in pure noise. Source: Lin and others, arXiv 2305.08891, section 3.4.
     """
-    weights_K111 = torch.tensor(weights, device=answers_KCHW.device, dtype=answers_KCHW.dtype).reshape(-1, 1, 1, 1)
     blended = (weights_K111 * answers_KCHW).sum(dim=0)
-    if rescale == 0 or len(weights) == 1:
+    if rescale == 0 or len(weights_K111) == 1:
         return blended
     level = blended * (answers_KCHW[0].std() / blended.std().clamp_min(1e-8))
     return rescale * level + (1 - rescale) * blended

@@ -19,6 +19,10 @@ def questions(**changes):
     return asks(called=CALLED, plain=PLAIN, negative=NEGATIVE, **settings)
 
 
+def column(weights):
+    return torch.tensor(weights, dtype=torch.float32).reshape(-1, 1, 1, 1)
+
+
 @pytest.fixture(scope="module")
 def adapter(tiny_spec, tmp_path_factory):
     from inference.bases.sd import StableDiffusion
@@ -53,14 +57,14 @@ def test_only_the_wanted_answer_goes_through_the_adapters_where_style_has_a_scal
 def test_the_blend_leads_from_the_negative_to_the_words_and_from_the_words_to_the_style():
     styled, plain, negative = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
 
-    blended = blend(torch.stack([styled, plain, negative]), tuple(ask.weight for ask in questions()), rescale=0.0)
+    blended = blend(torch.stack([styled, plain, negative]), column([ask.weight for ask in questions()]), rescale=0.0)
 
     torch.testing.assert_close(blended, negative + 4 * (plain - negative) + 6 * (styled - plain))
 
 
 def test_a_rescaled_blend_deviates_as_the_wanted_answer_does():
     answers = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    plain, full, half = (blend(answers, (6.0, -2.0, -3.0), rescale) for rescale in (0.0, 1.0, 0.5))
+    plain, full, half = (blend(answers, column([6, -2, -3]), rescale) for rescale in (0.0, 1.0, 0.5))
 
     torch.testing.assert_close(full.std(), answers[0].std())
     torch.testing.assert_close(half, (plain + full) / 2)
