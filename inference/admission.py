@@ -23,8 +23,10 @@ def make_row(base: StableDiffusion, cache: AdapterCache, plan: Plan) -> tuple[Ro
     adapters = tuple((cache.open(ref), ref.strength) for ref in request.adapters)
     table = read_table(base.scheduler_config, plan.sampler, steps=plan.steps, strength=plan.strength)
     prompt, unread = base.fit_prompt(request.prompt, plan.call)
-    distinct = list(dict.fromkeys([prompt, request.prompt, request.negative_prompt]))
-    texts = dict(zip(distinct, base.encode_prompts(distinct), strict=True))
+    called = base.encode_prompts([prompt], adapters)[0]
+    # Where style has no scale of its own everything goes through the adapters, as in stock pipelines.
+    others = () if base.spec.style_guidance else adapters
+    plain, negative = base.encode_prompts([request.prompt, request.negative_prompt], others)
     sent = None if request.image is None else _opened(request.image, "image")
     sent_mask = None if request.mask is None else _opened(request.mask, "mask")
     source = None if sent is None else fill(sent, plan.width, plan.height)
@@ -33,9 +35,9 @@ def make_row(base: StableDiffusion, cache: AdapterCache, plan: Plan) -> tuple[Ro
         table=table,
         noise_CHW=base.noise(request.seed, width=plan.width, height=plan.height),
         asks=asks(
-            called=texts[prompt],
-            plain=texts[request.prompt],
-            negative=texts[request.negative_prompt],
+            called=called,
+            plain=plain,
+            negative=negative,
             adapters=adapters,
             guidance=plan.guidance,
             style_guidance=base.spec.style_guidance,

@@ -42,7 +42,7 @@ class Engine:
         self.spec = spec
         self._base = open_base(spec, device=device)
         self._stack = StackedAdapters(self._base.unet)
-        self._cache = AdapterCache(spec, self._base.sha256, self._base.unet, self._stack)
+        self._cache = AdapterCache(spec, self._base.sha256, self._stack, self._base.text_stack)
         self._max_rows, self._max_waiting = max_rows, max_waiting
         self._pace = Pace()
         self._waiting: deque[Job] = deque()

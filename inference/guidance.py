@@ -37,8 +37,8 @@ def asks(
 ) -> tuple[Ask, ...]:
     """The questions about one picture, the wanted one first; weights add up to 1, none is 0.
 
-    `called` is `plain` with the adapters' call. `style_guidance` 0 asks as stock pipelines do: through the adapters in
-    both halves.
+    `called` is `plain` with the adapters' call. `style_guidance` is the base's: what a style weighs whose file does not
+    say. 0 asks as stock pipelines do: through the adapters in both halves.
     """
     if not adapters or style_guidance == 0:
         every = [
@@ -46,12 +46,22 @@ def asks(
             Ask(text=negative, weight=1 - guidance, adapters=adapters),
         ]
     else:
+        weight = _weight_of(adapters, style_guidance)
         every = [
-            Ask(text=called, weight=style_guidance, adapters=adapters),
-            Ask(text=plain, weight=guidance - style_guidance),
+            Ask(text=called, weight=weight, adapters=adapters),
+            Ask(text=plain, weight=guidance - weight),
             Ask(text=negative, weight=1 - guidance),
         ]
     return tuple(ask for ask in every if ask.weight != 0)
+
+
+def _weight_of(adapters: RowAdapters, style_guidance: float) -> float:
+    """What one adapter's style weighs; of several the mean, by their strengths."""
+    shares = [abs(strength) for _, strength in adapters]
+    if sum(shares) == 0:
+        return style_guidance
+    weights = [adapter.style_guidance or style_guidance for adapter, _ in adapters]
+    return sum(share * weight for share, weight in zip(shares, weights, strict=True)) / sum(shares)
 
 
 def blend(answers_KCHW: Tensor, weights_K111: Tensor, rescale: float) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from inference.adapters.stack import RowAdapters
 from inference.bases.sd import StableDiffusion
 from training.captions import captions_of, with_trigger
 from training.works import GoodWork
@@ -32,7 +33,7 @@ class Encoded:
     """What each work shows, without the trigger; one empty wording where nothing is known."""
     trigger: str
     texts: dict[str, Tensor]
-    """By prompt: each wording with and without trigger, and the empty one."""
+    """What the base reads, by prompt: each wording with and without trigger, and the empty one."""
 
     @property
     def num_works(self) -> int:
@@ -73,12 +74,12 @@ def encode(
     )
 
 
-def encode_texts(base: StableDiffusion, prompts: Sequence[str]) -> dict[str, Tensor]:
-    """Text states by prompt."""
+def encode_texts(base: StableDiffusion, prompts: Sequence[str], adapters: RowAdapters = ()) -> dict[str, Tensor]:
+    """Text states by prompt, as adapters read them. Keeps their gradients."""
     states = [
         state
         for start in range(0, len(prompts), ENCODE_BATCH)
-        for state in base.encode_prompts(prompts[start : start + ENCODE_BATCH])
+        for state in base.encode_prompts(prompts[start : start + ENCODE_BATCH], adapters)
     ]
     return dict(zip(prompts, states, strict=True))
 

@@ -42,7 +42,7 @@ class Facts:
 
 def export_adapter(adapter: Adapter, base: StableDiffusion, *, trigger: str, rank: int) -> bytes:
     """The adapter as a file of float16 tensors by diffusers' names, the same bytes for the same training."""
-    tensors = {name: tensor.detach().to(torch.float16) for name, tensor in diffusers_names(adapter.layers).items()}
+    tensors = {name: tensor.detach().to(torch.float16) for name, tensor in diffusers_names(adapter).items()}
     size = base.spec.size
     manifest = AdapterManifest(
         trigger=trigger,
@@ -51,6 +51,7 @@ def export_adapter(adapter: Adapter, base: StableDiffusion, *, trigger: str, ran
         rank=rank,
         resolution=f"{size}x{size}",
         prediction_type=base.prediction_type.replace("_prediction", ""),
+        style_guidance=adapter.style_guidance,
     )
     metadata = manifest.as_metadata(tensors_sha256=tensors_sha256(tensors))
     return adapter_bytes(tensors, {"format": "pt", **metadata})

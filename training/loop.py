@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from inference.adapters.stack import Adapter, LayerChange, StackedAdapters, target_layers
 from inference.bases.sd import StableDiffusion
@@ -120,18 +120,30 @@ def new_adapter(base: StableDiffusion, recipe: Recipe, *, seed: int) -> Adapter:
 
     Raises RecipeInvalid if the base has none of the layers.
     """
-    endings = recipe.targets or base.spec.lora_targets
     generator = torch.Generator().manual_seed(seed)
-    layers = {}
-    for name, layer in target_layers(base.unet, endings).items():
+    layers, text_layers = (
+        _new_changes(base, model, endings, recipe.rank, generator)
+        for model, endings in (
+            (base.unet, recipe.targets or base.spec.lora_targets),
+            (base.text_encoder, recipe.text_targets),
+        )
+    )
+    return Adapter(layers=layers, text_layers=text_layers)
+
+
+def _new_changes(
+    base: StableDiffusion, model: nn.Module, endings: Sequence[str], rank: int, generator: torch.Generator
+) -> dict[str, LayerChange]:
+    changes = {}
+    for name, layer in target_layers(model, endings).items():
         out, *rest = layer.weight.shape
         bound = 1 / math.sqrt(math.prod(rest))
-        down = (torch.rand(recipe.rank, *rest, generator=generator) * 2 - 1) * bound
-        up = torch.zeros(out, recipe.rank)
-        layers[name] = LayerChange(down=down.to(base.device).requires_grad_(), up=up.to(base.device).requires_grad_())
-    if not layers:
+        down = (torch.rand(rank, *rest, generator=generator) * 2 - 1) * bound
+        up = torch.zeros(out, rank)
+        changes[name] = LayerChange(down=down.to(base.device).requires_grad_(), up=up.to(base.device).requires_grad_())
+    if endings and not changes:
         raise RecipeInvalid(f"base {base.spec.id!r} has no layer that ends with one of {', '.join(endings)}")
-    return Adapter(layers=layers)
+    return changes
 
 
 def take_steps(training: Training) -> Iterator[StepDone]:
@@ -180,15 +192,23 @@ def resume(training: Training, folder: Path) -> bool:
 
 
 def adapter_tensors(adapter: Adapter) -> dict[str, Tensor]:
-    """An adapter's tensors by `<layer>|down` and `<layer>|up`."""
-    parts = {f"{name}|down": change.down for name, change in adapter.layers.items()}
-    return parts | {f"{name}|up": change.up for name, change in adapter.layers.items()}
+    """An adapter's tensors by `unet|<layer>|down`, `text|<layer>|up` and so on."""
+    return {
+        f"{model}|{name}|{part}": tensor
+        for model, changes in (("unet", adapter.layers), ("text", adapter.text_layers))
+        for name, change in changes.items()
+        for part, tensor in (("down", change.down), ("up", change.up))
+    }
 
 
 def adapter_of(tensors: Mapping[str, Tensor]) -> Adapter:
     """The adapter that `adapter_tensors` took apart."""
-    names = [key.removesuffix("|down") for key in tensors if key.endswith("|down")]
-    return Adapter(layers={name: LayerChange(down=tensors[f"{name}|down"], up=tensors[f"{name}|up"]) for name in names})
+    changes: dict[str, dict[str, LayerChange]] = {"unet": {}, "text": {}}
+    for key, down in tensors.items():
+        model, name, part = key.split("|")
+        if part == "down":
+            changes[model][name] = LayerChange(down=down, up=tensors[f"{model}|{name}|up"])
+    return Adapter(layers=changes["unet"], text_layers=changes["text"])
 
 
 def _step(training: Training) -> float:
@@ -219,13 +239,16 @@ def _step(training: Training) -> float:
 def _loss(training: Training, looks: Sequence[Look], style_rows: int) -> Tensor:
     """Mean over style rows of the weighted error, and over prior rows of the distance to what the base predicts."""
     base, recipe = training.base, training.recipe
-    noised, target, timesteps, texts = noised_rows(base, training.data, looks)
+    noised, target, timesteps = noised_rows(base, training.data, looks)
+    read = base.join_texts([training.data.texts[look.prompt] for look in looks])
     prior = slice(style_rows, len(looks))
     training.stack.clear()
     with torch.no_grad():
-        unchanged = base.predict(noised[prior], timesteps[prior], texts[prior]) if len(looks) > style_rows else None
+        unchanged = base.predict(noised[prior], timesteps[prior], read[prior]) if len(looks) > style_rows else None
     training.stack.bind([[(training.adapter, 1.0)]])
-    predicted = base.predict(noised, timesteps, texts)
+    if training.adapter.text_layers:
+        read = base.join_texts(base.encode_prompts([look.prompt for look in looks], [(training.adapter, 1.0)]))
+    predicted = base.predict(noised, timesteps, read)
     weights = loss_weights(base, timesteps, recipe.min_snr_gamma)
     errors = (predicted[:style_rows] - target[:style_rows]).square().mean(dim=(1, 2, 3))
     loss = (weights[:style_rows] * errors).mean()
@@ -235,20 +258,15 @@ def _loss(training: Training, looks: Sequence[Look], style_rows: int) -> Tensor:
     return loss
 
 
-def noised_rows(base: StableDiffusion, data: Encoded, looks: Sequence[Look]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Noised latents, targets (both B, C, H, W), timesteps (B,) and joined texts of some looks."""
+def noised_rows(base: StableDiffusion, data: Encoded, looks: Sequence[Look]) -> tuple[Tensor, Tensor, Tensor]:
+    """Noised latents, targets (both B, C, H, W) and timesteps (B,) of some looks."""
     clean = torch.stack([data.latents_NVCHW[look.work, look.version] for look in looks])
     noise = torch.stack(
         [torch.randn(clean.shape[1:], generator=torch.Generator().manual_seed(look.noise_seed)) for look in looks]
     ).to(clean)
     timesteps = torch.tensor([look.timestep for look in looks], device=clean.device)
     noised = add_noise(clean, noise, timesteps, base.alphas_cumprod)
-    return (
-        noised,
-        target_of(base, clean, noise, timesteps),
-        timesteps,
-        base.join_texts([data.texts[look.prompt] for look in looks]),
-    )
+    return noised, target_of(base, clean, noise, timesteps), timesteps
 
 
 def target_of(base: StableDiffusion, clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inference.adapters.stack import Adapter, StackedAdapters
+from inference.adapters.stack import Adapter, RowAdapters, StackedAdapters
 from inference.bases.sd import StableDiffusion
 from training.captions import with_trigger
-from training.encode import Encoded
+from training.encode import Encoded, encode_texts
 from training.likeness import Look, likeness
 from training.loop import loss_weights, target_of
 from training.loss import add_noise
@@ -40,12 +40,12 @@ class Grid:
     target_RCHW: Tensor
     timesteps_R: Tensor
     weights_R: Tensor
-    called: list[Tensor]
-    """Texts that call the style."""
-    plain: list[Tensor]
-    """The same texts without the trigger."""
+    called: list[str]
+    """Prompts that call the style."""
+    plain: list[str]
+    """The same prompts without the trigger."""
     base_RCHW: Tensor
-    """What the base predicts from the plain texts."""
+    """What the base predicts from the plain prompts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +97,8 @@ def make_grid(
                 noise.append(sign * drawn)
                 timesteps.append(round(level * last))
                 owners.append(owner)
-                called.append(data.texts[with_trigger(caption, data.trigger)[0]])
-                plain.append(data.texts[caption])
+                called.append(with_trigger(caption, data.trigger)[0])
+                plain.append(caption)
     clean_RCHW, noise_RCHW = torch.stack(clean), torch.stack(noise)
     timesteps_R = torch.tensor(timesteps, device=base.device)
     noised_RCHW = add_noise(clean_RCHW, noise_RCHW, timesteps_R, base.alphas_cumprod)
@@ -112,7 +112,7 @@ def make_grid(
         weights_R=loss_weights(base, timesteps_R, gamma),
         called=called,
         plain=plain,
-        base_RCHW=_answers(base, noised_RCHW, timesteps_R, plain, go_on),
+        base_RCHW=_answers(base, noised_RCHW, timesteps_R, plain, (), go_on),
     )
 
 
@@ -121,7 +121,7 @@ def measure_gain(
 ) -> Gain:
     """The adapter's gain over the base on the grid's works, when the style is called."""
     stack.bind([[(adapter, 1.0)]])
-    answers = _answers(base, grid.noised_RCHW, grid.timesteps_R, grid.called, go_on)
+    answers = _answers(base, grid.noised_RCHW, grid.timesteps_R, grid.called, ((adapter, 1.0),), go_on)
     stack.clear()
     own, before = (
         _loss_per_work(grid, answers, grid.target_RCHW),
@@ -135,7 +135,7 @@ def measure_drift(
 ) -> float:
     """How far the adapter moves the base's predictions when the style is not called, as a share of the base's loss."""
     stack.bind([[(adapter, 1.0)]])
-    answers = _answers(base, grid.noised_RCHW, grid.timesteps_R, grid.plain, go_on)
+    answers = _answers(base, grid.noised_RCHW, grid.timesteps_R, grid.plain, ((adapter, 1.0),), go_on)
     stack.clear()
     moved = _loss_per_work(grid, answers, grid.base_RCHW).sum()
     return float(moved / _loss_per_work(grid, grid.base_RCHW, grid.target_RCHW).sum())
@@ -190,14 +190,23 @@ def own_likeness(drawn: Sequence[Look], works: Sequence[Look], *, portfolio: Seq
 
 
 def _answers(
-    base: StableDiffusion, noised_RCHW: Tensor, timesteps_R: Tensor, texts: Sequence[Tensor], go_on: Callable[[], None]
+    base: StableDiffusion,
+    noised_RCHW: Tensor,
+    timesteps_R: Tensor,
+    prompts: Sequence[str],
+    adapters: RowAdapters,
+    go_on: Callable[[], None],
 ) -> Tensor:
+    """What the denoiser answers with whatever is bound to it; `adapters` are those that read the prompts."""
     parts = []
+    with torch.no_grad():
+        texts = encode_texts(base, list(dict.fromkeys(prompts)), adapters)
     for start in range(0, len(noised_RCHW), ROWS):
         go_on()
         rows = slice(start, start + ROWS)
+        asked = base.join_texts([texts[prompt] for prompt in prompts[rows]])
         with torch.no_grad():
-            parts.append(base.predict(noised_RCHW[rows], timesteps_R[rows], base.join_texts(texts[rows])))
+            parts.append(base.predict(noised_RCHW[rows], timesteps_R[rows], asked))
     return torch.cat(parts)
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from inference.adapters.stack import StackedAdapters
+from PIL import Image, ImageOps
+
+from inference.adapters.stack import Adapter, StackedAdapters
 from inference.bases import open_base
 from inference.catalog import base_spec
 from inference.errors import InferenceError
@@ -35,6 +37,7 @@ from training.plan import split_works
 from training.recipe import Recipe, load_recipe
 from training.report import Report, draw_sheet, render_report
 from training.trial import Trial, draw_progress, try_out
+from training.weigh import weigh_style
 from training.works import Review, review_works
 
 PROBE_STEPS = 3
@@ -127,8 +130,10 @@ def _train(
     _learn(training, grid, request.scratch, on_event, go_on)
 
     on_event(StateChanged(state="measuring"))
-    trial = try_out(training, grid, review, seed=request.seed, go_on=go_on)
-    return _deliver(request, review, training, trial, on_event=on_event, sign=sign)
+    whole = [ImageOps.fit(work.image, (spec.size, spec.size), Image.Resampling.LANCZOS) for work in review.good]
+    adapter = weigh_style(training, training.best_adapter(), whole, seed=request.seed, go_on=go_on)
+    trial = try_out(training, adapter, grid, review, whole, seed=request.seed, go_on=go_on)
+    return _deliver(request, review, training, adapter, trial, on_event=on_event, sign=sign)
 
 
 def _learn(
@@ -171,6 +176,7 @@ def _deliver(
     request: TrainingRequest,
     review: Review,
     training: loop.Training,
+    adapter: Adapter,
     trial: Trial,
     *,
     on_event: Callable[[Event], None],
@@ -190,7 +196,7 @@ def _deliver(
         steps=training.best_step,
         heldout_curve=tuple(training.heldout),
     )
-    content = export_adapter(training.best_adapter(), base, trigger=training.data.trigger, rank=recipe.rank)
+    content = export_adapter(adapter, base, trigger=training.data.trigger, rank=recipe.rank)
     paths = [request.out / name for name in (ADAPTER, RECEIPT, REPORT)]
     paths[0].write_bytes(content)
     write_receipt(paths[1], make_receipt(facts, content, trial.scores, verdict), sign)

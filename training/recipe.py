@@ -41,6 +41,8 @@ class Recipe:
     batch: int
     targets: tuple[str, ...] = ()
     """Endings of layer names that get an adapter; empty: the base's own `lora_targets`."""
+    text_targets: tuple[str, ...] = ()
+    """The same for the text encoder; empty: it stays as it is."""
     warmup: int = 10
     """Steps in which the learning rate rises to its value; afterwards it falls along a cosine to a tenth."""
     weight_decay: float = 0.01
@@ -87,7 +89,8 @@ def load_recipe(name: str, *, folder: Path = RECIPES) -> Recipe:
         entries = tomllib.loads(file.read_text(encoding="utf-8"))
         gate = Gate(**entries.pop("gate", {}))
         targets = tuple(entries.pop("targets", ()))
-        recipe = Recipe(name=file.stem, gate=gate, targets=targets, **entries)
+        text_targets = tuple(entries.pop("text_targets", ()))
+        recipe = Recipe(name=file.stem, gate=gate, targets=targets, text_targets=text_targets, **entries)
     except tomllib.TOMLDecodeError as error:
         raise RecipeInvalid(f"{file.name} is not valid TOML: {error}") from error
     except TypeError as error:

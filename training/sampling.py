@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
-from torch import Tensor
 
 from inference.adapters.stack import Adapter, StackedAdapters
 from inference.bases.sd import StableDiffusion
 from inference.denoise import Batch, Row
 from inference.guidance import asks
 from inference.samplers import read_table
+from training.encode import encode_texts
 
 ROWS = 8
 
@@ -19,8 +19,8 @@ ROWS = 8
 class Order:
     """One picture to draw: its words with the style's call (without, for a picture of the base's), and without."""
 
-    called: Tensor
-    plain: Tensor
+    called: str
+    plain: str
     seed: int
 
 
@@ -30,23 +30,27 @@ def draw(
     orders: Sequence[Order],
     *,
     adapter: Adapter | None,
-    away_from: Tensor,
     guidance: float,
     go_on: Callable[[], None],
+    steps: int | None = None,
 ) -> list[Image.Image]:
-    """Draw pictures in the base's own size, steps and sampler; `away_from` is what guidance leads away from.
+    """Draw pictures in the base's own size and sampler, and in its own number of steps unless told another.
 
     `go_on` is called before every step and may raise to end it.
     """
     size, adapters = base.spec.size, () if adapter is None else ((adapter, 1.0),)
+    called = encode_texts(base, list(dict.fromkeys(order.called for order in orders)), adapters)
+    # Where style has no scale of its own everything goes through the adapter, as in stock pipelines.
+    others = () if base.spec.style_guidance else adapters
+    plain = encode_texts(base, list(dict.fromkeys([*(order.plain for order in orders), ""])), others)
     rows = [
         Row(
-            table=read_table(base.scheduler_config, base.spec.sampler, steps=base.spec.steps),
+            table=read_table(base.scheduler_config, base.spec.sampler, steps=steps or base.spec.steps),
             noise_CHW=base.noise(order.seed, width=size, height=size),
             asks=asks(
-                called=order.called,
-                plain=order.plain,
-                negative=away_from,
+                called=called[order.called],
+                plain=plain[order.plain],
+                negative=plain[""],
                 adapters=adapters,
                 guidance=guidance,
                 style_guidance=base.spec.style_guidance,

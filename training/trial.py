@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from inference.adapters.stack import Adapter
 from training.captions import with_trigger
@@ -44,11 +44,19 @@ class Trial:
     copies: tuple[CopyShown, ...]
 
 
-def try_out(training: Training, grid: Grid, review: Review, *, seed: int, go_on: Callable[[], None]) -> Trial:
-    """Measure the adapter's best state and draw with it."""
-    data, adapter = training.data, training.best_adapter()
+def try_out(
+    training: Training,
+    adapter: Adapter,
+    grid: Grid,
+    review: Review,
+    whole: Sequence[Image.Image],
+    *,
+    seed: int,
+    go_on: Callable[[], None],
+) -> Trial:
+    """Measure an adapter and draw with it. whole: every good work as a square of the base's size."""
+    data = training.data
     members = _spread(training.split.trained_works, MEMBERS)
-    whole = [ImageOps.fit(work.image, (training.base.spec.size,) * 2, Image.Resampling.LANCZOS) for work in review.good]
     pairs = _draw_pairs(training, adapter, whole, seed=seed, go_on=go_on)
     called = _draw(training, adapter, members, [seed + number for number in members], called=True, go_on=go_on)
     alone = _draw_alone(training, adapter, seed=seed, go_on=go_on)
@@ -166,9 +174,8 @@ def _draw_pairs(
 
 
 def _draw_alone(training: Training, adapter: Adapter, *, seed: int, go_on: Callable[[], None]) -> list[Image.Image]:
-    data = training.data
-    called, plain = data.texts[with_trigger("", data.trigger)[0]], data.texts[""]
-    orders = [Order(called=called, plain=plain, seed=seed + number) for number in range(TRIGGER_ALONE)]
+    called = with_trigger("", training.data.trigger)[0]
+    orders = [Order(called=called, plain="", seed=seed + number) for number in range(TRIGGER_ALONE)]
     return _draw_orders(training, adapter, orders, go_on)
 
 
@@ -186,7 +193,7 @@ def _draw(
     for number, seed in zip(works, seeds, strict=True):
         caption = data.captions[number][0]
         words = with_trigger(caption, data.trigger)[0] if called else caption
-        orders.append(Order(called=data.texts[words], plain=data.texts[caption], seed=seed))
+        orders.append(Order(called=words, plain=caption, seed=seed))
     return _draw_orders(training, adapter, orders, go_on)
 
 
@@ -199,7 +206,6 @@ def _draw_orders(
         training.stack,
         orders,
         adapter=adapter,
-        away_from=training.data.texts[""],
         guidance=guidance,
         go_on=go_on,
     )

@@ -2,12 +2,10 @@
 
 import hashlib
 from collections import OrderedDict
-from pathlib import Path
-
-from torch import nn
+from dataclasses import replace
 
 from inference.adapters.files import read_adapter
-from inference.adapters.manifest import read_manifest
+from inference.adapters.manifest import AdapterManifest, manifest_of
 from inference.adapters.stack import Adapter, StackedAdapters, changeable_layers
 from inference.catalog import BaseSpec
 from inference.errors import AdapterRefused, WrongBase
@@ -23,16 +21,16 @@ class AdapterCache:
         self,
         spec: BaseSpec,
         base_sha256: str,
-        model: nn.Module,
         stack: StackedAdapters,
+        text_stack: StackedAdapters,
         budget_bytes: int = BUDGET_BYTES,
     ) -> None:
         self._spec = spec
         self._base_sha256 = base_sha256
-        self._stack = stack
+        self._stack, self._text_stack = stack, text_stack
         self._budget_bytes = budget_bytes
-        self._layer_names = list(changeable_layers(model))
-        weight = next(model.parameters())
+        self._names = [list(changeable_layers(one.model)) for one in (stack, text_stack)]
+        weight = next(stack.model.parameters())
         self._device, self._dtype = weight.device, weight.dtype
         self._kept: OrderedDict[str, Adapter] = OrderedDict()
 
@@ -45,18 +43,23 @@ class AdapterCache:
         if ref.sha256 in self._kept:
             self._kept.move_to_end(ref.sha256)
             return self._kept[ref.sha256]
-        require_same_base(ref.path, self._spec, self._base_sha256)
         try:
             content = ref.path.read_bytes()
+        except FileNotFoundError as error:
+            raise AdapterRefused(f"there is no adapter file {ref.path.name!r}; check the path") from error
         except OSError as error:
             raise AdapterRefused(f"the adapter file {ref.path.name!r} cannot be read ({error.strerror})") from error
+        manifest = manifest_of(content, ref.path.name)
+        require_same_base(manifest, ref.path.name, self._spec, self._base_sha256)
         found = hashlib.sha256(content).hexdigest()
         if found != ref.sha256:
             raise AdapterRefused(
                 f"{ref.path.name} has the SHA-256 {found[:12]}..., expected was {ref.sha256[:12]}...; get it again"
             )
-        adapter = read_adapter(content, ref.path.name, self._layer_names, device=self._device, dtype=self._dtype)
-        self._stack.check(adapter)
+        adapter = read_adapter(content, ref.path.name, *self._names, device=self._device, dtype=self._dtype)
+        self._stack.check(adapter.layers)
+        self._text_stack.check(adapter.text_layers)
+        adapter = replace(adapter, style_guidance=manifest.style_guidance)
         self._kept[ref.sha256] = adapter
         self._make_room()
         return adapter
@@ -75,13 +78,12 @@ class AdapterCache:
             self._kept.popitem(last=False)
 
 
-def require_same_base(path: Path, spec: BaseSpec, base_sha256: str) -> None:
-    """Raise WrongBase if the adapter file says that it was trained for another base. A silent file passes."""
-    manifest = read_manifest(path)
+def require_same_base(manifest: AdapterManifest, file: str, spec: BaseSpec, base_sha256: str) -> None:
+    """Raise WrongBase if an adapter file says that it was trained for another base. A silent file passes."""
     if manifest.base and manifest.base != spec.id:
-        raise WrongBase(f"{path.name} was trained for the base {manifest.base!r}, not {spec.id!r}; draw with that base")
+        raise WrongBase(f"{file} was trained for the base {manifest.base!r}, not {spec.id!r}; draw with that base")
     if manifest.base_sha256 and manifest.base_sha256 != base_sha256:
         raise WrongBase(
-            f"{path.name} was trained for another version of the base {spec.id!r} "
+            f"{file} was trained for another version of the base {spec.id!r} "
             f"({manifest.base_sha256[:12]}..., here is {base_sha256[:12]}...); restore that version or train again"
         )

@@ -13,8 +13,13 @@ from torch import Tensor
 from inference.adapters.stack import Adapter, LayerChange
 from inference.errors import AdapterRefused, WrongBase
 
-DIFFUSERS = "unet."
+UNET, TEXT = "unet", "text_encoder"
+DIFFUSERS = f"{UNET}."
+DIFFUSERS_TEXT = f"{TEXT}.text_model."
 KOHYA = "lora_unet_"
+KOHYA_TEXT = "lora_te_text_model_"
+TEXT_MODEL = "text_model."
+"""Newer transformers leave this out of a CLIP text model's layer names; files keep it, and older tools need it."""
 PARTS = {
     ".lora_A.weight": "down",
     ".lora_B.weight": "up",
@@ -33,23 +38,28 @@ UNKNOWN_KINDS = {
     "lora_mid": "Tucker LoCon",
 }
 DTYPES = {torch.float16: "F16", torch.float32: "F32"}
-TEXT_ENCODERS = ("text_encoder", "lora_te")
 
 
 def read_adapter(
-    content: bytes, file: str, layer_names: Iterable[str], *, device: torch.device, dtype: torch.dtype
+    content: bytes,
+    file: str,
+    layer_names: Iterable[str],
+    text_layer_names: Iterable[str],
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> Adapter:
-    """Read the content of an adapter file, called `file` in messages, for a model with the layers `layer_names`.
+    """Read the content of an adapter file, called `file` in messages, for a base with the layers of these names.
 
-    Raises AdapterRefused if the file cannot be read or holds a kind of adapter that is not plain LoRA over the UNet,
-    WrongBase if it names layers that this model lacks.
+    Raises AdapterRefused if the file cannot be read or holds a kind of adapter that is not plain LoRA over UNet and
+    text encoder, WrongBase if it names layers that this base lacks.
     """
     try:
         tensors = load(content)
     except SafetensorError as error:
         raise AdapterRefused(f"{file} cannot be read as an adapter ({error}); get the file again") from error
-    module_of = _names_in_files(layer_names)
-    parts: dict[str, dict[str, Tensor]] = {}
+    module_of = _names_in_files(layer_names) | _text_names_in_files(text_layer_names)
+    parts: dict[tuple[str, str], dict[str, Tensor]] = {}
     for key, value in tensors.items():
         stem, part = _split(key, file)
         if stem not in module_of:
@@ -57,19 +67,25 @@ def read_adapter(
         parts.setdefault(module_of[stem], {})[part] = value.to(device, dtype)
     if not parts:
         raise AdapterRefused(f"{file} is empty; train or download the adapter again")
-    return Adapter(layers={name: _change(found, name, file) for name, found in parts.items()})
+    changes = {place: _change(found, place[1], file) for place, found in parts.items()}
+    layers, text_layers = (
+        {name: change for (model, name), change in changes.items() if model == wanted} for wanted in (UNET, TEXT)
+    )
+    return Adapter(layers=layers, text_layers=text_layers)
 
 
-def diffusers_names(layers: Mapping[str, LayerChange]) -> dict[str, Tensor]:
+def diffusers_names(adapter: Adapter) -> dict[str, Tensor]:
     """Tensors by the names that diffusers' `load_lora_weights` and peft read. The scale is 1."""
-    return _named(layers, lambda name: DIFFUSERS + name, (".lora_A.weight", ".lora_B.weight"))
+    stems = _stems(adapter, lambda name: DIFFUSERS + name, lambda name: DIFFUSERS_TEXT + name)
+    return _named(stems, (".lora_A.weight", ".lora_B.weight"))
 
 
-def kohya_names(layers: Mapping[str, LayerChange]) -> dict[str, Tensor]:
+def kohya_names(adapter: Adapter) -> dict[str, Tensor]:
     """Tensors by the names of kohya's tools and the programs that follow them; alpha equals rank, so the scale is 1."""
-    named = _named(layers, lambda name: KOHYA + name.replace(".", "_"), (".lora_down.weight", ".lora_up.weight"))
-    alphas = {KOHYA + name.replace(".", "_") + ".alpha": _rank(change) for name, change in layers.items()}
-    return named | alphas
+    stems = _stems(adapter, lambda name: KOHYA + _flat(name), lambda name: KOHYA_TEXT + _flat(name))
+    return _named(stems, (".lora_down.weight", ".lora_up.weight")) | {
+        f"{stem}.alpha": _rank(change) for stem, change in stems.items()
+    }
 
 
 def adapter_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
@@ -98,15 +114,19 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _named(
-    layers: Mapping[str, LayerChange], stem: Callable[[str], str], endings: tuple[str, str]
-) -> dict[str, Tensor]:
+def _stems(adapter: Adapter, unet: Callable[[str], str], text: Callable[[str], str]) -> dict[str, LayerChange]:
+    """Every change by the name of its layer in files, without the ending of its part."""
+    stems = {unet(name): change for name, change in adapter.layers.items()}
+    return stems | {text(name.removeprefix(TEXT_MODEL)): change for name, change in adapter.text_layers.items()}
+
+
+def _named(stems: Mapping[str, LayerChange], endings: tuple[str, str]) -> dict[str, Tensor]:
     tensors = {}
-    for name, change in layers.items():
+    for stem, change in stems.items():
         # Tools expect the second factor of a convolution as a 1x1 convolution.
         up = change.up if change.down.ndim == 2 else change.up[:, :, None, None]
-        tensors[stem(name) + endings[0]] = change.down
-        tensors[stem(name) + endings[1]] = up
+        tensors[stem + endings[0]] = change.down
+        tensors[stem + endings[1]] = up
     return tensors
 
 
@@ -114,12 +134,25 @@ def _rank(change: LayerChange) -> Tensor:
     return torch.tensor(float(change.down.shape[0]))
 
 
-def _names_in_files(layer_names: Iterable[str]) -> dict[str, str]:
-    """Every stem under which files may name a layer -> the layer."""
+def _flat(name: str) -> str:
+    return name.replace(".", "_")
+
+
+def _names_in_files(layer_names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Every stem under which files may name a layer of the UNet -> the layer."""
     stems = {}
     for name in layer_names:
-        stems[DIFFUSERS + name] = name
-        stems[KOHYA + name.replace(".", "_")] = name
+        stems[DIFFUSERS + name] = stems[KOHYA + _flat(name)] = (UNET, name)
+    return stems
+
+
+def _text_names_in_files(layer_names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """The same for the text encoder."""
+    stems = {}
+    for name in layer_names:
+        short = name.removeprefix(TEXT_MODEL)
+        for stem in (DIFFUSERS_TEXT + short, f"{TEXT}.{short}", KOHYA_TEXT + _flat(short)):
+            stems[stem] = (TEXT, name)
     return stems
 
 
@@ -127,8 +160,6 @@ def _split(key: str, file: str) -> tuple[str, str]:
     for mark, kind in UNKNOWN_KINDS.items():
         if mark in key:
             raise AdapterRefused(f"{file} holds a {kind} adapter; only plain LoRA can be used, train it as that")
-    if key.startswith(TEXT_ENCODERS):
-        raise AdapterRefused(f"{file} also changes the text encoder; train it for the UNet alone")
     for ending, part in PARTS.items():
         if key.endswith(ending):
             return key.removesuffix(ending), part

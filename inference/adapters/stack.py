@@ -8,7 +8,7 @@ Shapes: B rows, R rank, down (R, in[, k, k]), up (out, R), both as in torch's ow
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -30,14 +30,27 @@ class Adapter:
     """One adapter, ready for use: its changes by layer name."""
 
     layers: Mapping[str, LayerChange]
+    """Of the denoiser."""
+    text_layers: Mapping[str, LayerChange] = field(default_factory=dict)
+    """Of the text encoder."""
+    style_guidance: float = 0.0
+    """What its style weighs (see `inference.guidance`); 0: what the base says."""
 
     @property
     def num_bytes(self) -> int:
-        return sum(t.numel() * t.element_size() for change in self.layers.values() for t in (change.down, change.up))
+        changes = (*self.layers.values(), *self.text_layers.values())
+        return sum(t.numel() * t.element_size() for change in changes for t in (change.down, change.up))
 
 
 RowAdapters = Sequence[tuple[Adapter, float]]
 """A row's adapters, each with its strength; empty: the row is drawn by the base alone."""
+
+
+def text_part(adapters: RowAdapters) -> RowAdapters:
+    """The adapters over the text encoder alone, to be laid over it as their `layers`."""
+    return tuple(
+        (Adapter(layers=adapter.text_layers), strength) for adapter, strength in adapters if adapter.text_layers
+    )
 
 
 class AdaptedLayer(nn.Module):
@@ -65,10 +78,10 @@ class AdaptedLayer(nn.Module):
 
 
 class StackedAdapters:
-    """Lays adapters over `model`. Layers are wrapped when an adapter first names them."""
+    """Lays adapters' `layers` over `model`. Layers are wrapped when an adapter first names them."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._model = model
+        self.model = model
         self._wrapped: dict[str, AdaptedLayer] = {}
 
     def bind(self, rows: Sequence[RowAdapters]) -> None:
@@ -92,10 +105,10 @@ class StackedAdapters:
         for layer in self._wrapped.values():
             layer.rows = None
 
-    def check(self, adapter: Adapter) -> None:
-        """Raise WrongBase if the adapter does not fit the model, naming the first layer that does not."""
-        for name, change in adapter.layers.items():
-            frozen = _frozen(self._model, name)
+    def check(self, changes: Mapping[str, LayerChange]) -> None:
+        """Raise WrongBase if an adapter's changes do not fit the model, naming the first layer that does not."""
+        for name, change in changes.items():
+            frozen = _frozen(self.model, name)
             if frozen is None:
                 raise WrongBase(f"the adapter changes the layer {name!r}, which this base does not have")
             expected = tuple(frozen.weight.shape)
@@ -105,11 +118,11 @@ class StackedAdapters:
 
     def _layer(self, name: str) -> AdaptedLayer:
         if name not in self._wrapped:
-            frozen = _frozen(self._model, name)
+            frozen = _frozen(self.model, name)
             assert frozen is not None, f"{name} was not checked before it was bound"
             parent, _, own = name.rpartition(".")
             self._wrapped[name] = AdaptedLayer(frozen)
-            setattr(self._model.get_submodule(parent), own, self._wrapped[name])
+            setattr(self.model.get_submodule(parent), own, self._wrapped[name])
         return self._wrapped[name]
 
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from inference.adapters.stack import RowAdapters, StackedAdapters, text_part
 from inference.catalog import BaseSpec, require_unchanged
 from inference.enlarger import open_enlarger
 from inference.errors import BaseUnusable
@@ -43,6 +44,7 @@ class StableDiffusion:
             self.scheduler_config = _read_json(spec, "scheduler/scheduler_config.json")
         except (OSError, ValueError, KeyError) as error:
             raise BaseUnusable(f"base {spec.id!r} cannot be opened: {error}") from error
+        self.text_stack = StackedAdapters(self.text_encoder)
         self.enlarger = open_enlarger(spec.path, device=device)
         self.alphas_cumprod = _noise_schedule(self.scheduler_config)
         self.prediction_type: str = self.scheduler_config.get("prediction_type", "epsilon")
@@ -54,8 +56,11 @@ class StableDiffusion:
         self.factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
         """Pixels per latent, along an edge."""
 
-    def encode_prompts(self, prompts: Sequence[str]) -> list[Tensor]:
-        """What the UNet reads of each prompt: one (L, D) tensor a prompt, padded to the tokenizer's full length."""
+    def encode_prompts(self, prompts: Sequence[str], adapters: RowAdapters = ()) -> list[Tensor]:
+        """What the UNet reads of each prompt: one (L, D) tensor a prompt, padded to the tokenizer's full length.
+
+        Goes through the adapters' part for the text encoder, if they have one. Keeps its gradients.
+        """
         if not prompts:
             return []
         tokens = self.tokenizer(
@@ -65,8 +70,9 @@ class StableDiffusion:
             truncation=True,
             return_tensors="pt",
         ).input_ids.to(self.device)
-        with torch.no_grad():
-            states_PLD: Tensor = self.text_encoder(tokens)[0]
+        self.text_stack.bind([text_part(adapters)])
+        states_PLD: Tensor = self.text_encoder(tokens)[0]
+        self.text_stack.clear()
         return list(states_PLD.unbind(0))
 
     def fit_prompt(self, words: str, call: str) -> tuple[str, str]:
@@ -117,6 +123,22 @@ class StableDiffusion:
         with torch.no_grad():
             pixels = self.vae.decode(latents_PCHW / self.vae.config.scaling_factor, return_dict=False)[0]
         return images_of(pixels)
+
+    def textures(self, images: Sequence[Image.Image]) -> Tensor:
+        """How RGB pictures of one size are drawn, (P, T) float32: means and deviations of the channels that the VAE's
+        encoder sees them in, from edges to forms. Where in the picture something stands counts for nothing."""
+        encoder, seen = self.vae.encoder, []
+        hooks = [
+            block.register_forward_hook(lambda _block, _inputs, out: seen.append(out.float()))
+            for block in (encoder.conv_in, *encoder.down_blocks)
+        ]
+        try:
+            with torch.no_grad():
+                encoder(pixels_of(images).to(self.device, self.vae.dtype))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return torch.cat([part for x in seen for part in (x.mean(dim=(2, 3)), x.std(dim=(2, 3)))], dim=1).cpu()
 
     def enlarge(self, images: Sequence[Image.Image]) -> list[Image.Image]:
         """RGB pictures of one size, as many times as large as the base's enlarger makes them."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from inference.adapters.manifest import read_manifest
 from inference.bases import open_base
 from inference.bases.sd import StableDiffusion
 from inference.catalog import base_spec
@@ -57,6 +58,9 @@ class Set:
     """(N, s, s, 3) uint8."""
     concepts: frozenset[str]
     """Everyday concepts that the portfolio shows."""
+    everyday: np.ndarray
+    """All drawings of the set that show an everyday concept, (M, s, s, 3) uint8."""
+    everyday_words: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +72,25 @@ class Drawn:
     with_style: np.ndarray
     without: np.ndarray
     works: np.ndarray
+    weight: float
+    """What the style weighs, as its training measured it."""
     passed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetClassifier:
+    """Names the set that a picture's texture belongs to."""
+
+    names: tuple[str, ...]
+    network: torch.nn.Module
+    on_real: float
+    """Share of hits on real pictures, by a twin that had not seen them."""
+    on_real_of: dict[str, float]
+    """The same by set."""
+
+    def share_of(self, name: str, textures_NT: torch.Tensor) -> float:
+        """Share of pictures that it takes for this set's."""
+        return top_k(self.network(textures_NT), torch.full((len(textures_NT),), self.names.index(name)), 1)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -84,26 +106,21 @@ def measure(
 ) -> list[Figure]:
     """A classifier of all training sets and the held-out ones looks at pictures drawn with each portfolio's adapter."""
     pictures, features = read_data(work), Features()
-    held_out = [read_set(name, work / "npm", base_spec(base).size, seed=seed) for name in sets]
     say("learning to name concepts and sets in real pictures ...")
     probe = learn_concepts(pictures, features, seed=seed)
-    names, classifier, on_real = learn_sets(pictures, held_out, features, base, seed=seed)
-    figures = [Figure(name=f"classifier of {len(names)} sets, unseen real pictures", value=on_real, unit="share")]
-    shares, lost, near = [], [], []
+    held_out = [read_set(name, work / "npm", base_spec(base).size, probe.concepts, seed=seed) for name in sets]
+    sets_known = learn_sets(pictures, held_out, features, base, seed=seed)
+    figures = [
+        Figure(name=f"classifier of {len(sets_known.names)} sets, unseen real", value=sets_known.on_real, unit="share")
+    ]
+    results = []
     for one in held_out:
         drawn = draw_set(one, probe.concepts, base, work / "styles", concepts, seed=seed, say=say)
         if sheets:
             write_sheet(drawn, sheets / f"{one.name}.webp")
-        textures = features.textures(drawn.with_style)
-        shares.append(top_k(classifier(textures), torch.full((len(textures),), names.index(one.name)), 1))
-        lost.append(_words_lost(probe, features, drawn))
-        near.append(_nearer_than_works(features(drawn.with_style), features(drawn.works)))
-        figures += [
-            Figure(name=f"{one.name}: drawn in the right set's style", value=shares[-1], unit="share"),
-            Figure(name=f"{one.name}: concept top-5 lost against the base", value=lost[-1], unit="share"),
-            Figure(name=f"{one.name}: nearer to a work than works' own p95", value=near[-1], unit="share"),
-            Figure(name=f"{one.name}: passed the gate", value=float(drawn.passed), unit="yes or no"),
-        ]
+        results.append(judge_set(one, drawn, probe, sets_known, features, base))
+        figures += results[-1].as_figures(one.name)
+    shares, lost, near = zip(*((r.right, r.base_top_5 - r.top_5, r.near) for r in results), strict=True)
     return [
         *figures,
         Figure(name="all sets: right style", value=float(np.mean(shares)), unit="share", goal=0.80),
@@ -112,8 +129,58 @@ def measure(
     ]
 
 
-def read_set(name: str, folder: Path, size: int, *, seed: int) -> Set:
-    """Fetch a set and split it: 40 drawings are a portfolio, the others teach the classifier."""
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What was found about one set; shares from 0 to 1."""
+
+    right: float
+    """Drawn pictures that the classifier takes for the set's."""
+    right_real: float
+    """The set's own drawings, unseen, that it takes for the set's: more cannot be asked of drawn ones."""
+    top_5: float
+    base_top_5: float
+    real_top_5: float
+    """The set's own drawings of everyday things that the concept probe knows: it learnt from other sets' drawings."""
+    num_real: int
+    near: float
+    weight: float
+    passed: bool
+
+    def as_figures(self, name: str) -> list[Figure]:
+        own = Figure(name=f"{name}: concept top-5, its own {self.num_real}", value=self.real_top_5, unit="share")
+        return [
+            *([own] if self.num_real else []),
+            Figure(name=f"{name}: right style", value=self.right, unit="share"),
+            Figure(name=f"{name}: right style, its own drawings", value=self.right_real, unit="share"),
+            Figure(name=f"{name}: concept top-5", value=self.top_5, unit="share"),
+            Figure(name=f"{name}: concept top-5 of the base", value=self.base_top_5, unit="share"),
+            Figure(name=f"{name}: nearer to a work than works", value=self.near, unit="share"),
+            Figure(name=f"{name}: weight of the style", value=self.weight, unit="times"),
+            Figure(name=f"{name}: passed the gate", value=float(self.passed), unit="yes or no"),
+        ]
+
+
+def judge_set(
+    one: Set, drawn: Drawn, probe: ConceptProbe, sets_known: SetClassifier, features: Features, base: str
+) -> Judged:
+    """Look at one set's pictures with the classifier of sets and the probe of concepts."""
+    own = through_autoencoder(one.everyday, open_base(base_spec(base))) if len(one.everyday) else one.everyday
+    return Judged(
+        right=sets_known.share_of(one.name, features.textures(drawn.with_style)),
+        right_real=sets_known.on_real_of[one.name],
+        top_5=probe.hits(features(drawn.with_style), drawn.words, 5),
+        base_top_5=probe.hits(features(drawn.without), drawn.words, 5),
+        real_top_5=probe.hits(features(own), one.everyday_words, 5) if len(own) else float("nan"),
+        num_real=len(own),
+        near=_nearer_than_works(features(drawn.with_style), features(drawn.works)),
+        weight=drawn.weight,
+        passed=drawn.passed,
+    )
+
+
+def read_set(name: str, folder: Path, size: int, probed: Sequence[str], *, seed: int) -> Set:
+    """Fetch a set and split it: 40 drawings are a portfolio, the others teach the classifier. probed: concepts that
+    the probe knows."""
     fetch({f"@iconify-json/{name}": HELD_OUT[name], **KEYWORDS}, folder)
     read_credit(folder, name)
     lexicon, everyday = read_lexicon(folder), read_everyday(EVERYDAY)
@@ -124,18 +191,21 @@ def read_set(name: str, folder: Path, size: int, *, seed: int) -> Set:
     ]
     random.Random(f"{seed}/{name}").shuffle(shown)
     portfolio, rest = shown[:PORTFOLIO], shown[PORTFOLIO : PORTFOLIO + SHOWN_PER_SET]
+    things = [(drawing, subject.everyday) for drawing, subject in shown if subject.everyday in probed]
     return Set(
         name=name,
         works=tuple((words_of(drawing.name), drawing.svg) for drawing, _ in portfolio),
-        others=on_white(np.stack([render(drawing.svg, size) for drawing, _ in rest])),
+        others=_drawn_on_white([drawing.svg for drawing, _ in rest], size),
         concepts=frozenset(subject.everyday for _, subject in portfolio if subject.everyday),
+        everyday=_drawn_on_white([drawing.svg for drawing, _ in things], size),
+        everyday_words=tuple(word for _, word in things),
     )
 
 
 def learn_sets(
     pictures: Pictures, held_out: Sequence[Set], features: Features, base: str, *, seed: int
-) -> tuple[list[str], torch.nn.Module, float]:
-    """Names of all sets, a classifier of them, and its share of hits on real pictures it has not seen.
+) -> SetClassifier:
+    """A classifier of all sets.
 
     It looks at real pictures as the base's autoencoder gives them back: otherwise its softness would be taken for a
     style of its own.
@@ -153,8 +223,13 @@ def learn_sets(
     together = torch.cat(found)
     tested = torch.arange(len(together)) % 5 == 0
     trial = train_probe(together[~tested], labels[~tested], len(names), seed=seed)
-    classifier = train_probe(together, labels, len(names), seed=seed)
-    return names, classifier, top_k(trial(together[tested]), labels[tested], 1)
+    right = trial(together[tested]).argmax(dim=1) == labels[tested]
+    return SetClassifier(
+        names=tuple(names),
+        network=train_probe(together, labels, len(names), seed=seed),
+        on_real=float(right.float().mean()),
+        on_real_of={name: float(right[labels[tested] == number].float().mean()) for number, name in enumerate(names)},
+    )
 
 
 def through_autoencoder(pictures: np.ndarray, base: StableDiffusion) -> np.ndarray:
@@ -181,13 +256,14 @@ def draw_set(
     spec = base_spec(base)
     with Engine(spec, max_rows=8, max_waiting=2 * count) as engine:
         with_style, without = (draw_words(engine, words, adapters, seed=seed) for adapters in ((adapter,), ()))
-    works = on_white(np.stack([render(svg, spec.size) for _, svg in one.works]))
+    works = _drawn_on_white([svg for _, svg in one.works], spec.size)
     return Drawn(
         name=one.name,
         words=words,
         with_style=with_style,
         without=without,
         works=works,
+        weight=read_manifest(trained.adapter).style_guidance,
         passed=trained.outcome == "passed",
     )
 
@@ -215,9 +291,10 @@ def _train(one: Set, base: str, folder: Path, *, seed: int) -> Trained:
     return train(request, on_event=lambda _: None, stop=lambda: False)
 
 
-def _words_lost(probe: ConceptProbe, features: Features, drawn: Drawn) -> float:
-    before, after = (probe.hits(features(some), drawn.words, 5) for some in (drawn.without, drawn.with_style))
-    return before - after
+def _drawn_on_white(svgs: Sequence[str], size: int) -> np.ndarray:
+    """(N, size, size, 3) uint8."""
+    drawings = [render(svg, size) for svg in svgs]
+    return on_white(np.stack(drawings)) if drawings else np.zeros((0, size, size, 3), np.uint8)
 
 
 def _nearer_than_works(drawn_ND: torch.Tensor, works_MD: torch.Tensor) -> float:

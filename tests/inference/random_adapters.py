@@ -23,5 +23,5 @@ def random_adapter(model: nn.Module, endings: tuple[str, ...], *, seed: int, ran
 
 
 def write_adapter(path: Path, adapter: Adapter, *, metadata: dict[str, str] | None = None) -> AdapterRef:
-    save_file(diffusers_names(adapter.layers), path, metadata={"format": "pt", **(metadata or {})})
+    save_file(diffusers_names(adapter), path, metadata={"format": "pt", **(metadata or {})})
     return AdapterRef(path=path, sha256=file_sha256(path))

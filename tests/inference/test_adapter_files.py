@@ -1,6 +1,7 @@
 """Adapter files: read whatever stock tools write, write what stock tools read, refuse the rest in a sentence."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ def stock_unet(tiny_spec, adapter_file):
 
 
 def cache_of(base, budget_bytes: int = 10**9) -> AdapterCache:
-    return AdapterCache(base.spec, base.sha256, base.unet, StackedAdapters(base.unet), budget_bytes)
+    return AdapterCache(base.spec, base.sha256, StackedAdapters(base.unet), base.text_stack, budget_bytes)
 
 
 def ref_of(path) -> AdapterRef:
@@ -43,7 +44,7 @@ def predict_with(base, adapter, latents, timesteps, texts):
 def test_a_file_means_the_same_to_us_and_to_stock_diffusers(tiny_base, tiny_spec, tmp_path, names):
     adapter = random_adapter(tiny_base.unet, ENDINGS, seed=1, rank=4)
     file = tmp_path / "style.safetensors"
-    save_file(names(adapter.layers), file, metadata={"format": "pt"})
+    save_file(names(adapter), file, metadata={"format": "pt"})
     latents, timesteps, texts = torch.randn(2, 4, 8, 8), torch.tensor([900.0, 30.0]), torch.randn(2, 16, 16)
 
     read = cache_of(tiny_base).open(ref_of(file))
@@ -55,9 +56,27 @@ def test_a_file_means_the_same_to_us_and_to_stock_diffusers(tiny_base, tiny_spec
     assert set(read.layers) == set(adapter.layers)
 
 
+@pytest.mark.parametrize("names", [diffusers_names, kohya_names], ids=["diffusers names", "kohya names"])
+def test_a_file_makes_us_and_stock_diffusers_read_a_prompt_alike(tiny_base, tiny_spec, tmp_path, names):
+    text_layers = random_adapter(tiny_base.text_encoder, ("q_proj", "out_proj", "fc1"), seed=2, rank=4).layers
+    adapter = replace(random_adapter(tiny_base.unet, ENDINGS, seed=1, rank=4), text_layers=text_layers)
+    save_file(names(adapter), tmp_path / "style.safetensors", metadata={"format": "pt"})
+
+    read = cache_of(tiny_base).open(ref_of(tmp_path / "style.safetensors"))
+    ours = tiny_base.encode_prompts(["a red hat"], [(read, 1.0)])[0]
+    halved = tiny_base.encode_prompts(["a red hat"], [(read, 0.5)])[0]
+    plain = tiny_base.encode_prompts(["a red hat"])[0]
+
+    pipeline = StableDiffusionPipeline.from_pretrained(tiny_spec.path, safety_checker=None)
+    pipeline.load_lora_weights(str(tmp_path / "style.safetensors"))
+    theirs = pipeline.encode_prompt("a red hat", "cpu", 1, do_classifier_free_guidance=False)[0][0]
+    assert torch.allclose(ours, theirs, atol=1e-5)
+    assert (ours - plain).abs().max() > (halved - plain).abs().max() > 1e-3
+
+
 def test_alpha_scales_what_a_file_adds(tiny_base, tmp_path):
     adapter = random_adapter(tiny_base.unet, ("to_q",), seed=1, rank=4)
-    tensors = kohya_names(adapter.layers)
+    tensors = kohya_names(adapter)
     halved = {key: torch.tensor(2.0) if key.endswith(".alpha") else value for key, value in tensors.items()}
     save_file(halved, tmp_path / "half.safetensors")
 
@@ -69,7 +88,13 @@ def test_alpha_scales_what_a_file_adds(tiny_base, tmp_path):
 
 def test_a_manifest_survives_the_way_through_a_file(tmp_path):
     manifest = AdapterManifest(
-        trigger="vozix", base="tiny", base_sha256="ab", rank=4, resolution="32x32", prediction_type="epsilon"
+        trigger="vozix",
+        base="tiny",
+        base_sha256="ab",
+        rank=4,
+        resolution="32x32",
+        prediction_type="epsilon",
+        style_guidance=4.9,
     )
     save_file({"t": torch.zeros(1)}, tmp_path / "a.safetensors", metadata=manifest.as_metadata(tensors_sha256="00"))
 
@@ -101,7 +126,7 @@ DOWN, UP = "unet.conv_in.lora_A.weight", "unet.conv_in.lora_B.weight"
         ({DOWN: torch.zeros(2, 9, 3, 3), UP: torch.zeros(16, 2, 1, 1)}, "shape"),
         ({DOWN: torch.zeros(2, 4, 3, 3)}, "half"),
         ({DOWN: torch.full((2, 4, 3, 3), torch.nan), UP: torch.zeros(16, 2, 1, 1)}, "not finite"),
-        ({"lora_te_text_model.lora_down.weight": torch.zeros(2, 2)}, "text encoder"),
+        ({"lora_te_text_model_nowhere.lora_down.weight": torch.zeros(2, 2)}, "does not have"),
         ({"unet.conv_in.dora_scale": torch.zeros(2)}, "DoRA"),
         ({"something": torch.zeros(2)}, "no part of a LoRA"),
         ({}, "empty"),
@@ -112,6 +137,15 @@ def test_an_unusable_adapter_is_refused_in_a_sentence(tiny_base, tmp_path, tenso
 
     with pytest.raises(AdapterRefused, match=reason):
         cache_of(tiny_base).open(ref_of(tmp_path / "a.safetensors"))
+
+
+@pytest.mark.parametrize("weight", ["nan", "1e300", "-3", "21", "much"])
+def test_a_style_that_claims_an_impossible_weight_is_refused(tiny_base, tmp_path, weight):
+    adapter = random_adapter(tiny_base.unet, ENDINGS, seed=1, rank=2)
+    ref = write_adapter(tmp_path / "a.safetensors", adapter, metadata={"ownhand.style_guidance": weight})
+
+    with pytest.raises(AdapterRefused, match="0 to 20 is possible"):
+        cache_of(tiny_base).open(ref)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an adapter at all", save({"t": torch.zeros(9)})[:-5]])

@@ -114,7 +114,7 @@ def test_an_adapter_that_does_not_fit_is_named(name, change, reason):
     stack = StackedAdapters(nn.ModuleDict({"layer": nn.Linear(6, 5)}))
 
     with pytest.raises(WrongBase, match=reason):
-        stack.check(Adapter(layers={name: change}))
+        stack.check({name: change})
 
 
 def test_a_layer_without_rows_is_the_frozen_layer():

@@ -4,6 +4,7 @@ import io
 import threading
 import time
 from concurrent.futures import Future
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,11 +31,11 @@ def engine(tiny_spec):
 def adapters(tiny_spec, tmp_path_factory) -> list[AdapterRef]:
     from inference.bases.sd import StableDiffusion
 
-    folder, unet = tmp_path_factory.mktemp("adapters"), StableDiffusion(tiny_spec).unet
-    return [
-        write_adapter(folder / f"{seed}.safetensors", random_adapter(unet, ENDINGS, seed=seed, rank=2 + seed))
-        for seed in range(3)
-    ]
+    folder, base = tmp_path_factory.mktemp("adapters"), StableDiffusion(tiny_spec)
+    made = [random_adapter(base.unet, ENDINGS, seed=seed, rank=2 + seed) for seed in range(3)]
+    text_layers = [random_adapter(base.text_encoder, ("v_proj", "fc2"), seed=seed, rank=2).layers for seed in (3, 4)]
+    made[0], made[2] = (replace(made[n], text_layers=found) for n, found in zip((0, 2), text_layers, strict=True))
+    return [write_adapter(folder / f"{number}.safetensors", adapter) for number, adapter in enumerate(made)]
 
 
 def asked(name: str = "gen_1", **changes) -> ImageRequest:

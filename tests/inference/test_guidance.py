@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from inference.adapters.stack import Adapter
 from inference.engine import Engine
 from inference.guidance import asks, blend
 from tests.inference.random_adapters import random_adapter, write_adapter
@@ -14,8 +15,11 @@ from tests.inference.test_engine import ENDINGS, asked, make, never, pixels
 CALLED, PLAIN, NEGATIVE = (torch.full((3, 4), float(number)) for number in range(3))
 
 
+WORN = (Adapter(layers={}), 1.0)
+
+
 def questions(**changes):
-    settings = {"guidance": 4.0, "style_guidance": 6.0, "adapters": ("an adapter",), **changes}
+    settings = {"guidance": 4.0, "style_guidance": 6.0, "adapters": (WORN,), **changes}
     return asks(called=CALLED, plain=PLAIN, negative=NEGATIVE, **settings)
 
 
@@ -50,8 +54,25 @@ def test_only_questions_that_weigh_something_are_asked(changes, weights):
 
 
 def test_only_the_wanted_answer_goes_through_the_adapters_where_style_has_a_scale_of_its_own():
-    assert [ask.adapters for ask in questions()] == [("an adapter",), (), ()]
-    assert [ask.adapters for ask in questions(style_guidance=0.0)] == [("an adapter",), ("an adapter",)]
+    assert [ask.adapters for ask in questions()] == [(WORN,), (), ()]
+    assert [ask.adapters for ask in questions(style_guidance=0.0)] == [(WORN,), (WORN,)]
+
+
+@pytest.mark.parametrize(
+    ("worn", "weight"),
+    [
+        ([(0.0, 1.0)], 6.0),
+        ([(2.5, 1.0)], 2.5),
+        ([(2.5, 0.4)], 2.5),
+        ([(2.0, 0.75), (0.0, 0.25)], 3.0),
+        ([(2.0, 1.0), (8.0, -1.0)], 5.0),
+        ([(2.0, 0.0)], 6.0),
+    ],
+)
+def test_a_style_weighs_what_its_file_says_and_several_their_mean(worn, weight):
+    adapters = tuple((Adapter(layers={}, style_guidance=own), strength) for own, strength in worn)
+
+    assert questions(adapters=adapters)[0].weight == weight
 
 
 def test_the_blend_leads_from_the_negative_to_the_words_and_from_the_words_to_the_style():

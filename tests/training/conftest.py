@@ -18,6 +18,7 @@ crops = 1
 heldout_every = 6
 checkpoint_every = 4
 patience = 0
+text_targets = ["q_proj", "v_proj"]
 [gate]
 min_heldout_gain = -1.0
 max_drift = 1.0

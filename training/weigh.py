@@ -1,0 +1,81 @@
+"""How much a style should weigh in a picture: drawn at several weights, the one that stands nearest to the works.
+
+A style of thin lines hardly shows at a weight at which one of full grounds has already covered the things
+(`inference.guidance` says what a weight does). So the weight is measured for every adapter and travels in its file.
+
+Shapes: W works, N drawn pictures, T numbers of a texture.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from inference.adapters.stack import Adapter
+from inference.bases.sd import StableDiffusion
+from training.captions import with_trigger
+from training.loop import Training
+from training.sampling import Order, draw
+
+SHARES = (0.7, 1.0, 1.2, 1.5, 1.8)
+"""Weights that are tried, as shares of the base's own."""
+PICTURES = 8
+"""Drawn at every weight, from the words of works that were not trained on."""
+LEAST_DEVIATION = 1e-3
+
+
+def weigh_style(
+    training: Training, adapter: Adapter, whole: Sequence[Image.Image], *, seed: int, go_on: Callable[[], None]
+) -> Adapter:
+    """The adapter with the weight at which its pictures are drawn most as the works are.
+
+    whole: every work as a square of the base's size. A base that gives styles no scale of their own leaves nothing to
+    choose. Drawn with half the base's steps: that is enough to compare.
+    """
+    base = training.base
+    if base.spec.style_guidance == 0:
+        return adapter
+    works = _textures_through(base, whole)
+    tried = [replace(adapter, style_guidance=round(share * base.spec.style_guidance, 2)) for share in SHARES]
+    drawn = [_textures(base, _draw(training, one, seed=seed, go_on=go_on)) for one in tried]
+    distances = distances_to_works(works, drawn)
+    return tried[distances.index(min(distances))]
+
+
+def distances_to_works(works_WT: Tensor, drawn: Sequence[Tensor]) -> list[float]:
+    """How far each lot of pictures (N, T) stands from the works: the mean distance of a picture to the nearest work.
+
+    The nearest, because a portfolio may hold more than one way of drawing. Every number of a texture counts alike.
+    """
+    every = torch.cat([works_WT, *drawn])
+    deviation = every.std(dim=0).clamp_min(LEAST_DEVIATION)
+    return [float(torch.cdist(lot / deviation, works_WT / deviation).amin(dim=1).mean()) for lot in drawn]
+
+
+def _draw(training: Training, adapter: Adapter, *, seed: int, go_on: Callable[[], None]) -> list[Image.Image]:
+    data, held_out = training.data, training.split.held_out
+    orders = []
+    for number in range(PICTURES):
+        caption = data.captions[held_out[number % len(held_out)]][0]
+        orders.append(Order(called=with_trigger(caption, data.trigger)[0], plain=caption, seed=seed + number))
+    steps = max(training.base.spec.steps // 2, 1)
+    return draw(
+        training.base,
+        training.stack,
+        orders,
+        adapter=adapter,
+        guidance=training.recipe.guidance or training.base.spec.guidance,
+        steps=steps,
+        go_on=go_on,
+    )
+
+
+def _textures_through(base: StableDiffusion, images: Sequence[Image.Image]) -> Tensor:
+    """Textures of pictures as the base's autoencoder gives them back: drawn ones come out of it as well."""
+    return _textures(base, [image for picture in images for image in base.decode(base.encode_images([picture]))])
+
+
+def _textures(base: StableDiffusion, images: Sequence[Image.Image]) -> Tensor:
+    return torch.cat([base.textures([image]) for image in images])
