@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from inference.adapters.stack import Adapter, LayerChange, StackedAdapters, target_layers
 from inference.bases.sd import StableDiffusion
 from training.checkpoint import load_latest_checkpoint, pack_optimizer, save_checkpoint, unpack_optimizer
+from training.curve import Gain, HeldOutLook, chosen
 from training.encode import Encoded
 from training.errors import RecipeInvalid, RequestInvalid, TrainingBroke
 from training.loss import add_noise, min_snr_weight, velocity_target
@@ -51,10 +52,9 @@ class Training:
     adapter: Adapter
     optimizer: torch.optim.Optimizer
     step: int = 0
-    heldout: list[tuple[int, float, float]] = field(default_factory=list)
-    """(step, mean gain, its standard error) of every look at the held-out works."""
-    best: dict[str, Tensor] = field(default_factory=dict)
-    """The adapter's tensors at the best of these looks."""
+    heldout: list[HeldOutLook] = field(default_factory=list)
+    taken: dict[str, Tensor] = field(default_factory=dict)
+    """The adapter's tensors at the chosen one of these looks."""
 
     @property
     def parameters(self) -> dict[str, Tensor]:
@@ -65,24 +65,25 @@ class Training:
         return self.step >= self.recipe.steps or self._has_stalled
 
     @property
-    def best_step(self) -> int:
-        return max(self.heldout, key=lambda look: look[1])[0] if self.heldout else 0
+    def taken_step(self) -> int:
+        """Steps after which the adapter is taken, as things stand."""
+        return chosen(self.heldout).step if self.heldout else 0
 
     @property
     def _has_stalled(self) -> bool:
-        """True if the last `patience` looks at the held-out works were all below the best one."""
-        looks_since = sum(step > self.best_step for step, _, _ in self.heldout)
+        """True if the last `patience` looks at the held-out works were all clearly worse than the best one."""
+        looks_since = sum(look.step > self.taken_step for look in self.heldout)
         return 0 < self.recipe.patience <= looks_since
 
-    def take_note(self, gain: float, error: float) -> None:
-        """Write a held-out look down, and keep the adapter if it is the best so far."""
-        self.heldout.append((self.step, gain, error))
-        if self.best_step == self.step:
-            self.best = {name: value.detach().clone() for name, value in self.parameters.items()}
+    def take_note(self, gain: Gain) -> None:
+        """Write a held-out look down, and keep the adapter if it is the one to take so far."""
+        self.heldout.append(HeldOutLook(step=self.step, gain=gain))
+        if self.taken_step == self.step:
+            self.taken = {name: value.detach().clone() for name, value in self.parameters.items()}
 
-    def best_adapter(self) -> Adapter:
-        """The adapter at its best held-out look; as it is now if there was none."""
-        tensors = self.best or self.parameters
+    def taken_adapter(self) -> Adapter:
+        """The adapter at its chosen held-out look; as it is now if there was none."""
+        tensors = self.taken or self.parameters
         return adapter_of({name: value.detach().clone() for name, value in tensors.items()})
 
 
@@ -158,9 +159,10 @@ def take_steps(training: Training) -> Iterator[StepDone]:
 def save(training: Training, folder: Path) -> None:
     """Write a checkpoint that `resume` continues exactly."""
     tensors = {f"adapter.{name}": value for name, value in training.parameters.items()}
-    tensors |= {f"best.{name}": value for name, value in training.best.items()}
+    tensors |= {f"taken.{name}": value for name, value in training.taken.items()}
     tensors |= pack_optimizer(training.optimizer)
-    state = {"step": training.step, "heldout": training.heldout, "fingerprint": training.fingerprint}
+    heldout = [(look.step, look.gain.per_work) for look in training.heldout]
+    state = {"step": training.step, "heldout": heldout, "fingerprint": training.fingerprint}
     save_checkpoint(folder, f"step-{training.step:06d}", tensors, state)
 
 
@@ -181,13 +183,15 @@ def resume(training: Training, folder: Path) -> bool:
         for name, parameter in training.parameters.items():
             parameter.copy_(found.tensors[f"adapter.{name}"])
     unpack_optimizer(training.optimizer, found.tensors)
-    training.best = {
-        name.removeprefix("best."): value.to(training.base.device)
+    training.taken = {
+        name.removeprefix("taken."): value.to(training.base.device)
         for name, value in found.tensors.items()
-        if name.startswith("best.")
+        if name.startswith("taken.")
     }
     training.step = int(found.state["step"])
-    training.heldout = [(int(step), float(gain), float(error)) for step, gain, error in found.state["heldout"]]
+    training.heldout = [
+        HeldOutLook(step=step, gain=Gain(per_work=tuple(gains))) for step, gains in found.state["heldout"]
+    ]
     return True
 
 

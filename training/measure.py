@@ -14,6 +14,7 @@ from torch import Tensor
 from inference.adapters.stack import Adapter, RowAdapters, StackedAdapters
 from inference.bases.sd import StableDiffusion
 from training.captions import with_trigger
+from training.curve import Gain
 from training.encode import Encoded, encode_texts
 from training.likeness import Look, likeness
 from training.loop import loss_weights, target_of
@@ -46,22 +47,6 @@ class Grid:
     """The same prompts without the trigger."""
     base_RCHW: Tensor
     """What the base predicts from the plain prompts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gain:
-    """By how much an adapter beats the base on some works, as a share of the base's loss."""
-
-    per_work: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        return float(np.mean(self.per_work))
-
-    @property
-    def error(self) -> float:
-        """Standard error of the mean."""
-        return float(np.std(self.per_work, ddof=1) / np.sqrt(len(self.per_work))) if len(self.per_work) > 1 else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -131,7 +131,7 @@ def _train(
 
     on_event(StateChanged(state="measuring"))
     whole = [ImageOps.fit(work.image, (spec.size, spec.size), Image.Resampling.LANCZOS) for work in review.good]
-    adapter = weigh_style(training, training.best_adapter(), whole, seed=request.seed, go_on=go_on)
+    adapter = weigh_style(training, training.taken_adapter(), whole, seed=request.seed, go_on=go_on)
     trial = try_out(training, adapter, grid, review, whole, seed=request.seed, go_on=go_on)
     return _deliver(request, review, training, adapter, trial, on_event=on_event, sign=sign)
 
@@ -164,7 +164,7 @@ def _learn(
 def _look_at_heldout(training: loop.Training, grid: Grid, scratch: Path, on_event: Callable[[Event], None]) -> None:
     """Measure and draw in between. Not to be stopped: a step is saved only with the look that belongs to it."""
     gain = measure_gain(training.base, training.stack, grid, training.adapter, go_on=lambda: None)
-    training.take_note(gain.mean, gain.error)
+    training.take_note(gain)
     on_event(HeldOut(step=training.step, gain=round(gain.mean, 5)))
     path = scratch / "samples" / f"step-{training.step:06d}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -193,8 +193,8 @@ def _deliver(
         recipe=recipe,
         seed=request.seed,
         trigger=training.data.trigger,
-        steps=training.best_step,
-        heldout_curve=tuple(training.heldout),
+        steps=training.taken_step,
+        heldout_curve=tuple((look.step, look.gain.mean, look.gain.error) for look in training.heldout),
     )
     content = export_adapter(adapter, base, trigger=training.data.trigger, rank=recipe.rank)
     paths = [request.out / name for name in (ADAPTER, RECEIPT, REPORT)]
@@ -206,18 +206,18 @@ def _deliver(
         trigger=training.data.trigger,
         num_trained=len(split.trained_works),
         num_held_out=len(split.held_out),
-        steps=training.best_step,
+        steps=training.taken_step,
         pairs=trial.pairs,
         samples=trial.samples,
         copies=trial.copies,
-        curve=tuple(training.heldout),
+        curve=facts.heldout_curve,
         findings=review.findings,
         names=_names(request),
     )
     paths[2].write_text(render_report(report), encoding="utf-8")
     sheet = request.scratch / "samples" / "with-and-without.png"
     draw_sheet(trial.pairs).save(sheet)
-    on_event(Sample(step=training.best_step, path=sheet))
+    on_event(Sample(step=training.taken_step, path=sheet))
     examples = _keep_examples(trial, request.scratch / "examples")
     scores = trial.scores.as_dict()
     on_event(Done(adapter=paths[0], receipt=paths[1], report=paths[2], scores=scores, examples=examples))

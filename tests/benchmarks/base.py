@@ -2,8 +2,10 @@
 
 import argparse
 import io
+import json
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from training.base.data import Pictures, read_data
 from training.base.recipe import read_recipe
 
 RECIPE = Path("configs/recipes/base-cpu.toml")
+STAGES = ("autoencoder", "denoiser", "enlarger")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +31,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", default="openicons")
     parser.add_argument("--per-concept", type=int, default=4, help="generated pictures per concept")
     parser.add_argument("--guidance", type=float, help="default: the base's own")
+    parser.add_argument("--draft-steps", type=int, default=8)
 
 
 def measure(
-    *, seed: int, say: Callable[[str], None], work: Path, base: str, per_concept: int, guidance: float | None
+    *,
+    seed: int,
+    say: Callable[[str], None],
+    work: Path,
+    base: str,
+    per_concept: int,
+    guidance: float | None,
+    draft_steps: int,
 ) -> list[Figure]:
     """Pictures of 60 everyday concepts in the training styles by turns, against held-out real ones."""
     pictures, features = read_data(work), Features()
@@ -39,11 +50,19 @@ def measure(
     probe = learn_concepts(pictures, features, seed=seed)
     words = [word for word in probe.concepts for _ in range(per_concept)]
     say(f"generating {len(words)} pictures ...")
-    made, seconds = generate(pictures, words, base, guidance, seed)
+    made, seconds = generate(pictures, words, base, guidance, None, seed)
+    drafts, draft_seconds = generate(pictures, words, base, guidance, draft_steps, seed)
+    draft_top5 = probe.hits(features(drafts), words, 5)
     return [
         *_recognised(probe, features(made), words),
+        Figure(name=f"probe top-5, drafts of {draft_steps} steps", value=draft_top5, unit="share"),
         Figure(name="autoencoder PSNR, held-out", value=psnr(base, pictures), unit="dB", goal=27),
         Figure(name="seconds per picture at the base's steps", value=seconds, unit="s", goal=1.0, at_most=True),
+        Figure(name=f"seconds per draft of {draft_steps} steps", value=draft_seconds, unit="s"),
+        *(
+            Figure(name=f"training the {stage}", value=training_hours(work / f"{stage}.jsonl"), unit="hours")
+            for stage in STAGES
+        ),
     ]
 
 
@@ -67,7 +86,7 @@ def _recognised(probe: ConceptProbe, drawn_ND: torch.Tensor, words: Sequence[str
 
 
 def generate(
-    pictures: Pictures, words: Sequence[str], base: str, guidance: float | None, seed: int
+    pictures: Pictures, words: Sequence[str], base: str, guidance: float | None, steps: int | None, seed: int
 ) -> tuple[np.ndarray, float]:
     """A picture of every word, (N, s, s, 3) uint8, and the seconds that one picture takes when it is alone."""
     spec = base_spec(base)
@@ -80,6 +99,7 @@ def generate(
             prompt=f"{word}, {styles[number % len(styles)]} style",
             seed=seed + number,
             guidance=guidance,
+            steps=steps,
         )
         for number, word in enumerate(words)
     ]
@@ -99,6 +119,16 @@ def psnr(base: str, pictures: Pictures) -> float:
 
     network = AutoencoderKL.from_pretrained(base_spec(base).path, subfolder="vae").eval()
     return held_out_psnr(network, pictures, "cpu")
+
+
+def training_hours(log: Path) -> float:
+    """Hours that a stage of the base's training took, from its log; of steps taken twice the later ones count."""
+    milliseconds = {}
+    for line in log.read_text().splitlines():
+        told = json.loads(line)
+        milliseconds[told["step"]] = told["ms"]
+    taken = sorted(milliseconds)
+    return sum((step - before) * milliseconds[step] for before, step in pairwise([0, *taken])) / 3.6e6
 
 
 def pixels_of(result: Picture | Stopped) -> np.ndarray:

@@ -1,0 +1,42 @@
+"""The state that is taken is the latest one that is not clearly worse than the best."""
+
+import pytest
+
+from training.curve import Gain, HeldOutLook, chosen, clearly_above, standard_error
+
+
+def looks(*gains: tuple[float, ...]) -> list[HeldOutLook]:
+    return [HeldOutLook(step=60 * (number + 1), gain=Gain(per_work=given)) for number, given in enumerate(gains)]
+
+
+@pytest.mark.parametrize(
+    ("gains", "step"),
+    [
+        ([(0.1, 0.3), (0.2, 0.4)], 120),
+        ([(0.1, 0.3), (0.05, 0.34)], 120),
+        ([(0.1, 0.3), (0.05, 0.24)], 60),
+        ([(0.1, 0.3), (0.05, 0.34), (0.0, 0.1)], 120),
+        ([(0.1, 0.3), (0.0, 0.2), (0.2, 0.4)], 180),
+        ([(0.2,), (0.1,)], 60),
+        ([(0.2,), (0.2,)], 120),
+    ],
+)
+def test_the_latest_look_that_is_not_clearly_worse_is_chosen(gains, step):
+    assert chosen(looks(*gains)).step == step
+
+
+def test_more_looks_never_bring_an_earlier_one_back():
+    every = looks((0.1, 0.2), (0.3, 0.0), (0.2, 0.2), (0.0, 0.1), (0.25, 0.1), (0.1, 0.0))
+
+    steps = [chosen(every[:count]).step for count in range(1, len(every) + 1)]
+
+    assert steps == sorted(steps)
+    assert steps[-1] < every[-1].step
+
+
+def test_a_difference_is_clear_work_by_work_even_where_works_differ_much():
+    easy_and_hard = (0.9, 0.1, 0.5)
+
+    assert clearly_above(easy_and_hard, tuple(gain - 0.01 for gain in easy_and_hard))
+    assert not clearly_above(easy_and_hard, (0.1, 0.9, 0.5))
+    assert standard_error(easy_and_hard) == pytest.approx(0.2309, abs=1e-4)

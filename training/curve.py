@@ -1,0 +1,52 @@
+"""The held-out curve: which state of an adapter is taken, and when more steps stop helping. No torch.
+
+A style goes on growing after its gain on unseen works has levelled off: the gain soon measures what the base cannot
+predict anyway. So the latest state is taken that is not clearly worse than the best; every comparison is made work by
+work.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gain:
+    """By how much an adapter beats the base on some works, as a share of the base's loss."""
+
+    per_work: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.per_work))
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean."""
+        return standard_error(self.per_work)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutLook:
+    """The gain on the held-out works after a number of steps."""
+
+    step: int
+    gain: Gain
+
+
+def chosen(looks: Sequence[HeldOutLook]) -> HeldOutLook:
+    """The latest look that is not clearly worse than the best; more looks never bring an earlier one back."""
+    best = max(looks, key=lambda look: look.gain.mean)
+    return next(look for look in reversed(looks) if not clearly_above(best.gain.per_work, look.gain.per_work))
+
+
+def clearly_above(values: Sequence[float], others: Sequence[float]) -> bool:
+    """Whether values exceed the others, pair by pair, by more than the standard error of the difference."""
+    differences = [value - other for value, other in zip(values, others, strict=True)]
+    return float(np.mean(differences)) > standard_error(differences)
+
+
+def standard_error(values: Sequence[float]) -> float:
+    """Of the mean; 0 for a single value."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
