@@ -64,6 +64,8 @@ class BaseSpec:
     style_guidance: float = 0.0
     """How far a picture goes from what the base sees in the words to what its adapters see in them, beside `guidance`
     (`inference.guidance`); 0: adapters act as in stock pipelines."""
+    known_words: tuple[str, ...] = ()
+    """Words that the base draws well, to try styles on."""
     guidance_rescale: float = 0.0
     """Share by which a guided prediction is brought back to the deviation of the unguided one (arXiv 2305.08891)."""
     size_step: int = 0
@@ -163,6 +165,7 @@ def _read_spec(file: Path, entries: dict[str, Any]) -> BaseSpec:
     try:
         entries["credits"] = tuple(Credit(**credit) for credit in entries.get("credits", ()))
         entries["lora_targets"] = tuple(entries["lora_targets"])
+        entries["known_words"] = tuple(entries.get("known_words", ()))
         spec = BaseSpec(**entries)
     except (KeyError, TypeError) as error:
         raise BaseUnusable(f"{file.name} lacks or misspells an entry: {error}") from error

@@ -1,8 +1,8 @@
 """The held-out curve: which state of an adapter is taken, and when more steps stop helping. No torch.
 
 A style goes on growing after its gain on unseen works has levelled off: the gain soon measures what the base cannot
-predict anyway. So the latest state is taken that is not clearly worse than the best; every comparison is made work by
-work.
+predict anyway. So the latest state is taken whose gain is within one standard error of the best (the one-standard-error
+rule of Breiman and others, Classification and Regression Trees, 1984, section 3.4.3, with "later" for "simpler").
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Gain:
     @property
     def error(self) -> float:
         """Standard error of the mean."""
-        return standard_error(self.per_work)
+        return float(np.std(self.per_work, ddof=1) / np.sqrt(len(self.per_work))) if len(self.per_work) > 1 else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,17 +36,6 @@ class HeldOutLook:
 
 
 def chosen(looks: Sequence[HeldOutLook]) -> HeldOutLook:
-    """The latest look that is not clearly worse than the best; more looks never bring an earlier one back."""
+    """The latest look within one standard error of the best; more looks never bring an earlier one back."""
     best = max(looks, key=lambda look: look.gain.mean)
-    return next(look for look in reversed(looks) if not clearly_above(best.gain.per_work, look.gain.per_work))
-
-
-def clearly_above(values: Sequence[float], others: Sequence[float]) -> bool:
-    """Whether values exceed the others, pair by pair, by more than the standard error of the difference."""
-    differences = [value - other for value, other in zip(values, others, strict=True)]
-    return float(np.mean(differences)) > standard_error(differences)
-
-
-def standard_error(values: Sequence[float]) -> float:
-    """Of the mean; 0 for a single value."""
-    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+    return next(look for look in reversed(looks) if look.gain.mean >= best.gain.mean - best.gain.error)

@@ -71,7 +71,7 @@ class Training:
 
     @property
     def _has_stalled(self) -> bool:
-        """True if the last `patience` looks at the held-out works were all clearly worse than the best one."""
+        """True if the last `patience` looks at held-out works were all over a standard error below the best."""
         looks_since = sum(look.step > self.taken_step for look in self.heldout)
         return 0 < self.recipe.patience <= looks_since
 

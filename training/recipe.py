@@ -60,7 +60,7 @@ class Recipe:
     checkpoint_every: int = 50
     heldout_every: int = 100
     patience: int = 3
-    """Held-out looks in a row, all clearly worse than the best, before training stops early; 0: never."""
+    """Held-out looks in a row, all more than a standard error below the best, before training stops early; 0: never."""
     heldout_share: float = 0.12
     guidance: float = 0.0
     """Of the sample pictures; 0: the base's own."""

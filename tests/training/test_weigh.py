@@ -30,7 +30,7 @@ def drawn_with(training, adapter, *, seed: int):
     captions = [data.captions[number][0] for number in training.split.held_out]
     orders = [
         Order(called=with_trigger(caption, data.trigger)[0], plain=caption, seed=seed + number)
-        for number, caption in enumerate(captions * 3)
+        for number, caption in enumerate(captions * 4)
     ]
     return draw(training.base, training.stack, orders, adapter=adapter, guidance=3.0, steps=3, go_on=lambda: None)
 
@@ -49,6 +49,19 @@ def test_the_weight_at_which_the_works_were_drawn_is_found(training, share, monk
     assert found.layers is adapter.layers
 
 
+def test_styles_are_tried_on_words_that_the_base_draws_well(training, monkeypatch):
+    training.base.spec = replace(training.base.spec, known_words=("a pear", "a hat"))
+    adapter, asked = random_adapter(training.base.unet, ("to_q",), seed=4, rank=2), []
+    monkeypatch.setattr(weigh, "draw", lambda *given, **also: asked.append(given[2]) or draw(*given, **also))
+
+    weigh_style(training, adapter, drawn_with(training, adapter, seed=0), seed=3, go_on=lambda: None)
+
+    assert [order.plain for order in asked[0]] == ["a pear", "a hat"] * (weigh.PICTURES // 2)
+    assert {order.called for order in asked[0]} == {"a pear, xovaj style", "a hat, xovaj style"}
+    assert all(lot == asked[0] for lot in asked)
+    assert len(asked) == len(SHARES)
+
+
 def test_a_base_that_gives_styles_no_scale_leaves_nothing_to_choose(tiny_base, portfolio):
     recipe = Recipe(name="r", base="tiny", rank=2, learning_rate=1e-3, steps=1, batch=2)
     training = started(tiny_base, portfolio, recipe)
@@ -64,10 +77,8 @@ def test_each_picture_counts_by_its_nearest_work_and_each_number_alike():
     stretched = torch.tensor([1.0, 50.0])
     again = distances_to_works(works * stretched, [lot * stretched for lot in (near, between, far)])
 
-    assert [len(lot) for lot in distances] == [2, 1, 2]
-    assert max(distances[0]) < min(distances[1]) < max(distances[2])
-    for one, same in zip(distances, again, strict=True):
-        assert same == pytest.approx(one, rel=1e-4)
+    assert distances[0] < distances[1] < distances[2]
+    assert again == pytest.approx(distances, rel=1e-4)
 
 
 def test_textures_do_not_care_where_something_stands(tiny_base, portfolio):
