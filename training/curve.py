@@ -24,7 +24,7 @@ class Gain:
     @property
     def error(self) -> float:
         """Standard error of the mean."""
-        return float(np.std(self.per_work, ddof=1) / np.sqrt(len(self.per_work))) if len(self.per_work) > 1 else 0.0
+        return standard_error(self.per_work)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,3 +39,14 @@ def chosen(looks: Sequence[HeldOutLook]) -> HeldOutLook:
     """The latest look within one standard error of the best; more looks never bring an earlier one back."""
     best = max(looks, key=lambda look: look.gain.mean)
     return next(look for look in reversed(looks) if look.gain.mean >= best.gain.mean - best.gain.error)
+
+
+def clearly_above(values: Sequence[float], others: Sequence[float]) -> bool:
+    """Whether values exceed the others, pair by pair, by more than the standard error of the difference."""
+    differences = [value - other for value, other in zip(values, others, strict=True)]
+    return float(np.mean(differences)) > standard_error(differences)
+
+
+def standard_error(values: Sequence[float]) -> float:
+    """Of the mean; 0 for a single value."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0

@@ -17,10 +17,11 @@ from torch import Tensor
 from inference.adapters.stack import Adapter
 from inference.bases.sd import StableDiffusion
 from training.captions import with_trigger
+from training.curve import clearly_above
 from training.loop import Training
 from training.sampling import Order, draw
 
-SHARES = (0.7, 1.0, 1.4, 1.8)
+SHARES = (0.7, 0.85, 1.0, 1.2, 1.4)
 """Weights that are tried, as shares of the base's own."""
 PICTURES = 12
 """Drawn at every weight: of words that the base draws well, or else of works that were not trained on. Half as many
@@ -31,7 +32,10 @@ LEAST_DEVIATION = 1e-3
 def weigh_style(
     training: Training, adapter: Adapter, whole: Sequence[Image.Image], *, seed: int, go_on: Callable[[], None]
 ) -> Adapter:
-    """The adapter with the weight at which its pictures are drawn most as the works are.
+    """The adapter with the lowest weight at which its pictures are drawn about as the works are.
+
+    Not clearly further from the works than at any other weight, that is, picture by picture. The lowest, because things
+    keep their shapes there.
 
     whole: every work as a square of the base's size. A base that gives styles no scale of their own leaves nothing to
     choose. Drawn with half the base's steps: that is enough to compare.
@@ -43,17 +47,18 @@ def weigh_style(
     tried = [replace(adapter, style_guidance=round(share * base.spec.style_guidance, 2)) for share in SHARES]
     drawn = [_textures(base, _draw(training, one, seed=seed, go_on=go_on)) for one in tried]
     distances = distances_to_works(works, drawn)
-    return tried[distances.index(min(distances))]
+    nearest = min(distances, key=sum)
+    return next(one for one, own in zip(tried, distances, strict=True) if not clearly_above(own, nearest))
 
 
-def distances_to_works(works_WT: Tensor, drawn: Sequence[Tensor]) -> list[float]:
-    """How far each lot of pictures (N, T) stands from the works: the mean distance of a picture to the nearest work.
+def distances_to_works(works_WT: Tensor, drawn: Sequence[Tensor]) -> list[list[float]]:
+    """How far each picture of each lot (N, T) stands from the work nearest to it.
 
     The nearest, because a portfolio may hold more than one way of drawing. Every number of a texture counts alike.
     """
     every = torch.cat([works_WT, *drawn])
     deviation = every.std(dim=0).clamp_min(LEAST_DEVIATION)
-    return [float(torch.cdist(lot / deviation, works_WT / deviation).amin(dim=1).mean()) for lot in drawn]
+    return [torch.cdist(lot / deviation, works_WT / deviation).amin(dim=1).tolist() for lot in drawn]
 
 
 def _draw(training: Training, adapter: Adapter, *, seed: int, go_on: Callable[[], None]) -> list[Image.Image]:

@@ -77,8 +77,20 @@ def test_each_picture_counts_by_its_nearest_work_and_each_number_alike():
     stretched = torch.tensor([1.0, 50.0])
     again = distances_to_works(works * stretched, [lot * stretched for lot in (near, between, far)])
 
-    assert distances[0] < distances[1] < distances[2]
-    assert again == pytest.approx(distances, rel=1e-4)
+    assert [len(lot) for lot in distances] == [2, 1, 2]
+    assert max(distances[0]) < min(distances[1]) < max(distances[2])
+    for one, same in zip(distances, again, strict=True):
+        assert same == pytest.approx(one, rel=1e-4)
+
+
+def test_of_weights_without_a_clear_difference_the_lowest_is_taken(training, monkeypatch):
+    far, near, level = [3.0, 4.0, 5.0], [1.0, 2.5, 1.5], [1.5, 1.5, 1.6]
+    monkeypatch.setattr(weigh, "distances_to_works", lambda works, drawn: [far, near, level, level, far])
+    works = drawn_with(training, training.adapter, seed=0)
+
+    found = weigh_style(training, training.adapter, works, seed=0, go_on=lambda: None)
+
+    assert found.style_guidance == SHARES[1] * BASE_GUIDANCE
 
 
 def test_textures_do_not_care_where_something_stands(tiny_base, portfolio):
