@@ -8,7 +8,7 @@ from inference.adapters.cache import AdapterCache
 from inference.bases.sd import StableDiffusion
 from inference.denoise import Row
 from inference.errors import ImageRefused
-from inference.guidance import asks
+from inference.guidance import read_asks
 from inference.messages import Plan
 from inference.pictures import fill, open_picture
 from inference.samplers import read_table
@@ -23,10 +23,6 @@ def make_row(base: StableDiffusion, cache: AdapterCache, plan: Plan) -> tuple[Ro
     adapters = tuple((cache.open(ref), ref.strength) for ref in request.adapters)
     table = read_table(base.scheduler_config, plan.sampler, steps=plan.steps, strength=plan.strength)
     prompt, unread = base.fit_prompt(request.prompt, plan.call)
-    called = base.encode_prompts([prompt], adapters)[0]
-    # Where style has no scale of its own everything goes through the adapters, as in stock pipelines.
-    others = () if base.spec.style_guidance else adapters
-    plain, negative = base.encode_prompts([request.prompt, request.negative_prompt], others)
     sent = None if request.image is None else _opened(request.image, "image")
     sent_mask = None if request.mask is None else _opened(request.mask, "mask")
     source = None if sent is None else fill(sent, plan.width, plan.height)
@@ -34,13 +30,13 @@ def make_row(base: StableDiffusion, cache: AdapterCache, plan: Plan) -> tuple[Ro
     row = Row(
         table=table,
         noise_CHW=base.noise(request.seed, width=plan.width, height=plan.height),
-        asks=asks(
-            called=called,
-            plain=plain,
-            negative=negative,
+        asks=read_asks(
+            base,
+            called=prompt,
+            plain=request.prompt,
+            negative=request.negative_prompt,
             adapters=adapters,
             guidance=plan.guidance,
-            style_guidance=base.spec.style_guidance,
         ),
         guidance_rescale=base.spec.guidance_rescale,
         clean_CHW=None if source is None else base.encode_images([source])[0],

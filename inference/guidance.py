@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from inference.adapters.stack import RowAdapters
+from inference.bases.sd import StableDiffusion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,23 @@ def _weight_of(adapters: RowAdapters, style_guidance: float) -> float:
         return style_guidance
     weights = [adapter.style_guidance or style_guidance for adapter, _ in adapters]
     return sum(share * weight for share, weight in zip(shares, weights, strict=True)) / sum(shares)
+
+
+def read_asks(
+    base: StableDiffusion, *, called: str, plain: str, negative: str, adapters: RowAdapters, guidance: float
+) -> tuple[Ask, ...]:
+    """`asks` of prompts: each is read through the adapters that its question goes through."""
+    others = () if base.spec.style_guidance else adapters
+    called_text = base.encode_prompts([called], adapters)[0]
+    plain_text, negative_text = base.encode_prompts([plain, negative], others)
+    return asks(
+        called=called_text,
+        plain=plain_text,
+        negative=negative_text,
+        adapters=adapters,
+        guidance=guidance,
+        style_guidance=base.spec.style_guidance,
+    )
 
 
 def blend(answers_KCHW: Tensor, weights_K111: Tensor, rescale: float) -> Tensor:

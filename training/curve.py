@@ -41,12 +41,6 @@ def chosen(looks: Sequence[HeldOutLook]) -> HeldOutLook:
     return next(look for look in reversed(looks) if look.gain.mean >= best.gain.mean - best.gain.error)
 
 
-def clearly_above(values: Sequence[float], others: Sequence[float]) -> bool:
-    """Whether values exceed the others, pair by pair, by more than the standard error of the difference."""
-    differences = [value - other for value, other in zip(values, others, strict=True)]
-    return float(np.mean(differences)) > standard_error(differences)
-
-
 def standard_error(values: Sequence[float]) -> float:
     """Of the mean; 0 for a single value."""
     return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0

@@ -81,6 +81,11 @@ class Training:
         if self.taken_step == self.step:
             self.taken = {name: value.detach().clone() for name, value in self.parameters.items()}
 
+    @property
+    def guidance(self) -> float:
+        """Of the pictures that are drawn to try the adapter."""
+        return self.recipe.guidance or self.base.spec.guidance
+
     def taken_adapter(self) -> Adapter:
         """The adapter at its chosen held-out look; as it is now if there was none."""
         tensors = self.taken or self.parameters
@@ -122,13 +127,10 @@ def new_adapter(base: StableDiffusion, recipe: Recipe, *, seed: int) -> Adapter:
     Raises RecipeInvalid if the base has none of the layers.
     """
     generator = torch.Generator().manual_seed(seed)
-    layers, text_layers = (
-        _new_changes(base, model, endings, recipe.rank, generator)
-        for model, endings in (
-            (base.unet, recipe.targets or base.spec.lora_targets),
-            (base.text_encoder, recipe.text_targets),
-        )
-    )
+    layers = _new_changes(base, base.unet, recipe.targets or base.spec.lora_targets, recipe.rank, generator)
+    if not recipe.text_targets:
+        return Adapter(layers=layers)
+    text_layers = _new_changes(base, base.text_encoder, recipe.text_targets, recipe.rank, generator)
     return Adapter(layers=layers, text_layers=text_layers)
 
 
@@ -142,7 +144,7 @@ def _new_changes(
         down = (torch.rand(rank, *rest, generator=generator) * 2 - 1) * bound
         up = torch.zeros(out, rank)
         changes[name] = LayerChange(down=down.to(base.device).requires_grad_(), up=up.to(base.device).requires_grad_())
-    if endings and not changes:
+    if not changes:
         raise RecipeInvalid(f"base {base.spec.id!r} has no layer that ends with one of {', '.join(endings)}")
     return changes
 

@@ -87,7 +87,6 @@ def make_grid(
     clean_RCHW, noise_RCHW = torch.stack(clean), torch.stack(noise)
     timesteps_R = torch.tensor(timesteps, device=base.device)
     noised_RCHW = add_noise(clean_RCHW, noise_RCHW, timesteps_R, base.alphas_cumprod)
-    stack.clear()
     return Grid(
         works=tuple(works),
         owner_R=torch.tensor(owners),
@@ -97,7 +96,7 @@ def make_grid(
         weights_R=loss_weights(base, timesteps_R, gamma),
         called=called,
         plain=plain,
-        base_RCHW=_answers(base, noised_RCHW, timesteps_R, plain, (), go_on),
+        base_RCHW=_answers(base, stack, noised_RCHW, timesteps_R, plain, (), go_on),
     )
 
 
@@ -105,9 +104,7 @@ def measure_gain(
     base: StableDiffusion, stack: StackedAdapters, grid: Grid, adapter: Adapter, *, go_on: Callable[[], None]
 ) -> Gain:
     """The adapter's gain over the base on the grid's works, when the style is called."""
-    stack.bind([[(adapter, 1.0)]])
-    answers = _answers(base, grid.noised_RCHW, grid.timesteps_R, grid.called, ((adapter, 1.0),), go_on)
-    stack.clear()
+    answers = _answers(base, stack, grid.noised_RCHW, grid.timesteps_R, grid.called, ((adapter, 1.0),), go_on)
     own, before = (
         _loss_per_work(grid, answers, grid.target_RCHW),
         _loss_per_work(grid, grid.base_RCHW, grid.target_RCHW),
@@ -119,9 +116,7 @@ def measure_drift(
     base: StableDiffusion, stack: StackedAdapters, grid: Grid, adapter: Adapter, *, go_on: Callable[[], None]
 ) -> float:
     """How far the adapter moves the base's predictions when the style is not called, as a share of the base's loss."""
-    stack.bind([[(adapter, 1.0)]])
-    answers = _answers(base, grid.noised_RCHW, grid.timesteps_R, grid.plain, ((adapter, 1.0),), go_on)
-    stack.clear()
+    answers = _answers(base, stack, grid.noised_RCHW, grid.timesteps_R, grid.plain, ((adapter, 1.0),), go_on)
     moved = _loss_per_work(grid, answers, grid.base_RCHW).sum()
     return float(moved / _loss_per_work(grid, grid.base_RCHW, grid.target_RCHW).sum())
 
@@ -174,24 +169,26 @@ def own_likeness(drawn: Sequence[Look], works: Sequence[Look], *, portfolio: Seq
     return np.diagonal(likeness(drawn, works, portfolio=portfolio))
 
 
+@torch.no_grad()
 def _answers(
     base: StableDiffusion,
+    stack: StackedAdapters,
     noised_RCHW: Tensor,
     timesteps_R: Tensor,
     prompts: Sequence[str],
     adapters: RowAdapters,
     go_on: Callable[[], None],
 ) -> Tensor:
-    """What the denoiser answers with whatever is bound to it; `adapters` are those that read the prompts."""
+    """What the base answers through `adapters`, which are taken off again; the prompts are read through them too."""
     parts = []
-    with torch.no_grad():
-        texts = encode_texts(base, list(dict.fromkeys(prompts)), adapters)
+    texts = encode_texts(base, list(dict.fromkeys(prompts)), adapters)
+    stack.bind([adapters])
     for start in range(0, len(noised_RCHW), ROWS):
         go_on()
         rows = slice(start, start + ROWS)
         asked = base.join_texts([texts[prompt] for prompt in prompts[rows]])
-        with torch.no_grad():
-            parts.append(base.predict(noised_RCHW[rows], timesteps_R[rows], asked))
+        parts.append(base.predict(noised_RCHW[rows], timesteps_R[rows], asked))
+    stack.clear()
     return torch.cat(parts)
 
 

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from PIL import Image
 
 from inference.adapters.stack import Adapter, StackedAdapters
 from inference.bases.sd import StableDiffusion
 from inference.denoise import Batch, Row
-from inference.guidance import asks
+from inference.guidance import read_asks
 from inference.samplers import read_table
-from training.encode import encode_texts
 
 ROWS = 8
 
@@ -24,6 +24,7 @@ class Order:
     seed: int
 
 
+@torch.no_grad()
 def draw(
     base: StableDiffusion,
     stack: StackedAdapters,
@@ -39,21 +40,12 @@ def draw(
     `go_on` is called before every step and may raise to end it.
     """
     size, adapters = base.spec.size, () if adapter is None else ((adapter, 1.0),)
-    called = encode_texts(base, list(dict.fromkeys(order.called for order in orders)), adapters)
-    # Where style has no scale of its own everything goes through the adapter, as in stock pipelines.
-    others = () if base.spec.style_guidance else adapters
-    plain = encode_texts(base, list(dict.fromkeys([*(order.plain for order in orders), ""])), others)
     rows = [
         Row(
             table=read_table(base.scheduler_config, base.spec.sampler, steps=steps or base.spec.steps),
             noise_CHW=base.noise(order.seed, width=size, height=size),
-            asks=asks(
-                called=called[order.called],
-                plain=plain[order.plain],
-                negative=plain[""],
-                adapters=adapters,
-                guidance=guidance,
-                style_guidance=base.spec.style_guidance,
+            asks=read_asks(
+                base, called=order.called, plain=order.plain, negative="", adapters=adapters, guidance=guidance
             ),
             guidance_rescale=base.spec.guidance_rescale,
         )

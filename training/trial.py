@@ -200,15 +200,7 @@ def _draw(
 def _draw_orders(
     training: Training, adapter: Adapter | None, orders: Sequence[Order], go_on: Callable[[], None]
 ) -> list[Image.Image]:
-    guidance = training.recipe.guidance or training.base.spec.guidance
-    return draw(
-        training.base,
-        training.stack,
-        orders,
-        adapter=adapter,
-        guidance=guidance,
-        go_on=go_on,
-    )
+    return draw(training.base, training.stack, orders, adapter=adapter, guidance=training.guidance, go_on=go_on)
 
 
 def _spread(numbers: Sequence[int], count: int) -> tuple[int, ...]:

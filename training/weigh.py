@@ -1,4 +1,4 @@
-"""How much a style should weigh in a picture: drawn at several weights, the one that stands nearest to the works.
+"""How much a style should weigh in a picture: drawn at several weights, the gentlest that comes near the works.
 
 A style of thin lines hardly shows at a weight at which one of full grounds has already covered the things
 (`inference.guidance` says what a weight does). So the weight is measured for every adapter and travels in its file.
@@ -17,7 +17,8 @@ from torch import Tensor
 from inference.adapters.stack import Adapter
 from inference.bases.sd import StableDiffusion
 from training.captions import with_trigger
-from training.curve import clearly_above
+from training.curve import standard_error
+from training.encode import ENCODE_BATCH
 from training.loop import Training
 from training.sampling import Order, draw
 
@@ -43,9 +44,9 @@ def weigh_style(
     base = training.base
     if base.spec.style_guidance == 0:
         return adapter
-    works = _textures_through(base, whole)
+    works = base.textures(through_autoencoder(base, whole))
     tried = [replace(adapter, style_guidance=round(share * base.spec.style_guidance, 2)) for share in SHARES]
-    drawn = [_textures(base, _draw(training, one, seed=seed, go_on=go_on)) for one in tried]
+    drawn = [base.textures(_draw(training, one, seed=seed, go_on=go_on)) for one in tried]
     distances = distances_to_works(works, drawn)
     nearest = min(distances, key=sum)
     return next(one for one, own in zip(tried, distances, strict=True) if not clearly_above(own, nearest))
@@ -61,6 +62,21 @@ def distances_to_works(works_WT: Tensor, drawn: Sequence[Tensor]) -> list[list[f
     return [torch.cdist(lot / deviation, works_WT / deviation).amin(dim=1).tolist() for lot in drawn]
 
 
+def clearly_above(values: Sequence[float], others: Sequence[float]) -> bool:
+    """Whether values exceed the others, pair by pair, by more than the standard error of the difference."""
+    differences = [value - other for value, other in zip(values, others, strict=True)]
+    return sum(differences) / len(differences) > standard_error(differences)
+
+
+def through_autoencoder(base: StableDiffusion, images: Sequence[Image.Image]) -> list[Image.Image]:
+    """Pictures of one size as the base's autoencoder gives them back: drawn ones come out of it as well."""
+    return [
+        image
+        for start in range(0, len(images), ENCODE_BATCH)
+        for image in base.decode(base.encode_images(images[start : start + ENCODE_BATCH]))
+    ]
+
+
 def _draw(training: Training, adapter: Adapter, *, seed: int, go_on: Callable[[], None]) -> list[Image.Image]:
     data = training.data
     words = training.base.spec.known_words or [data.captions[number][0] for number in training.split.held_out]
@@ -74,16 +90,7 @@ def _draw(training: Training, adapter: Adapter, *, seed: int, go_on: Callable[[]
         training.stack,
         orders,
         adapter=adapter,
-        guidance=training.recipe.guidance or training.base.spec.guidance,
+        guidance=training.guidance,
         steps=steps,
         go_on=go_on,
     )
-
-
-def _textures_through(base: StableDiffusion, images: Sequence[Image.Image]) -> Tensor:
-    """Textures of pictures as the base's autoencoder gives them back: drawn ones come out of it as well."""
-    return _textures(base, [image for picture in images for image in base.decode(base.encode_images([picture]))])
-
-
-def _textures(base: StableDiffusion, images: Sequence[Image.Image]) -> Tensor:
-    return torch.cat([base.textures([image]) for image in images])

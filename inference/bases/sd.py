@@ -127,18 +127,23 @@ class StableDiffusion:
     def textures(self, images: Sequence[Image.Image]) -> Tensor:
         """How RGB pictures of one size are drawn, (P, T) float32: means and deviations of the channels that the VAE's
         encoder sees them in, from edges to forms. Where in the picture something stands counts for nothing."""
-        encoder, seen = self.vae.encoder, []
+        encoder = self.vae.encoder
+        seen: list[Tensor] = []
         hooks = [
-            block.register_forward_hook(lambda _block, _inputs, out: seen.append(out.float()))
+            block.register_forward_hook(lambda _block, _inputs, out: seen.append(out[0].float()))
             for block in (encoder.conv_in, *encoder.down_blocks)
         ]
+        found = []
         try:
-            with torch.no_grad():
-                encoder(pixels_of(images).to(self.device, self.vae.dtype))
+            for image in images:  # one at a time: the first channels of a large picture take much memory
+                seen.clear()
+                with torch.no_grad():
+                    encoder(pixels_of([image]).to(self.device, self.vae.dtype))
+                found.append(torch.cat([part for x in seen for part in (x.mean(dim=(1, 2)), x.std(dim=(1, 2)))]))
         finally:
             for hook in hooks:
                 hook.remove()
-        return torch.cat([part for x in seen for part in (x.mean(dim=(2, 3)), x.std(dim=(2, 3)))], dim=1).cpu()
+        return torch.stack(found).cpu()
 
     def enlarge(self, images: Sequence[Image.Image]) -> list[Image.Image]:
         """RGB pictures of one size, as many times as large as the base's enlarger makes them."""

@@ -27,6 +27,7 @@ from training.base.render import render
 from training.base.sources import fetch, read_credit, read_drawings, words_of
 from training.messages import TrainingRequest, Work
 from training.pipeline import Trained, train
+from training.weigh import through_autoencoder
 
 EVERYDAY = Path("configs/recipes/everyday.toml")
 HELD_OUT = {
@@ -40,7 +41,6 @@ HELD_OUT = {
 """Sets (npm `@iconify-json/<set>`) that no base recipe names, all MIT or CC-BY."""
 KEYWORDS = {"emojibase-data": "17.0.0"}
 PORTFOLIO = 40
-ENCODE_BATCH = 32
 SHEET_COLUMNS = 12
 SHOWN_PER_SET = 200
 """Pictures of a set that the classifier learns from, at most."""
@@ -105,11 +105,11 @@ def measure(
     *, seed: int, say: Callable[[str], None], work: Path, base: str, sets: list[str], concepts: int, sheets: Path | None
 ) -> list[Figure]:
     """A classifier of all training sets and the held-out ones looks at pictures drawn with each portfolio's adapter."""
-    pictures, features = read_data(work), Features()
+    pictures, features, opened = read_data(work), Features(), open_base(base_spec(base))
     say("learning to name concepts and sets in real pictures ...")
     probe = learn_concepts(pictures, features, seed=seed)
     held_out = [read_set(name, work / "npm", base_spec(base).size, probe.concepts, seed=seed) for name in sets]
-    sets_known = learn_sets(pictures, held_out, features, base, seed=seed)
+    sets_known = learn_sets(pictures, held_out, features, opened, seed=seed)
     figures = [
         Figure(name=f"classifier of {len(sets_known.names)} sets, unseen real", value=sets_known.on_real, unit="share")
     ]
@@ -118,7 +118,7 @@ def measure(
         drawn = draw_set(one, probe.concepts, base, work / "styles", concepts, seed=seed, say=say)
         if sheets:
             write_sheet(drawn, sheets / f"{one.name}.webp")
-        results.append(judge_set(one, drawn, probe, sets_known, features, base))
+        results.append(judge_set(one, drawn, probe, sets_known, features, opened))
         figures += results[-1].as_figures(one.name)
     shares, lost, near = zip(*((r.right, r.base_top_5 - r.top_5, r.near) for r in results), strict=True)
     return [
@@ -161,10 +161,10 @@ class Judged:
 
 
 def judge_set(
-    one: Set, drawn: Drawn, probe: ConceptProbe, sets_known: SetClassifier, features: Features, base: str
+    one: Set, drawn: Drawn, probe: ConceptProbe, sets_known: SetClassifier, features: Features, base: StableDiffusion
 ) -> Judged:
     """Look at one set's pictures with the classifier of sets and the probe of concepts."""
-    own = through_autoencoder(one.everyday, open_base(base_spec(base))) if len(one.everyday) else one.everyday
+    own = _as_the_base_gives_back(one.everyday, base) if len(one.everyday) else one.everyday
     return Judged(
         right=sets_known.share_of(one.name, features.textures(drawn.with_style)),
         right_real=sets_known.on_real_of[one.name],
@@ -203,7 +203,7 @@ def read_set(name: str, folder: Path, size: int, probed: Sequence[str], *, seed:
 
 
 def learn_sets(
-    pictures: Pictures, held_out: Sequence[Set], features: Features, base: str, *, seed: int
+    pictures: Pictures, held_out: Sequence[Set], features: Features, base: StableDiffusion, *, seed: int
 ) -> SetClassifier:
     """A classifier of all sets.
 
@@ -217,8 +217,7 @@ def learn_sets(
         by_set[name] = real(pictures, sorted(picked))
     by_set |= {one.name: one.others for one in held_out}
     names = list(by_set)
-    opened = open_base(base_spec(base))
-    found = [features.textures(through_autoencoder(some, opened)) for some in by_set.values()]
+    found = [features.textures(_as_the_base_gives_back(some, base)) for some in by_set.values()]
     labels = torch.cat([torch.full((len(some),), number) for number, some in enumerate(found)])
     together = torch.cat(found)
     tested = torch.arange(len(together)) % 5 == 0
@@ -232,16 +231,10 @@ def learn_sets(
     )
 
 
-def through_autoencoder(pictures: np.ndarray, base: StableDiffusion) -> np.ndarray:
+def _as_the_base_gives_back(pictures: np.ndarray, base: StableDiffusion) -> np.ndarray:
     """(N, s, s, 3) uint8 to latents and back."""
-    images = [Image.fromarray(picture) for picture in pictures]
-    return np.stack(
-        [
-            np.asarray(image)
-            for start in range(0, len(images), ENCODE_BATCH)
-            for image in base.decode(base.encode_images(images[start : start + ENCODE_BATCH]))
-        ]
-    )
+    images = through_autoencoder(base, [Image.fromarray(picture) for picture in pictures])
+    return np.stack([np.asarray(image) for image in images])
 
 
 def draw_set(

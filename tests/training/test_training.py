@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -337,6 +338,14 @@ def test_a_base_without_the_recipes_layers_is_named(tiny_base):
     recipe = Recipe(name="r", base="tiny", rank=2, learning_rate=1e-3, steps=1, batch=2, targets=("to_nowhere",))
 
     with pytest.raises(RecipeInvalid, match="to_nowhere"):
+        loop.new_adapter(tiny_base, recipe, seed=1)
+
+
+def test_a_recipe_and_a_base_that_name_no_layers_are_refused(tiny_base):
+    tiny_base.spec = replace(tiny_base.spec, lora_targets=())
+    recipe = Recipe(name="r", base="tiny", rank=2, learning_rate=1e-3, steps=1, batch=2, text_targets=("q_proj",))
+
+    with pytest.raises(RecipeInvalid, match="no layer"):
         loop.new_adapter(tiny_base, recipe, seed=1)
 
 

@@ -13,7 +13,7 @@ from training import weigh
 from training.captions import with_trigger
 from training.recipe import Recipe
 from training.sampling import Order, draw
-from training.weigh import SHARES, distances_to_works, weigh_style
+from training.weigh import SHARES, clearly_above, distances_to_works, weigh_style
 
 BASE_GUIDANCE = 2.0
 
@@ -38,7 +38,7 @@ def drawn_with(training, adapter, *, seed: int):
 @pytest.mark.parametrize("share", SHARES)
 def test_the_weight_at_which_the_works_were_drawn_is_found(training, share, monkeypatch):
     # An autoencoder of random numbers gives no picture back.
-    monkeypatch.setattr(weigh, "_textures_through", weigh._textures)
+    monkeypatch.setattr(weigh, "through_autoencoder", lambda base, images: images)
     adapter = random_adapter(training.base.unet, ("to_q", "to_v", "conv1"), seed=4, rank=2)
     weight = round(share * BASE_GUIDANCE, 2)
     works = drawn_with(training, replace(adapter, style_guidance=weight), seed=0)
@@ -103,3 +103,10 @@ def test_textures_do_not_care_where_something_stands(tiny_base, portfolio):
 
     assert (own - shifted).norm() < 0.5 * (own - other).norm()
     torch.testing.assert_close(tiny_base.textures([picture])[0], own)
+
+
+def test_a_difference_is_clear_pair_by_pair_even_where_pairs_differ_much():
+    easy_and_hard = (0.9, 0.1, 0.5)
+
+    assert clearly_above(easy_and_hard, tuple(value - 0.01 for value in easy_and_hard))
+    assert not clearly_above(easy_and_hard, (0.1, 0.9, 0.5))
