@@ -42,7 +42,7 @@ class TrainingRequest:
     """Folder for checkpoints and samples; running the same request again continues from what lies there."""
     seed: int = 0
     recipe: str = ""
-    """A name in `configs/recipes/` or the path of such a file; empty: the base's own, `<base>-style`."""
+    """A name in `configs/recipes/` or the path of such a file; empty: the base's (`recipe.style_recipe`)."""
     trigger: str = ""
     """The made-up word that will call the style; empty: derived from `id`."""
     style_words: tuple[str, ...] = ()

@@ -34,7 +34,7 @@ from training.messages import (
     check_request,
 )
 from training.plan import split_works
-from training.recipe import Recipe, load_recipe
+from training.recipe import Recipe, load_recipe, style_recipe
 from training.report import Report, draw_sheet, render_report
 from training.trial import Trial, draw_progress, try_out
 from training.weigh import weigh_style
@@ -101,7 +101,7 @@ def _train(
     check_request(request)
     on_event(StateChanged(state="preparing"))
     spec = base_spec(request.base)
-    recipe = load_recipe(request.recipe or f"{spec.id}-style")
+    recipe = load_recipe(request.recipe) if request.recipe else style_recipe(spec)
     review = review_works(request.works, size=spec.size, min_works=recipe.min_works)
     for finding in review.findings:
         on_event(finding)

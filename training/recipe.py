@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from inference.catalog import BaseSpec
 from training.errors import RecipeInvalid
 
 RECIPES = Path(__file__).resolve().parent.parent / "configs" / "recipes"
@@ -33,8 +34,8 @@ class Recipe:
     """Settings of one training."""
 
     name: str
-    base: str
-    """Id of the base it was tuned on."""
+    base: str = ""
+    """Id of the base it was tuned on; empty: a starting point for every base of a family."""
     rank: int
     learning_rate: float
     steps: int
@@ -42,7 +43,7 @@ class Recipe:
     targets: tuple[str, ...] = ()
     """Endings of layer names that get an adapter; empty: the base's own `lora_targets`."""
     text_targets: tuple[str, ...] = ()
-    """The same for the text encoder; empty: it stays as it is."""
+    """The same for the text encoders; empty: they stay as they are."""
     warmup: int = 10
     """Steps in which the learning rate rises to its value; afterwards it falls along a cosine to a tenth."""
     weight_decay: float = 0.01
@@ -97,6 +98,16 @@ def load_recipe(name: str, *, folder: Path = RECIPES) -> Recipe:
         raise RecipeInvalid(f"{file.name} lacks or misspells an entry: {error}") from error
     _check(recipe, file.name)
     return recipe
+
+
+def style_recipe(spec: BaseSpec, *, folder: Path = RECIPES) -> Recipe:
+    """The recipe by which a base learns styles: its own, `<id>-style`, or else that of its family, `<family>-style`.
+
+    Raises RecipeInvalid if there is neither.
+    """
+    own, of_family = f"{spec.id}-style", f"{spec.family}-style"
+    has_own = (folder / f"{own}.toml").is_file()
+    return load_recipe(of_family if not has_own and (folder / f"{of_family}.toml").is_file() else own, folder=folder)
 
 
 RANGES: dict[str, tuple[float, float]] = {

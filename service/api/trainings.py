@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from inference.catalog import base_spec
+from inference.errors import BaseUnusable
 from licensing.database import Connection
 from licensing.errors import Refusal
 from service import finetuning, trainings
@@ -21,7 +23,7 @@ from service.trainings import Training
 from service.works import list_works
 from training.errors import RecipeInvalid
 from training.messages import MAX_SEED
-from training.recipe import Recipe, load_recipe
+from training.recipe import Recipe, load_recipe, style_recipe
 
 router = APIRouter(tags=["trainings"])
 
@@ -172,10 +174,13 @@ def training_document(training: Training) -> dict[str, Any]:
 
 
 def find_recipe(web: Gateway, style: Style, name: str | None) -> Recipe:
-    """The recipe called `name`, else the base's own. Raises Problem."""
+    """The recipe called `name`, else the base's own or its family's. Raises Problem."""
+    bases, recipes = (web.settings.configs / kind for kind in ("bases", "recipes"))
     try:
-        return load_recipe(name or f"{style.base}-style", folder=web.settings.configs / "recipes")
-    except RecipeInvalid as error:
+        if name:
+            return load_recipe(name, folder=recipes)
+        return style_recipe(base_spec(style.base, folder=bases), folder=recipes)
+    except (RecipeInvalid, BaseUnusable) as error:
         raise Problem("invalid_request", f"{error}.") from error
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.catalog import BaseSpec
 from training.errors import RecipeInvalid, RequestInvalid
 from training.messages import (
     MAX_WORKS,
@@ -18,7 +19,7 @@ from training.messages import (
     read_event,
     read_request,
 )
-from training.recipe import RANGES, Recipe, load_recipe
+from training.recipe import RANGES, Recipe, load_recipe, style_recipe
 
 GOOD = 'base = "tiny"\nrank = 2\nlearning_rate = 1e-3\nsteps = 10\nbatch = 4\n'
 
@@ -100,3 +101,18 @@ def test_an_event_survives_the_way_through_a_line(event):
 def test_a_line_that_is_no_event_is_refused():
     with pytest.raises(ValueError, match="not an event"):
         read_event('{"event": "party"}')
+
+
+def test_a_base_without_a_recipe_of_its_own_takes_its_familys(tmp_path):
+    (tmp_path / "ink-style.toml").write_text(GOOD)
+    (tmp_path / "sdxl-style.toml").write_text(GOOD)
+
+    assert style_recipe(base("ink", "sdxl"), folder=tmp_path).name == "ink-style"
+    assert style_recipe(base("chalk", "sdxl"), folder=tmp_path).name == "sdxl-style"
+    with pytest.raises(RecipeInvalid, match="no recipe 'chalk-style'; there are: ink-style, sdxl-style"):
+        style_recipe(base("chalk", "flux2"), folder=tmp_path)
+
+
+def base(name: str, family: str) -> BaseSpec:
+    settings = {"steps": 1, "guidance": 1.0, "sampler": "ddim", "lora_targets": (), "licence": "MIT"}
+    return BaseSpec(id=name, name=name, family=family, path=Path(name), size=32, max_size=32, **settings)
