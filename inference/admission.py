@@ -5,23 +5,22 @@ from PIL import Image
 from torch import Tensor
 
 from inference.adapters.cache import AdapterCache
-from inference.bases.sd import StableDiffusion
+from inference.bases import Base
 from inference.denoise import Row
 from inference.errors import ImageRefused
 from inference.guidance import read_asks
 from inference.messages import Plan
 from inference.pictures import fill, open_picture
-from inference.samplers import read_table
 
 
-def make_row(base: StableDiffusion, cache: AdapterCache, plan: Plan) -> tuple[Row, tuple[str, ...]]:
+def make_row(base: Base, cache: AdapterCache, plan: Plan) -> tuple[Row, tuple[str, ...]]:
     """The row that will become the planned picture, and what the person who asked should know about it.
 
     Raises InferenceError if an adapter or picture is unusable.
     """
     request = plan.request
     adapters = tuple((cache.open(ref), ref.strength) for ref in request.adapters)
-    table = read_table(base.scheduler_config, plan.sampler, steps=plan.steps, strength=plan.strength)
+    table = base.table(plan.sampler, steps=plan.steps, width=plan.width, height=plan.height, strength=plan.strength)
     prompt, unread = base.fit_prompt(request.prompt, plan.call)
     sent = None if request.image is None else _opened(request.image, "image")
     sent_mask = None if request.mask is None else _opened(request.mask, "mask")
@@ -69,7 +68,7 @@ def _kept_large(
     return _kept(sent, mask, width, height)
 
 
-def _latent_mask(mask: Image.Image, base: StableDiffusion) -> Tensor:
+def _latent_mask(mask: Image.Image, base: Base) -> Tensor:
     """Shares (1, H, W) of each latent that are made anew."""
     small = mask.resize((mask.width // base.factor, mask.height // base.factor), Image.Resampling.BOX)
     levels = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8).reshape(1, small.height, small.width)

@@ -20,8 +20,10 @@ SAMPLERS = {
     "heun": "diffusers:HeunDiscreteScheduler",
     "unipc": "diffusers:UniPCMultistepScheduler",
 }
-"""Name -> the diffusers scheduler that `inference.samplers` reads out."""
-WEIGHTS_AND_SETTINGS = {".safetensors", ".json", ".txt"}
+"""Name -> the diffusers scheduler that `inference.samplers` reads out, for diffusion bases."""
+FLOW_SAMPLERS = {"flow_euler": "diffusers:FlowMatchEulerDiscreteScheduler"}
+"""The same for flow-matching bases."""
+WEIGHTS_AND_SETTINGS = {".safetensors", ".json", ".txt", ".jinja"}
 ENLARGER = "enlarger"
 """The part of a base's folder that enlarges its pictures (`inference.enlarger`); not every base has one."""
 IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -46,7 +48,7 @@ class BaseSpec:
     family: str
     """A key of `inference.bases.FAMILIES`."""
     path: Path
-    """The pipeline folder (`model_index.json`, `unet/`, `vae/`, ...); a relative one starts at the file's folder."""
+    """The pipeline folder (`model_index.json`, `vae/`, ...); a relative one starts at the file's folder."""
     size: int
     """Edge of the square picture the base was trained on, in pixels."""
     max_size: int
@@ -56,7 +58,7 @@ class BaseSpec:
     guidance: float
     """Classifier-free guidance when a request names none; 1 is none."""
     sampler: str
-    """A key of `SAMPLERS`."""
+    """A key of `SAMPLERS` or `FLOW_SAMPLERS`."""
     lora_targets: tuple[str, ...]
     """Endings of the names of the layers that an adapter trains, unless its recipe says otherwise."""
     licence: str
@@ -101,15 +103,28 @@ def list_bases(*, folder: Path = BASES) -> list[BaseSpec]:
     return [base_spec(file.stem, folder=folder) for file in sorted(folder.glob("*.toml"))]
 
 
+def samplers_of(spec: BaseSpec) -> Mapping[str, str]:
+    """The samplers that can draw with a base: those of the kind of its own one."""
+    return FLOW_SAMPLERS if spec.sampler in FLOW_SAMPLERS else SAMPLERS
+
+
 def size_step(spec: BaseSpec) -> int:
     """The number that width and height must be multiples of, in pixels.
 
-    A picture is cut down by the VAE and then by the UNet; both name their levels in the folder's own config files.
+    A picture is cut down by the VAE and then by the denoiser, by halves at every level or into patches; both say how in
+    the folder's own config files.
     """
     if spec.size_step:
         return spec.size_step
-    levels = [len(_component(spec.path, part)["block_out_channels"]) - 1 for part in ("vae", "unet")]
-    return int(2 ** sum(levels))
+    denoiser = "transformer" if (spec.path / "transformer").is_dir() else "unet"
+    return _cut(_component(spec.path, "vae")) * _cut(_component(spec.path, denoiser))
+
+
+def _cut(config: Mapping[str, Any]) -> int:
+    """How many times smaller, along an edge, a network makes what it is given."""
+    patch = config.get("patch_size") or 1
+    levels = len(config.get("block_out_channels", ())) or 1
+    return int(2 ** (levels - 1) * (patch[0] if isinstance(patch, list) else patch))
 
 
 def enlargement(spec: BaseSpec) -> int:

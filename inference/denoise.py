@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from inference.adapters.stack import StackedAdapters
-from inference.bases.sd import StableDiffusion
+from inference.bases import Base
 from inference.guidance import Ask, blend
 from inference.samplers import Table, known_state, start_state
 
@@ -56,7 +56,7 @@ class Row:
 class Batch:
     """The rows of one size that run together. Made anew when a row joins or leaves."""
 
-    def __init__(self, base: StableDiffusion, stack: StackedAdapters, rows: Sequence[Row]) -> None:
+    def __init__(self, base: Base, stack: StackedAdapters, rows: Sequence[Row]) -> None:
         self.rows = list(rows)
         self._base = base
         self._stack = stack

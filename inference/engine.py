@@ -41,8 +41,8 @@ class Engine:
     def __init__(self, spec: BaseSpec, *, device: str = "cpu", max_rows: int = 8, max_waiting: int = 256) -> None:
         self.spec = spec
         self._base = open_base(spec, device=device)
-        self._stack = StackedAdapters(self._base.unet)
-        self._cache = AdapterCache(spec, self._base.sha256, self._stack, self._base.text_stack)
+        self._stack = StackedAdapters(self._base.denoiser)
+        self._cache = AdapterCache(self._base, self._stack)
         self._max_rows, self._max_waiting = max_rows, max_waiting
         self._pace = Pace()
         self._waiting: deque[Job] = deque()

@@ -15,23 +15,24 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from inference.adapters.stack import RowAdapters
-from inference.bases.sd import StableDiffusion
+from inference.bases import Base
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
     """One question: what the denoiser reads, through which adapters, and what its answer weighs."""
 
-    text: Tensor
+    text: object
+    """A reading that only the base understands."""
     weight: float
     adapters: RowAdapters = ()
 
 
 def asks(
     *,
-    called: Tensor,
-    plain: Tensor,
-    negative: Tensor,
+    called: object,
+    plain: object,
+    negative: object,
     adapters: RowAdapters,
     guidance: float,
     style_guidance: float,
@@ -66,7 +67,7 @@ def _weight_of(adapters: RowAdapters, style_guidance: float) -> float:
 
 
 def read_asks(
-    base: StableDiffusion, *, called: str, plain: str, negative: str, adapters: RowAdapters, guidance: float
+    base: Base, *, called: str, plain: str, negative: str, adapters: RowAdapters, guidance: float
 ) -> tuple[Ask, ...]:
     """`asks` of prompts: each is read through the adapters that its question goes through."""
     others = () if base.spec.style_guidance else adapters

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.catalog import SAMPLERS, BaseSpec, enlargement, size_step
+from inference.catalog import BaseSpec, enlargement, samplers_of, size_step
 from inference.errors import ImageRefused, InvalidRequest
 
 MAX_PROMPT_CHARACTERS = 1000
@@ -136,7 +136,7 @@ def plan(request: ImageRequest, spec: BaseSpec) -> Plan:
         raise InvalidRequest(f"the request is for the base {request.base!r}, this is {spec.id!r}; submit it there")
     _check_words(request)
     _check_size(request, times, spec)
-    _check_numbers(planned)
+    _check_numbers(planned, spec)
     _check_pictures(request)
     return planned
 
@@ -187,9 +187,11 @@ def _check_size(request: ImageRequest, times: int, spec: BaseSpec) -> None:
             raise InvalidRequest(f"{name} {edge} is not a multiple of {step}; choose {nearest}")
 
 
-def _check_numbers(planned: Plan) -> None:
-    if planned.sampler not in SAMPLERS:
-        raise InvalidRequest(f"there is no sampler {planned.sampler!r}; choose one of {', '.join(sorted(SAMPLERS))}")
+def _check_numbers(planned: Plan, spec: BaseSpec) -> None:
+    if planned.sampler not in samplers_of(spec):
+        raise InvalidRequest(
+            f"{spec.name} has no sampler {planned.sampler!r}; choose one of {', '.join(sorted(samplers_of(spec)))}"
+        )
     if not 1 <= planned.steps <= MAX_STEPS:
         raise InvalidRequest(f"{planned.steps} steps were asked for; choose 1 to {MAX_STEPS}")
     if not 1 <= planned.guidance <= MAX_GUIDANCE:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inference.catalog import SAMPLERS
+from inference.catalog import FLOW_SAMPLERS, SAMPLERS
 from inference.errors import BaseUnusable, InvalidRequest
 
 NEGLIGIBLE = 1e-9
@@ -52,15 +52,17 @@ class Table:
         return self.mix_SK.shape[1]
 
 
-def read_table(config: Mapping[str, Any], sampler: str, *, steps: int, strength: float = 1.0) -> Table:
+def read_table(
+    config: Mapping[str, Any], sampler: str, *, steps: int, strength: float = 1.0, mu: float | None = None
+) -> Table:
     """Read out the run of `sampler` with a base's own scheduler settings.
 
     config: content of the base's `scheduler_config.json`. strength: the share of the steps that is run, as in
-    diffusers' image-to-image pipelines; 1 runs all. Raises InvalidRequest if the sampler cannot serve this base.
+    diffusers' image-to-image pipelines; 1 runs all. mu: of flow samplers, how far the run is moved towards noise; the
+    base knows it from the size of the picture. Raises InvalidRequest if the sampler cannot serve this base.
     """
-    return _read_table(
-        tuple(sorted((key, _hashable(value)) for key, value in config.items())), sampler, steps, strength
-    )
+    settings = tuple(sorted((key, _hashable(value)) for key, value in config.items()))
+    return _read_table(settings, sampler, steps, strength, mu)
 
 
 def start_state(table: Table, noise_CHW: Tensor, clean_CHW: Tensor | None = None) -> Tensor:
@@ -76,9 +78,16 @@ def known_state(table: Table, index: int, noise_CHW: Tensor, clean_CHW: Tensor) 
 
 
 @lru_cache(maxsize=256)
-def _read_table(config: tuple[tuple[str, Any], ...], sampler: str, steps: int, strength: float) -> Table:
-    scheduler = _open_scheduler(dict(config), sampler)
-    scheduler.set_timesteps(steps)
+def _read_table(
+    config: tuple[tuple[str, Any], ...], sampler: str, steps: int, strength: float, mu: float | None
+) -> Table:
+    if sampler in FLOW_SAMPLERS:
+        scheduler = _open_flow_scheduler(dict(config), sampler)
+        # From pure noise in even steps, before the shift; as every flow pipeline of diffusers does it.
+        scheduler.set_timesteps(sigmas=torch.linspace(1, 1 / steps, steps, dtype=torch.float64).numpy(), mu=mu)
+    else:
+        scheduler = _open_scheduler(dict(config), sampler)
+        scheduler.set_timesteps(steps)
     begin = (steps - min(int(steps * strength), steps)) * scheduler.order
     timesteps = scheduler.timesteps[begin:]
     clean, noise = _levels(scheduler, timesteps)
@@ -93,7 +102,7 @@ def _read_table(config: tuple[tuple[str, Any], ...], sampler: str, steps: int, s
         mix_SK=mix.float(),
         clean_S1=clean.float(),
         noise_S1=noise.float(),
-        start_noise=float(scheduler.init_noise_sigma),
+        start_noise=float(getattr(scheduler, "init_noise_sigma", 1.0)),
     )
 
 
@@ -112,12 +121,28 @@ def _open_scheduler(config: dict[str, Any], sampler: str) -> Any:
     return kind.from_config(config, clip_sample=False, thresholding=False)
 
 
+def _open_flow_scheduler(config: dict[str, Any], sampler: str) -> Any:
+    if config.get("stochastic_sampling") or config.get("invert_sigmas"):
+        raise BaseUnusable(
+            "the base's scheduler_config.json adds noise while drawing or counts backwards, which tables cannot hold; "
+            "set stochastic_sampling and invert_sigmas to false there"
+        )
+    module, _, name = FLOW_SAMPLERS[sampler].partition(":")
+    return getattr(import_module(module), name).from_config(config)
+
+
 def _levels(scheduler: Any, timesteps: Tensor) -> tuple[Tensor, Tensor]:
     """Shares of picture and noise in every state of a run, the finished one included."""
-    unit = torch.eye(2, dtype=torch.float64).reshape(2, 1, 1, 1, 2)
-    shares = [scheduler.add_noise(unit[0], unit[1], timestep.reshape(1)).flatten() for timestep in timesteps]
+    clean, noise = torch.eye(2, dtype=torch.float64).reshape(2, 1, 1, 1, 2)
+    shares = [_noised(scheduler, clean, noise, timestep.reshape(1)).flatten() for timestep in timesteps]
     stacked = torch.stack([*shares, torch.tensor([1.0, 0.0], dtype=torch.float64)])
     return stacked[:, 0], stacked[:, 1]
+
+
+def _noised(scheduler: Any, clean: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:
+    if hasattr(scheduler, "scale_noise"):  # what flow schedulers call it
+        return scheduler.scale_noise(clean, timestep, noise)  # type: ignore[no-any-return]
+    return scheduler.add_noise(clean, noise, timestep)  # type: ignore[no-any-return]
 
 
 def _run_on_unit_vectors(scheduler: Any, timesteps: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,7 +152,7 @@ def _run_on_unit_vectors(scheduler: Any, timesteps: Tensor) -> tuple[Tensor, Ten
     state = unit[0].reshape(1, 1, 1, -1)
     states, scales = [state.flatten()], []
     for number, timestep in enumerate(timesteps):
-        seen = scheduler.scale_model_input(state, timestep)
+        seen = scheduler.scale_model_input(state, timestep) if hasattr(scheduler, "scale_model_input") else state
         scales.append((seen.flatten()[0] / state.flatten()[0]).double())
         state = scheduler.step(unit[1 + number].reshape(1, 1, 1, -1), timestep, state, return_dict=False)[0].double()
         states.append(state.flatten())

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from inference.adapters.stack import RowAdapters
-from inference.bases.sd import StableDiffusion
+from inference.bases import Base
 from training.captions import captions_of, with_trigger
 from training.works import GoodWork
 
@@ -32,7 +32,7 @@ class Encoded:
     captions: tuple[tuple[str, ...], ...]
     """What each work shows, without the trigger; one empty wording where nothing is known."""
     trigger: str
-    texts: dict[str, Tensor]
+    texts: dict[str, object]
     """What the base reads, by prompt: each wording with and without trigger, and the empty one."""
 
     @property
@@ -41,7 +41,7 @@ class Encoded:
 
 
 def encode(
-    base: StableDiffusion,
+    base: Base,
     works: Sequence[GoodWork],
     *,
     trigger: str,
@@ -74,8 +74,8 @@ def encode(
     )
 
 
-def encode_texts(base: StableDiffusion, prompts: Sequence[str], adapters: RowAdapters = ()) -> dict[str, Tensor]:
-    """Text states by prompt, as adapters read them. Keeps their gradients."""
+def encode_texts(base: Base, prompts: Sequence[str], adapters: RowAdapters = ()) -> dict[str, object]:
+    """What the base reads by prompt, as adapters read them. Keeps their gradients."""
     states = [
         state
         for start in range(0, len(prompts), ENCODE_BATCH)

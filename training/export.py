@@ -13,7 +13,7 @@ import torch
 from inference.adapters.files import adapter_bytes, diffusers_names, tensors_sha256
 from inference.adapters.manifest import AdapterManifest
 from inference.adapters.stack import Adapter
-from inference.bases.sd import StableDiffusion
+from inference.bases import Base
 from training.gate import Scores, Verdict
 from training.recipe import Recipe
 
@@ -40,9 +40,9 @@ class Facts:
     """(step, gain, standard error)."""
 
 
-def export_adapter(adapter: Adapter, base: StableDiffusion, *, trigger: str, rank: int) -> bytes:
+def export_adapter(adapter: Adapter, base: Base, *, trigger: str, rank: int) -> bytes:
     """The adapter as a file of float16 tensors by diffusers' names, the same bytes for the same training."""
-    tensors = {name: tensor.detach().to(torch.float16) for name, tensor in diffusers_names(adapter).items()}
+    tensors = {name: tensor.detach().to(torch.float16) for name, tensor in diffusers_names(adapter, base.names).items()}
     size = base.spec.size
     manifest = AdapterManifest(
         trigger=trigger,
@@ -50,7 +50,7 @@ def export_adapter(adapter: Adapter, base: StableDiffusion, *, trigger: str, ran
         base_sha256=base.sha256,
         rank=rank,
         resolution=f"{size}x{size}",
-        prediction_type=base.prediction_type.replace("_prediction", ""),
+        prediction_type=base.levels.prediction.replace("_prediction", ""),
         style_guidance=adapter.style_guidance,
     )
     metadata = manifest.as_metadata(tensors_sha256=tensors_sha256(tensors))

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from inference.adapters.stack import Adapter, LayerChange, StackedAdapters, target_layers
-from inference.bases.sd import StableDiffusion
+from inference.bases import Base
 from training.checkpoint import load_latest_checkpoint, pack_optimizer, save_checkpoint, unpack_optimizer
 from training.curve import Gain, HeldOutLook, chosen
 from training.encode import Encoded
 from training.errors import RecipeInvalid, RequestInvalid, TrainingBroke
-from training.loss import add_noise, min_snr_weight, velocity_target
+from training.loss import add_noise, loss_weights, target_of
 from training.plan import Look, Split, prior_look, style_look
 from training.recipe import Recipe
 
@@ -41,7 +41,7 @@ class StepDone:
 class Training:
     """A training in progress: everything that a checkpoint holds, and what it stands on."""
 
-    base: StableDiffusion
+    base: Base
     stack: StackedAdapters
     data: Encoded
     split: Split
@@ -93,7 +93,7 @@ class Training:
 
 
 def begin(
-    base: StableDiffusion,
+    base: Base,
     stack: StackedAdapters,
     data: Encoded,
     split: Split,
@@ -121,21 +121,21 @@ def begin(
     )
 
 
-def new_adapter(base: StableDiffusion, recipe: Recipe, *, seed: int) -> Adapter:
+def new_adapter(base: Base, recipe: Recipe, *, seed: int) -> Adapter:
     """A trainable adapter over the recipe's layers; its `up` is zero, so it changes nothing.
 
     Raises RecipeInvalid if the base has none of the layers.
     """
     generator = torch.Generator().manual_seed(seed)
-    layers = _new_changes(base, base.unet, recipe.targets or base.spec.lora_targets, recipe.rank, generator)
+    layers = _new_changes(base, base.denoiser, recipe.targets or base.spec.lora_targets, recipe.rank, generator)
     if not recipe.text_targets:
         return Adapter(layers=layers)
-    text_layers = _new_changes(base, base.text_encoder, recipe.text_targets, recipe.rank, generator)
+    text_layers = _new_changes(base, base.text_stack.model, recipe.text_targets, recipe.rank, generator)
     return Adapter(layers=layers, text_layers=text_layers)
 
 
 def _new_changes(
-    base: StableDiffusion, model: nn.Module, endings: Sequence[str], rank: int, generator: torch.Generator
+    base: Base, model: nn.Module, endings: Sequence[str], rank: int, generator: torch.Generator
 ) -> dict[str, LayerChange]:
     changes = {}
     for name, layer in target_layers(model, endings).items():
@@ -221,7 +221,7 @@ def _step(training: Training) -> float:
     recipe, base = training.recipe, training.base
     prior_rows = round(recipe.batch * recipe.prior_share)
     style_rows = recipe.batch - prior_rows
-    shared: dict[str, Any] = {"seed": training.seed, "step": training.step, "timesteps": len(base.alphas_cumprod)}
+    shared: dict[str, Any] = {"seed": training.seed, "step": training.step, "timesteps": len(base.levels)}
     looks = [
         style_look(training.data, training.split, recipe, slot=slot, rows=style_rows, **shared)
         for slot in range(style_rows)
@@ -245,17 +245,22 @@ def _step(training: Training) -> float:
 def _loss(training: Training, looks: Sequence[Look], style_rows: int) -> Tensor:
     """Mean over style rows of the weighted error, and over prior rows of the distance to what the base predicts."""
     base, recipe = training.base, training.recipe
-    noised, target, timesteps = noised_rows(base, training.data, looks)
-    read = base.join_texts([training.data.texts[look.prompt] for look in looks])
+    noised, target, levels_B = noised_rows(base, training.data, looks)
+    timesteps = timesteps_of(base, levels_B)
+    texts = [training.data.texts[look.prompt] for look in looks]
     prior = slice(style_rows, len(looks))
     training.stack.clear()
     with torch.no_grad():
-        unchanged = base.predict(noised[prior], timesteps[prior], read[prior]) if len(looks) > style_rows else None
+        unchanged = (
+            base.predict(noised[prior], timesteps[prior], base.join_texts(texts[prior]))
+            if len(looks) > style_rows
+            else None
+        )
     training.stack.bind([[(training.adapter, 1.0)]])
     if training.adapter.text_layers:
-        read = base.join_texts(base.encode_prompts([look.prompt for look in looks], [(training.adapter, 1.0)]))
-    predicted = base.predict(noised, timesteps, read)
-    weights = loss_weights(base, timesteps, recipe.min_snr_gamma)
+        texts = base.encode_prompts([look.prompt for look in looks], [(training.adapter, 1.0)])
+    predicted = base.predict(noised, timesteps, base.join_texts(texts))
+    weights = loss_weights(levels_B, base.levels, recipe.min_snr_gamma)
     errors = (predicted[:style_rows] - target[:style_rows]).square().mean(dim=(1, 2, 3))
     loss = (weights[:style_rows] * errors).mean()
     if unchanged is not None:
@@ -264,34 +269,20 @@ def _loss(training: Training, looks: Sequence[Look], style_rows: int) -> Tensor:
     return loss
 
 
-def noised_rows(base: StableDiffusion, data: Encoded, looks: Sequence[Look]) -> tuple[Tensor, Tensor, Tensor]:
-    """Noised latents, targets (both B, C, H, W) and timesteps (B,) of some looks."""
+def noised_rows(base: Base, data: Encoded, looks: Sequence[Look]) -> tuple[Tensor, Tensor, Tensor]:
+    """Noised latents, targets (both B, C, H, W) and noise levels (B,) of some looks."""
     clean = torch.stack([data.latents_NVCHW[look.work, look.version] for look in looks])
     noise = torch.stack(
         [torch.randn(clean.shape[1:], generator=torch.Generator().manual_seed(look.noise_seed)) for look in looks]
     ).to(clean)
-    timesteps = torch.tensor([look.timestep for look in looks], device=clean.device)
-    noised = add_noise(clean, noise, timesteps, base.alphas_cumprod)
-    return noised, target_of(base, clean, noise, timesteps), timesteps
+    levels_B = torch.tensor([look.timestep for look in looks], device=clean.device)
+    noised = add_noise(clean, noise, levels_B, base.levels)
+    return noised, target_of(clean, noise, levels_B, base.levels), levels_B
 
 
-def target_of(base: StableDiffusion, clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-    """What the base's kind of prediction should have been."""
-    if base.prediction_type == "epsilon":
-        return noise
-    return velocity_target(clean, noise, timesteps, base.alphas_cumprod)
-
-
-def loss_weights(base: StableDiffusion, timesteps: Tensor, gamma: float) -> Tensor:
-    """Weight (B,) of each timestep, for the base's kind of prediction.
-
-    An error of the noise weighs the error of the picture by SNR, one of v by SNR + 1 (arXiv 2303.09556); both are
-    capped.
-    """
-    if base.prediction_type == "v_prediction":
-        return min_snr_weight(timesteps, base.alphas_cumprod, gamma)
-    share = base.alphas_cumprod.to(timesteps.device)[timesteps]
-    return (gamma * (1 - share) / share).clamp(max=1)
+def timesteps_of(base: Base, levels_B: Tensor) -> Tensor:
+    """What the denoiser is told of each row's noise level, (B,)."""
+    return base.levels.timesteps_T.to(levels_B.device)[levels_B]
 
 
 def _rate(step: int, recipe: Recipe) -> float:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inference.adapters.stack import Adapter, RowAdapters, StackedAdapters
-from inference.bases.sd import StableDiffusion
+from inference.bases import Base
 from training.captions import with_trigger
 from training.curve import Gain
 from training.encode import Encoded, encode_texts
 from training.likeness import Look, likeness
-from training.loop import loss_weights, target_of
-from training.loss import add_noise
+from training.loop import timesteps_of
+from training.loss import add_noise, loss_weights, target_of
 from training.recipe import Gate
 
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -59,7 +59,7 @@ class Copy:
 
 
 def make_grid(
-    base: StableDiffusion,
+    base: Base,
     stack: StackedAdapters,
     data: Encoded,
     works: Sequence[int],
@@ -69,8 +69,8 @@ def make_grid(
     go_on: Callable[[], None],
 ) -> Grid:
     """The questions about `works`, and the base's answers."""
-    clean, noise, timesteps, owners, called, plain = [], [], [], [], [], []
-    last = len(base.alphas_cumprod) - 1
+    clean, noise, levels, owners, called, plain = [], [], [], [], [], []
+    last = len(base.levels) - 1
     for owner, work in enumerate(works):
         latent = data.latents_NVCHW[work, 0]
         caption = data.captions[work][0]
@@ -80,20 +80,21 @@ def make_grid(
             for sign in (1.0, -1.0):
                 clean.append(latent)
                 noise.append(sign * drawn)
-                timesteps.append(round(level * last))
+                levels.append(round(level * last))
                 owners.append(owner)
                 called.append(with_trigger(caption, data.trigger)[0])
                 plain.append(caption)
     clean_RCHW, noise_RCHW = torch.stack(clean), torch.stack(noise)
-    timesteps_R = torch.tensor(timesteps, device=base.device)
-    noised_RCHW = add_noise(clean_RCHW, noise_RCHW, timesteps_R, base.alphas_cumprod)
+    levels_R = torch.tensor(levels, device=base.device)
+    timesteps_R = timesteps_of(base, levels_R)
+    noised_RCHW = add_noise(clean_RCHW, noise_RCHW, levels_R, base.levels)
     return Grid(
         works=tuple(works),
         owner_R=torch.tensor(owners),
         noised_RCHW=noised_RCHW,
-        target_RCHW=target_of(base, clean_RCHW, noise_RCHW, timesteps_R),
+        target_RCHW=target_of(clean_RCHW, noise_RCHW, levels_R, base.levels),
         timesteps_R=timesteps_R,
-        weights_R=loss_weights(base, timesteps_R, gamma),
+        weights_R=loss_weights(levels_R, base.levels, gamma),
         called=called,
         plain=plain,
         base_RCHW=_answers(base, stack, noised_RCHW, timesteps_R, plain, (), go_on),
@@ -101,7 +102,7 @@ def make_grid(
 
 
 def measure_gain(
-    base: StableDiffusion, stack: StackedAdapters, grid: Grid, adapter: Adapter, *, go_on: Callable[[], None]
+    base: Base, stack: StackedAdapters, grid: Grid, adapter: Adapter, *, go_on: Callable[[], None]
 ) -> Gain:
     """The adapter's gain over the base on the grid's works, when the style is called."""
     answers = _answers(base, stack, grid.noised_RCHW, grid.timesteps_R, grid.called, ((adapter, 1.0),), go_on)
@@ -113,7 +114,7 @@ def measure_gain(
 
 
 def measure_drift(
-    base: StableDiffusion, stack: StackedAdapters, grid: Grid, adapter: Adapter, *, go_on: Callable[[], None]
+    base: Base, stack: StackedAdapters, grid: Grid, adapter: Adapter, *, go_on: Callable[[], None]
 ) -> float:
     """How far the adapter moves the base's predictions when the style is not called, as a share of the base's loss."""
     answers = _answers(base, stack, grid.noised_RCHW, grid.timesteps_R, grid.plain, ((adapter, 1.0),), go_on)
@@ -171,7 +172,7 @@ def own_likeness(drawn: Sequence[Look], works: Sequence[Look], *, portfolio: Seq
 
 @torch.no_grad()
 def _answers(
-    base: StableDiffusion,
+    base: Base,
     stack: StackedAdapters,
     noised_RCHW: Tensor,
     timesteps_R: Tensor,

@@ -110,7 +110,7 @@ def _train(
         return _refuse_for_too_few(request, review, recipe, on_event)
 
     base = open_base(spec, device=device)
-    stack = StackedAdapters(base.unet)
+    stack = StackedAdapters(base.denoiser)
     split = split_works(review.clusters, share=recipe.heldout_share, seed=request.seed)
     data = encode(
         base,

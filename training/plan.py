@@ -39,6 +39,7 @@ class Look:
     version: int
     prompt: str
     timestep: int
+    """Number of a noise level of the base (`inference.noising.NoiseLevels`)."""
     noise_seed: int
 
 

@@ -7,10 +7,9 @@ import torch
 from PIL import Image
 
 from inference.adapters.stack import Adapter, StackedAdapters
-from inference.bases.sd import StableDiffusion
+from inference.bases import Base
 from inference.denoise import Batch, Row
 from inference.guidance import read_asks
-from inference.samplers import read_table
 
 ROWS = 8
 
@@ -26,7 +25,7 @@ class Order:
 
 @torch.no_grad()
 def draw(
-    base: StableDiffusion,
+    base: Base,
     stack: StackedAdapters,
     orders: Sequence[Order],
     *,
@@ -42,7 +41,7 @@ def draw(
     size, adapters = base.spec.size, () if adapter is None else ((adapter, 1.0),)
     rows = [
         Row(
-            table=read_table(base.scheduler_config, base.spec.sampler, steps=steps or base.spec.steps),
+            table=base.table(base.spec.sampler, steps=steps or base.spec.steps, width=size, height=size),
             noise_CHW=base.noise(order.seed, width=size, height=size),
             asks=read_asks(
                 base, called=order.called, plain=order.plain, negative="", adapters=adapters, guidance=guidance

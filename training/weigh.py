@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from inference.adapters.stack import Adapter
-from inference.bases.sd import StableDiffusion
+from inference.bases import Base
 from training.captions import with_trigger
 from training.curve import standard_error
 from training.encode import ENCODE_BATCH
@@ -68,7 +68,7 @@ def clearly_above(values: Sequence[float], others: Sequence[float]) -> bool:
     return sum(differences) / len(differences) > standard_error(differences)
 
 
-def through_autoencoder(base: StableDiffusion, images: Sequence[Image.Image]) -> list[Image.Image]:
+def through_autoencoder(base: Base, images: Sequence[Image.Image]) -> list[Image.Image]:
     """Pictures of one size as the base's autoencoder gives them back: drawn ones come out of it as well."""
     return [
         image

@@ -7,6 +7,7 @@ from dataclasses import replace
 from inference.adapters.files import read_adapter
 from inference.adapters.manifest import AdapterManifest, manifest_of
 from inference.adapters.stack import Adapter, StackedAdapters, changeable_layers
+from inference.bases import Base
 from inference.catalog import BaseSpec
 from inference.errors import AdapterRefused, WrongBase
 from inference.messages import AdapterRef
@@ -19,19 +20,15 @@ class AdapterCache:
 
     def __init__(
         self,
-        spec: BaseSpec,
-        base_sha256: str,
+        base: Base,
         stack: StackedAdapters,
-        text_stack: StackedAdapters,
         budget_bytes: int = BUDGET_BYTES,
     ) -> None:
-        self._spec = spec
-        self._base_sha256 = base_sha256
-        self._stack, self._text_stack = stack, text_stack
+        """`stack` is laid over the denoiser of `base`."""
+        self._base, self._stack = base, stack
         self._budget_bytes = budget_bytes
-        self._names = [list(changeable_layers(one.model)) for one in (stack, text_stack)]
-        weight = next(stack.model.parameters())
-        self._device, self._dtype = weight.device, weight.dtype
+        self._layers, self._text_layers = (list(changeable_layers(one.model)) for one in (stack, base.text_stack))
+        self._dtype = next(stack.model.parameters()).dtype
         self._kept: OrderedDict[str, Adapter] = OrderedDict()
 
     def open(self, ref: AdapterRef) -> Adapter:
@@ -50,15 +47,23 @@ class AdapterCache:
         except OSError as error:
             raise AdapterRefused(f"the adapter file {ref.path.name!r} cannot be read ({error.strerror})") from error
         manifest = manifest_of(content, ref.path.name)
-        require_same_base(manifest, ref.path.name, self._spec, self._base_sha256)
+        require_same_base(manifest, ref.path.name, self._base.spec, self._base.sha256)
         found = hashlib.sha256(content).hexdigest()
         if found != ref.sha256:
             raise AdapterRefused(
                 f"{ref.path.name} has the SHA-256 {found[:12]}..., expected was {ref.sha256[:12]}...; get it again"
             )
-        adapter = read_adapter(content, ref.path.name, *self._names, device=self._device, dtype=self._dtype)
+        adapter = read_adapter(
+            content,
+            ref.path.name,
+            self._base.names,
+            layers=self._layers,
+            text_layers=self._text_layers,
+            device=self._base.device,
+            dtype=self._dtype,
+        )
         self._stack.check(adapter.layers)
-        self._text_stack.check(adapter.text_layers)
+        self._base.text_stack.check(adapter.text_layers)
         adapter = replace(adapter, style_guidance=manifest.style_guidance)
         self._kept[ref.sha256] = adapter
         self._make_room()

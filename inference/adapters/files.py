@@ -1,26 +1,23 @@
-"""Adapter files: diffusers, older diffusers and kohya names in, diffusers or kohya names out."""
+"""Adapter files: diffusers, older diffusers and kohya names in, diffusers or kohya names out.
+
+Which names those are, a base says (`names.AdapterNames`); nothing here knows a family.
+"""
 
 import hashlib
 import json
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
+from inference.adapters.names import AdapterNames, Naming, Part
 from inference.adapters.stack import Adapter, LayerChange
 from inference.errors import AdapterRefused, WrongBase
 
-UNET, TEXT = "unet", "text_encoder"
-DIFFUSERS = f"{UNET}."
-DIFFUSERS_TEXT = f"{TEXT}.text_model."
-KOHYA = "lora_unet_"
-KOHYA_TEXT = "lora_te_text_model_"
-TEXT_MODEL = "text_model."
-"""Newer transformers leave this out of a CLIP text model's layer names; files keep it, and older tools need it."""
-PARTS = {
+HALVES = {
     ".lora_A.weight": "down",
     ".lora_B.weight": "up",
     ".lora.down.weight": "down",
@@ -37,52 +34,58 @@ UNKNOWN_KINDS = {
     "lora_magnitude_vector": "DoRA",
     "lora_mid": "Tucker LoCon",
 }
+Place = tuple[str, str]
+"""The folder of a text encoder, or nothing for the denoiser; and the name of a layer in it."""
 DTYPES = {torch.float16: "F16", torch.float32: "F32"}
 
 
 def read_adapter(
     content: bytes,
     file: str,
-    layer_names: Iterable[str],
-    text_layer_names: Iterable[str],
+    names: AdapterNames,
     *,
+    layers: Iterable[str],
+    text_layers: Iterable[str],
     device: torch.device,
     dtype: torch.dtype,
 ) -> Adapter:
     """Read the content of an adapter file, called `file` in messages, for a base with the layers of these names.
 
-    Raises AdapterRefused if the file cannot be read or holds a kind of adapter that is not plain LoRA over UNet and
-    text encoder, WrongBase if it names layers that this base lacks.
+    Raises AdapterRefused if the file cannot be read or holds a kind of adapter that is not plain LoRA over denoiser and
+    text encoders, WrongBase if it names layers that this base lacks.
     """
     try:
         tensors = load(content)
     except SafetensorError as error:
         raise AdapterRefused(f"{file} cannot be read as an adapter ({error}); get the file again") from error
-    module_of = _names_in_files(layer_names) | _text_names_in_files(text_layer_names)
-    parts: dict[tuple[str, str], dict[str, Tensor]] = {}
+    place_of = _in_files(names, layers, text_layers)
+    halves: dict[Place, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        stem, part = _split(key, file)
-        if stem not in module_of:
+        stem, half = _split(key, file)
+        if stem not in place_of:
             raise WrongBase(f"{file} changes the layer {stem!r}, which this base does not have: another base's?")
-        parts.setdefault(module_of[stem], {})[part] = value.to(device, dtype)
-    if not parts:
+        halves.setdefault(place_of[stem], {})[half] = value.to(device, dtype)
+    if not halves:
         raise AdapterRefused(f"{file} is empty; train or download the adapter again")
-    changes = {place: _change(found, place[1], file) for place, found in parts.items()}
-    layers, text_layers = (
-        {name: change for (model, name), change in changes.items() if model == wanted} for wanted in (UNET, TEXT)
+    changes = {place: _change(found, place[1], file) for place, found in halves.items()}
+    return Adapter(
+        layers={name: change for (folder, name), change in changes.items() if not folder},
+        text_layers={f"{folder}.{name}": change for (folder, name), change in changes.items() if folder},
     )
-    return Adapter(layers=layers, text_layers=text_layers)
 
 
-def diffusers_names(adapter: Adapter) -> dict[str, Tensor]:
+def diffusers_names(adapter: Adapter, names: AdapterNames) -> dict[str, Tensor]:
     """Tensors by the names that diffusers' `load_lora_weights` and peft read. The scale is 1."""
-    stems = _stems(adapter, lambda name: DIFFUSERS + name, lambda name: DIFFUSERS_TEXT + name)
+    stems = {_part(names, place).diffusers(place[1]): change for place, change in _places(adapter).items()}
     return _named(stems, (".lora_A.weight", ".lora_B.weight"))
 
 
-def kohya_names(adapter: Adapter) -> dict[str, Tensor]:
-    """Tensors by the names of kohya's tools and the programs that follow them; alpha equals rank, so the scale is 1."""
-    stems = _stems(adapter, lambda name: KOHYA + _flat(name), lambda name: KOHYA_TEXT + _flat(name))
+def kohya_names(adapter: Adapter, names: AdapterNames) -> dict[str, Tensor]:
+    """Tensors by the names of kohya's tools and the programs that follow them; alpha equals rank, so the scale is 1.
+
+    Raises ValueError for a base that kohya's tools have no names for.
+    """
+    stems = {_kohya(_part(names, place))(place[1]): change for place, change in _places(adapter).items()}
     return _named(stems, (".lora_down.weight", ".lora_up.weight")) | {
         f"{stem}.alpha": _rank(change) for stem, change in stems.items()
     }
@@ -114,10 +117,30 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _stems(adapter: Adapter, unet: Callable[[str], str], text: Callable[[str], str]) -> dict[str, LayerChange]:
-    """Every change by the name of its layer in files, without the ending of its part."""
-    stems = {unet(name): change for name, change in adapter.layers.items()}
-    return stems | {text(name.removeprefix(TEXT_MODEL)): change for name, change in adapter.text_layers.items()}
+def _places(adapter: Adapter) -> dict[Place, LayerChange]:
+    return {_place(name): change for name, change in adapter.layers.items()} | {
+        _text_place(name): change for name, change in adapter.text_layers.items()
+    }
+
+
+def _place(name: str) -> Place:
+    return "", name
+
+
+def _text_place(full: str) -> Place:
+    folder, _, name = full.partition(".")
+    return folder, name
+
+
+def _part(names: AdapterNames, place: Place) -> Part:
+    folder, _ = place
+    return next(part for part in names.text if part.folder == folder) if folder else names.denoiser
+
+
+def _kohya(part: Part) -> Naming:
+    if part.kohya is None:
+        raise ValueError(f"kohya's tools have no names for the layers of {part.folder!r}; write diffusers' names")
+    return part.kohya
 
 
 def _named(stems: Mapping[str, LayerChange], endings: tuple[str, str]) -> dict[str, Tensor]:
@@ -134,44 +157,28 @@ def _rank(change: LayerChange) -> Tensor:
     return torch.tensor(float(change.down.shape[0]))
 
 
-def _flat(name: str) -> str:
-    return name.replace(".", "_")
-
-
-def _names_in_files(layer_names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Every stem under which files may name a layer of the UNet -> the layer."""
-    stems = {}
-    for name in layer_names:
-        stems[DIFFUSERS + name] = stems[KOHYA + _flat(name)] = (UNET, name)
-    return stems
-
-
-def _text_names_in_files(layer_names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """The same for the text encoder."""
-    stems = {}
-    for name in layer_names:
-        short = name.removeprefix(TEXT_MODEL)
-        for stem in (DIFFUSERS_TEXT + short, f"{TEXT}.{short}", KOHYA_TEXT + _flat(short)):
-            stems[stem] = (TEXT, name)
-    return stems
+def _in_files(names: AdapterNames, layers: Iterable[str], text_layers: Iterable[str]) -> dict[str, Place]:
+    """Every stem under which files may name a layer of the base -> the layer."""
+    places = [*map(_place, layers), *map(_text_place, text_layers)]
+    return {naming(place[1]): place for place in places for naming in _part(names, place).namings}
 
 
 def _split(key: str, file: str) -> tuple[str, str]:
     for mark, kind in UNKNOWN_KINDS.items():
         if mark in key:
             raise AdapterRefused(f"{file} holds a {kind} adapter; only plain LoRA can be used, train it as that")
-    for ending, part in PARTS.items():
+    for ending, half in HALVES.items():
         if key.endswith(ending):
-            return key.removesuffix(ending), part
+            return key.removesuffix(ending), half
     raise AdapterRefused(f"{file} holds {key!r}, which is no part of a LoRA adapter; is it the right file?")
 
 
-def _change(parts: Mapping[str, Tensor], name: str, file: str) -> LayerChange:
-    if not {"down", "up"} <= set(parts):
+def _change(halves: Mapping[str, Tensor], name: str, file: str) -> LayerChange:
+    if not {"down", "up"} <= set(halves):
         raise AdapterRefused(f"{file} has only half of the layer {name!r}; get the file again")
-    down, up = parts["down"], parts["up"].flatten(1)
+    down, up = halves["down"], halves["up"].flatten(1)
     if not (torch.isfinite(down).all() and torch.isfinite(up).all()):
         raise AdapterRefused(f"{file} holds numbers that are not finite in the layer {name!r}; train it again")
-    if "alpha" in parts:
-        up = up * (parts["alpha"].item() / down.shape[0])
+    if "alpha" in halves:
+        up = up * (halves["alpha"].item() / down.shape[0])
     return LayerChange(down=down, up=up)

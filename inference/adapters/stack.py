@@ -32,7 +32,7 @@ class Adapter:
     layers: Mapping[str, LayerChange]
     """Of the denoiser."""
     text_layers: Mapping[str, LayerChange] = field(default_factory=dict)
-    """Of the text encoder."""
+    """Of the text encoders; a name begins with the folder of its encoder."""
     style_guidance: float = 0.0
     """What its style weighs (see `inference.guidance`); 0: what the base says."""
 
@@ -47,7 +47,7 @@ RowAdapters = Sequence[tuple[Adapter, float]]
 
 
 def text_part(adapters: RowAdapters) -> RowAdapters:
-    """The adapters over the text encoder alone, to be laid over it as their `layers`."""
+    """The adapters over the text encoders alone, to be laid over them as their `layers`."""
     return tuple(
         (Adapter(layers=adapter.text_layers), strength) for adapter, strength in adapters if adapter.text_layers
     )
@@ -95,10 +95,9 @@ class StackedAdapters:
         is_shared = all(_same(row, rows[0]) for row in rows)
         for name in dict.fromkeys(name for row in rows for adapter, _ in row for name in adapter.layers):
             layer = self._layer(name)
-            if is_shared:
-                layer.rows = _concatenated(rows[0], name)
-            else:
-                layer.rows = _gathered(rows, name)
+            down, up = _concatenated(rows[0], name) if is_shared else _gathered(rows, name)
+            # What is trained stays in float32 over a base in bfloat16; sums are made in the base's own numbers.
+            layer.rows = down.to(layer.weight.dtype), up.to(layer.weight.dtype)
 
     def clear(self) -> None:
         """Make the model compute as if no adapter existed."""

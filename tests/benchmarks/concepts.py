@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inference.bases.sd import images_of
+from inference.pixels import images_of
 from tests.benchmarks.features import Features, top_k, train_probe
 from training.base.data import Pictures
 from training.base.paper import lay_on

@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn import functional
 
-from inference.bases.sd import StableDiffusion, images_of, pixels_of
+from inference.bases.sd import StableDiffusion
 from inference.catalog import ENLARGER, base_spec, enlargement
+from inference.pixels import images_of, pixels_of
 from tests.benchmarks.figures import Figure
 from training.base.enlarger import chosen_drawings
 from training.base.paper import lay_on

@@ -11,8 +11,7 @@ import torch
 from PIL import Image
 
 from inference.adapters.manifest import read_manifest
-from inference.bases import open_base
-from inference.bases.sd import StableDiffusion
+from inference.bases import Base, open_base
 from inference.catalog import base_spec
 from inference.engine import Engine
 from inference.run import adapter_ref
@@ -161,7 +160,7 @@ class Judged:
 
 
 def judge_set(
-    one: Set, drawn: Drawn, probe: ConceptProbe, sets_known: SetClassifier, features: Features, base: StableDiffusion
+    one: Set, drawn: Drawn, probe: ConceptProbe, sets_known: SetClassifier, features: Features, base: Base
 ) -> Judged:
     """Look at one set's pictures with the classifier of sets and the probe of concepts."""
     own = _as_the_base_gives_back(one.everyday, base) if len(one.everyday) else one.everyday
@@ -203,7 +202,7 @@ def read_set(name: str, folder: Path, size: int, probed: Sequence[str], *, seed:
 
 
 def learn_sets(
-    pictures: Pictures, held_out: Sequence[Set], features: Features, base: StableDiffusion, *, seed: int
+    pictures: Pictures, held_out: Sequence[Set], features: Features, base: Base, *, seed: int
 ) -> SetClassifier:
     """A classifier of all sets.
 
@@ -231,7 +230,7 @@ def learn_sets(
     )
 
 
-def _as_the_base_gives_back(pictures: np.ndarray, base: StableDiffusion) -> np.ndarray:
+def _as_the_base_gives_back(pictures: np.ndarray, base: Base) -> np.ndarray:
     """(N, s, s, 3) uint8 to latents and back."""
     images = through_autoencoder(base, [Image.fromarray(picture) for picture in pictures])
     return np.stack([np.asarray(image) for image in images])

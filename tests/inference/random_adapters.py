@@ -8,7 +8,9 @@ from torch import nn
 
 from inference.adapters.files import diffusers_names
 from inference.adapters.manifest import file_sha256
+from inference.adapters.names import AdapterNames
 from inference.adapters.stack import Adapter, LayerChange, target_layers
+from inference.bases.sd import StableDiffusion
 from inference.messages import AdapterRef
 
 
@@ -22,6 +24,12 @@ def random_adapter(model: nn.Module, endings: tuple[str, ...], *, seed: int, ran
     return Adapter(layers=layers)
 
 
-def write_adapter(path: Path, adapter: Adapter, *, metadata: dict[str, str] | None = None) -> AdapterRef:
-    save_file(diffusers_names(adapter), path, metadata={"format": "pt", **(metadata or {})})
+def write_adapter(
+    path: Path,
+    adapter: Adapter,
+    *,
+    names: AdapterNames = StableDiffusion.names,
+    metadata: dict[str, str] | None = None,
+) -> AdapterRef:
+    save_file(diffusers_names(adapter, names), path, metadata={"format": "pt", **(metadata or {})})
     return AdapterRef(path=path, sha256=file_sha256(path))

@@ -12,6 +12,7 @@ from inference.adapters.cache import AdapterCache
 from inference.adapters.files import diffusers_names, kohya_names
 from inference.adapters.manifest import AdapterManifest, file_sha256, read_manifest
 from inference.adapters.stack import StackedAdapters
+from inference.bases.sdxl import StableDiffusionXL
 from inference.errors import AdapterRefused, WrongBase
 from inference.messages import AdapterRef
 from tests.inference.random_adapters import random_adapter, write_adapter
@@ -27,7 +28,7 @@ def stock_unet(tiny_spec, adapter_file):
 
 
 def cache_of(base, budget_bytes: int = 10**9) -> AdapterCache:
-    return AdapterCache(base.spec, base.sha256, StackedAdapters(base.unet), base.text_stack, budget_bytes)
+    return AdapterCache(base, StackedAdapters(base.unet), budget_bytes)
 
 
 def ref_of(path) -> AdapterRef:
@@ -44,7 +45,7 @@ def predict_with(base, adapter, latents, timesteps, texts):
 def test_a_file_means_the_same_to_us_and_to_stock_diffusers(tiny_base, tiny_spec, tmp_path, names):
     adapter = random_adapter(tiny_base.unet, ENDINGS, seed=1, rank=4)
     file = tmp_path / "style.safetensors"
-    save_file(names(adapter), file, metadata={"format": "pt"})
+    save_file(names(adapter, tiny_base.names), file, metadata={"format": "pt"})
     latents, timesteps, texts = torch.randn(2, 4, 8, 8), torch.tensor([900.0, 30.0]), torch.randn(2, 16, 16)
 
     read = cache_of(tiny_base).open(ref_of(file))
@@ -58,9 +59,9 @@ def test_a_file_means_the_same_to_us_and_to_stock_diffusers(tiny_base, tiny_spec
 
 @pytest.mark.parametrize("names", [diffusers_names, kohya_names], ids=["diffusers names", "kohya names"])
 def test_a_file_makes_us_and_stock_diffusers_read_a_prompt_alike(tiny_base, tiny_spec, tmp_path, names):
-    text_layers = random_adapter(tiny_base.text_encoder, ("q_proj", "out_proj", "fc1"), seed=2, rank=4).layers
+    text_layers = random_adapter(tiny_base.text_stack.model, ("q_proj", "out_proj", "fc1"), seed=2, rank=4).layers
     adapter = replace(random_adapter(tiny_base.unet, ENDINGS, seed=1, rank=4), text_layers=text_layers)
-    save_file(names(adapter), tmp_path / "style.safetensors", metadata={"format": "pt"})
+    save_file(names(adapter, tiny_base.names), tmp_path / "style.safetensors", metadata={"format": "pt"})
 
     read = cache_of(tiny_base).open(ref_of(tmp_path / "style.safetensors"))
     ours = tiny_base.encode_prompts(["a red hat"], [(read, 1.0)])[0]
@@ -74,9 +75,52 @@ def test_a_file_makes_us_and_stock_diffusers_read_a_prompt_alike(tiny_base, tiny
     assert (ours - plain).abs().max() > (halved - plain).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("layer", "stem"),
+    [
+        ("conv_in", "input_blocks_0_0"),
+        ("down_blocks.0.downsamplers.0.conv", "input_blocks_3_0_op"),
+        ("down_blocks.1.resnets.0.conv_shortcut", "input_blocks_4_0_skip_connection"),
+        ("down_blocks.1.attentions.0.proj_in", "input_blocks_4_1_proj_in"),
+        (
+            "down_blocks.2.attentions.1.transformer_blocks.9.attn1.to_q",
+            "input_blocks_8_1_transformer_blocks_9_attn1_to_q",
+        ),
+        ("mid_block.attentions.0.proj_out", "middle_block_1_proj_out"),
+        ("mid_block.resnets.1.time_emb_proj", "middle_block_2_emb_layers_1"),
+        ("up_blocks.0.attentions.2.transformer_blocks.0.ff.net.2", "output_blocks_2_1_transformer_blocks_0_ff_net_2"),
+        ("up_blocks.0.upsamplers.0.conv", "output_blocks_2_2_conv"),
+        ("up_blocks.2.resnets.2.conv2", "output_blocks_8_0_out_layers_3"),
+        ("add_embedding.linear_2", "label_emb_0_2"),
+        ("conv_out", "out_2"),
+    ],
+)
+def test_layers_of_sdxl_have_the_names_that_kohyas_tools_give_them(layer, stem):
+    assert StableDiffusionXL.names.denoiser.kohya(layer) == f"lora_unet_{stem}"
+
+
+@pytest.mark.parametrize(
+    ("layer", "diffusers", "kohya"),
+    [
+        (
+            "text_model.encoder.layers.3.mlp.fc1",
+            "text_model.encoder.layers.3.mlp.fc1",
+            "text_model_encoder_layers_3_mlp_fc1",
+        ),
+        ("encoder.layers.3.mlp.fc1", "text_model.encoder.layers.3.mlp.fc1", "text_model_encoder_layers_3_mlp_fc1"),
+        ("text_projection", "text_projection", "text_projection"),
+    ],
+)
+def test_a_text_encoders_layers_have_one_name_in_files_whatever_they_are_called_here(layer, diffusers, kohya):
+    part = StableDiffusionXL.names.text[1]
+
+    assert part.diffusers(layer) == f"text_encoder_2.{diffusers}"
+    assert part.kohya(layer) == f"lora_te2_{kohya}"
+
+
 def test_alpha_scales_what_a_file_adds(tiny_base, tmp_path):
     adapter = random_adapter(tiny_base.unet, ("to_q",), seed=1, rank=4)
-    tensors = kohya_names(adapter)
+    tensors = kohya_names(adapter, tiny_base.names)
     halved = {key: torch.tensor(2.0) if key.endswith(".alpha") else value for key, value in tensors.items()}
     save_file(halved, tmp_path / "half.safetensors")
 

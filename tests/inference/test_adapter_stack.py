@@ -103,6 +103,21 @@ def test_gradients_reach_each_rows_own_adapter_and_no_other():
     assert second.layers["layer"].down.grad.abs().max() == 0
 
 
+def test_an_adapter_in_float32_learns_over_a_base_in_bfloat16():
+    model = nn.ModuleDict({"layer": nn.Linear(6, 5, dtype=torch.bfloat16)}).requires_grad_(False)
+    adapter = random_adapter(model, ("layer",), seed=1, rank=2)
+    adapter.layers["layer"].down.requires_grad_()
+    stack = StackedAdapters(model)
+    stack.bind([[(adapter, 1.0)]])
+
+    answer = model["layer"](torch.randn(2, 3, 6, dtype=torch.bfloat16))
+    answer.float().sum().backward()
+
+    assert answer.dtype == torch.bfloat16
+    assert adapter.layers["layer"].down.dtype == torch.float32
+    assert adapter.layers["layer"].down.grad.abs().max() > 0
+
+
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [

@@ -33,7 +33,9 @@ def adapters(tiny_spec, tmp_path_factory) -> list[AdapterRef]:
 
     folder, base = tmp_path_factory.mktemp("adapters"), StableDiffusion(tiny_spec)
     made = [random_adapter(base.unet, ENDINGS, seed=seed, rank=2 + seed) for seed in range(3)]
-    text_layers = [random_adapter(base.text_encoder, ("v_proj", "fc2"), seed=seed, rank=2).layers for seed in (3, 4)]
+    text_layers = [
+        random_adapter(base.text_stack.model, ("v_proj", "fc2"), seed=seed, rank=2).layers for seed in (3, 4)
+    ]
     made[0], made[2] = (replace(made[n], text_layers=found) for n, found in zip((0, 2), text_layers, strict=True))
     return [write_adapter(folder / f"{number}.safetensors", adapter) for number, adapter in enumerate(made)]
 

@@ -1,6 +1,8 @@
 """What is asked is checked before anything is opened, and refused with the value and the way out."""
 
 import io
+import json
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -77,6 +79,24 @@ def test_triggers_are_put_behind_the_prompt_once(tiny_spec, tmp_path):
 
 def test_sizes_follow_from_the_bases_own_files(tiny_spec):
     assert size_step(tiny_spec) == 8
+
+
+@pytest.mark.parametrize(
+    ("vae", "transformer", "step"),
+    [
+        ({"patch_size": [2, 2]}, {"patch_size": 1}, 16),
+        ({}, {"patch_size": 2}, 16),
+        ({"patch_size": None}, {}, 8),
+    ],
+)
+def test_a_transformer_cuts_pictures_into_patches(tiny_spec, tmp_path, vae, transformer, step):
+    parts = {"vae": {"block_out_channels": [128, 256, 512, 512], **vae}, "transformer": transformer}
+    for part, content in parts.items():
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "config.json").write_text(json.dumps(content))
+
+    assert size_step(replace(tiny_spec, path=tmp_path)) == step
+    assert size_step(replace(tiny_spec, path=tmp_path, size_step=64)) == 64
 
 
 @pytest.mark.parametrize(

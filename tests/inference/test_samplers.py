@@ -3,9 +3,13 @@
 from collections import deque
 from importlib import import_module
 
+import numpy as np
 import pytest
 import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 
+from inference.bases.flux2 import run_shift
 from inference.catalog import SAMPLERS
 from inference.errors import BaseUnusable, InvalidRequest
 from inference.samplers import Table, read_table, start_state
@@ -73,6 +77,39 @@ def test_a_table_leads_where_the_scheduler_alone_leads(sampler, kind, config, st
     # Euler from pure noise works with numbers of 4096 and leaves 14: float32 itself loses 2e-5 there.
     tolerance = 5e-5 if (sampler, kind) == ("euler", "zero-snr") else 1e-5
     assert (ours - theirs).abs().max() <= tolerance * theirs.abs().max()
+
+
+SHIFTED = {"shift": 3.0, "use_dynamic_shifting": False}
+BY_SIZE = {"shift": 3.0, "use_dynamic_shifting": True, "time_shift_type": "exponential"}
+
+
+@pytest.mark.parametrize(("config", "mu"), [(SHIFTED, None), (BY_SIZE, 0.5), (BY_SIZE, 2.2)])
+@pytest.mark.parametrize(("steps", "strength"), [(7, 1.0), (20, 1.0), (12, 0.5)])
+def test_a_flow_table_leads_where_the_scheduler_alone_leads(config, mu, steps, strength):
+    noise, clean = torch.randn(2, 1, 4, 6, 6, generator=torch.Generator().manual_seed(3))
+    scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
+    scheduler.set_timesteps(sigmas=np.linspace(1, 1 / steps, steps), mu=mu)
+    timesteps = scheduler.timesteps[steps - int(steps * strength) :]
+
+    table = read_table(config, "flow_euler", steps=steps, strength=strength, mu=mu)
+    ours = run_table(table, noise, None if strength == 1.0 else clean)
+
+    theirs = noise if strength == 1.0 else scheduler.scale_noise(clean, timesteps[:1], noise)
+    for timestep in timesteps:
+        theirs = scheduler.step(model(theirs, float(timestep)), timestep, theirs, return_dict=False)[0]
+    assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
+    assert table.memory == 1
+
+
+@pytest.mark.parametrize("tokens", [16, 1024, 4096, 4300, 4301, 9216])
+@pytest.mark.parametrize("steps", [4, 28, 50])
+def test_a_run_is_shifted_as_the_stock_pipeline_shifts_it(tokens, steps):
+    assert run_shift(steps, tokens=tokens) == pytest.approx(compute_empirical_mu(tokens, steps), rel=1e-9)
+
+
+def test_a_flow_base_that_adds_noise_while_drawing_is_refused():
+    with pytest.raises(BaseUnusable, match="stochastic_sampling"):
+        read_table({**SHIFTED, "stochastic_sampling": True}, "flow_euler", steps=10)
 
 
 def test_a_full_strength_start_from_pure_noise_forgets_the_source():

@@ -32,13 +32,13 @@ ENLARGER_SHAPE = {"factor": 4, "channels": 16, "blocks": 1, "fine_channels": 8}
 def write_tiny_base(folder: Path, *, zero_snr: bool = True, enlarger: bool = False) -> Path:
     """Write `folder/tiny/` and the catalogue entry `folder/tiny.toml`; return the entry's path."""
     torch.manual_seed(7)
-    tokenizer = _tokenizer(folder / "words")
+    tokenizer = letter_tokenizer(folder / "words")
     pipeline = StableDiffusionPipeline(
-        vae=_vae(),
+        vae=tiny_vae(),
         text_encoder=_text_encoder(len(tokenizer)),
         tokenizer=tokenizer,
         unet=_unet(),
-        scheduler=_scheduler(zero_snr=zero_snr),
+        scheduler=tiny_scheduler(zero_snr=zero_snr),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -59,7 +59,7 @@ def a_random_enlarger() -> Enlarger:
     return network
 
 
-def _vae() -> AutoencoderKL:
+def tiny_vae() -> AutoencoderKL:
     return AutoencoderKL(
         block_out_channels=(8, 16, 16),
         down_block_types=("DownEncoderBlock2D",) * 3,
@@ -103,7 +103,7 @@ def _text_encoder(words: int) -> CLIPTextModel:
     )
 
 
-def _tokenizer(folder: Path) -> CLIPTokenizer:
+def letter_tokenizer(folder: Path) -> CLIPTokenizer:
     """Every letter is a word piece, so a text is as long as it looks."""
     folder.mkdir(parents=True, exist_ok=True)
     pieces = [*LETTERS, *(f"{letter}</w>" for letter in LETTERS), "<|startoftext|>", "<|endoftext|>"]
@@ -113,7 +113,7 @@ def _tokenizer(folder: Path) -> CLIPTokenizer:
     return CLIPTokenizer.from_pretrained(folder, **options)
 
 
-def _scheduler(*, zero_snr: bool) -> DDIMScheduler:
+def tiny_scheduler(*, zero_snr: bool) -> DDIMScheduler:
     return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,

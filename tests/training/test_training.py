@@ -113,7 +113,7 @@ def test_the_adapter_loads_in_stock_diffusers_and_changes_its_pictures(trained, 
 
 def test_stock_diffusers_reads_the_call_as_the_training_left_it(trained, tiny_entry, tiny_base):
     _, ended, _ = trained
-    cache = AdapterCache(tiny_base.spec, tiny_base.sha256, StackedAdapters(tiny_base.unet), tiny_base.text_stack)
+    cache = AdapterCache(tiny_base, StackedAdapters(tiny_base.unet))
     adapter = cache.open(AdapterRef(path=ended.adapter, sha256=file_sha256(ended.adapter)))
     stock = StableDiffusionPipeline.from_pretrained(tiny_entry.parent / "tiny", safety_checker=None)
     stock.load_lora_weights(str(ended.adapter))
@@ -122,7 +122,9 @@ def test_stock_diffusers_reads_the_call_as_the_training_left_it(trained, tiny_en
     ours, plain = tiny_base.encode_prompts([words], [(adapter, 1.0)])[0], tiny_base.encode_prompts([words])[0]
     theirs = stock.encode_prompt(words, "cpu", 1, do_classifier_free_guidance=False)[0][0]
 
-    assert set(adapter.text_layers) == {f"encoder.layers.0.self_attn.{part}" for part in ("q_proj", "v_proj")}
+    assert set(adapter.text_layers) == {
+        f"text_encoder.encoder.layers.0.self_attn.{part}" for part in ("q_proj", "v_proj")
+    }
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
     assert (ours - plain).abs().max() > 1e-4
 

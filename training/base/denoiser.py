@@ -10,6 +10,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from inference.noising import NoiseLevels, diffusion_levels
 from inference.precision import has_bfloat16_units
 from training.base.captions import caption
 from training.base.data import cumulative_shares
@@ -24,7 +25,7 @@ from training.base.networks import (
 )
 from training.base.recipe import BaseRecipe
 from training.base.tokens import load_tokenizer
-from training.loss import add_noise, min_snr_weight, velocity_target
+from training.loss import add_noise, loss_weights, target_of
 
 VIEW_SHARES = (0.62, 0.28, 0.1)
 HELD_OUT_BATCHES = 8
@@ -80,25 +81,25 @@ def train_denoiser(recipe: BaseRecipe, work: Path, session: Session) -> None:
     latents, tokenizer = read_latents(work), load_tokenizer(work)
     network = TextToLatents(recipe, tokenizer, session.device)
     run = new_run(network, weight_decay=0.01)
-    alphas = new_scheduler().alphas_cumprod.to(session.device)
+    levels = diffusion_levels(new_scheduler().config)
     numbers = latents.of("train")
     shares = cumulative_shares(latents.rows, numbers, recipe.data.weights)
 
     def loss_of(step: int, rows: slice) -> Tensor:
         batch = batch_at(recipe, latents, numbers, shares, tokenizer, step).part(rows)
-        return denoiser_loss(network, batch, alphas, recipe.denoiser.gamma, session.device)
+        return denoiser_loss(network, batch, levels, recipe.denoiser.gamma, session.device)
 
     plan = make_plan(run, recipe.denoiser, loss_of, work / "denoiser", session)
     carry_out(run, plan, loss_of, work / "denoiser", session)
     session.say(f"loss on held-out pictures {held_out_loss(recipe, network, latents, tokenizer, session.device):.4f}")
 
 
-def denoiser_loss(network: TextToLatents, batch: Batch, alphas: Tensor, gamma: float, device: str) -> Tensor:
+def denoiser_loss(network: TextToLatents, batch: Batch, levels: NoiseLevels, gamma: float, device: str) -> Tensor:
     """Weighted squared error of the velocity, a scalar."""
     clean, noise, timesteps = batch.clean.to(device), batch.noise.to(device), batch.timesteps.to(device)
-    predicted = network(add_noise(clean, noise, timesteps, alphas), timesteps, batch.tokens.to(device))
-    errors = (predicted - velocity_target(clean, noise, timesteps, alphas)).square().mean(dim=(1, 2, 3))
-    loss: Tensor = (errors * min_snr_weight(timesteps, alphas, gamma)).mean()
+    predicted = network(add_noise(clean, noise, timesteps, levels), timesteps, batch.tokens.to(device))
+    errors = (predicted - target_of(clean, noise, timesteps, levels)).square().mean(dim=(1, 2, 3))
+    loss: Tensor = (errors * loss_weights(timesteps, levels, gamma)).mean()
     return loss
 
 
@@ -147,10 +148,10 @@ def held_out_loss(
     """Mean loss over fixed batches of pictures never trained on."""
     numbers = latents.of("held")
     shares = cumulative_shares(latents.rows, numbers, recipe.data.weights)
-    alphas = new_scheduler().alphas_cumprod.to(device)
+    levels = diffusion_levels(new_scheduler().config)
     losses = [
         denoiser_loss(
-            network, batch_at(recipe, latents, numbers, shares, tokenizer, step), alphas, recipe.denoiser.gamma, device
+            network, batch_at(recipe, latents, numbers, shares, tokenizer, step), levels, recipe.denoiser.gamma, device
         )
         for step in range(HELD_OUT_BATCHES)
     ]

@@ -14,8 +14,8 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional
 
-from inference.bases.sd import images_of
 from inference.enlarger import Enlarger
+from inference.pixels import images_of
 from inference.precision import has_bfloat16_units
 from training.base.autoencoder import edge_loss
 from training.base.collection import read_collection

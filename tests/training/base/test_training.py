@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from inference.noising import diffusion_levels
 from tests.training.base.resuming import check_resumes_exactly
 from training.base.autoencoder import fold_normalisation, held_out_psnr, load_autoencoder, train_autoencoder
 from training.base.crew import Crew
@@ -40,7 +41,8 @@ def test_a_resumed_training_ends_with_the_very_same_weights(tmp_path, stop):
 
 
 def a_denoiser_run(recipe, work, seed: int):
-    latents, tokenizer, alphas = read_latents(work), load_tokenizer(work), new_scheduler().alphas_cumprod
+    latents, tokenizer = read_latents(work), load_tokenizer(work)
+    levels = diffusion_levels(new_scheduler().config)
     numbers = latents.of("train")
     shares = cumulative_shares(latents.rows, numbers, recipe.data.weights)
     torch.manual_seed(seed)
@@ -48,7 +50,7 @@ def a_denoiser_run(recipe, work, seed: int):
 
     def loss_of(step: int, rows: slice) -> torch.Tensor:
         batch = batch_at(recipe, latents, numbers, shares, tokenizer, step).part(rows)
-        return denoiser_loss(network, batch, alphas, 5.0, "cpu")
+        return denoiser_loss(network, batch, levels, 5.0, "cpu")
 
     return new_run(network, weight_decay=0.01), Crew(network, loss_of, 1)
 
