@@ -68,6 +68,9 @@ class BaseSpec:
     (`inference.guidance`); 0: adapters act as in stock pipelines."""
     known_words: tuple[str, ...] = ()
     """Words that the base draws well, to try styles on."""
+    styles: Path | None = None
+    """A safetensors file of how some styles are drawn, by name, (any number, T) numbers of `textures` each: what a
+    creator's style must be told from. A relative path starts at the file's folder."""
     guidance_rescale: float = 0.0
     """Share by which a guided prediction is brought back to the deviation of the unguided one (arXiv 2305.08891)."""
     size_step: int = 0
@@ -181,6 +184,8 @@ def _read_spec(file: Path, entries: dict[str, Any]) -> BaseSpec:
         entries["credits"] = tuple(Credit(**credit) for credit in entries.get("credits", ()))
         entries["lora_targets"] = tuple(entries["lora_targets"])
         entries["known_words"] = tuple(entries.get("known_words", ()))
+        if "styles" in entries:
+            entries["styles"] = (file.parent / entries["styles"]).resolve()
         spec = BaseSpec(**entries)
     except (KeyError, TypeError) as error:
         raise BaseUnusable(f"{file.name} lacks or misspells an entry: {error}") from error

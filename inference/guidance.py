@@ -40,15 +40,15 @@ def asks(
     """The questions about one picture, the wanted one first; weights add up to 1, none is 0.
 
     `called` is `plain` with the adapters' call. `style_guidance` is the base's: what a style weighs whose file does not
-    say. 0 asks as stock pipelines do: through the adapters in both halves.
+    say. Where neither says anything, it is asked as stock pipelines do: through the adapters in both halves.
     """
-    if not adapters or style_guidance == 0:
+    weight = _weight_of(adapters, style_guidance)
+    if weight == 0:
         every = [
             Ask(text=called, weight=guidance, adapters=adapters),
             Ask(text=negative, weight=1 - guidance, adapters=adapters),
         ]
     else:
-        weight = _weight_of(adapters, style_guidance)
         every = [
             Ask(text=called, weight=weight, adapters=adapters),
             Ask(text=plain, weight=guidance - weight),
@@ -58,11 +58,13 @@ def asks(
 
 
 def _weight_of(adapters: RowAdapters, style_guidance: float) -> float:
-    """What one adapter's style weighs; of several the mean, by their strengths."""
+    """What one adapter's style weighs; of several the mean, by their strengths; 0: it has no scale of its own."""
+    if not adapters:
+        return 0.0
+    weights = [adapter.style_guidance or style_guidance for adapter, _ in adapters]
     shares = [abs(strength) for _, strength in adapters]
     if sum(shares) == 0:
         return style_guidance
-    weights = [adapter.style_guidance or style_guidance for adapter, _ in adapters]
     return sum(share * weight for share, weight in zip(shares, weights, strict=True)) / sum(shares)
 
 
@@ -70,7 +72,7 @@ def read_asks(
     base: Base, *, called: str, plain: str, negative: str, adapters: RowAdapters, guidance: float
 ) -> tuple[Ask, ...]:
     """`asks` of prompts: each is read through the adapters that its question goes through."""
-    others = () if base.spec.style_guidance else adapters
+    others = () if _weight_of(adapters, base.spec.style_guidance) else adapters
     called_text = base.encode_prompts([called], adapters)[0]
     plain_text, negative_text = base.encode_prompts([plain, negative], others)
     return asks(

@@ -4,7 +4,8 @@ TrainingError
 ├── RecipeInvalid      a recipe is missing, misspelt or asks for the impossible; also a ValueError
 ├── RequestInvalid     a training request lacks something or names something that is not there; also a ValueError
 ├── TooFewWorks        too few usable works are left to learn a style from
-└── TrainingBroke      the numbers broke while training
+├── TrainingBroke      the numbers broke while training
+└── DiskFull           a checkpoint could not be written; the one before it is whole
 """
 
 
@@ -26,3 +27,7 @@ class TooFewWorks(TrainingError):
 
 class TrainingBroke(TrainingError):
     """The numbers broke while training."""
+
+
+class DiskFull(TrainingError):
+    """A checkpoint could not be written; the one before it is whole."""

@@ -36,6 +36,8 @@ class Facts:
     trigger: str
     steps: int
     """Steps after which the adapter was taken."""
+    tried: tuple[tuple[str, bool, tuple[str, ...]], ...]
+    """(adapter, passed, broken rules) of every adapter that was considered; the one as trained is the first."""
     heldout_curve: tuple[tuple[int, float, float], ...]
     """(step, gain, standard error)."""
 
@@ -74,7 +76,13 @@ def make_receipt(facts: Facts, adapter_file: bytes, scores: Scores, verdict: Ver
         "seed": facts.seed,
         "heldout_curve": [list(look) for look in facts.heldout_curve],
         "scores": scores.as_dict(),
-        "gate": {"passed": verdict.passed, "sentences": list(verdict.sentences)},
+        "gate": {
+            "passed": verdict.passed,
+            "sentences": list(verdict.sentences),
+            "tried": [
+                {"adapter": name, "passed": passed, "broken": list(broken)} for name, passed, broken in facts.tried
+            ],
+        },
         "software": {name: version(name) for name in SOFTWARE},
     }
 

@@ -11,11 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from inference.adapters.stack import Adapter, LayerChange, StackedAdapters, target_layers
 from inference.bases import Base
-from training.checkpoint import load_latest_checkpoint, pack_optimizer, save_checkpoint, unpack_optimizer
+from training.checkpoint import (
+    load_latest_checkpoint,
+    pack_optimizer,
+    save_checkpoint,
+    save_tensors,
+    unpack_optimizer,
+)
 from training.curve import Gain, HeldOutLook, chosen
 from training.encode import Encoded
 from training.errors import RecipeInvalid, RequestInvalid, TrainingBroke
@@ -25,6 +32,8 @@ from training.recipe import Recipe
 
 FINAL_RATE = 0.1
 """The learning rate ends at this share of its highest value."""
+LOOKS = ".looks"
+"""Folder, beside the checkpoints, of the adapters at the looks; its name keeps it from being taken for one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +58,12 @@ class Training:
     seed: int
     fingerprint: str
     """Of all that decides the result: works, recipe, base, seed. A checkpoint of anything else is refused."""
+    folder: Path
+    """Gets the checkpoints, and the adapter at every look at the held-out works."""
     adapter: Adapter
     optimizer: torch.optim.Optimizer
     step: int = 0
     heldout: list[HeldOutLook] = field(default_factory=list)
-    taken: dict[str, Tensor] = field(default_factory=dict)
-    """The adapter's tensors at the chosen one of these looks."""
 
     @property
     def parameters(self) -> dict[str, Tensor]:
@@ -76,20 +85,27 @@ class Training:
         return 0 < self.recipe.patience <= looks_since
 
     def take_note(self, gain: Gain) -> None:
-        """Write a held-out look down, and keep the adapter if it is the one to take so far."""
+        """Write a held-out look down, and keep the adapter as it is now."""
         self.heldout.append(HeldOutLook(step=self.step, gain=gain))
-        if self.taken_step == self.step:
-            self.taken = {name: value.detach().clone() for name, value in self.parameters.items()}
+        delivered = {name: value.detach().to(torch.float16) for name, value in self.parameters.items()}
+        save_tensors(self._look_file(self.step), delivered)
 
     @property
     def guidance(self) -> float:
         """Of the pictures that are drawn to try the adapter."""
         return self.recipe.guidance or self.base.spec.guidance
 
-    def taken_adapter(self) -> Adapter:
-        """The adapter at its chosen held-out look; as it is now if there was none."""
-        tensors = self.taken or self.parameters
-        return adapter_of({name: value.detach().clone() for name, value in tensors.items()})
+    def adapter_at(self, step: int) -> Adapter:
+        """The adapter at one of the held-out looks, with the precision in which it is delivered."""
+        tensors = load_file(self._look_file(step))
+        return adapter_of({name: value.to(self.base.device, torch.float32) for name, value in tensors.items()})
+
+    def look_files(self) -> list[Path]:
+        """Where the adapters of the looks so far are."""
+        return [self._look_file(look.step) for look in self.heldout]
+
+    def _look_file(self, step: int) -> Path:
+        return self.folder / LOOKS / f"step-{step:06d}.safetensors"
 
 
 def begin(
@@ -101,6 +117,7 @@ def begin(
     *,
     seed: int,
     fingerprint: str,
+    folder: Path,
 ) -> Training:
     """A training at its start: an adapter that changes nothing yet."""
     adapter = new_adapter(base, recipe, seed=seed)
@@ -116,6 +133,7 @@ def begin(
         recipe=recipe,
         seed=seed,
         fingerprint=fingerprint,
+        folder=folder,
         adapter=adapter,
         optimizer=optimizer,
     )
@@ -158,22 +176,21 @@ def take_steps(training: Training) -> Iterator[StepDone]:
         yield StepDone(step=training.step, loss=loss, seconds=time.perf_counter() - began)
 
 
-def save(training: Training, folder: Path) -> None:
+def save(training: Training) -> None:
     """Write a checkpoint that `resume` continues exactly."""
     tensors = {f"adapter.{name}": value for name, value in training.parameters.items()}
-    tensors |= {f"taken.{name}": value for name, value in training.taken.items()}
     tensors |= pack_optimizer(training.optimizer)
     heldout = [(look.step, look.gain.per_work) for look in training.heldout]
     state = {"step": training.step, "heldout": heldout, "fingerprint": training.fingerprint}
-    save_checkpoint(folder, f"step-{training.step:06d}", tensors, state)
+    save_checkpoint(training.folder, f"step-{training.step:06d}", tensors, state, beside=training.look_files())
 
 
-def resume(training: Training, folder: Path) -> bool:
-    """Continue from the newest whole checkpoint in `folder`; False where there is none.
+def resume(training: Training) -> bool:
+    """Continue from the newest whole checkpoint; False where there is none.
 
     Raises RequestInvalid if it belongs to another training.
     """
-    found = load_latest_checkpoint(folder)
+    found = load_latest_checkpoint(training.folder)
     if found is None:
         return False
     if found.state.get("fingerprint") != training.fingerprint:
@@ -185,11 +202,6 @@ def resume(training: Training, folder: Path) -> bool:
         for name, parameter in training.parameters.items():
             parameter.copy_(found.tensors[f"adapter.{name}"])
     unpack_optimizer(training.optimizer, found.tensors)
-    training.taken = {
-        name.removeprefix("taken."): value.to(training.base.device)
-        for name, value in found.tensors.items()
-        if name.startswith("taken.")
-    }
     training.step = int(found.state["step"])
     training.heldout = [
         HeldOutLook(step=step, gain=Gain(per_work=tuple(gains))) for step, gains in found.state["heldout"]

@@ -1,4 +1,4 @@
-"""How good an adapter is: what it learnt, what it only memorised, what it copies, what it leaves alone.
+"""How good an adapter is by what it predicts: what it learnt, what it only memorised, what it leaves alone.
 
 Shapes: R rows of a grid, C x H x W latent.
 """
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from inference.adapters.stack import Adapter, RowAdapters, StackedAdapters
@@ -16,10 +15,9 @@ from inference.bases import Base
 from training.captions import with_trigger
 from training.curve import Gain
 from training.encode import Encoded, encode_texts
-from training.likeness import Look, likeness
+from training.gate import Predicted
 from training.loop import timesteps_of
 from training.loss import add_noise, loss_weights, target_of
-from training.recipe import Gate
 
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Middles of five equal strata of the noise levels."""
@@ -47,15 +45,6 @@ class Grid:
     """The same prompts without the trigger."""
     base_RCHW: Tensor
     """What the base predicts from the plain prompts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Copy:
-    """A sample that is nearly a work it was trained on."""
-
-    sample: int
-    work: int
-    likeness: float
 
 
 def make_grid(
@@ -122,52 +111,41 @@ def measure_drift(
     return float(moved / _loss_per_work(grid, grid.base_RCHW, grid.target_RCHW).sum())
 
 
-def gap_interval(members: Gain, held_out: Gain, *, seed: int) -> tuple[float, float, float]:
-    """Member gap, with its 90 % bootstrap interval: what is gained on trained works beyond what carries over."""
+def measure_predicted(
+    base: Base,
+    stack: StackedAdapters,
+    held_out: Grid,
+    members: Grid,
+    adapter: Adapter,
+    *,
+    seed: int,
+    go_on: Callable[[], None],
+) -> tuple[Predicted, Gain]:
+    """All that predictions tell of an adapter, and its gain on each of the members: the highest were learnt best."""
+    outside = measure_gain(base, stack, held_out, adapter, go_on=go_on)
+    inside = measure_gain(base, stack, members, adapter, go_on=go_on)
+    gap, low, high = gap_interval(inside.per_work, outside.per_work, seed=seed)
+    predicted = Predicted(
+        heldout_gain=outside.mean,
+        heldout_error=outside.error,
+        member_gain=inside.mean,
+        member_gap=gap,
+        member_gap_low=low,
+        member_gap_high=high,
+        drift=measure_drift(base, stack, held_out, adapter, go_on=go_on),
+    )
+    return predicted, inside
+
+
+def gap_interval(members: Sequence[float], held_out: Sequence[float], *, seed: int) -> tuple[float, float, float]:
+    """How much more trained works have of something than held-out ones, in the mean, with a 90 % bootstrap interval."""
     draw = np.random.default_rng(seed)
-    inside, outside = np.array(members.per_work), np.array(held_out.per_work)
+    inside, outside = np.array(members), np.array(held_out)
     gaps = [
         draw.choice(inside, len(inside)).mean() - draw.choice(outside, len(outside)).mean() for _ in range(BOOTSTRAPS)
     ]
     low, high = np.quantile(gaps, [0.05, 0.95])
     return float(inside.mean() - outside.mean()), float(low), float(high)
-
-
-def find_copies(
-    samples: Sequence[Look], works: Sequence[Sequence[Look]], *, natural: float, portfolio: Sequence[Look], gate: Gate
-) -> list[Copy]:
-    """Samples that are near-copies of a work: each with the work it is nearest to.
-
-    works: of each work every version that was learnt from. natural: the likeness that pictures of this portfolio have
-    by nature, from `natural_likeness`.
-    """
-    limit = natural + gate.copy_likeness * (1 - natural)
-    owners = [number for number, versions in enumerate(works) for _ in versions]
-    alike = likeness(samples, [look for versions in works for look in versions], portfolio=portfolio)
-    nearest = alike.argmax(axis=1)
-    return [
-        Copy(sample=sample, work=owners[place], likeness=float(alike[sample, place]))
-        for sample, place in enumerate(nearest)
-        if alike[sample, place] > limit
-    ]
-
-
-def natural_likeness(
-    works: Sequence[Look], unseen: Sequence[Look], drawn: Sequence[Look], *, portfolio: Sequence[Look]
-) -> float:
-    """How alike pictures of a portfolio may be without one being a copy of another.
-
-    The most alike pair of different works, or the most that a picture drawn for a work never seen (`drawn`) resembles
-    that work (`unseen`): for the same words, likeness proves nothing up to there.
-    """
-    between = likeness(works, works, portfolio=portfolio)[np.triu_indices(len(works), 1)]
-    by_words = own_likeness(drawn, unseen, portfolio=portfolio)
-    return float(max(*between, *by_words))
-
-
-def own_likeness(drawn: Sequence[Look], works: Sequence[Look], *, portfolio: Sequence[Look]) -> NDArray[np.float64]:
-    """Likeness (N,) of each picture to the one work whose caption it was drawn from."""
-    return np.diagonal(likeness(drawn, works, portfolio=portfolio))
 
 
 @torch.no_grad()

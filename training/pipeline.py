@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from PIL import Image, ImageOps
+from PIL import Image
 
-from inference.adapters.stack import Adapter, StackedAdapters
+from inference.adapters.stack import StackedAdapters
 from inference.bases import open_base
 from inference.catalog import base_spec
 from inference.errors import InferenceError
@@ -20,7 +20,7 @@ from training.captions import make_trigger
 from training.encode import Encoded, encode
 from training.errors import TrainingError
 from training.export import ADAPTER, RECEIPT, REPORT, Facts, export_adapter, make_receipt, write_receipt
-from training.gate import Verdict, judge
+from training.gate import Verdict
 from training.measure import Grid, make_grid, measure_gain
 from training.messages import (
     Done,
@@ -35,9 +35,10 @@ from training.messages import (
 )
 from training.plan import split_works
 from training.recipe import Recipe, load_recipe, style_recipe
+from training.release import Release, choose, open_examination
 from training.report import Report, draw_sheet, render_report
-from training.trial import Trial, draw_progress, try_out
-from training.weigh import weigh_style
+from training.sampling import draw, order_for
+from training.trial import Trial
 from training.works import Review, review_works
 
 PROBE_STEPS = 3
@@ -109,6 +110,27 @@ def _train(
     if len(review.good) < recipe.min_works:
         return _refuse_for_too_few(request, review, recipe, on_event)
 
+    training, grid = learn_style(request, review, recipe, on_event=on_event, go_on=go_on, device=device)
+    on_event(StateChanged(state="measuring"))
+    exam = open_examination(training, review, grid, seed=request.seed, go_on=go_on)
+    release = choose(exam, say=lambda sentence: on_event(StateChanged(state="measuring", message=sentence)))
+    return _deliver(request, review, training, release, on_event=on_event, sign=sign)
+
+
+def learn_style(
+    request: TrainingRequest,
+    review: Review,
+    recipe: Recipe,
+    *,
+    on_event: Callable[[Event], None],
+    go_on: Callable[[], None],
+    device: str,
+) -> tuple[loop.Training, Grid]:
+    """Take all steps of a training, or those that are left of it; returns it and what its held-out works ask.
+
+    `go_on` is called before every step and may raise; a checkpoint is written then.
+    """
+    spec = base_spec(request.base)
     base = open_base(spec, device=device)
     stack = StackedAdapters(base.denoiser)
     split = split_works(review.clusters, share=recipe.heldout_share, seed=request.seed)
@@ -122,25 +144,28 @@ def _train(
         seed=request.seed,
         go_on=go_on,
     )
-    fingerprint = _fingerprint(request, review, recipe, base.sha256, data)
-    training = loop.begin(base, stack, data, split, recipe, seed=request.seed, fingerprint=fingerprint)
+    training = loop.begin(
+        base,
+        stack,
+        data,
+        split,
+        recipe,
+        seed=request.seed,
+        fingerprint=_fingerprint(request, review, recipe, base.sha256, data),
+        folder=request.scratch / "checkpoints",
+    )
     grid = make_grid(base, stack, data, split.held_out, gamma=recipe.min_snr_gamma, seed=request.seed, go_on=go_on)
-    loop.resume(training, request.scratch / "checkpoints")
+    loop.resume(training)
     on_event(StateChanged(state="training"))
     _learn(training, grid, request.scratch, on_event, go_on)
-
-    on_event(StateChanged(state="measuring"))
-    whole = [ImageOps.fit(work.image, (spec.size, spec.size), Image.Resampling.LANCZOS) for work in review.good]
-    adapter = weigh_style(training, training.taken_adapter(), whole, seed=request.seed, go_on=go_on)
-    trial = try_out(training, adapter, grid, review, whole, seed=request.seed, go_on=go_on)
-    return _deliver(request, review, training, adapter, trial, on_event=on_event, sign=sign)
+    return training, grid
 
 
 def _learn(
     training: loop.Training, grid: Grid, scratch: Path, on_event: Callable[[Event], None], go_on: Callable[[], None]
 ) -> None:
     """Take all steps that are left, saving, looking at the held-out works and telling as the recipe says."""
-    recipe, folder, pace = training.recipe, scratch / "checkpoints", _Pace(training.step)
+    recipe, pace = training.recipe, _Pace(training.step)
     try:
         go_on()
         for done in loop.take_steps(training):
@@ -154,10 +179,10 @@ def _learn(
             if done.step % recipe.heldout_every == 0 or done.step == recipe.steps:
                 _look_at_heldout(training, grid, scratch, on_event)
             if done.step % recipe.checkpoint_every == 0 or training.is_over:
-                loop.save(training, folder)
+                loop.save(training)
             go_on()
     except _Interrupted:
-        loop.save(training, folder)
+        loop.save(training)
         raise
 
 
@@ -168,23 +193,35 @@ def _look_at_heldout(training: loop.Training, grid: Grid, scratch: Path, on_even
     on_event(HeldOut(step=training.step, gain=round(gain.mean, 5)))
     path = scratch / "samples" / f"step-{training.step:06d}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    draw_progress(training, grid).save(path)
+    _draw_progress(training, grid.works[0]).save(path)
     on_event(Sample(step=training.step, path=path))
+
+
+def _draw_progress(training: loop.Training, work: int) -> Image.Image:
+    """A work's words in the style as it is now: one picture that can be watched growing."""
+    order = order_for(training.data.captions[work][0], trigger=training.data.trigger, seed=0)
+    return draw(
+        training.base,
+        training.stack,
+        [order],
+        adapter=training.adapter,
+        guidance=training.guidance,
+        go_on=lambda: None,
+    )[0]
 
 
 def _deliver(
     request: TrainingRequest,
     review: Review,
     training: loop.Training,
-    adapter: Adapter,
-    trial: Trial,
+    release: Release,
     *,
     on_event: Callable[[Event], None],
     sign: Callable[[dict[str, Any]], str] | None,
 ) -> Trained:
     """Judge, write the three files, and say how it ended."""
     recipe, split, base = training.recipe, training.split, training.base
-    verdict = judge(trial.scores, recipe.gate)
+    candidate, trial, verdict = release.candidate, release.trial, release.verdict
     facts = Facts(
         base=base.spec.id,
         base_sha256=base.sha256,
@@ -193,20 +230,22 @@ def _deliver(
         recipe=recipe,
         seed=request.seed,
         trigger=training.data.trigger,
-        steps=training.taken_step,
+        steps=candidate.step,
+        tried=tuple((one.name, one.passed, one.broken) for one in release.tried),
         heldout_curve=tuple((look.step, look.gain.mean, look.gain.error) for look in training.heldout),
     )
-    content = export_adapter(adapter, base, trigger=training.data.trigger, rank=recipe.rank)
+    content = export_adapter(candidate.adapter, base, trigger=training.data.trigger, rank=candidate.rank)
     paths = [request.out / name for name in (ADAPTER, RECEIPT, REPORT)]
     paths[0].write_bytes(content)
-    write_receipt(paths[1], make_receipt(facts, content, trial.scores, verdict), sign)
+    write_receipt(paths[1], make_receipt(facts, content, release.scores, verdict), sign)
     report = Report(
         verdict=verdict,
-        scores=trial.scores,
+        scores=release.scores,
+        tried=release.tried,
         trigger=training.data.trigger,
         num_trained=len(split.trained_works),
         num_held_out=len(split.held_out),
-        steps=training.taken_step,
+        steps=candidate.step,
         pairs=trial.pairs,
         samples=trial.samples,
         copies=trial.copies,
@@ -217,9 +256,9 @@ def _deliver(
     paths[2].write_text(render_report(report), encoding="utf-8")
     sheet = request.scratch / "samples" / "with-and-without.png"
     draw_sheet(trial.pairs).save(sheet)
-    on_event(Sample(step=training.taken_step, path=sheet))
+    on_event(Sample(step=candidate.step, path=sheet))
     examples = _keep_examples(trial, request.scratch / "examples")
-    scores = trial.scores.as_dict()
+    scores = release.scores.as_dict()
     on_event(Done(adapter=paths[0], receipt=paths[1], report=paths[2], scores=scores, examples=examples))
     outcome: Literal["passed", "refused"] = "passed" if verdict.passed else "refused"
     message = "" if verdict.passed else verdict.sentences[0]
@@ -228,11 +267,11 @@ def _deliver(
 
 
 def _keep_examples(trial: Trial, folder: Path) -> tuple[Path, ...]:
-    """The pictures drawn with the style, each in a file of its own, so that nothing of a work can come with them."""
+    """Common words drawn in the style, each in a file of its own, so that nothing of a work can come with them."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = tuple(folder / f"{number}.png" for number in range(1, len(trial.pairs) + 1))
-    for path, pair in zip(paths, trial.pairs, strict=True):
-        path.write_bytes(png_bytes(pair.with_style))
+    paths = tuple(folder / f"{number}.png" for number in range(1, len(trial.examples) + 1))
+    for path, image in zip(paths, trial.examples, strict=True):
+        path.write_bytes(png_bytes(image))
     return paths
 
 

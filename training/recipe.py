@@ -23,8 +23,17 @@ class Gate:
     """Most by which the gain on trained works may exceed the gain on held-out ones."""
     max_copies: int = 0
     """Most samples that may be near-copies of a trained work."""
-    copy_likeness: float = 0.5
-    """A sample is a near-copy this far on the way from the portfolio's own likeness (0) to the same picture (1)."""
+    copy_likeness: float = 0.7
+    """A test picture is a near-copy from this likeness to a work on (`training.likeness`: 1 is the same), ..."""
+    copy_margin: float = 0.1
+    """... if every other work is less like it by this ..."""
+    copy_rise: float = 0.3
+    """... and the base's own picture from the same words and noise is less like the work by this."""
+    max_recall: float = 0.25
+    """Largest share of works whose captions may call up that very work, beyond those whose captions do so without the
+    style."""
+    min_recognised: float = 0.1
+    """Least share of pictures of common words that must be told for the style's, beyond what is told so without it."""
     max_drift: float = 0.05
     """Most by which the adapter may change what the base predicts for captions without the trigger."""
 

@@ -9,12 +9,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image, ImageDraw
 
 from inference.pictures import png_bytes
-from training.gate import Scores, Verdict
+from training.gate import Rule, Scores, Verdict
 from training.messages import Finding
 
 TEMPLATE = "report_page.html"
 GAP = 6
 HEADER = 16
+RULES: dict[Rule, str] = {
+    "style": "did not learn the style",
+    "hand": "hardly shows your hand",
+    "memory": "learnt works by heart",
+    "recall": "calls works up by their words",
+    "copies": "copies",
+    "drift": "changes pictures that do not call it",
+}
 CURVE_WIDTH, CURVE_HEIGHT = 640, 160
 
 
@@ -38,6 +46,16 @@ class CopyShown:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tried:
+    """What became of one adapter that was considered for release."""
+
+    name: str
+    """As it can stand in a sentence: 'the adapter after 120 steps'."""
+    passed: bool
+    broken: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """What the page tells."""
 
@@ -48,6 +66,8 @@ class Report:
     num_trained: int
     num_held_out: int
     steps: int
+    tried: tuple[Tried, ...] = ()
+    """Adapters that were considered, if the first was not the one to take."""
     pairs: tuple[Pair, ...] = ()
     samples: tuple[tuple[str, Image.Image], ...] = ()
     """Further pictures with the style, by their prompt."""
@@ -64,6 +84,7 @@ def render_report(report: Report) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["picture"] = _data_url
+    environment.filters["rule"] = RULES.__getitem__
     return environment.get_template(TEMPLATE).render(report=report, curve=_curve_points(report.curve))
 
 

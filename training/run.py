@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
@@ -88,8 +89,10 @@ def _print_event(event: Event) -> None:
 
 def _await_end_of_input(stopped: Flag) -> None:
     # Below Python's own file object, whose lock a thread that waits in it would still hold at exit.
-    while os.read(sys.stdin.fileno(), 4096):
-        continue
+    # A descriptor that is closed under the thread is the end as well.
+    with suppress(OSError, ValueError):
+        while os.read(sys.stdin.fileno(), 4096):
+            continue
     stopped.set()
 
 

@@ -10,6 +10,7 @@ from inference.adapters.stack import Adapter, StackedAdapters
 from inference.bases import Base
 from inference.denoise import Batch, Row
 from inference.guidance import read_asks
+from training.captions import with_trigger
 
 ROWS = 8
 
@@ -21,6 +22,11 @@ class Order:
     called: str
     plain: str
     seed: int
+
+
+def order_for(words: str, *, trigger: str, seed: int) -> Order:
+    """A picture of the words with the style called, as `inference.messages.plan` calls it."""
+    return Order(called=with_trigger(words, trigger)[0], plain=words, seed=seed)
 
 
 @torch.no_grad()

@@ -16,11 +16,10 @@ from torch import Tensor
 
 from inference.adapters.stack import Adapter
 from inference.bases import Base
-from training.captions import with_trigger
 from training.curve import standard_error
 from training.encode import ENCODE_BATCH
 from training.loop import Training
-from training.sampling import Order, draw
+from training.sampling import draw, order_for
 
 SHARES = (0.7, 0.85, 1.0, 1.2, 1.4)
 """Weights that are tried, as shares of the base's own."""
@@ -31,23 +30,22 @@ LEAST_DEVIATION = 1e-3
 
 
 def weigh_style(
-    training: Training, adapter: Adapter, whole: Sequence[Image.Image], *, seed: int, go_on: Callable[[], None]
+    training: Training, adapter: Adapter, works_WT: Tensor, *, seed: int, go_on: Callable[[], None]
 ) -> Adapter:
     """The adapter with the lowest weight at which its pictures are drawn about as the works are.
 
     Not clearly further from the works than at any other weight, that is, picture by picture. The lowest, because things
     keep their shapes there.
 
-    whole: every work as a square of the base's size. A base that gives styles no scale of their own leaves nothing to
-    choose. Drawn with half the base's steps: that is enough to compare.
+    works_WT: textures of the works as the base's autoencoder gives them back. A base that gives styles no scale of
+    their own leaves nothing to choose. Drawn with half the base's steps: that is enough to compare.
     """
     base = training.base
     if base.spec.style_guidance == 0:
         return adapter
-    works = base.textures(through_autoencoder(base, whole))
     tried = [replace(adapter, style_guidance=round(share * base.spec.style_guidance, 2)) for share in SHARES]
     drawn = [base.textures(_draw(training, one, seed=seed, go_on=go_on)) for one in tried]
-    distances = distances_to_works(works, drawn)
+    distances = distances_to_works(works_WT, drawn)
     nearest = min(distances, key=sum)
     return next(one for one, own in zip(tried, distances, strict=True) if not clearly_above(own, nearest))
 
@@ -81,7 +79,7 @@ def _draw(training: Training, adapter: Adapter, *, seed: int, go_on: Callable[[]
     data = training.data
     words = training.base.spec.known_words or [data.captions[number][0] for number in training.split.held_out]
     orders = [
-        Order(called=with_trigger(word, data.trigger)[0], plain=word, seed=seed + number)
+        order_for(word, trigger=data.trigger, seed=seed + number)
         for number, word in enumerate(islice(cycle(words), PICTURES))
     ]
     steps = max(training.base.spec.steps // 2, 1)

@@ -19,16 +19,14 @@ from tests.benchmarks.concepts import ConceptProbe, learn_concepts, on_white, re
 from tests.benchmarks.features import Features, nearest, top_k, train_probe
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.pairs import draw_words, lay_pairs, lay_row
-from training.base.captions import read_lexicon, subject_of
+from tests.benchmarks.portfolios import lay_works, read_shown
 from training.base.data import Pictures, read_data
-from training.base.recipe import read_everyday
 from training.base.render import render
-from training.base.sources import fetch, read_credit, read_drawings, words_of
-from training.messages import TrainingRequest, Work
+from training.base.sources import words_of
+from training.messages import TrainingRequest
 from training.pipeline import Trained, train
 from training.weigh import through_autoencoder
 
-EVERYDAY = Path("configs/recipes/everyday.toml")
 HELD_OUT = {
     "fluent-emoji-flat": "1.2.6",
     "streamline-ultimate-color": "1.2.2",
@@ -38,12 +36,10 @@ HELD_OUT = {
     "streamline-stickies-color": "1.2.2",
 }
 """Sets (npm `@iconify-json/<set>`) that no base recipe names, all MIT or CC-BY."""
-KEYWORDS = {"emojibase-data": "17.0.0"}
 PORTFOLIO = 40
 SHEET_COLUMNS = 12
 SHOWN_PER_SET = 200
 """Pictures of a set that the classifier learns from, at most."""
-PORTFOLIO_EDGE = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,15 +176,7 @@ def judge_set(
 def read_set(name: str, folder: Path, size: int, probed: Sequence[str], *, seed: int) -> Set:
     """Fetch a set and split it: 40 drawings are a portfolio, the others teach the classifier. probed: concepts that
     the probe knows."""
-    fetch({f"@iconify-json/{name}": HELD_OUT[name], **KEYWORDS}, folder)
-    read_credit(folder, name)
-    lexicon, everyday = read_lexicon(folder), read_everyday(EVERYDAY)
-    shown = [
-        (drawing, subject)
-        for drawing in read_drawings(folder, name)
-        if (subject := subject_of(drawing, lexicon, everyday)) is not None and subject.kind != "people"
-    ]
-    random.Random(f"{seed}/{name}").shuffle(shown)
+    shown = read_shown(name, HELD_OUT[name], folder, seed=seed)
     portfolio, rest = shown[:PORTFOLIO], shown[PORTFOLIO : PORTFOLIO + SHOWN_PER_SET]
     things = [(drawing, subject.everyday) for drawing, subject in shown if subject.everyday in probed]
     return Set(
@@ -269,16 +257,10 @@ def write_sheet(drawn: Drawn, path: Path) -> None:
 
 
 def _train(one: Set, base: str, folder: Path, *, seed: int) -> Trained:
-    portfolio = folder / "works"
-    portfolio.mkdir(parents=True, exist_ok=True)
-    works = []
-    for number, (words, svg) in enumerate(one.works):
-        path = portfolio / f"{number:02}.png"
-        Image.fromarray(on_white(render(svg, PORTFOLIO_EDGE)[None])[0]).save(path)
-        works.append(Work(id=f"{number}", path=path, captions=(words,)))
+    works = lay_works(one.works, folder / "works")
     out = folder / "out"
     request = TrainingRequest(
-        id=f"benchmark {one.name}", base=base, works=tuple(works), out=out, scratch=folder / "scratch", seed=seed
+        id=f"benchmark {one.name}", base=base, works=works, out=out, scratch=folder / "scratch", seed=seed
     )
     return train(request, on_event=lambda _: None, stop=lambda: False)
 

@@ -36,6 +36,8 @@ min_heldout_gain = -10.0
 max_member_gap = 10.0
 max_copies = 1000
 max_drift = 10.0
+max_recall = 10.0
+min_recognised = -10.0
 """
 
 

@@ -34,6 +34,8 @@ min_heldout_gain = -10
 max_member_gap = 10
 max_copies = 100
 max_drift = 10
+max_recall = 10
+min_recognised = -10
 """
 SCRIPT = """\
 prompts = ["a red apple", "a green apple"]

@@ -1,5 +1,11 @@
 """A checkpoint is whole or it is not there."""
 
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 import torch
 
 from training.checkpoint import (
@@ -8,8 +14,10 @@ from training.checkpoint import (
     load_latest_checkpoint,
     pack_optimizer,
     save_checkpoint,
+    save_tensors,
     unpack_optimizer,
 )
+from training.errors import DiskFull
 
 
 def test_nothing_saved_is_nothing_found(tmp_path):
@@ -50,6 +58,42 @@ def test_a_checkpoint_cut_off_while_writing_is_not_seen(tmp_path):
 
     assert found is not None
     assert found.name == "step-1"
+
+
+def test_a_checkpoint_is_worth_nothing_without_the_files_beside_it(tmp_path):
+    save_checkpoint(tmp_path, "step-1", {"w": torch.ones(2)}, {"step": 1})
+    beside = save_tensors(tmp_path / ".looks" / "one.safetensors", {"a": torch.ones(2)})
+    save_checkpoint(tmp_path, "step-2", {"w": torch.ones(2)}, {"step": 2}, beside=[beside])
+    whole = load_latest_checkpoint(tmp_path)
+    save_tensors(beside, {"a": torch.zeros(2)})
+
+    found = load_latest_checkpoint(tmp_path)
+
+    assert (whole.name, found.name) == ("step-2", "step-1")
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A file system of one megabyte, where this user may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.name != "posix" or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_named_and_the_checkpoint_before_it_is_whole(small_disk):
+    save_checkpoint(small_disk, "step-1", {"w": torch.ones(100_000)}, {"step": 1})
+
+    with pytest.raises(DiskFull, match=r"the disk is full: [0-9]+ MiB are left .* make room and run"):
+        save_checkpoint(small_disk, "step-2", {"w": torch.ones(200_000)}, {"step": 2})
+    with pytest.raises(DiskFull):
+        save_tensors(small_disk / "look.safetensors", {"w": torch.ones(200_000)})
+
+    assert load_latest_checkpoint(small_disk).name == "step-1"
+    assert [path.name for path in small_disk.iterdir()] == ["step-1"], "what was cut off takes no room"
 
 
 def test_only_the_newest_are_kept_and_a_name_can_be_saved_again(tmp_path):

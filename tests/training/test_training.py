@@ -74,11 +74,12 @@ def receipt_of(ended) -> dict:
     return json.loads(ended.receipt.read_text())["receipt"]
 
 
-def started(base, portfolio, recipe: Recipe) -> loop.Training:
+def started(base, portfolio, recipe: Recipe, folder: Path = Path("never")) -> loop.Training:
     review = review_works(works_in(portfolio), size=32, min_works=8)
     data = encode(base, review.good, trigger="xovaj", style_words=(), crops=1, flips=True, seed=0, go_on=lambda: None)
     split = split_works(review.clusters, share=0.12, seed=0)
-    return loop.begin(base, StackedAdapters(base.unet), data, split, recipe, seed=0, fingerprint="one")
+    stack = StackedAdapters(base.unet)
+    return loop.begin(base, stack, data, split, recipe, seed=0, fingerprint="one", folder=folder)
 
 
 def test_a_training_tells_its_story_in_order(trained):
@@ -197,13 +198,13 @@ def test_a_stopped_training_continues_to_the_very_same_file(
 
 
 def test_a_checkpoint_of_another_training_is_refused(tiny_base, tiny_recipe, portfolio, tmp_path):
-    training = started(tiny_base, portfolio, load_recipe(tiny_recipe))
+    training = started(tiny_base, portfolio, load_recipe(tiny_recipe), tmp_path)
     next(loop.take_steps(training))
-    loop.save(training, tmp_path)
+    loop.save(training)
     training.fingerprint = "another"
 
     with pytest.raises(RequestInvalid, match="another recipe"):
-        loop.resume(training, tmp_path)
+        loop.resume(training)
 
 
 def spawn(request: TrainingRequest, folder: Path) -> subprocess.Popen:

@@ -36,12 +36,10 @@ def drawn_with(training, adapter, *, seed: int):
 
 
 @pytest.mark.parametrize("share", SHARES)
-def test_the_weight_at_which_the_works_were_drawn_is_found(training, share, monkeypatch):
-    # An autoencoder of random numbers gives no picture back.
-    monkeypatch.setattr(weigh, "through_autoencoder", lambda base, images: images)
+def test_the_weight_at_which_the_works_were_drawn_is_found(training, share):
     adapter = random_adapter(training.base.unet, ("to_q", "to_v", "conv1"), seed=4, rank=2)
     weight = round(share * BASE_GUIDANCE, 2)
-    works = drawn_with(training, replace(adapter, style_guidance=weight), seed=0)
+    works = training.base.textures(drawn_with(training, replace(adapter, style_guidance=weight), seed=0))
 
     found = weigh_style(training, adapter, works, seed=0, go_on=lambda: None)
 
@@ -54,7 +52,8 @@ def test_styles_are_tried_on_words_that_the_base_draws_well(training, monkeypatc
     adapter, asked = random_adapter(training.base.unet, ("to_q",), seed=4, rank=2), []
     monkeypatch.setattr(weigh, "draw", lambda *given, **also: asked.append(given[2]) or draw(*given, **also))
 
-    weigh_style(training, adapter, drawn_with(training, adapter, seed=0), seed=3, go_on=lambda: None)
+    works = training.base.textures(drawn_with(training, adapter, seed=0))
+    weigh_style(training, adapter, works, seed=3, go_on=lambda: None)
 
     assert [order.plain for order in asked[0]] == ["a pear", "a hat"] * (weigh.PICTURES // 2)
     assert {order.called for order in asked[0]} == {"a pear, xovaj style", "a hat, xovaj style"}
@@ -66,7 +65,7 @@ def test_a_base_that_gives_styles_no_scale_leaves_nothing_to_choose(tiny_base, p
     recipe = Recipe(name="r", base="tiny", rank=2, learning_rate=1e-3, steps=1, batch=2)
     training = started(tiny_base, portfolio, recipe)
 
-    assert weigh_style(training, training.adapter, [], seed=0, go_on=lambda: None) is training.adapter
+    assert weigh_style(training, training.adapter, torch.zeros(0, 1), seed=0, go_on=lambda: None) is training.adapter
 
 
 def test_each_picture_counts_by_its_nearest_work_and_each_number_alike():
@@ -86,7 +85,7 @@ def test_each_picture_counts_by_its_nearest_work_and_each_number_alike():
 def test_of_weights_without_a_clear_difference_the_lowest_is_taken(training, monkeypatch):
     far, near, level = [3.0, 4.0, 5.0], [1.0, 2.5, 1.5], [1.5, 1.5, 1.6]
     monkeypatch.setattr(weigh, "distances_to_works", lambda works, drawn: [far, near, level, level, far])
-    works = drawn_with(training, training.adapter, seed=0)
+    works = training.base.textures(drawn_with(training, training.adapter, seed=0))
 
     found = weigh_style(training, training.adapter, works, seed=0, go_on=lambda: None)
 

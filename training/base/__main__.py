@@ -15,7 +15,7 @@ from threading import Event
 from training.base.errors import BaseTrainingError, Interrupted
 
 BASE = Path("configs/bases/openicons")
-STAGES = ("drawings", "data", "autoencoder", "encode", "denoiser", "enlarger", "export", "sheet")
+STAGES = ("drawings", "data", "autoencoder", "encode", "denoiser", "enlarger", "export", "styles", "sheet")
 
 
 INTERRUPTED = 75
@@ -82,6 +82,12 @@ def run_stage(given: argparse.Namespace, stop: Callable[[], bool]) -> None:
             say(f"exported the enlarger to {out}")
         else:
             say(f"exported step {export(recipe, given.work, out)} to {out}")
+    elif given.stage == "styles":
+        from training.base.styles import write_styles
+
+        write_styles(
+            given.work, given.base.name, given.out or given.base.with_name(f"{given.base.name}-styles.safetensors"), say
+        )
     elif given.stage == "sheet":
         from training.base.sheet import draw_sheet
 
@@ -133,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--base", type=Path, default=BASE, help="pipeline folder that export writes and sheet draws with"
     )
-    parser.add_argument("--out", type=Path, help="where export (default: --base) and sheet (PNG or WebP) write")
+    parser.add_argument("--out", type=Path, help="where export (default: --base), styles and sheet (PNG or WebP) write")
     parser.add_argument(
         "--only-enlarger", action="store_true", help="export the enlarger into a folder that has the rest"
     )

@@ -1,0 +1,87 @@
+"""Near-copies of works are found and named; likeness that words, ground or frame explain is none."""
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageChops, ImageFilter, ImageOps
+
+from tests.training.portfolio import drawing
+from training.copies import Learnt, Sampled, count_recalled, find_copies
+from training.likeness import likeness, look_at
+from training.measure import gap_interval
+from training.recipe import Gate
+
+WORKS = [drawing(number, 128) for number in range(20)]
+
+
+def learnt(works: Sequence[Image.Image] = WORKS, clusters: Sequence[int] | None = None) -> Learnt:
+    looks = [look_at(work) for work in works]
+    versions = tuple((look, look_at(ImageOps.mirror(work))) for look, work in zip(looks, works, strict=True))
+    return Learnt(versions=versions, clusters=tuple(clusters or range(len(works))), portfolio=tuple(looks))
+
+
+def sampled(picture: Image.Image, *, without: Image.Image | None = None, work: int | None = None) -> Sampled:
+    return Sampled(with_style=look_at(picture), without=look_at(without or drawing(999, 128)), work=work)
+
+
+def test_planted_copies_are_found_and_named_and_other_drawings_are_not():
+    copies = [
+        sampled(WORKS[3].filter(ImageFilter.GaussianBlur(2)), work=3),
+        sampled(WORKS[8].transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
+        sampled(WORKS[11].point(lambda level: level * 0.97), work=11),
+        sampled(ImageChops.offset(WORKS[15], 2, 1)),
+    ]
+    others = [sampled(drawing(number, 128), work=number % 20) for number in range(100, 120)]
+
+    found = find_copies([*others, *copies], learnt(), Gate())
+
+    assert [(copy.sample, copy.work) for copy in found] == [(20, 3), (21, 8), (22, 11), (23, 15)]
+
+
+def test_a_likeness_that_the_base_draws_as_well_is_no_copy():
+    blurred = WORKS[3].filter(ImageFilter.GaussianBlur(3))
+
+    assert find_copies([sampled(WORKS[3], without=drawing(999, 128), work=3)], learnt(), Gate())
+    assert not find_copies([sampled(WORKS[3], without=blurred, work=3)], learnt(), Gate())
+
+
+def test_a_picture_as_like_another_work_is_no_copy_unless_that_is_a_repeat():
+    twin = WORKS[3].filter(ImageFilter.GaussianBlur(1))
+    works, sample = [*WORKS, twin], [sampled(WORKS[3].filter(ImageFilter.GaussianBlur(2)), work=3)]
+
+    assert not find_copies(sample, learnt(works), Gate())
+    assert find_copies(sample, learnt(works, [*range(20), 3]), Gate()), "repeats of a work protect nothing"
+
+
+def test_works_that_come_back_at_their_words_are_counted():
+    blurred = [work.filter(ImageFilter.GaussianBlur(4)) for work in WORKS[:6]]
+    other = [drawing(number, 128) for number in range(600, 606)]
+
+    assert count_recalled([look_at(picture) for picture in blurred], range(6), learnt()) == 6
+    assert count_recalled([look_at(picture) for picture in blurred], [5, 4, 3, 2, 1, 0], learnt()) == 0
+    assert count_recalled([look_at(picture) for picture in other], range(6), learnt()) <= 2
+
+
+def test_what_all_works_share_is_no_likeness():
+    framed = [ImageOps.expand(drawing(number, 96), border=16, fill="#204060") for number in range(12)]
+    looks = [look_at(work) for work in framed]
+
+    alike = likeness(looks[:6], looks[6:], portfolio=looks)
+
+    assert abs(alike.mean()) < 0.2
+
+
+def test_the_interval_of_the_gap_mostly_holds_the_true_gap():
+    held = []
+    for seed in range(40):
+        pick = random.Random(seed)
+        members = [0.5 + pick.gauss(0, 0.05) for _ in range(12)]
+        unseen = [0.2 + pick.gauss(0, 0.05) for _ in range(6)]
+        gap, low, high = gap_interval(members, unseen, seed=seed)
+        assert low < gap < high
+        assert np.isclose(gap, np.mean(members) - np.mean(unseen))
+        held.append(low < 0.3 < high)
+
+    # Of a 90 % interval over so few values somewhat fewer.
+    assert 0.7 < np.mean(held) < 1

@@ -1,0 +1,137 @@
+"""Which adapter of a training is released: the one as trained or, if that remembers too much, a milder one.
+
+Every adapter is judged by what it predicts first (seconds), and drawn with only if it keeps those rules.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from training.candidates import Candidate, as_trained, milder
+from training.control import Control, make_control
+from training.gate import Predicted, Scores, Verdict, judge, judge_predicted
+from training.loop import Training
+from training.measure import Grid, make_grid, measure_predicted
+from training.report import Tried
+from training.trial import Trial, compare, draw_all
+from training.weigh import weigh_style
+from training.works import Review
+
+MEASURED = 48
+"""Trained works whose gain is measured; more would cost time and change little."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """The adapter that is delivered, released or refused, and how it was judged."""
+
+    candidate: Candidate
+    trial: Trial
+    scores: Scores
+    verdict: Verdict
+    tried: tuple[Tried, ...] = ()
+    """Every adapter that was considered, in order; the one as trained is the first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """What the adapters of one training are measured on. `go_on` is called before every step and may raise."""
+
+    training: Training
+    held_out: Grid
+    members: Grid
+    control: Control
+    names: tuple[str, ...]
+    """What the creator knows each work by."""
+    seed: int
+    go_on: Callable[[], None]
+
+
+def choose(exam: Examination, *, say: Callable[[str], None]) -> Release:
+    """Judge the adapter as trained and, while less of it could pass, milder ones until one does.
+
+    If none does, the one as trained is delivered as refused. say: hears a sentence when another one is tried.
+    """
+    trained = examine(exam, as_trained(exam.training))
+    tried = [_tried(trained.candidate, trained.verdict)]
+    for candidate in milder(exam.training) if trained.verdict.may_be_mended else ():
+        say(f"{trained.verdict.sentences[0]} Trying {candidate.name}.")
+        verdict = judge_predicted(predict(exam, candidate), exam.training.recipe.gate)
+        if verdict.passed:
+            release = examine(exam, candidate)
+            verdict = release.verdict
+        tried.append(_tried(candidate, verdict))
+        if verdict.passed:
+            return replace(release, tried=tuple(tried))
+    return replace(trained, tried=tuple(tried))
+
+
+def open_examination(
+    training: Training,
+    review: Review,
+    held_out: Grid,
+    *,
+    seed: int,
+    go_on: Callable[[], None],
+) -> Examination:
+    """Draw and measure what does not depend on the adapter.
+
+    Copies are looked for where the adapter as trained has learnt best.
+    """
+    base, stack, recipe = training.base, training.stack, training.recipe
+    works = _spread(training.split.trained_works, MEASURED)
+    members = make_grid(base, stack, training.data, works, gamma=recipe.min_snr_gamma, seed=seed, go_on=go_on)
+    adapter = as_trained(training).adapter
+    _, gains = measure_predicted(base, stack, held_out, members, adapter, seed=seed, go_on=go_on)
+    by_gain = sorted(zip(gains.per_work, works, strict=True), reverse=True)
+    suspects = [work for _, work in by_gain]
+    return Examination(
+        training=training,
+        held_out=held_out,
+        members=members,
+        control=make_control(training, review, suspects, seed=seed, go_on=go_on),
+        names=tuple(work.work.path.name for work in review.good),
+        seed=seed,
+        go_on=go_on,
+    )
+
+
+def predict(exam: Examination, candidate: Candidate) -> Predicted:
+    """What the denoiser's predictions tell of one adapter."""
+    training = exam.training
+    predicted, _ = measure_predicted(
+        training.base,
+        training.stack,
+        exam.held_out,
+        exam.members,
+        candidate.adapter,
+        seed=exam.seed,
+        go_on=exam.go_on,
+    )
+    return predicted
+
+
+def examine(exam: Examination, candidate: Candidate) -> Release:
+    """Weigh one adapter, draw with it and judge it."""
+    training, control, seed, go_on = exam.training, exam.control, exam.seed, exam.go_on
+    predicted = predict(exam, candidate)
+    adapter = weigh_style(training, candidate.adapter, control.styles[0], seed=seed, go_on=go_on)
+    pictures = draw_all(training, control, adapter, go_on=go_on)
+    trial = compare(training, control, pictures, exam.names)
+    scores = Scores(predicted=predicted, drawn=trial.drawn)
+    return Release(
+        candidate=replace(candidate, adapter=adapter),
+        trial=trial,
+        scores=scores,
+        verdict=judge(scores, training.recipe.gate),
+    )
+
+
+def _tried(candidate: Candidate, verdict: Verdict) -> Tried:
+    return Tried(name=candidate.name, passed=verdict.passed, broken=verdict.broken)
+
+
+def _spread(numbers: Sequence[int], count: int) -> tuple[int, ...]:
+    """At most `count` of the numbers, evenly spread over them."""
+    if len(numbers) <= count:
+        return tuple(numbers)
+    return tuple(numbers[place * len(numbers) // count] for place in range(count))
