@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from inference.adapters.stack import Adapter, LayerChange
-from training.loop import Training
+from training.state import Training
 
 STRENGTH = 0.7
 """Share of its strength that a weaker adapter keeps."""

@@ -10,8 +10,8 @@ from torch import Tensor
 from training.copies import Learnt
 from training.encode import versions
 from training.likeness import Look, look_at
-from training.loop import Training
 from training.sampling import Order, draw, order_for
+from training.state import Training
 from training.weigh import through_autoencoder
 from training.works import Review
 

@@ -16,8 +16,8 @@ from training.captions import with_trigger
 from training.curve import Gain
 from training.encode import Encoded, encode_texts
 from training.gate import Predicted
-from training.loop import timesteps_of
 from training.loss import add_noise, loss_weights, target_of
+from training.steps import timesteps_of
 
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Middles of five equal strata of the noise levels."""

@@ -15,7 +15,7 @@ from inference.bases import open_base
 from inference.catalog import base_spec
 from inference.errors import InferenceError
 from inference.pictures import png_bytes
-from training import loop
+from training import state, steps
 from training.captions import make_trigger
 from training.encode import Encoded, encode
 from training.errors import TrainingError
@@ -125,7 +125,7 @@ def learn_style(
     on_event: Callable[[Event], None],
     go_on: Callable[[], None],
     device: str,
-) -> tuple[loop.Training, Grid]:
+) -> tuple[state.Training, Grid]:
     """Take all steps of a training, or those that are left of it; returns it and what its held-out works ask.
 
     `go_on` is called before every step and may raise; a checkpoint is written then.
@@ -144,7 +144,7 @@ def learn_style(
         seed=request.seed,
         go_on=go_on,
     )
-    training = loop.begin(
+    training = state.begin(
         base,
         stack,
         data,
@@ -155,20 +155,20 @@ def learn_style(
         folder=request.scratch / "checkpoints",
     )
     grid = make_grid(base, stack, data, split.held_out, gamma=recipe.min_snr_gamma, seed=request.seed, go_on=go_on)
-    loop.resume(training)
+    state.resume(training)
     on_event(StateChanged(state="training"))
     _learn(training, grid, request.scratch, on_event, go_on)
     return training, grid
 
 
 def _learn(
-    training: loop.Training, grid: Grid, scratch: Path, on_event: Callable[[Event], None], go_on: Callable[[], None]
+    training: state.Training, grid: Grid, scratch: Path, on_event: Callable[[Event], None], go_on: Callable[[], None]
 ) -> None:
     """Take all steps that are left, saving, looking at the held-out works and telling as the recipe says."""
     recipe, pace = training.recipe, _Pace(training.step)
     try:
         go_on()
-        for done in loop.take_steps(training):
+        for done in steps.take_steps(training):
             pace.saw(done)
             if done.step - pace.first_step == PROBE_STEPS:
                 left = recipe.steps - done.step + MEASURING_STEPS
@@ -179,14 +179,14 @@ def _learn(
             if done.step % recipe.heldout_every == 0 or done.step == recipe.steps:
                 _look_at_heldout(training, grid, scratch, on_event)
             if done.step % recipe.checkpoint_every == 0 or training.is_over:
-                loop.save(training)
+                state.save(training)
             go_on()
     except _Interrupted:
-        loop.save(training)
+        state.save(training)
         raise
 
 
-def _look_at_heldout(training: loop.Training, grid: Grid, scratch: Path, on_event: Callable[[Event], None]) -> None:
+def _look_at_heldout(training: state.Training, grid: Grid, scratch: Path, on_event: Callable[[Event], None]) -> None:
     """Measure and draw in between. Not to be stopped: a step is saved only with the look that belongs to it."""
     gain = measure_gain(training.base, training.stack, grid, training.adapter, go_on=lambda: None)
     training.take_note(gain)
@@ -197,7 +197,7 @@ def _look_at_heldout(training: loop.Training, grid: Grid, scratch: Path, on_even
     on_event(Sample(step=training.step, path=path))
 
 
-def _draw_progress(training: loop.Training, work: int) -> Image.Image:
+def _draw_progress(training: state.Training, work: int) -> Image.Image:
     """A work's words in the style as it is now: one picture that can be watched growing."""
     order = order_for(training.data.captions[work][0], trigger=training.data.trigger, seed=0)
     return draw(
@@ -213,7 +213,7 @@ def _draw_progress(training: loop.Training, work: int) -> Image.Image:
 def _deliver(
     request: TrainingRequest,
     review: Review,
-    training: loop.Training,
+    training: state.Training,
     release: Release,
     *,
     on_event: Callable[[Event], None],
@@ -310,7 +310,7 @@ class _Pace:
         self._began = time.perf_counter()
         self._counted = 0
 
-    def saw(self, done: loop.StepDone) -> None:
+    def saw(self, done: steps.StepDone) -> None:
         self._counted += 1
         self.loss = done.loss if self._counted == 1 else 0.95 * self.loss + 0.05 * done.loss
         if self._counted == 1:

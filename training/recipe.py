@@ -32,7 +32,7 @@ class Gate:
     max_recall: float = 0.25
     """Largest share of works whose captions may call up that very work, beyond those whose captions do so without the
     style."""
-    min_recognised: float = 0.1
+    min_recognised: float = 0.15
     """Least share of pictures of common words that must be told for the style's, beyond what is told so without it."""
     max_drift: float = 0.05
     """Most by which the adapter may change what the base predicts for captions without the trigger."""

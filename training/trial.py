@@ -10,10 +10,10 @@ from training.control import Control, Series
 from training.copies import Copy, Sampled, count_recalled, find_copies
 from training.gate import Drawn
 from training.likeness import look_at
-from training.loop import Training
 from training.recognise import recognised
 from training.report import CopyShown, Pair
 from training.sampling import draw
+from training.state import Training
 
 FURTHER = 6
 """Pictures of trained works' captions that are drawn once more, with the style far beyond what it weighs ..."""

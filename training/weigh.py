@@ -18,8 +18,8 @@ from inference.adapters.stack import Adapter
 from inference.bases import Base
 from training.curve import standard_error
 from training.encode import ENCODE_BATCH
-from training.loop import Training
 from training.sampling import draw, order_for
+from training.state import Training
 
 SHARES = (0.7, 0.85, 1.0, 1.2, 1.4)
 """Weights that are tried, as shares of the base's own."""

@@ -2,11 +2,14 @@
 
 Each changed layer computes its usual answer once for all rows and adds, row by row, `up @ down @ x` of that row's own
 adapters in two batched products. What a row adds is gathered once when the batch changes, not in every step.
-Nothing here knows what the model draws; any module of Linear and Conv2d layers will do.
+Nothing here knows what the model draws; any module of Linear and Conv2d layers will do. Gradients go through, and each
+adapter's come from its own rows alone.
 
-Shapes: B rows, R rank, down (R, in[, k, k]), up (out, R), both as in torch's own weights.
+Shapes: B rows in G runs of equal length with the same adapters, R rank, down (R, in[, k, k]), up (out, R), both as in
+torch's own weights.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -60,7 +63,7 @@ class AdaptedLayer(nn.Module):
         super().__init__()
         self.base = base
         self.rows: tuple[Tensor, Tensor] | None = None
-        """(down, up): both with a leading B where rows differ, without where all rows share them."""
+        """(down, up): both with a leading G where rows differ, without where all rows share them."""
 
     @property
     def weight(self) -> Tensor:
@@ -93,9 +96,10 @@ class StackedAdapters:
         if not rows:
             return
         is_shared = all(_same(row, rows[0]) for row in rows)
+        runs = rows[:: _run_length(rows)]
         for name in dict.fromkeys(name for row in rows for adapter, _ in row for name in adapter.layers):
             layer = self._layer(name)
-            down, up = _concatenated(rows[0], name) if is_shared else _gathered(rows, name)
+            down, up = _concatenated(rows[0], name) if is_shared else _gathered(runs, name)
             # What is trained stays in float32 over a base in bfloat16; sums are made in the base's own numbers.
             layer.rows = down.to(layer.weight.dtype), up.to(layer.weight.dtype)
 
@@ -161,21 +165,24 @@ def plain_forward(layer: nn.Linear | nn.Conv2d, name: str, x: Tensor, rows: Sequ
 def _add_multiplied(x: Tensor, y: Tensor, down: Tensor, up: Tensor) -> Tensor:
     if down.ndim == 2:
         return y + F.linear(F.linear(x, down), up)
-    x_BTI = x.reshape(x.shape[0], -1, x.shape[-1])
-    y_BTO = y.reshape(y.shape[0], -1, y.shape[-1])
-    inner_BTR = torch.bmm(x_BTI, down.transpose(1, 2))
-    return torch.baddbmm(y_BTO, inner_BTR, up.transpose(1, 2)).reshape(y.shape)
+    # The rows of a run are only more places of one.
+    x_GTI = x.reshape(len(down), -1, x.shape[-1])
+    y_GTO = y.reshape(len(down), -1, y.shape[-1])
+    inner_GTR = torch.bmm(x_GTI, down.transpose(1, 2))
+    return torch.baddbmm(y_GTO, inner_GTR, up.transpose(1, 2)).reshape(y.shape)
 
 
 def _add_convolved(layer: nn.Conv2d, x: Tensor, y: Tensor, down: Tensor, up: Tensor) -> Tensor:
     if down.ndim == 4:
         inner = F.conv2d(x, down, None, layer.stride, layer.padding, layer.dilation)
         return y + F.conv2d(inner, up[:, :, None, None])
-    rows, rank = down.shape[:2]
-    # One grouped convolution in which every row is its own group.
-    x_1BIHW = x.reshape(1, -1, *x.shape[2:])
-    inner = F.conv2d(x_1BIHW, down.flatten(0, 1), None, layer.stride, layer.padding, layer.dilation, groups=rows)
-    return torch.baddbmm(y.flatten(2), up, inner.reshape(rows, rank, -1)).reshape(y.shape)
+    runs, rank = down.shape[:2]
+    # One grouped convolution in which every run is its own group, with as many pictures as a run has rows.
+    x_GMIHW = x.reshape(runs, -1, *x.shape[1:])
+    x_MCHW = x_GMIHW.transpose(0, 1).flatten(1, 2)
+    inner = F.conv2d(x_MCHW, down.flatten(0, 1), None, layer.stride, layer.padding, layer.dilation, groups=runs)
+    inner_GMRP = inner.reshape(len(inner), runs, rank, -1).transpose(0, 1)
+    return y + torch.matmul(up[:, None], inner_GMRP).reshape(y.shape)
 
 
 def _same(left: RowAdapters, right: RowAdapters) -> bool:
@@ -190,14 +197,23 @@ def _concatenated(row: RowAdapters, name: str) -> tuple[Tensor, Tensor]:
     return down, torch.cat([change.up * strength for change, strength in changes], dim=1)
 
 
-def _gathered(rows: Sequence[RowAdapters], name: str) -> tuple[Tensor, Tensor]:
-    """One (down, up) a row, padded with zero rank up to the largest; a row without adapters adds zero."""
-    per_row = [_concatenated(row, name) if any(name in a.layers for a, _ in row) else None for row in rows]
-    like = next(pair for pair in per_row if pair is not None)
-    rank = max(pair[0].shape[0] for pair in per_row if pair is not None)
-    down = like[0].new_zeros(len(rows), rank, *like[0].shape[1:])
-    up = like[1].new_zeros(len(rows), like[1].shape[0], rank)
-    for number, pair in enumerate(per_row):
+def _run_length(rows: Sequence[RowAdapters]) -> int:
+    """The largest number of rows such that the batch falls into runs of so many alike; 1 where neighbours differ."""
+    starts = [number for number, row in enumerate(rows) if number == 0 or not _same(row, rows[number - 1])]
+    return math.gcd(len(rows), *starts)
+
+
+def _gathered(runs: Sequence[RowAdapters], name: str) -> tuple[Tensor, Tensor]:
+    """One (down, up) a run, padded with zero rank up to the largest; a run without adapters adds zero."""
+    per_run = [_concatenated(row, name) if any(name in a.layers for a, _ in row) else None for row in runs]
+    like = next(pair for pair in per_run if pair is not None)
+    rank = max(pair[0].shape[0] for pair in per_run if pair is not None)
+    if all(pair is not None and pair[0].shape[0] == rank for pair in per_run):
+        every = [pair for pair in per_run if pair is not None]
+        return torch.stack([down for down, _ in every]), torch.stack([up for _, up in every])
+    down = like[0].new_zeros(len(runs), rank, *like[0].shape[1:])
+    up = like[1].new_zeros(len(runs), like[1].shape[0], rank)
+    for number, pair in enumerate(per_run):
         if pair is not None:
             down[number, : len(pair[0])] = pair[0]
             up[number, :, : len(pair[0])] = pair[1]

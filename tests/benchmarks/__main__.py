@@ -13,6 +13,7 @@ BENCHMARKS = {
     "enlarger": "tests.benchmarks.enlarger",
     "gate": "tests.benchmarks.gate",
     "styles": "tests.benchmarks.styles",
+    "training": "tests.benchmarks.training",
 }
 """Name -> module with `measure(seed, say, **options) -> list[Figure]` and `add_options(parser)`."""
 

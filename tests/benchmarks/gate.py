@@ -132,8 +132,6 @@ def as_figures(judged: Sequence[Judged]) -> list[Figure]:
             name="features shuffled: good judged right",
             value=sum(one.is_right_shuffled for one in good),
             unit=f"of {len(good)}",
-            goal=10,
-            at_most=True,
         ),
         *(
             Figure(

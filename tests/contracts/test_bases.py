@@ -31,8 +31,9 @@ from tests.inference.random_adapters import random_adapter
 from tests.inference.tiny_base import ENLARGER_SHAPE, a_random_enlarger, write_tiny_base
 from tests.inference.tiny_families import TEXT_LENGTH, write_tiny_flux2, write_tiny_sdxl
 from tests.training.portfolio import drawing, write_portfolio
-from training import loop
+from training import state, steps
 from training.encode import encode
+from training.loss import add_noise, target_of
 from training.measure import make_grid, measure_gain
 from training.messages import TrainingRequest
 from training.pipeline import train
@@ -278,8 +279,8 @@ def test_a_variation_starts_where_the_stock_scheduler_puts_its_source(engine, ba
 def test_a_picture_that_is_finished_is_estimated_exactly(base):
     clean, noise = base.encode_images([drawing(3, 32)]), base.noise(1, width=32, height=32)[None]
     level = torch.tensor([len(base.levels) // 3])
-    timesteps = loop.timesteps_of(base, level)
-    noised, target = loop.add_noise(clean, noise, level, base.levels), loop.target_of(clean, noise, level, base.levels)
+    timesteps = steps.timesteps_of(base, level)
+    noised, target = add_noise(clean, noise, level, base.levels), target_of(clean, noise, level, base.levels)
 
     estimate = base.clean_estimate(noised, timesteps, target)
 
@@ -376,7 +377,7 @@ def test_a_few_steps_learn_the_works_they_see(base, stock, tmp_path):
     assert min(measure_gain(base, training.stack, grid, training.adapter, **shared).per_work) > 0
 
 
-def learn(base: Base, stock: Family, folder: Path, *, steps: int) -> loop.Training:
+def learn(base: Base, stock: Family, folder: Path, *, steps: int) -> state.Training:
     """A training over eight works that has taken so many steps."""
     numbers = {"rank": 4, "learning_rate": 1e-2, "batch": 6, "prior_share": 0.3}
     recipe = Recipe(name="r", steps=steps, text_targets=stock.text_targets, **numbers)
@@ -384,8 +385,8 @@ def learn(base: Base, stock: Family, folder: Path, *, steps: int) -> loop.Traini
     quiet = {"seed": 0, "go_on": lambda: None}
     data = encode(base, review.good, trigger="xovaj", style_words=(), crops=0, flips=False, **quiet)
     split = split_works(review.clusters, share=0.12, seed=0)
-    training = loop.begin(base, StackedAdapters(base.denoiser), data, split, recipe, seed=0, fingerprint="one")
-    for _ in loop.take_steps(training):
+    training = state.begin(base, StackedAdapters(base.denoiser), data, split, recipe, seed=0, fingerprint="one")
+    for _ in steps.take_steps(training):
         pass
     return training
 

@@ -137,3 +137,20 @@ def test_a_layer_without_rows_is_the_frozen_layer():
     x = torch.randn(2, 3)
 
     assert torch.equal(AdaptedLayer(frozen)(x), frozen(x))
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_runs_of_alike_rows_add_what_each_row_would(length):
+    torch.manual_seed(0)
+    model = nn.ModuleDict({"linear": nn.Linear(6, 5), "conv": nn.Conv2d(4, 3, 3, stride=2, padding=1)})
+    adapters = [random_adapter(model, ("linear", "conv"), seed=seed, rank=2) for seed in range(3)]
+    rows = [((adapter, 1.0),) for adapter in adapters for _ in range(length)]
+    x, picture = torch.randn(len(rows), 7, 6), torch.randn(len(rows), 4, 8, 8)
+    expected = [plain_forward(model[name], name, given, rows) for name, given in (("linear", x), ("conv", picture))]
+    stack = StackedAdapters(model)
+
+    stack.bind(rows)
+
+    torch.testing.assert_close(model["linear"](x), expected[0])
+    torch.testing.assert_close(model["conv"](picture), expected[1], atol=1e-5, rtol=1e-4)
+    assert len(model["linear"].rows[0]) == 3, "a run is gathered once"

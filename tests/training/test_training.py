@@ -19,7 +19,7 @@ from inference.adapters.stack import StackedAdapters
 from inference.devices import choose_device
 from inference.messages import AdapterRef
 from inference.run import generate_file
-from training import loop
+from training import state, steps
 from training.encode import encode
 from training.errors import RecipeInvalid, RequestInvalid
 from training.export import merkle_root, sign_receipt
@@ -74,12 +74,12 @@ def receipt_of(ended) -> dict:
     return json.loads(ended.receipt.read_text())["receipt"]
 
 
-def started(base, portfolio, recipe: Recipe, folder: Path = Path("never")) -> loop.Training:
+def started(base, portfolio, recipe: Recipe, folder: Path = Path("never")) -> state.Training:
     review = review_works(works_in(portfolio), size=32, min_works=8)
     data = encode(base, review.good, trigger="xovaj", style_words=(), crops=1, flips=True, seed=0, go_on=lambda: None)
     split = split_works(review.clusters, share=0.12, seed=0)
     stack = StackedAdapters(base.unet)
-    return loop.begin(base, stack, data, split, recipe, seed=0, fingerprint="one", folder=folder)
+    return state.begin(base, stack, data, split, recipe, seed=0, fingerprint="one", folder=folder)
 
 
 def test_a_training_tells_its_story_in_order(trained):
@@ -199,12 +199,12 @@ def test_a_stopped_training_continues_to_the_very_same_file(
 
 def test_a_checkpoint_of_another_training_is_refused(tiny_base, tiny_recipe, portfolio, tmp_path):
     training = started(tiny_base, portfolio, load_recipe(tiny_recipe), tmp_path)
-    next(loop.take_steps(training))
-    loop.save(training)
+    next(steps.take_steps(training))
+    state.save(training)
     training.fingerprint = "another"
 
     with pytest.raises(RequestInvalid, match="another recipe"):
-        loop.resume(training)
+        state.resume(training)
 
 
 def spawn(request: TrainingRequest, folder: Path) -> subprocess.Popen:
@@ -327,7 +327,7 @@ def test_a_folder_that_is_not_there_is_named(tiny_entry, tmp_path):
 
 
 def test_a_new_adapter_changes_nothing(tiny_base, tiny_recipe):
-    adapter = loop.new_adapter(tiny_base, load_recipe(tiny_recipe), seed=1)
+    adapter = state.new_adapter(tiny_base, load_recipe(tiny_recipe), seed=1)
     question = (torch.randn(2, 4, 8, 8), torch.tensor([900.0, 3.0]), torch.randn(2, 16, 16))
     with torch.no_grad():
         before = tiny_base.predict(*question)
@@ -341,7 +341,7 @@ def test_a_base_without_the_recipes_layers_is_named(tiny_base):
     recipe = Recipe(name="r", base="tiny", rank=2, learning_rate=1e-3, steps=1, batch=2, targets=("to_nowhere",))
 
     with pytest.raises(RecipeInvalid, match="to_nowhere"):
-        loop.new_adapter(tiny_base, recipe, seed=1)
+        state.new_adapter(tiny_base, recipe, seed=1)
 
 
 def test_a_recipe_and_a_base_that_name_no_layers_are_refused(tiny_base):
@@ -349,7 +349,7 @@ def test_a_recipe_and_a_base_that_name_no_layers_are_refused(tiny_base):
     recipe = Recipe(name="r", base="tiny", rank=2, learning_rate=1e-3, steps=1, batch=2, text_targets=("q_proj",))
 
     with pytest.raises(RecipeInvalid, match="no layer"):
-        loop.new_adapter(tiny_base, recipe, seed=1)
+        state.new_adapter(tiny_base, recipe, seed=1)
 
 
 def test_training_beats_the_base_on_unseen_works_and_the_prior_keeps_it_off_until_called(tiny_base, portfolio):
@@ -360,7 +360,7 @@ def test_training_beats_the_base_on_unseen_works_and_the_prior_keeps_it_off_unti
         training = started(base, portfolio, Recipe(**numbers, prior_share=share, prior_weight=2.0))
         shared = {"go_on": lambda: None}
         grid = make_grid(base, training.stack, training.data, training.split.held_out, gamma=5.0, seed=1, **shared)
-        for _ in loop.take_steps(training):
+        for _ in steps.take_steps(training):
             pass
         gain = measure_gain(base, training.stack, grid, training.adapter, **shared)
         outcomes[share] = (gain.mean, measure_drift(base, training.stack, grid, training.adapter, **shared))

@@ -1,14 +1,9 @@
-"""The steps: a trainable adapter over a frozen base, saved so that a killed training continues bit for bit.
-
-Shapes: B rows, C x H x W latent, L tokens, D text width.
-"""
+"""A training in progress: adapter, optimiser and where it stands, saved so that a killed one goes on bit for bit."""
 
 import math
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -25,25 +20,12 @@ from training.checkpoint import (
 )
 from training.curve import Gain, HeldOutLook, chosen
 from training.encode import Encoded
-from training.errors import RecipeInvalid, RequestInvalid, TrainingBroke
-from training.loss import add_noise, loss_weights, target_of
-from training.plan import Look, Split, prior_look, style_look
+from training.errors import RecipeInvalid, RequestInvalid
+from training.plan import Split
 from training.recipe import Recipe
 
-FINAL_RATE = 0.1
-"""The learning rate ends at this share of its highest value."""
 LOOKS = ".looks"
 """Folder, beside the checkpoints, of the adapters at the looks; its name keeps it from being taken for one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepDone:
-    """One step was taken."""
-
-    step: int
-    """Steps done."""
-    loss: float
-    seconds: float
 
 
 @dataclass(kw_only=True)
@@ -167,15 +149,6 @@ def _new_changes(
     return changes
 
 
-def take_steps(training: Training) -> Iterator[StepDone]:
-    """Take the steps that are left, one at a time, pausing after each."""
-    while not training.is_over:
-        began = time.perf_counter()
-        loss = _step(training)
-        training.step += 1
-        yield StepDone(step=training.step, loss=loss, seconds=time.perf_counter() - began)
-
-
 def save(training: Training) -> None:
     """Write a checkpoint that `resume` continues exactly."""
     tensors = {f"adapter.{name}": value for name, value in training.parameters.items()}
@@ -227,79 +200,3 @@ def adapter_of(tensors: Mapping[str, Tensor]) -> Adapter:
         if part == "down":
             changes[model][name] = LayerChange(down=down, up=tensors[f"{model}|{name}|up"])
     return Adapter(layers=changes["unet"], text_layers=changes["text"])
-
-
-def _step(training: Training) -> float:
-    recipe, base = training.recipe, training.base
-    prior_rows = round(recipe.batch * recipe.prior_share)
-    style_rows = recipe.batch - prior_rows
-    shared: dict[str, Any] = {"seed": training.seed, "step": training.step, "timesteps": len(base.levels)}
-    looks = [
-        style_look(training.data, training.split, recipe, slot=slot, rows=style_rows, **shared)
-        for slot in range(style_rows)
-    ]
-    looks += [prior_look(training.data, training.split, slot=slot, **shared) for slot in range(prior_rows)]
-    loss = _loss(training, looks, style_rows)
-    if not math.isfinite(loss.item()):
-        raise TrainingBroke(
-            f"the loss became {loss.item()} in step {training.step + 1}; lower learning_rate in the recipe "
-            f"{recipe.name!r} and train again"
-        )
-    for group in training.optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * _rate(training.step, recipe)
-    training.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(list(training.parameters.values()), recipe.max_grad_norm)
-    training.optimizer.step()
-    return loss.item()
-
-
-def _loss(training: Training, looks: Sequence[Look], style_rows: int) -> Tensor:
-    """Mean over style rows of the weighted error, and over prior rows of the distance to what the base predicts."""
-    base, recipe = training.base, training.recipe
-    noised, target, levels_B = noised_rows(base, training.data, looks)
-    timesteps = timesteps_of(base, levels_B)
-    texts = [training.data.texts[look.prompt] for look in looks]
-    prior = slice(style_rows, len(looks))
-    training.stack.clear()
-    with torch.no_grad():
-        unchanged = (
-            base.predict(noised[prior], timesteps[prior], base.join_texts(texts[prior]))
-            if len(looks) > style_rows
-            else None
-        )
-    training.stack.bind([[(training.adapter, 1.0)]])
-    if training.adapter.text_layers:
-        texts = base.encode_prompts([look.prompt for look in looks], [(training.adapter, 1.0)])
-    predicted = base.predict(noised, timesteps, base.join_texts(texts))
-    weights = loss_weights(levels_B, base.levels, recipe.min_snr_gamma)
-    errors = (predicted[:style_rows] - target[:style_rows]).square().mean(dim=(1, 2, 3))
-    loss = (weights[:style_rows] * errors).mean()
-    if unchanged is not None:
-        distances = (predicted[prior] - unchanged).square().mean(dim=(1, 2, 3))
-        loss = loss + recipe.prior_weight * (weights[prior] * distances).mean()
-    return loss
-
-
-def noised_rows(base: Base, data: Encoded, looks: Sequence[Look]) -> tuple[Tensor, Tensor, Tensor]:
-    """Noised latents, targets (both B, C, H, W) and noise levels (B,) of some looks."""
-    clean = torch.stack([data.latents_NVCHW[look.work, look.version] for look in looks])
-    noise = torch.stack(
-        [torch.randn(clean.shape[1:], generator=torch.Generator().manual_seed(look.noise_seed)) for look in looks]
-    ).to(clean)
-    levels_B = torch.tensor([look.timestep for look in looks], device=clean.device)
-    noised = add_noise(clean, noise, levels_B, base.levels)
-    return noised, target_of(clean, noise, levels_B, base.levels), levels_B
-
-
-def timesteps_of(base: Base, levels_B: Tensor) -> Tensor:
-    """What the denoiser is told of each row's noise level, (B,)."""
-    return base.levels.timesteps_T.to(levels_B.device)[levels_B]
-
-
-def _rate(step: int, recipe: Recipe) -> float:
-    """Share of the learning rate in `step`: up a line, then down a cosine to FINAL_RATE."""
-    if step < recipe.warmup:
-        return (step + 1) / recipe.warmup
-    done = (step - recipe.warmup) / max(recipe.steps - recipe.warmup, 1)
-    return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * done))
