@@ -29,7 +29,7 @@ class Gate:
     """... if every other work is less like it by this ..."""
     copy_rise: float = 0.3
     """... and the base's own picture from the same words and noise is less like the work by this."""
-    max_recall: float = 0.25
+    max_recall: float = 0.34
     """Largest share of works whose captions may call up that very work, beyond those whose captions do so without the
     style."""
     min_recognised: float = 0.15

@@ -37,6 +37,9 @@ class Examination:
     """What the adapters of one training are measured on. `go_on` is called before every step and may raise."""
 
     training: Training
+    trained: Candidate
+    """The adapter as trained, and what its predictions tell of it."""
+    predicted: Predicted
     held_out: Grid
     members: Grid
     control: Control
@@ -51,13 +54,14 @@ def choose(exam: Examination, *, say: Callable[[str], None]) -> Release:
 
     If none does, the one as trained is delivered as refused. say: hears a sentence when another one is tried.
     """
-    trained = examine(exam, as_trained(exam.training))
+    trained = examine(exam, exam.trained, exam.predicted)
     tried = [_tried(trained.candidate, trained.verdict)]
     for candidate in milder(exam.training) if trained.verdict.may_be_mended else ():
         say(f"{trained.verdict.sentences[0]} Trying {candidate.name}.")
-        verdict = judge_predicted(predict(exam, candidate), exam.training.recipe.gate)
+        predicted = predict(exam, candidate)
+        verdict = judge_predicted(predicted, exam.training.recipe.gate)
         if verdict.passed:
-            release = examine(exam, candidate)
+            release = examine(exam, candidate, predicted)
             verdict = release.verdict
         tried.append(_tried(candidate, verdict))
         if verdict.passed:
@@ -80,12 +84,14 @@ def open_examination(
     base, stack, recipe = training.base, training.stack, training.recipe
     works = _spread(training.split.trained_works, MEASURED)
     members = make_grid(base, stack, training.data, works, gamma=recipe.min_snr_gamma, seed=seed, go_on=go_on)
-    adapter = as_trained(training).adapter
-    _, gains = measure_predicted(base, stack, held_out, members, adapter, seed=seed, go_on=go_on)
+    trained = as_trained(training)
+    predicted, gains = measure_predicted(base, stack, held_out, members, trained.adapter, seed=seed, go_on=go_on)
     by_gain = sorted(zip(gains.per_work, works, strict=True), reverse=True)
     suspects = [work for _, work in by_gain]
     return Examination(
         training=training,
+        trained=trained,
+        predicted=predicted,
         held_out=held_out,
         members=members,
         control=make_control(training, review, suspects, seed=seed, go_on=go_on),
@@ -110,10 +116,9 @@ def predict(exam: Examination, candidate: Candidate) -> Predicted:
     return predicted
 
 
-def examine(exam: Examination, candidate: Candidate) -> Release:
+def examine(exam: Examination, candidate: Candidate, predicted: Predicted) -> Release:
     """Weigh one adapter, draw with it and judge it."""
     training, control, seed, go_on = exam.training, exam.control, exam.seed, exam.go_on
-    predicted = predict(exam, candidate)
     adapter = weigh_style(training, candidate.adapter, control.styles[0], seed=seed, go_on=go_on)
     pictures = draw_all(training, control, adapter, go_on=go_on)
     trial = compare(training, control, pictures, exam.names)

@@ -13,17 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from inference.catalog import base_spec
+from tests.benchmarks.drawn_works import lay_works, read_shown
 from tests.benchmarks.features import Features
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.portfolios import lay_works, read_shown
 from training.base.sources import words_of
-from training.candidates import as_trained
 from training.control import Control
 from training.gate import Rule, Scores, Verdict, judge
 from training.messages import Event, TrainingRequest
 from training.pipeline import learn_style
 from training.recipe import Recipe, load_recipe
-from training.release import Examination, open_examination, predict
+from training.release import Examination, open_examination
 from training.trial import Trial, compare, draw_all
 from training.weigh import weigh_style
 from training.works import review_works
@@ -159,14 +158,12 @@ def judge_model(
     review = review_works(request.works, size=base_spec(base).size, min_works=recipe.min_works)
     training, held_out = learn_style(request, review, recipe, on_event=_unheard, go_on=_go_on, device="cpu")
     exam = open_examination(training, review, held_out, seed=seed, go_on=_go_on)
-    candidate = as_trained(training)
-    predicted = predict(exam, candidate)
-    adapter = weigh_style(training, candidate.adapter, exam.control.styles[0], seed=seed, go_on=_go_on)
+    adapter = weigh_style(training, exam.trained.adapter, exam.control.styles[0], seed=seed, go_on=_go_on)
     pictures = draw_all(training, exam.control, adapter, go_on=_go_on)
     trial, shuffled = (
         compare(training, control, pictures, exam.names) for control in (exam.control, shuffle(exam.control, seed=seed))
     )
-    scores, blind = (Scores(predicted=predicted, drawn=one.drawn) for one in (trial, shuffled))
+    scores, blind = (Scores(predicted=exam.predicted, drawn=one.drawn) for one in (trial, shuffled))
     return Judged(
         model=model,
         scores=scores,

@@ -16,10 +16,10 @@ from inference.catalog import base_spec
 from inference.engine import Engine
 from inference.run import adapter_ref
 from tests.benchmarks.concepts import ConceptProbe, learn_concepts, on_white, real
+from tests.benchmarks.drawn_works import lay_works, read_shown
 from tests.benchmarks.features import Features, nearest, top_k, train_probe
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.pairs import draw_words, lay_pairs, lay_row
-from tests.benchmarks.portfolios import lay_works, read_shown
 from training.base.data import Pictures, read_data
 from training.base.render import render
 from training.base.sources import words_of

@@ -1,0 +1,75 @@
+"""A training that is killed at a random moment and run again ends with the very file that an undisturbed one writes."""
+
+import random
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from inference.adapters.manifest import file_sha256
+from tests.benchmarks.figures import Figure, as_document, write
+from tests.training.test_training import request_for, spawn
+from training.messages import TrainingRequest
+
+ROUNDS, ROUNDS_LONG = 2, 20
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "resume.json"
+PATIENCE_S = 120
+
+
+@pytest.fixture(scope="module")
+def longer_recipe(tiny_entry, tmp_path_factory) -> str:
+    """Saved often enough that every kill has another checkpoint before it."""
+    text = (tiny_entry.parent / "tiny-style.toml").read_text()
+    file = tmp_path_factory.mktemp("longer") / "longer-style.toml"
+    file.write_text(text.replace("steps = 12", "steps = 24"))
+    return str(file)
+
+
+def run_to_end(request: TrainingRequest) -> float:
+    """Seconds that the process worked, from its first word on."""
+    process = spawn(request, request.out.parent)
+    process.stdout.readline()
+    began = time.perf_counter()
+    # Not `communicate`: it closes the input, which tells a training to end.
+    process.stdout.read()
+    assert process.wait(PATIENCE_S) == 0
+    return time.perf_counter() - began
+
+
+def kill(request: TrainingRequest, *, after_s: float) -> bool:
+    """Whether it still ran so many seconds after its first word."""
+    process = spawn(request, request.out.parent)
+    process.stdout.readline()
+    time.sleep(after_s)
+    still_ran = process.poll() is None
+    process.kill()
+    process.wait(PATIENCE_S)
+    return still_ran
+
+
+@pytest.mark.parametrize("rounds", [ROUNDS, pytest.param(ROUNDS_LONG, marks=pytest.mark.long)])
+def test_kills_at_random_moments_leave_no_trace(portfolio, tiny_entry, longer_recipe, tmp_path, rounds):
+    def new_request(name: str) -> TrainingRequest:
+        (tmp_path / name).mkdir()
+        return request_for(portfolio, tiny_entry, longer_recipe, tmp_path / name)
+
+    undisturbed, pick = new_request("undisturbed"), random.Random(rounds)
+    work_s = run_to_end(undisturbed)
+
+    killed, hashes = 0, []
+    for number in range(rounds):
+        request = new_request(f"{number}")
+        killed += kill(request, after_s=pick.uniform(0.0, 0.95) * work_s)
+        run_to_end(request)
+        hashes.append(file_sha256(request.out / "adapter.safetensors"))
+
+    equal = hashes.count(file_sha256(undisturbed.out / "adapter.safetensors"))
+    if rounds == ROUNDS_LONG:
+        figures = [
+            Figure(name="killed while it worked", value=killed, unit=f"of {rounds}"),
+            Figure(name="the same file after resuming", value=equal, unit=f"of {rounds}", goal=rounds),
+        ]
+        write(RESULTS, as_document("resume", figures, seed=rounds, now=datetime.now(UTC)))
+    assert equal == rounds
+    assert killed >= 0.7 * rounds, "kills that come after the end prove nothing"
