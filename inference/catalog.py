@@ -145,8 +145,8 @@ def require_unchanged(spec: BaseSpec) -> str:
     found = fingerprint(spec)
     if spec.sha256 and found != spec.sha256:
         raise BaseUnusable(
-            f"the files of base {spec.id!r} have the fingerprint {found[:12]}..., its entry promises "
-            f"{spec.sha256[:12]}...; restore the folder {spec.path.name!r} or correct sha256 in {spec.id}.toml"
+            f"the files of base {spec.id!r} have the fingerprint {found}, its entry promises {spec.sha256}; "
+            f"restore the folder {spec.path.name!r} or correct sha256 in {spec.id}.toml"
         )
     return found
 

@@ -5,6 +5,7 @@ TrainingError
 ├── RequestInvalid     a training request lacks something or names something that is not there; also a ValueError
 ├── TooFewWorks        too few usable works are left to learn a style from
 ├── TrainingBroke      the numbers broke while training
+├── TooLarge           not even one row of a batch fits into the device's memory
 └── DiskFull           a checkpoint could not be written; the one before it is whole
 """
 
@@ -27,6 +28,10 @@ class TooFewWorks(TrainingError):
 
 class TrainingBroke(TrainingError):
     """The numbers broke while training."""
+
+
+class TooLarge(TrainingError):
+    """Not even one row of a batch fits into the device's memory."""
 
 
 class DiskFull(TrainingError):

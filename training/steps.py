@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from inference.bases import Base
 from training.encode import Encoded
-from training.errors import TrainingBroke
+from training.errors import TooLarge, TrainingBroke
 from training.loss import add_noise, loss_weights, target_of
 from training.plan import Look, prior_look, style_look
 from training.recipe import Recipe
@@ -32,6 +33,8 @@ class StepDone:
     """Steps done."""
     loss: float
     seconds: float
+    rows_at_once: int
+    """Rows of the whole batch that fitted into memory together."""
 
 
 def take_steps(training: Training) -> Iterator[StepDone]:
@@ -47,18 +50,22 @@ def take_steps_together(trainings: Sequence[Training]) -> Iterator[list[tuple[Tr
 
     The trainings share one base. Each has its own adapter, optimiser, order and end; in the batch their rows stand side
     by side, each seen through its own adapter, so no gradient crosses from one to another. A training whose numbers
-    broke is left out from then on, and the others go on.
+    broke is left out from then on, and the others go on. A batch that does not fit into memory is taken in parts, which
+    add up to the same step. Raises TooLarge if not even one row fits.
     """
     broken: set[int] = set()
+    rows_at_once = sum(training.recipe.batch for training in trainings)
     while active := [one for one in trainings if not one.is_over and id(one) not in broken]:
         began = time.perf_counter()
-        losses = _step(active)
+        losses, rows_at_once = _learn(active, rows_at_once)
         seconds = time.perf_counter() - began
         ended: list[tuple[Training, StepDone | TrainingBroke]] = []
         for training, loss in zip(active, losses, strict=True):
             if math.isfinite(loss):
+                _apply(training)
                 training.step += 1
-                ended.append((training, StepDone(step=training.step, loss=loss, seconds=seconds)))
+                done = StepDone(step=training.step, loss=loss, seconds=seconds, rows_at_once=rows_at_once)
+                ended.append((training, done))
             else:
                 broken.add(id(training))
                 ended.append((training, _broke(training, loss)))
@@ -73,15 +80,18 @@ def _broke(training: Training, loss: float) -> TrainingBroke:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Rows:
-    """What one training asks in one step: rows in its style, then rows that are to stay as the base has them."""
+class _Row:
+    """One row of a batch."""
 
     training: Training
-    looks: tuple[Look, ...]
-    style_rows: int
+    look: Look
+    is_prior: bool
+    """Whether it is to stay as the base has it, or to learn the style."""
+    share: float
+    """Of its weighted error in the training's loss: a mean over style rows and one over prior rows."""
 
 
-def _rows_of(training: Training) -> _Rows:
+def _rows_of(training: Training) -> list[_Row]:
     recipe, data, split = training.recipe, training.data, training.split
     prior_rows = round(recipe.batch * recipe.prior_share)
     style_rows = recipe.batch - prior_rows
@@ -91,76 +101,83 @@ def _rows_of(training: Training) -> _Rows:
         "timesteps": len(training.base.levels),
     }
     looks = [style_look(data, split, recipe, slot=slot, rows=style_rows, **shared) for slot in range(style_rows)]
-    looks += [prior_look(data, split, slot=slot, **shared) for slot in range(prior_rows)]
-    return _Rows(training=training, looks=tuple(looks), style_rows=style_rows)
+    priors = [prior_look(data, split, slot=slot, **shared) for slot in range(prior_rows)]
+    return [_Row(training=training, look=look, is_prior=False, share=1 / style_rows) for look in looks] + [
+        _Row(training=training, look=look, is_prior=True, share=recipe.prior_weight / prior_rows) for look in priors
+    ]
 
 
-def _step(trainings: Sequence[Training]) -> list[float]:
-    """One step of each; returns the losses. A training whose loss is not finite is left as it was."""
-    losses = _losses([_rows_of(training) for training in trainings])
+def _learn(trainings: Sequence[Training], rows_at_once: int) -> tuple[list[float], int]:
+    """Leave each training's gradient in its parameters; returns the losses, and how many rows fitted at once."""
+    while True:
+        try:
+            return _gradients(trainings, rows_at_once), rows_at_once
+        except torch.OutOfMemoryError as error:
+            if rows_at_once == 1:
+                base = trainings[0].base
+                raise TooLarge(
+                    f"not even one row of a training over base {base.spec.id!r} fits into the memory of {base.device}; "
+                    "choose a device with more memory, or a smaller base"
+                ) from error
+        rows_at_once = max(rows_at_once // 2, 1)
+
+
+def _gradients(trainings: Sequence[Training], rows_at_once: int) -> list[float]:
     for training in trainings:
         training.optimizer.zero_grad(set_to_none=True)
-    torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
-    values = [loss.item() for loss in losses]
-    for training, value in zip(trainings, values, strict=True):
-        if not math.isfinite(value):
-            continue
-        for group in training.optimizer.param_groups:
-            group["lr"] = training.recipe.learning_rate * _rate(training.step, training.recipe)
-        torch.nn.utils.clip_grad_norm_(list(training.parameters.values()), training.recipe.max_grad_norm)
-        training.optimizer.step()
-    return values
+    losses = {id(training): 0.0 for training in trainings}
+    rows = [row for training in trainings for row in _rows_of(training)]
+    for start in range(0, len(rows), rows_at_once):
+        part = rows[start : start + rows_at_once]
+        weighted_B = _weighted_errors(part)
+        weighted_B.sum().backward()  # type: ignore[no-untyped-call]
+        for row, value in zip(part, weighted_B.tolist(), strict=True):
+            losses[id(row.training)] += value
+    return list(losses.values())
 
 
-def _losses(batch: Sequence[_Rows]) -> list[Tensor]:
-    """Of every training the mean over its style rows of the weighted error, and over its prior rows of the distance to
-    what the base predicts."""
-    base, stack = batch[0].training.base, batch[0].training.stack
-    parts = [noised_rows(base, rows.training.data, rows.looks) for rows in batch]
+def _apply(training: Training) -> None:
+    """Move the adapter along its gradient."""
+    for group in training.optimizer.param_groups:
+        group["lr"] = training.recipe.learning_rate * _rate(training.step, training.recipe)
+    torch.nn.utils.clip_grad_norm_(list(training.parameters.values()), training.recipe.max_grad_norm)
+    training.optimizer.step()
+
+
+def _weighted_errors(rows: Sequence[_Row]) -> Tensor:
+    """What each row (B,) adds to its training's loss: the squared distance to its target or, for prior rows, to what
+    the base predicts."""
+    base, stack = rows[0].training.base, rows[0].training.stack
+    parts = [noised_rows(base, row.training.data, [row.look]) for row in rows]
     noised, target, levels_B = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-    timesteps = timesteps_of(base, levels_B)
-    prior = _prior_rows(batch)
-    texts = [rows.training.data.texts[look.prompt] for rows in batch for look in rows.looks]
-    stack.clear()
-    with torch.no_grad():
-        unchanged = (
-            base.predict(noised[prior], timesteps[prior], base.join_texts([texts[row] for row in prior]))
-            if prior
-            else noised[:0]
-        )
-    texts = [text for rows in batch for text in _read(rows)]
-    stack.bind([((rows.training.adapter, 1.0),) for rows in batch for _ in rows.looks])
-    predicted = base.predict(noised, timesteps, base.join_texts(texts))
-    wanted = target.index_copy(0, torch.tensor(prior, device=target.device, dtype=torch.long), unchanged)
-    errors_B = (predicted - wanted).square().mean(dim=(1, 2, 3))
-    losses, start = [], 0
-    for rows in batch:
-        recipe, own = rows.training.recipe, slice(start, start + len(rows.looks))
-        weighted = loss_weights(levels_B[own], base.levels, recipe.min_snr_gamma) * errors_B[own]
-        loss = weighted[: rows.style_rows].mean()
-        if len(rows.looks) > rows.style_rows:
-            loss = loss + recipe.prior_weight * weighted[rows.style_rows :].mean()
-        losses.append(loss)
-        start += len(rows.looks)
-    return losses
+    timesteps_B = timesteps_of(base, levels_B)
+    if prior := [place for place, row in enumerate(rows) if row.is_prior]:
+        texts = [rows[place].training.data.texts[rows[place].look.prompt] for place in prior]
+        stack.clear()
+        with torch.no_grad():
+            target[prior] = base.predict(noised[prior], timesteps_B[prior], base.join_texts(texts)).to(target)
+    stack.bind([((row.training.adapter, 1.0),) for row in rows])
+    predicted = base.predict(noised, timesteps_B, base.join_texts(_read(rows)))
+    errors_B = (predicted - target).square().mean(dim=(1, 2, 3))
+    gammas = [(row.training.recipe.min_snr_gamma, row.share) for row in rows]
+    weights = [
+        share * loss_weights(levels_B[place : place + 1], base.levels, gamma)
+        for place, (gamma, share) in enumerate(gammas)
+    ]
+    return torch.cat(weights) * errors_B
 
 
-def _prior_rows(batch: Sequence[_Rows]) -> list[int]:
-    """Places in the batch of the rows that are to stay as the base has them."""
-    places: list[int] = []
-    start = 0
-    for rows in batch:
-        places += range(start + rows.style_rows, start + len(rows.looks))
-        start += len(rows.looks)
-    return places
-
-
-def _read(rows: _Rows) -> list[object]:
-    """What the denoiser reads of each row's prompt, through the training's own part for the text encoders."""
-    training = rows.training
-    if not training.adapter.text_layers:
-        return [training.data.texts[look.prompt] for look in rows.looks]
-    return training.base.encode_prompts([look.prompt for look in rows.looks], [(training.adapter, 1.0)])
+def _read(rows: Sequence[_Row]) -> list[object]:
+    """What the denoiser reads of each row's prompt, through its training's own part for the text encoders."""
+    texts: list[object] = []
+    for _, of_one in groupby(rows, key=lambda row: id(row.training)):
+        own = list(of_one)
+        training, prompts = own[0].training, [row.look.prompt for row in own]
+        if training.adapter.text_layers:
+            texts += training.base.encode_prompts(prompts, [(training.adapter, 1.0)])
+        else:
+            texts += [training.data.texts[prompt] for prompt in prompts]
+    return texts
 
 
 def noised_rows(base: Base, data: Encoded, looks: Sequence[Look]) -> tuple[Tensor, Tensor, Tensor]:

@@ -130,6 +130,13 @@ def test_a_base_whose_files_changed_is_refused(tiny_entry, tmp_path):
     assert len(fingerprint(base_spec(str(entry)))) == 64
 
 
+def test_the_shipped_base_is_the_one_that_its_entry_promises():
+    spec = base_spec("openicons")
+
+    assert require_unchanged(spec) == spec.sha256
+    assert spec.styles.is_file()
+
+
 def test_pictures_of_every_form_become_rgb_on_white():
     transparent = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
     deep = Image.new("I;16", (4, 4), 65535)

@@ -11,7 +11,7 @@ from inference.bases.sd import StableDiffusion
 from tests.training.portfolio import drawing
 from training import state, steps
 from training.encode import encode
-from training.errors import TrainingBroke
+from training.errors import TooLarge, TrainingBroke
 from training.plan import split_works
 from training.recipe import Recipe
 from training.works import review_works, works_in
@@ -94,8 +94,8 @@ def test_gradients_do_not_cross(begin):
     for training in trainings:
         training.optimizer.zero_grad(set_to_none=True)
 
-    losses = steps._losses([steps._rows_of(training) for training in trainings])
-    losses[0].backward()
+    rows = [row for training in trainings for row in steps._rows_of(training)]
+    steps._weighted_errors(rows)[: RECIPE.batch].sum().backward()
 
     assert any(tensor.grad.abs().max() > 0 for tensor in trainings[0].parameters.values())
     assert all(tensor.grad is None or not tensor.grad.any() for tensor in trainings[1].parameters.values())
@@ -133,3 +133,55 @@ def test_numbers_that_break_for_one_end_that_one_alone(begin):
     assert [len(round_) for round_ in rounds] == [2, 1, 1, 1]
     assert all(torch.isfinite(tensor).all() for tensor in sound.parameters.values())
     assert broken.step == 0
+
+
+class SmallMemory:
+    """Lets a base answer only so many rows at once."""
+
+    def __init__(self, base: StableDiffusion, rows: int) -> None:
+        self.asked: list[int] = []
+        self._predict, self._rows = base.predict, rows
+        base.predict = self
+
+    def __call__(self, noised, timesteps, texts):
+        self.asked.append(len(noised))
+        if len(noised) > self._rows:
+            raise torch.OutOfMemoryError("no room")
+        return self._predict(noised, timesteps, texts)
+
+
+def test_a_batch_that_does_not_fit_is_taken_in_parts_that_add_up_to_it(begin):
+    whole, parts = [begin(0), begin(1)], [begin(0), begin(1)]
+    for training in (*whole, *parts):
+        for name, tensor in training.parameters.items():
+            tensor.data.add_(0.01 * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(len(name))))
+    losses, rows_at_once = steps._learn(whole, 8)
+    memory = SmallMemory(parts[0].base, rows=3)
+
+    losses_in_parts, rows_that_fitted = steps._learn(parts, 8)
+
+    assert (rows_at_once, rows_that_fitted) == (8, 2)
+    assert losses_in_parts == pytest.approx(losses, rel=1e-5)
+    for one, other in zip(whole, parts, strict=True):
+        for name, tensor in one.parameters.items():
+            torch.testing.assert_close(other.parameters[name].grad, tensor.grad, atol=1e-7, rtol=1e-3, msg=name)
+    assert memory.asked.count(8) == 1
+
+
+def test_what_did_not_fit_once_is_not_tried_again(begin):
+    trainings = [begin(0), begin(1)]
+    memory = SmallMemory(trainings[0].base, rows=3)
+
+    rounds = list(steps.take_steps_together(trainings))
+
+    assert {done.rows_at_once for round_ in rounds for _, done in round_} == {2}
+    assert memory.asked.count(8) == 1
+
+
+def test_a_base_of_which_no_row_fits_is_refused_with_a_sentence(begin):
+    training = begin(0)
+    SmallMemory(training.base, rows=0)
+
+    with pytest.raises(TooLarge, match="not even one row of a training over base 'tiny' fits into the memory of cpu"):
+        next(steps.take_steps(training))
+    assert training.step == 0
