@@ -11,6 +11,7 @@ from tests.benchmarks.figures import as_document, as_table, write
 BENCHMARKS = {
     "base": "tests.benchmarks.base",
     "enlarger": "tests.benchmarks.enlarger",
+    "review": "tests.benchmarks.review",
     "styles": "tests.benchmarks.styles",
 }
 """Name -> module with `measure(seed, say, **options) -> list[Figure]` and `add_options(parser)`."""
