@@ -2,7 +2,7 @@
 
 Multi-index hashing (Norouzi and others, CVPR 2012): a perceptual hash of 64 bits is kept in four bands of 16. Two
 hashes that differ in at most six bits differ in at most one bit of some band, so 17 values a band name every candidate,
-and an index answers without looking at the rest. The candidates are then compared whole, in bits and in colours.
+and the indexes answer without looking at the rest. The candidates are then compared whole, in bits and in colours.
 """
 
 from collections.abc import Sequence
@@ -64,8 +64,9 @@ async def compare_with_others(
 async def note_look(conn: Connection, look: Look, *, work_id: str, creator_id: str) -> None:
     """Keep what a work looks like, for those that come later."""
     await conn.execute(
-        "INSERT INTO service.looks (work_id, creator_id, bits, thumb, bands) VALUES ($1, $2, $3, $4, $5)",
-        *(work_id, creator_id, _packed(look), _thumb_bytes(look), _bands(look.bits_64)),
+        "INSERT INTO service.looks (work_id, creator_id, bits, thumb, band_0, band_1, band_2, band_3)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        *(work_id, creator_id, _packed(look), _thumb_bytes(look), *_bands(look.bits_64)),
     )
 
 
@@ -75,8 +76,9 @@ async def nearest_of_others(conn: Connection, looks: Sequence[Look], *, creator_
     found: list[Alike] = []
     for look in looks:
         rows = await conn.fetch(
-            "SELECT work_id, bits, thumb FROM service.looks WHERE bands && $1::int[] AND creator_id <> $2",
-            *(_probes(look.bits_64), creator_id),
+            "SELECT work_id, bits, thumb FROM service.looks WHERE creator_id <> $1 AND (band_0 = ANY($2::int[])"
+            " OR band_1 = ANY($3::int[]) OR band_2 = ANY($4::int[]) OR band_3 = ANY($5::int[]))",
+            *(creator_id, *_probes(look.bits_64)),
         )
         found += [alike for row in rows if (alike := _compare(look, row["work_id"], row["bits"], row["thumb"]))]
     return min(found, key=lambda alike: (alike.bits_apart, alike.colours_apart, alike.work_id), default=None)
@@ -108,11 +110,9 @@ def _thumb_bytes(look: Look) -> bytes:
 
 
 def _bands(bits_64: NDArray[np.bool_]) -> list[int]:
-    """Each band's value, with the band's number above it, so that one index holds them all."""
-    words = np.frombuffer(np.packbits(bits_64).tobytes(), dtype=">u2")
-    return [(number << BAND_BITS) | int(word) for number, word in enumerate(words)]
+    return [int(word) for word in np.frombuffer(np.packbits(bits_64).tobytes(), dtype=">u2")]
 
 
-def _probes(bits_64: NDArray[np.bool_]) -> list[int]:
+def _probes(bits_64: NDArray[np.bool_]) -> list[list[int]]:
     """Every band as it is, and with each of its bits turned."""
-    return [band ^ flip for band in _bands(bits_64) for flip in (0, *(1 << bit for bit in range(BAND_BITS)))]
+    return [[band ^ flip for flip in (0, *(1 << bit for bit in range(BAND_BITS)))] for band in _bands(bits_64)]

@@ -26,6 +26,8 @@ from training.review.messages import ReviewRequest
 log = logging.getLogger("ownhand.reviewing")
 
 _TRIES = 2
+# Raised when the review looks for other things: portfolios that were looked at before are looked at again.
+_WAY = 2
 _BROKEN = Finding(
     work=None,
     kind="not_looked_at",
@@ -70,8 +72,8 @@ async def look(look_id: str, style_id: str, size: int, min_works: int) -> None:
 
 
 def digest_of_works(works: Sequence[StoredWork], *, size: int, min_works: int) -> str:
-    """Of all that a look depends on: the files, their names, and what they are looked at for."""
-    state = json.dumps([size, min_works, [[work.id, work.sha256, work.filename] for work in works]])
+    """Of all that a look depends on: the way of looking, the files, their names, and what they are looked at for."""
+    state = json.dumps([_WAY, size, min_works, [[work.id, work.sha256, work.filename] for work in works]])
     return hashlib.sha256(state.encode()).hexdigest()
 
 

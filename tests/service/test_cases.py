@@ -238,20 +238,22 @@ async def test_a_hundred_thousand_works_are_searched_in_no_time(place: Place, cr
         await transaction.start()
         await _add_many(conn, work["id"], 100_000)
         began = time.perf_counter()
-        await nearest_of_others(conn, [look_at(picture(77))], creator_id=other_creator.account.id)
-        took_s = time.perf_counter() - began
+        for number in range(10):
+            await nearest_of_others(conn, [look_at(picture(number))], creator_id=other_creator.account.id)
+        took_s = (time.perf_counter() - began) / 10
         await transaction.rollback()
 
-    assert took_s < 0.5
+    assert took_s < 0.1
 
 
 async def _add_many(conn, work_id: str, count: int) -> None:
     """Looks by chance, all of one creator: the index is asked, not the works."""
     await conn.execute("ALTER TABLE service.looks DROP CONSTRAINT looks_work_id_fkey")
     await conn.execute(
-        "INSERT INTO service.looks (work_id, creator_id, bits, thumb, bands) SELECT 'made-' || n, l.creator_id, l.bits,"
-        " l.thumb, ARRAY[(random() * 65535)::int, 65536 + (random() * 65535)::int, 131072 + (random() * 65535)::int,"
-        " 196608 + (random() * 65535)::int] FROM service.looks l, generate_series(1, $2::int) n WHERE l.work_id = $1",
+        "INSERT INTO service.looks (work_id, creator_id, bits, thumb, band_0, band_1, band_2, band_3)"
+        " SELECT 'made-' || n, l.creator_id, l.bits, l.thumb, (random() * 65535)::int, (random() * 65535)::int,"
+        " (random() * 65535)::int, (random() * 65535)::int FROM service.looks l, generate_series(1, $2::int) n"
+        " WHERE l.work_id = $1",
         *(work_id, count),
     )
     await conn.execute("ANALYZE service.looks")

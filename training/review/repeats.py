@@ -25,7 +25,7 @@ SCALES = (0.86, 0.9, 0.95, 1.0)
 """Sizes of the middle in the other picture: a picture that lost its borders shows the rest larger, so the whole of it
 is smaller there. Either picture of a pair is looked for in the other."""
 SAME = 0.68
-"""Correlation from which two works are the same picture; tuned on tests/benchmarks/results/review.json's first half."""
+"""Correlation from which two works show the same; tuned on the `tuned` half in tests/benchmarks/portfolios.py."""
 
 Map = NDArray[np.float32]
 

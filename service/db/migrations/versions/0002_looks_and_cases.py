@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0002"
 down_revision = "0001"
@@ -31,13 +31,17 @@ def _make_looks() -> None:
         sa.Column("creator_id", sa.Text(), nullable=False),
         sa.Column("bits", sa.LargeBinary(), nullable=False),
         sa.Column("thumb", sa.LargeBinary(), nullable=False),
-        sa.Column("bands", ARRAY(sa.Integer()), nullable=False),
+        sa.Column("band_0", sa.Integer(), nullable=False),
+        sa.Column("band_1", sa.Integer(), nullable=False),
+        sa.Column("band_2", sa.Integer(), nullable=False),
+        sa.Column("band_3", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["work_id"], ["service.works.id"], ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["creator_id"], ["service.accounts.id"]),
         sa.PrimaryKeyConstraint("work_id"),
         schema="service",
     )
-    op.create_index("looks_by_band", "looks", ["bands"], unique=False, schema="service", postgresql_using="gin")
+    for band in ("band_0", "band_1", "band_2", "band_3"):
+        op.create_index(f"looks_by_{band}", "looks", [band], unique=False, schema="service")
 
 
 def _make_cases() -> None:
