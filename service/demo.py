@@ -40,6 +40,7 @@ OFF_REASON = "to show the switch"
 _START_S = 180.0
 _PICTURE_S = 300.0
 _BAR = 24
+_REVIEW_LOOKS = 24
 _FINDINGS_SHOWN = 4
 _SHARE_SHOWN = 0.2
 _SCORES = ("heldout_gain", "member_gap", "copies", "style_gain", "drift")
@@ -179,10 +180,19 @@ async def _upload(creator: httpx.AsyncClient, teller: Teller, style_id: str, scr
         if captions:
             _checked(await creator.patch(f"/v1/works/{work['id']}", json={"captions": captions}))
     teller.say(f"{len(works)} works are uploaded, each attested as {PEOPLE['creator'][1]}'s own")
-    review = _checked(await creator.get(f"/v1/styles/{style_id}/review"))
-    findings = review["items"]
+    findings = await _reviewed(creator, style_id)
     seen = [f"{one['severity']}: {one['why']}" for one in findings[:_FINDINGS_SHOWN]]
     teller.say(f"The review has {len(findings)} findings", *seen)
+
+
+async def _reviewed(creator: httpx.AsyncClient, style_id: str) -> list[dict[str, Any]]:
+    """The findings, once a worker has looked; what is known by then, where that takes too long."""
+    for _ in range(_REVIEW_LOOKS):
+        # Each call waits a few seconds by itself.
+        review = _checked(await creator.get(f"/v1/styles/{style_id}/review"))
+        if review["state"] == "current":
+            break
+    return list(review["items"])
 
 
 async def _train(creator: httpx.AsyncClient, teller: Teller, style_id: str) -> str:

@@ -1,67 +1,150 @@
-"""The review of a portfolio: what the trainer's look at the works finds, and whose rights are not clear.
+"""The review of a portfolio as its creator sees it: what a worker's look at the works found, what the creator answered,
+whose rights are not clear, and what waits for the operator.
 
-Looking takes a while, so a style keeps its last look; it is made again when the included files change.
+Looking takes a while and much memory, so a worker does it (`reviewing`) and the style keeps what it found last; it is
+looked at again when the included files change. Until then the page shows what is known.
 """
 
 import asyncio
-import hashlib
 import json
-from dataclasses import asdict
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 from inference.catalog import base_spec
 from licensing.database import Connection
+from service.cases import Case, cases_about
 from service.resources import Gateway
+from service.reviewing import digest_of_works, start_look
 from service.styles import Style
+from service.workflows import BROKEN, states_of
 from service.works import StoredWork, list_works
-from training.messages import Finding, Work
+from training.messages import Finding
 from training.recipe import Recipe
-from training.works import review_works
+from training.review.messages import JUDGEMENTS
+
+OTHERS_WORK = "others_work"
+"""The kind of finding that a case of the operator's stands behind."""
 
 
-async def review(web: Gateway, conn: Connection, style: Style, recipe: Recipe) -> list[Finding]:
-    """Findings per work and for the set, the ones on rights first."""
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """One finding with the creator's answer to it."""
+
+    finding: Finding
+    kept: str | None = None
+    """Why the creator keeps the work in spite of it."""
+
+    @property
+    def can_keep(self) -> bool:
+        """True where it is the creator's to judge."""
+        return self.finding.work is not None and self.finding.kind in JUDGEMENTS
+
+    @property
+    def can_appeal(self) -> bool:
+        """True where a person of the operator's decides."""
+        return self.finding.kind == OTHERS_WORK
+
+    @property
+    def document(self) -> dict[str, Any]:
+        answers = {"kept": self.kept, "can_keep": self.can_keep, "can_appeal": self.can_appeal}
+        return {**asdict(self.finding), "about": list(self.finding.about), **answers}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What is known of a portfolio; `looking` where a worker's look at it as it is now is still to come."""
+
+    state: Literal["looking", "current"]
+    shown: tuple[Shown, ...]
+
+
+async def see(web: Gateway, style: Style, recipe: Recipe, *, wait_s: float = 0.0) -> Seen:
+    """Findings per work and for the set, those that stand in the way first.
+
+    Starts a look where the works changed since the last one, and waits for it up to `wait_s`.
+    """
+    ends = asyncio.get_running_loop().time() + wait_s
+    while True:
+        async with web.pool.acquire() as conn:
+            seen = await _see(web, conn, style, recipe)
+        if seen.state == "current" or asyncio.get_running_loop().time() >= ends:
+            return seen
+        await asyncio.sleep(web.settings.poll_interval_s)
+
+
+async def _see(web: Gateway, conn: Connection, style: Style, recipe: Recipe) -> Seen:
     works = await list_works(conn, style_id=style.id, creator_id=style.creator_id)
     included = [work for work in works if work.include]
-    looked = await _look(web, conn, style, recipe, included)
-    return [*_on_rights(included, recipe), *looked]
+    state, looked = await _look(web, conn, style, recipe, included)
+    held = {
+        work_id: case for work_id, case in (await cases_about(conn, [w.id for w in included])).items() if case.holds
+    }
+    findings = [*_on_cases(held), *_on_rights(included, held, recipe), *looked]
+    by_id = {work.id: work for work in included}
+    return Seen(state=state, shown=tuple(_answered(finding, by_id) for finding in findings))
 
 
-async def _look(web: Gateway, conn: Connection, style: Style, recipe: Recipe, works: list[StoredWork]) -> list[Finding]:
+async def _look(
+    web: Gateway, conn: Connection, style: Style, recipe: Recipe, works: Sequence[StoredWork]
+) -> tuple[Literal["looking", "current"], list[Finding]]:
+    """What the last look found of the works that are still there; where it is out of date, another is on its way."""
     size = base_spec(style.base, folder=web.settings.configs / "bases").size
-    state = json.dumps([size, recipe.min_works, [[work.id, work.sha256, work.filename] for work in works]])
-    digest = hashlib.sha256(state.encode()).hexdigest()
-    kept = await conn.fetchval("SELECT review FROM service.styles WHERE id = $1", style.id)
-    found: dict[str, Any] = json.loads(kept)
-    if found.get("of") != digest:
-        made = await asyncio.to_thread(_make, web, works, size, recipe.min_works)
-        found = {"of": digest, "findings": [asdict(finding) for finding in made]}
-        await conn.execute("UPDATE service.styles SET review = $2 WHERE id = $1", style.id, json.dumps(found))
-    return [Finding(**finding) for finding in found["findings"]]
+    of = digest_of_works(works, size=size, min_works=recipe.min_works)
+    kept: dict[str, Any] = json.loads(await conn.fetchval("SELECT review FROM service.styles WHERE id = $1", style.id))
+    known = {work.id for work in works}
+    findings = [replace(Finding(**one), about=tuple(one.get("about", ()))) for one in kept.get("findings", [])]
+    if kept.get("of") == of or not works or style.destroyed_at is not None:
+        return "current", findings if works else []
+    if not await _is_under_way(kept.get("asked", {}), of):
+        look_id = web.new_id("look")
+        await conn.execute(
+            "UPDATE service.styles SET review = review || $2::jsonb WHERE id = $1",
+            *(style.id, json.dumps({"asked": {"of": of, "id": look_id}})),
+        )
+        await start_look(look_id, style.id, size=size, min_works=recipe.min_works)
+    # Findings about the whole set are of another set; those about a work are still true of that file.
+    return "looking", [finding for finding in findings if finding.work in known]
 
 
-def _make(web: Gateway, works: list[StoredWork], size: int, min_works: int) -> list[Finding]:
-    with TemporaryDirectory(prefix="ownhand-review-") as folder:
-        laid = []
-        for work in works:
-            path = Path(folder) / work.id
-            path.write_bytes(web.storage.get(work.storage_key))
-            laid.append(Work(id=work.id, path=path, captions=work.captions))
-        made = review_works(laid, size=size, min_works=min_works)
-    names = {repr(work.id): repr(work.filename) for work in works}
-    return [_with_names(finding, names) for finding in made.findings]
+async def _is_under_way(asked: dict[str, str], of: str) -> bool:
+    """A look that ended without a result gave up because the works had changed; they may have changed back."""
+    if asked.get("of") != of:
+        return False
+    states = await states_of([asked["id"]])
+    return states.get(asked["id"]) not in {None, *BROKEN}
 
 
-def _with_names(finding: Finding, names: dict[str, str]) -> Finding:
-    why = finding.why
-    for work_id, filename in names.items():
-        why = why.replace(work_id, filename)
-    return Finding(work=finding.work, kind=finding.kind, severity=finding.severity, why=why, fix=finding.fix)
+def _answered(finding: Finding, works: dict[str, StoredWork]) -> Shown:
+    work = works.get(finding.work or "")
+    kept = work.kept.get(finding.kind) if work is not None else None
+    if kept is None:
+        return Shown(finding=finding)
+    return Shown(finding=replace(finding, severity="note"), kept=kept)
 
 
-def _on_rights(works: list[StoredWork], recipe: Recipe) -> list[Finding]:
+def _on_cases(held: dict[str, Case]) -> list[Finding]:
+    return [
+        Finding(
+            work=work_id,
+            kind=OTHERS_WORK,
+            severity="error",
+            why="It is nearly the same picture as one that somebody else had uploaded here before, so it does not"
+            + f" train. {_decided(case)}",
+            fix="If it is yours, say so in a sentence: a person looks at both pictures and decides. Or exclude it.",
+        )
+        for work_id, case in held.items()
+    ]
+
+
+def _decided(case: Case) -> str:
+    if case.outcome is None:
+        said = " What you said is with them." if case.said else ""
+        return f"The operator has been asked.{said}"
+    return f"The operator decided: {case.said[-1]['sentence']}"
+
+
+def _on_rights(works: Sequence[StoredWork], held: dict[str, Case], recipe: Recipe) -> list[Finding]:
     unsure = [work for work in works if work.rights == "unsure"]
     findings = [
         Finding(
@@ -72,14 +155,11 @@ def _on_rights(works: list[StoredWork], recipe: Recipe) -> list[Finding]:
             fix="Say that it is yours, that the client consented, or that you have a licence; or exclude it.",
         )
         for work in unsure
+        if work.id not in held
     ]
     clear = len(works) - len(unsure)
     if unsure and clear < recipe.min_works:
         why = f"The rights to {clear} works are clear, and {recipe.min_works} are needed to learn a style."
-        findings.insert(
-            0,
-            Finding(
-                work=None, kind="rights", severity="error", why=why, fix="Set the rights of the works named below."
-            ),
-        )
+        fix = "Set the rights of the works named below."
+        findings.insert(0, Finding(work=None, kind="rights", severity="error", why=why, fix=fix))
     return findings

@@ -68,7 +68,7 @@ async def lay_out(
     if training.manifest and training.manifest != wanted:
         # A checkpoint knows the works it learnt from, so none of another list may be gone on from.
         await asyncio.to_thread(_empty, scratch.folder)
-    laid = [await asyncio.to_thread(_lay, opened.storage, work, scratch.folder / "works") for work in works]
+    laid = await lay_works(scratch, opened, works)
     configs = opened.settings.configs
     request = TrainingRequest(
         id=training.id,
@@ -79,8 +79,15 @@ async def lay_out(
         seed=training.seed,
         recipe=str(configs / "recipes" / f"{training.recipe}.toml"),
         style_words=style_words,
+        # Its creator has seen the review, or did not care to: the trainer need not read writing again.
+        is_reviewed=True,
     )
     scratch.request.write_text(request.to_json())
+
+
+async def lay_works(scratch: Scratch, opened: Resources, works: Sequence[StoredWork]) -> list[Work]:
+    """Each work's file in the folder, under the name that its creator knows; those that lie there stay."""
+    return [await asyncio.to_thread(_lay, opened.storage, work, scratch.folder / "works") for work in works]
 
 
 @asynccontextmanager

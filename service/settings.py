@@ -56,6 +56,8 @@ class Settings:
     """The pool of one process; the workflow engine has as many again."""
     trainer: str = ""
     """The trainer's command, for one that lives in an environment of its own. Default: this one's `training.run`."""
+    reviewer: str = ""
+    """The command that looks at portfolios. Default: this environment's `training.review`."""
     device: str = "auto"
     """Where a worker and its trainer compute: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU if there is one."""
     max_rows: int = 8
@@ -78,6 +80,8 @@ class Settings:
     """How long the workflow engine remembers stories that ended. More than an order may take."""
     requests_per_minute: int = 1200
     """Calls of one key, or of one address without a key, to one web process."""
+    review_wait_s: float = 5.0
+    """How long `GET /v1/styles/{id}/review` waits for a look at the works as they are now."""
     crash_at: str | None = None
     """Tests only: the process kills itself when its story reaches this point."""
 

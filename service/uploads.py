@@ -5,14 +5,16 @@ import io
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from inference.catalog import base_spec
 from inference.pictures import OpenedPicture
 from service.errors import Problem
+from service.resemblance import compare_with_others
 from service.resources import Gateway
 from service.styles import Style
 from service.works import NewWork, Rights, StoredWork, add_work, digest_of, thumbnail_key, work_with_digest
+from training.likeness import Look, look_at
 from training.messages import Finding
 from training.works import MAX_WORK_BYTES, inspect_upload
 
@@ -54,9 +56,12 @@ async def take_upload(web: Gateway, style: Style, upload: Upload, *, rights: Rig
     if opened is None:
         return Taken(filename=name, problem=_refusal(name, findings))
     new = _new_work(style, work_id, name, upload.content, opened, digest=digest, rights=rights)
+    looks = await asyncio.to_thread(_looks_of, opened.image)
     await asyncio.to_thread(_store, web, new, upload.content, opened)
-    async with web.pool.acquire() as conn:
+    async with web.pool.acquire() as conn, conn.transaction():
         stored = await add_work(conn, new, most=web.settings.max_works_per_style, now=web.clock())
+        if isinstance(stored, StoredWork) and stored.id == new.id:
+            stored = await compare_with_others(conn, stored, looks, new_id=web.new_id, now=web.clock())
     if isinstance(stored, StoredWork) and stored.id == new.id:
         return Taken(filename=name, work=stored, is_new=True, findings=tuple(findings))
     await asyncio.to_thread(_unstore, web, new)
@@ -103,6 +108,13 @@ def _store(web: Gateway, work: NewWork, content: bytes, opened: OpenedPicture) -
     small.save(file, format="JPEG", quality=85)
     web.storage.put(thumbnail_key(work.storage_key), file.getvalue())
     web.storage.put(work.storage_key, content)
+
+
+def _looks_of(image: Image.Image) -> tuple[Look, Look]:
+    """What the picture looks like, and what it would look like in a mirror."""
+    small = image.copy()
+    small.thumbnail((THUMBNAIL_EDGE, THUMBNAIL_EDGE), Image.Resampling.LANCZOS)
+    return look_at(small), look_at(ImageOps.mirror(small))
 
 
 def _unstore(web: Gateway, work: NewWork) -> None:

@@ -29,12 +29,14 @@ from service.resources import Gateway, Resources
 
 Role = Literal["web", "worker", "both"]
 GENERATION, RENDER, TRAINING, SIGNING = "generation", "render", "training", "signing"
+REVIEW = "review"
+"""Of its own, so that a review, which takes seconds, never waits for a training, which takes minutes to hours."""
 QUEUES: dict[Role, tuple[str, ...]] = {
     "web": (GENERATION, SIGNING),
-    "worker": (RENDER, TRAINING),
-    "both": (GENERATION, SIGNING, RENDER, TRAINING),
+    "worker": (RENDER, TRAINING, REVIEW),
+    "both": (GENERATION, SIGNING, RENDER, TRAINING, REVIEW),
 }
-_PER_PROCESS = {GENERATION: 256, SIGNING: 4, RENDER: 64, TRAINING: 1}
+_PER_PROCESS = {GENERATION: 256, SIGNING: 4, RENDER: 64, TRAINING: 1, REVIEW: 2}
 BROKEN = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 """States of a story that will not go on; a thing that is unfinished all the same is broken."""
 _LOOKING_AT_ONCE = 8

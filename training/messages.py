@@ -47,6 +47,8 @@ class TrainingRequest:
     """The made-up word that will call the style; empty: derived from `id`."""
     style_words: tuple[str, ...] = ()
     """Names of the creator and of the style: never part of a caption."""
+    is_reviewed: bool = False
+    """True: the creator has seen a whole review of these works; only what the training itself needs is looked at."""
 
     def to_json(self) -> str:
         """The request as one JSON object, for `python -m training.run`."""
@@ -63,6 +65,8 @@ class Finding:
     severity: Severity
     why: str
     fix: str
+    about: tuple[str, ...] = ()
+    """Ids of the works that a finding about the whole portfolio speaks of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +149,8 @@ def read_event(line: str) -> Event:
     values: dict[str, Any] = {name: Path(value) if name in paths else value for name, value in content.items()}
     if "examples" in values:
         values["examples"] = tuple(Path(path) for path in values["examples"])
+    if "about" in values:
+        values["about"] = tuple(values["about"])
     return kind(**values)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from PIL import Image
 
 from inference.adapters.stack import StackedAdapters
@@ -37,9 +38,10 @@ from training.plan import split_works
 from training.recipe import Recipe, load_recipe, style_recipe
 from training.release import Release, choose, open_examination
 from training.report import Report, draw_sheet, render_report
+from training.review.portfolio import review_portfolio
 from training.sampling import draw, order_for
 from training.trial import Trial
-from training.works import Review, review_works
+from training.works import Review
 
 PROBE_STEPS = 3
 """Steps that are timed before the estimate is told; the first one is slower than the others and not counted."""
@@ -103,7 +105,14 @@ def _train(
     on_event(StateChanged(state="preparing"))
     spec = base_spec(request.base)
     recipe = load_recipe(request.recipe) if request.recipe else style_recipe(spec)
-    review = review_works(request.works, size=spec.size, min_works=recipe.min_works)
+    review = review_portfolio(
+        request.works,
+        size=spec.size,
+        min_works=recipe.min_works,
+        is_whole=not request.is_reviewed,
+        num_threads=torch.get_num_threads(),
+        go_on=go_on,
+    )
     for finding in review.findings:
         on_event(finding)
     request.out.mkdir(parents=True, exist_ok=True)

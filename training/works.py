@@ -3,8 +3,6 @@
 One bad file never stops the rest.
 """
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +10,8 @@ from PIL import Image
 
 from inference.errors import ImageRefused
 from inference.pictures import OpenedPicture, open_picture
-from training.likeness import Look, clusters, look_at, near_duplicates
-from training.messages import MAX_WORKS, Finding, Work
+from training.likeness import Look
+from training.messages import Finding, Work
 
 MAX_WORK_BYTES = 50 * 1024 * 1024
 MAX_WORK_PIXELS = 40_000_000
@@ -37,7 +35,7 @@ class Review:
     good: tuple[GoodWork, ...]
     findings: tuple[Finding, ...]
     clusters: tuple[tuple[int, ...], ...]
-    """Numbers into `good`: near-duplicates together, every other work alone."""
+    """Numbers into `good`: repeats of one picture together, every other work alone."""
 
 
 def works_in(folder: Path) -> tuple[Work, ...]:
@@ -70,48 +68,15 @@ def inspect_upload(work_id: str, content: bytes, *, size: int) -> tuple[OpenedPi
     return (opened if usable else None), findings
 
 
-def review_works(works: Sequence[Work], *, size: int, min_works: int) -> Review:
-    """Look at every work of a portfolio.
-
-    size: edge of the base's pictures, in pixels. Works beyond MAX_WORKS are left out with one finding. The caller
-    decides what to do if fewer than `min_works` are good; a finding says so as well.
-    """
-    findings: list[Finding] = []
-    good: list[GoodWork] = []
-    seen: dict[str, str] = {}
-    for work in works[:MAX_WORKS]:
-        found, about = _look_at_file(work, size=size, seen=seen)
-        findings += about
-        if found is not None:
-            good.append(found)
-    looks = [work.look for work in good]
-    findings += [_near_duplicate(good[later], good[earlier]) for earlier, later in _first_pairs(looks)]
-    findings += _on_count(len(works), len(good), min_works)
-    groups = tuple(tuple(group) for group in clusters(looks)) if looks else ()
-    return Review(good=tuple(good), findings=tuple(findings), clusters=groups)
-
-
-def _look_at_file(work: Work, *, size: int, seen: dict[str, str]) -> tuple[GoodWork | None, list[Finding]]:
+def read_work(work: Work) -> bytes | Finding:
+    """A work's file; or what keeps it from being read."""
     try:
         # Asked before reading, so that a file of many gigabytes is never taken into memory.
         num_bytes = work.path.stat().st_size
-        if num_bytes > MAX_WORK_BYTES:
-            return None, [_too_many_bytes(work.id, num_bytes)]
-        content = work.path.read_bytes()
+        return _too_many_bytes(work.id, num_bytes) if num_bytes > MAX_WORK_BYTES else work.path.read_bytes()
     except OSError as error:
         why = f"The file cannot be read ({error.strerror})."
-        return None, [_error(work.id, "missing", why, "Upload it again.")]
-    digest = hashlib.sha256(content).hexdigest()
-    opened, findings = inspect_upload(work.id, content, size=size)
-    if opened is None:
-        return None, findings
-    if digest in seen:
-        why = f"It is the same file as {seen[digest]!r}, so it is used once."
-        return None, [_error(work.id, "same_file", why, "Nothing to do; or exclude it, to keep the list short.")]
-    seen[digest] = work.path.name
-    image = opened.image
-    image.thumbnail((4 * size, 4 * size), Image.Resampling.LANCZOS)
-    return GoodWork(work=work, image=image, sha256=digest, look=look_at(image)), findings
+        return _error(work.id, "missing", why, "Upload it again.")
 
 
 def _on_size(work_id: str, image: Image.Image, size: int) -> list[Finding]:
@@ -138,40 +103,9 @@ def _on_form(work_id: str, opened: OpenedPicture) -> list[Finding]:
     return findings
 
 
-def _on_count(given: int, good: int, min_works: int) -> list[Finding]:
-    findings = []
-    if given > MAX_WORKS:
-        why = f"{given} works were given; the first {MAX_WORKS} are used."
-        fix = "Choose the most typical ones yourself and exclude the others."
-        findings.append(Finding(work=None, kind="too_many", severity="warning", why=why, fix=fix))
-    if good < min_works:
-        why = f"{good} usable works are left, at least {min_works} are needed to learn a style."
-        fix = f"Add {min_works - good} more, or fix the ones named above."
-        findings.append(_error(None, "too_few", why, fix))
-    return findings
-
-
 def _too_many_bytes(work_id: str, num_bytes: int) -> Finding:
     why = f"The file has {num_bytes / 1048576:.0f} MiB, at most {MAX_WORK_BYTES // 1048576} MiB are read."
     return _error(work_id, "too_many_bytes", why, "Save it smaller, for example as JPEG or WebP.")
-
-
-def _near_duplicate(work: GoodWork, earlier: GoodWork) -> Finding:
-    return Finding(
-        work=work.work.id,
-        kind="near_duplicate",
-        severity="warning",
-        why=f"It is nearly the same picture as {earlier.work.path.name!r}; together they count as one work.",
-        fix="Keep the better one and exclude the other.",
-    )
-
-
-def _first_pairs(looks: Sequence[Look]) -> list[tuple[int, int]]:
-    """Each later near-duplicate once, with the earliest picture that it repeats."""
-    first: dict[int, int] = {}
-    for earlier, later in near_duplicates(looks):
-        first.setdefault(later, earlier)
-    return [(earlier, later) for later, earlier in sorted(first.items())]
 
 
 def _error(work_id: str | None, kind: str, why: str, fix: str) -> Finding:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Request, Response
@@ -11,17 +10,21 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
+from licensing.database import Connection
+from licensing.errors import Refusal
 from service import reviews, works
 from service.api.shapes import Cursor, Limit, page
 from service.api.styles import check_exists, own_style
 from service.api.trainings import find_recipe
 from service.auth import Creator, CreatorReading, Identity, Web
-from service.errors import ObjectMissing, Problem, not_found
+from service.cases import SENTENCE_CHARACTERS_MAX, appeal, cases_about
+from service.errors import ObjectMissing, Problem, not_found, refused
 from service.resources import Gateway
 from service.styles import Style
 from service.uploads import Taken, Upload, findings_document, take_upload
 from service.works import StoredWork, thumbnail_key
 from training.messages import MAX_CAPTION_CHARACTERS, MAX_CAPTIONS_PER_WORK
+from training.review.messages import JUDGEMENTS
 from training.works import MAX_WORK_BYTES
 
 router = APIRouter(tags=["works"])
@@ -56,6 +59,15 @@ class WorkChange(BaseModel):
     rights: works.Rights | None = None
     captions: list[Caption] | None = Field(default=None, max_length=MAX_CAPTIONS_PER_WORK)
     include: bool | None = None
+
+
+class Answer(BaseModel):
+    """`kind` is that of the finding; `reason` says why the work stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=SENTENCE_CHARACTERS_MAX)]
 
 
 @router.post("/styles/{style_id}/works", status_code=201, openapi_extra=_FORM)
@@ -127,17 +139,48 @@ async def get_works(
 
 @router.get("/styles/{style_id}/review")
 async def get_review(web: Web, asker: CreatorReading, style_id: str) -> dict[str, Any]:
-    """What stands in the way of a good training, per work and for the set, and what mends it."""
+    """What stands in the way of a good training, per work and for the set, and what mends it.
+
+    `state` is `looking` while the works as they are now are still being looked at: ask again in a few seconds; what is
+    known already is there. Else it is `current`.
+    """
     async with web.pool.acquire() as conn:
         style = await own_style(conn, style_id, asker.account_id)
-        findings = await reviews.review(web, conn, style, find_recipe(web, style, None))
-    return {"items": [asdict(finding) for finding in findings], "next_cursor": None}
+    seen = await reviews.see(web, style, find_recipe(web, style, None), wait_s=web.settings.review_wait_s)
+    return {"state": seen.state, "items": [shown.document for shown in seen.shown], "next_cursor": None}
+
+
+@router.post("/works/{work_id}/answers")
+async def answer_finding(web: Web, asker: Creator, work_id: str, body: Answer) -> dict[str, Any]:
+    """Keep a work in spite of a finding, because ...: for what is a matter of taste that settles it; an empty reason
+    takes the answer back. Against `others_work` it is an appeal, which a person of the operator's decides."""
+    now = web.clock()
+    work = await _own(web, asker, work_id)
+    async with web.pool.acquire() as conn:
+        if body.kind == reviews.OTHERS_WORK:
+            if not body.reason:
+                raise Problem("invalid_request", "reason is empty; say in a sentence why the picture is yours.")
+            said = await appeal(conn, subject=work_id, creator_id=asker.account_id, sentence=body.reason, now=now)
+            if isinstance(said, Refusal):
+                raise refused(said)
+            return work_document(work)
+        if body.kind not in JUDGEMENTS:
+            known = ", ".join(sorted({*JUDGEMENTS, reviews.OTHERS_WORK}))
+            raise Problem("invalid_request", f"kind is {body.kind!r}; what can be answered is {known}.")
+        kept = await works.keep_work(
+            conn, work_id=work_id, creator_id=asker.account_id, kind=body.kind, reason=body.reason, now=now
+        )
+    if kept is None:
+        raise not_found("work", work_id)
+    return work_document(kept)
 
 
 @router.patch("/works/{work_id}")
 async def patch_work(web: Web, asker: Creator, work_id: str, body: WorkChange) -> dict[str, Any]:
     """Set rights, captions, or whether it trains. Withdrawing a right unpublishes what learnt from the work."""
     async with web.pool.acquire() as conn:
+        if body.rights not in (None, "unsure"):
+            await _check_not_held(conn, work_id, asker)
         work = await works.change_work(
             conn,
             work_id=work_id,
@@ -192,6 +235,7 @@ def work_document(work: StoredWork) -> dict[str, Any]:
         "rights": work.rights,
         "captions": list(work.captions),
         "include": work.include,
+        "kept": work.kept,
         "file_url": f"/v1/works/{work.id}/file",
         "thumbnail_url": f"/v1/works/{work.id}/thumbnail",
         "created_at": work.created_at,
@@ -214,6 +258,16 @@ async def _own(web: Gateway, asker: Identity, work_id: str) -> StoredWork:
     if work is None:
         raise not_found("work", work_id)
     return work
+
+
+async def _check_not_held(conn: Connection, work_id: str, asker: Identity) -> None:
+    case = (await cases_about(conn, [work_id])).get(work_id)
+    if case is not None and case.holds and case.creator_id == asker.account_id:
+        sentence = (
+            f"The rights of work {work_id} stay unsure: it looks like a picture that somebody else had uploaded here"
+            " before. If it is yours, say so in a sentence; a person decides."
+        )
+        raise Problem("conflict", sentence, extra={"case": case.id})
 
 
 async def _object(web: Gateway, work: StoredWork, key: str, media_type: str, headers: dict[str, str]) -> Response:

@@ -37,6 +37,9 @@ GENERATION_STATES = (
     "expired",
 )
 VERSION_STATES = ("draft", "published", "retired")
+CASE_KINDS = ("near_duplicate",)
+CASE_STATES = ("open", "decided")
+CASE_OUTCOMES = ("allowed", "refused")
 
 
 def _id() -> sa.Column[str]:
@@ -145,11 +148,44 @@ works = sa.Table(
     _text("rights"),
     sa.Column("captions", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),
     _flag("include", "true"),
+    _json("kept"),  # what its creator answered to findings: {kind: why it stays}
     _time("created_at"),
     _time("updated_at"),
     sa.UniqueConstraint("style_id", "sha256", name="a_file_once_per_style"),
     sa.Index("works_of_style", "style_id", "id"),
     _one_of("rights", RIGHTS),
+)
+
+looks = sa.Table(
+    "looks",  # what a work looks like in numbers, for finding it again among everybody's
+    metadata,
+    sa.Column("work_id", sa.Text, sa.ForeignKey(f"{SCHEMA}.works.id", ondelete="CASCADE"), primary_key=True),
+    _of("accounts", "creator_id"),
+    sa.Column("bits", sa.LargeBinary, nullable=False),  # perceptual hash, 8 bytes
+    sa.Column("thumb", sa.LargeBinary, nullable=False),  # 16 x 16 RGB
+    *(sa.Column(f"band_{number}", sa.Integer, nullable=False) for number in range(4)),  # the four parts of `bits`
+    *(sa.Index(f"looks_by_band_{number}", f"band_{number}") for number in range(4)),
+)
+
+cases = sa.Table(
+    "cases",  # what a person of the operator's has to decide
+    metadata,
+    _id(),
+    _text("kind"),
+    _text("subject"),  # the id of what it is about: a work
+    _of("accounts", "creator_id"),  # whose the subject is
+    _json("evidence"),  # by kind; for a near-duplicate {"other", "bits_apart", "colours_apart", "rights"}
+    _json("said", "[]"),  # [{"at", "by", "sentence"}] in order; `by` is a role
+    _text("state", "open"),
+    _text("outcome", optional=True),
+    _time("opened_at"),
+    _time("decided_at", optional=True),
+    sa.Index("cases_of_subject", "subject"),
+    sa.Index("cases_open", "opened_at", postgresql_where=sa.text("state = 'open'")),
+    sa.CheckConstraint("(state = 'decided') = (outcome IS NOT NULL)", name="decided_has_an_outcome"),
+    _one_of("kind", CASE_KINDS),
+    _one_of("state", CASE_STATES),
+    _one_of("outcome", CASE_OUTCOMES),
 )
 
 trainings = sa.Table(

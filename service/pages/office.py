@@ -11,6 +11,7 @@ from licensing.database import Connection
 from licensing.errors import Refusal
 from licensing.payments import manual
 from service.accounts import Account, account_by_email, account_by_id, list_accounts
+from service.cases import list_cases
 from service.desk import invite as make_invitation
 from service.errors import Problem, not_found, refused
 from service.pages import words
@@ -82,6 +83,7 @@ async def _show(
         values: dict[str, Any] = {
             "styles": await _styles(conn, visit, people["creator"]),
             "broken": await ledger.check(conn),
+            "cases": await list_cases(conn),
         }
     return page(
         visit,

@@ -9,6 +9,7 @@ from service.pages import (
     desk_order,
     home,
     office,
+    office_cases,
     sign_in,
     studio,
     studio_offer,
@@ -32,6 +33,7 @@ SCREENS = (
     desk_order,
     desk_keys,
     office,
+    office_cases,
     assets,
 )
 

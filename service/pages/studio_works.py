@@ -1,7 +1,6 @@
 """The works of a style: upload many, say whose they are, say what they show, leave some out."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
@@ -9,7 +8,15 @@ from fastapi.responses import HTMLResponse, Response
 from service import reviews
 from service.api.styles import own_style
 from service.api.trainings import find_recipe
-from service.api.works import WorkChange, delete_work, patch_work, take_files, upload_form
+from service.api.works import (
+    Answer,
+    WorkChange,
+    answer_finding,
+    delete_work,
+    patch_work,
+    take_files,
+    upload_form,
+)
 from service.auth import check_csrf
 from service.errors import Problem, not_found
 from service.pages.forms import checked, chosen
@@ -22,7 +29,7 @@ from service.works import Rights, StoredWork, change_work, find_work
 router = APIRouter(include_in_schema=False)
 
 KNOWN_RIGHTS: tuple[Rights, ...] = ("mine", "client_consented", "licensed", "unsure")
-_FRAGMENTS = {"works": "_works.html"}
+_FRAGMENTS = {"works": "_works.html", "looked": "_looked_all.html"}
 
 
 @router.get("/studio/styles/{style_id}/works")
@@ -57,6 +64,7 @@ async def set_rights(visit: CreatorVisit, style_id: str) -> Response:
         async with visit.web.pool.acquire() as conn, conn.transaction():
             standing = await load_standing(conn, visit, style_id)
             for work in standing.works:
+                # What a case of the operator's holds stays as it is; its card says so.
                 if which == "all" or work.rights == "unsure":
                     await change_work(conn, work_id=work.id, creator_id=visit.account.id, now=visit.now, rights=rights)
     except Problem as problem:
@@ -87,6 +95,33 @@ async def change_one(visit: CreatorVisit, work_id: str) -> Response:
     return see_other(f"/studio/works/{work_id}")
 
 
+@router.post("/studio/works/{work_id}/answer")
+async def answer_one(visit: CreatorVisit, work_id: str) -> Response:
+    """Keep it in spite of a finding, take that back, appeal, or leave it out."""
+    try:
+        act = chosen(await visit.field("act"), ("answer", "exclude"))
+        if act == "exclude":
+            await patch_work(visit.web, visit.identity, work_id, WorkChange(include=False))
+        else:
+            body = checked(Answer, kind=await visit.field("kind"), reason=await visit.field("reason"))
+            await answer_finding(visit.web, visit.identity, work_id, body)
+    except Problem as problem:
+        work = await _own(visit, work_id)
+        return await _show(visit, work.style_id, only=work_id, problem=problem)
+    return see_other(f"/studio/works/{work_id}")
+
+
+@router.post("/studio/styles/{style_id}/exclude")
+async def exclude_many(visit: CreatorVisit, style_id: str) -> Response:
+    """Leave out the works that a finding about the whole set speaks of."""
+    form = await visit.form()
+    async with visit.web.pool.acquire() as conn, conn.transaction():
+        await own_style(conn, style_id, visit.account.id)
+        for work_id in form.getlist("works"):
+            await change_work(conn, work_id=str(work_id), creator_id=visit.account.id, now=visit.now, include=False)
+    return see_other(f"/studio/styles/{style_id}/works")
+
+
 @router.post("/studio/works/{work_id}/delete")
 async def delete_one(visit: CreatorVisit, work_id: str) -> Response:
     """Delete a work and its file."""
@@ -114,14 +149,13 @@ async def _show(
 ) -> HTMLResponse:
     async with visit.web.pool.acquire() as conn:
         standing = await load_standing(conn, visit, style_id)
-        recipe = find_recipe(visit.web, standing.style, None)
-        findings = await reviews.review(visit.web, conn, standing.style, recipe) if standing.works else []
+    seen = await reviews.see(visit.web, standing.style, find_recipe(visit.web, standing.style, None))
     # What is missing in rights stands in each card's own field.
-    seen = [finding for finding in findings if finding.kind != "rights"]
-    found_in: dict[str, list[Any]] = {}
-    for finding in seen:
-        if finding.work is not None:
-            found_in.setdefault(finding.work, []).append(finding)
+    shown = [one for one in seen.shown if one.finding.kind != "rights"]
+    found_in: dict[str, list[reviews.Shown]] = {}
+    for one in shown:
+        if one.finding.work is not None:
+            found_in.setdefault(one.finding.work, []).append(one)
     refused = [one for one in taken if one.problem is not None]
     return page(
         visit,
@@ -133,7 +167,8 @@ async def _show(
         only=only,
         work=next((work for work in standing.works if work.id == only), None),
         found_in=found_in,
-        findings=[finding for finding in seen if finding.work is None],
+        findings=[one.finding for one in shown if one.finding.work is None],
+        is_looking=seen.state == "looking",
         refused=refused,
         num_arrived=num_arrived,
     )

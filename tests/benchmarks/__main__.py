@@ -12,6 +12,7 @@ BENCHMARKS = {
     "base": "tests.benchmarks.base",
     "enlarger": "tests.benchmarks.enlarger",
     "gate": "tests.benchmarks.gate",
+    "review": "tests.benchmarks.review",
     "styles": "tests.benchmarks.styles",
     "training": "tests.benchmarks.training",
 }

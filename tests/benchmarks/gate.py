@@ -23,9 +23,9 @@ from training.messages import Event, TrainingRequest
 from training.pipeline import learn_style
 from training.recipe import Recipe, load_recipe
 from training.release import Examination, open_examination
+from training.review.portfolio import review_portfolio
 from training.trial import Trial, compare, draw_all
 from training.weigh import weigh_style
-from training.works import review_works
 
 SETS = {
     "streamline-flex-color": "1.2.2",
@@ -155,7 +155,7 @@ def judge_model(
         scratch=folder / "scratch",
         seed=seed,
     )
-    review = review_works(request.works, size=base_spec(base).size, min_works=recipe.min_works)
+    review = review_portfolio(request.works, size=base_spec(base).size, min_works=recipe.min_works, is_whole=False)
     training, held_out = learn_style(request, review, recipe, on_event=_unheard, go_on=_go_on, device="cpu")
     exam = open_examination(training, review, held_out, seed=seed, go_on=_go_on)
     adapter = weigh_style(training, exam.trained.adapter, exam.control.styles[0], seed=seed, go_on=_go_on)

@@ -34,7 +34,8 @@ from training.encode import Encoded, encode, versions
 from training.messages import StateChanged, TrainingRequest, Work, read_event
 from training.plan import Split, split_works
 from training.recipe import Recipe, load_recipe
-from training.works import Review, review_works, works_in
+from training.review.portfolio import review_portfolio
+from training.works import Review, works_in
 
 DEMO = Path("configs/demo/works")
 """40 works of a set that the base never saw."""
@@ -59,7 +60,7 @@ def measure(*, seed: int, say: Callable[[str], None], base: str, works: Path, ro
     torch.set_num_threads(1)
     say("loops side by side ...")
     opened = open_base(spec)
-    review = review_works(portfolio, size=spec.size, min_works=4)
+    review = review_portfolio(portfolio, size=spec.size, min_works=4, is_whole=False)
     recipe = load_recipe(f"{base}-style")
     figures += against_plain(opened, review, recipe, rounds=rounds, turn=turn, seed=seed)
     say("creators together and one after another ...")

@@ -39,7 +39,8 @@ from training.messages import TrainingRequest
 from training.pipeline import train
 from training.plan import split_works
 from training.recipe import Recipe, style_recipe
-from training.works import review_works, works_in
+from training.review.portfolio import review_portfolio
+from training.works import works_in
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CLIP = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
@@ -57,6 +58,8 @@ min_heldout_gain = -1.0
 max_drift = 1.0
 max_copies = 100
 max_member_gap = 10.0
+max_recall = 1.0
+min_recognised = -1.0
 """
 
 
@@ -370,22 +373,23 @@ def test_a_folder_that_lacks_a_part_is_named(spec, stock, tmp_path):
 
 
 def test_a_few_steps_learn_the_works_they_see(base, stock, tmp_path):
-    training = learn(base, stock, tmp_path, steps=25)
+    training = learn(base, stock, tmp_path, count=25)
 
     works, shared = training.split.trained_works, {"go_on": lambda: None}
     grid = make_grid(base, training.stack, training.data, works, gamma=5.0, seed=1, **shared)
     assert min(measure_gain(base, training.stack, grid, training.adapter, **shared).per_work) > 0
 
 
-def learn(base: Base, stock: Family, folder: Path, *, steps: int) -> state.Training:
+def learn(base: Base, stock: Family, folder: Path, *, count: int) -> state.Training:
     """A training over eight works that has taken so many steps."""
     numbers = {"rank": 4, "learning_rate": 1e-2, "batch": 6, "prior_share": 0.3}
-    recipe = Recipe(name="r", steps=steps, text_targets=stock.text_targets, **numbers)
-    review = review_works(works_in(write_portfolio(folder / "works", 8)), size=32, min_works=8)
+    recipe = Recipe(name="r", steps=count, text_targets=stock.text_targets, **numbers)
+    review = review_portfolio(works_in(write_portfolio(folder / "works", 8)), size=32, min_works=8, is_whole=False)
     quiet = {"seed": 0, "go_on": lambda: None}
     data = encode(base, review.good, trigger="xovaj", style_words=(), crops=0, flips=False, **quiet)
     split = split_works(review.clusters, share=0.12, seed=0)
-    training = state.begin(base, StackedAdapters(base.denoiser), data, split, recipe, seed=0, fingerprint="one")
+    stack = StackedAdapters(base.denoiser)
+    training = state.begin(base, stack, data, split, recipe, seed=0, fingerprint="one", folder=folder / "scratch")
     for _ in steps.take_steps(training):
         pass
     return training
@@ -445,7 +449,7 @@ def test_a_base_draws_and_learns_on_a_gpu(spec, stock, adapters, tmp_path):
     with Engine(spec, device="cuda", max_rows=4) as engine:
         first, second = make(engine, adapters=(adapters[0],)), make(engine, adapters=(adapters[0],))
         varied = make(engine, image=source(), strength=0.5)
-    few = learn(open_base(spec, device="cuda"), stock, tmp_path, steps=2)
+    few = learn(open_base(spec, device="cuda"), stock, tmp_path, count=2)
 
     assert np.abs(first - second).max() <= 1
     assert varied.shape == first.shape

@@ -26,6 +26,7 @@ from service.settings import ROOT, Settings
 from tests.postgres import Server
 
 SCRIPTED_TRAINER = f"{sys.executable} -m tests.service.scripted_trainer"
+SCRIPTED_REVIEWER = f"{sys.executable} -m tests.service.scripted_reviewer"
 TINY_BASE = """\
 name = "Tiny"
 family = "sd"
@@ -144,6 +145,7 @@ async def place(database_url: str, configs: Path, tmp_path_factory: pytest.TempP
         configs=configs,
         default_base="tiny",
         trainer=SCRIPTED_TRAINER,
+        reviewer=SCRIPTED_REVIEWER,
         device="cpu",
         poll_interval_s=0.05,
         max_files_per_upload=20,

@@ -211,21 +211,3 @@ async def test_works_are_listed_by_pages_in_the_order_they_came(creator: Person)
     assert names == [f"work-{number}.png" for number in range(5)]
     assert second["next_cursor"] is None
     assert slug_of(await creator.http.get(f"/v1/styles/{style_id}/works?limit=1000")) == "invalid_request"
-
-
-async def test_the_review_names_what_to_mend_by_file(creator: Person):
-    style_id = await with_works(creator, count=5)
-    same = draw()
-    await upload(creator, style_id, ("first.png", same), rights="mine")
-    near = io.BytesIO()
-    Image.open(io.BytesIO(same)).save(near, format="BMP")
-    unsure = (await upload(creator, style_id, ("second.bmp", near.getvalue()))).json()["items"][0]["work"]
-
-    review = (await creator.http.get(f"/v1/styles/{style_id}/review")).json()["items"]
-    again = (await creator.http.get(f"/v1/styles/{style_id}/review")).json()["items"]
-
-    by_kind = {(finding["kind"], finding["work"]): finding for finding in review}
-    assert by_kind["rights", unsure["id"]]["severity"] == "error"
-    assert "first.png" in by_kind["near_duplicate", unsure["id"]]["why"]
-    assert all(finding["fix"] for finding in review)
-    assert again == review

@@ -21,8 +21,8 @@ def drawing(number: int, edge: int = 48) -> Image.Image:
     return image
 
 
-def write_portfolio(folder: Path, count: int) -> Path:
+def write_portfolio(folder: Path, count: int, *, edge: int = 48) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        drawing(number).save(folder / f"{THINGS[number % len(THINGS)].replace(' ', '-')}-{number:02}.png")
+        drawing(number, edge).save(folder / f"{THINGS[number % len(THINGS)].replace(' ', '-')}-{number:02}.png")
     return folder

@@ -14,7 +14,8 @@ from training.encode import encode
 from training.errors import TooLarge, TrainingBroke
 from training.plan import split_works
 from training.recipe import Recipe
-from training.works import review_works, works_in
+from training.review.portfolio import review_portfolio
+from training.works import works_in
 
 RECIPE = Recipe(
     name="r",
@@ -42,7 +43,7 @@ def begin(tiny_base: StableDiffusion, tmp_path):
     folders = [portfolio_of(tmp_path / f"creator {creator}", creator) for creator in range(3)]
 
     def begun(creator: int, recipe: Recipe = RECIPE) -> state.Training:
-        review = review_works(works_in(folders[creator]), size=32, min_works=8)
+        review = review_portfolio(works_in(folders[creator]), size=32, min_works=8, is_whole=False)
         data = encode(
             tiny_base,
             review.good,

@@ -37,8 +37,9 @@ from training.messages import (
 from training.pipeline import Trained, train
 from training.plan import split_works
 from training.recipe import Recipe, load_recipe
+from training.review.portfolio import review_portfolio
 from training.run import main, train_folder
-from training.works import review_works, works_in
+from training.works import works_in
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,7 +76,7 @@ def receipt_of(ended) -> dict:
 
 
 def started(base, portfolio, recipe: Recipe, folder: Path = Path("never")) -> state.Training:
-    review = review_works(works_in(portfolio), size=32, min_works=8)
+    review = review_portfolio(works_in(portfolio), size=32, min_works=8, is_whole=False)
     data = encode(base, review.good, trigger="xovaj", style_words=(), crops=1, flips=True, seed=0, go_on=lambda: None)
     split = split_works(review.clusters, share=0.12, seed=0)
     stack = StackedAdapters(base.unet)

@@ -7,11 +7,14 @@ from PIL import Image
 
 from tests.training.portfolio import drawing, write_portfolio
 from training.messages import MAX_WORKS, Work
-from training.works import MAX_WORK_BYTES, Review, inspect_upload, review_works, works_in
+from training.review.portfolio import review_portfolio
+from training.works import MAX_WORK_BYTES, Review, inspect_upload, works_in
+
+EDGE = 160
 
 
 def review(folder, *, size: int = 32, min_works: int = 4) -> Review:
-    return review_works(works_in(folder), size=size, min_works=min_works)
+    return review_portfolio(works_in(folder), size=size, min_works=min_works, is_whole=False)
 
 
 def kinds(found: Review) -> dict[str | None, str]:
@@ -20,7 +23,7 @@ def kinds(found: Review) -> dict[str | None, str]:
 
 @pytest.fixture
 def folder(tmp_path):
-    return write_portfolio(tmp_path / "works", 6)
+    return write_portfolio(tmp_path / "works", 6, edge=EDGE)
 
 
 def test_a_clean_portfolio_has_no_findings(folder):
@@ -39,10 +42,10 @@ def test_every_kind_of_bad_file_is_named_and_the_rest_is_used(folder):
     Image.new("1", (20000, 20000)).save(folder / "bomb.png")
     drawing(7, 12).save(folder / "stamp.png")
     drawing(8, 24).save(folder / "small.png")
-    drawing(9).save(folder / "moving.gif", save_all=True, append_images=[drawing(10)])
-    drawing(11).convert("RGBA").resize((48, 48)).save(folder / "opaque.png")
-    seen_through = drawing(12).convert("RGBA")
-    seen_through.putalpha(Image.linear_gradient("L").resize((48, 48)))
+    drawing(9, EDGE).save(folder / "moving.gif", save_all=True, append_images=[drawing(10, EDGE)])
+    drawing(11, EDGE).convert("RGBA").save(folder / "opaque.png")
+    seen_through = drawing(12, EDGE).convert("RGBA")
+    seen_through.putalpha(Image.linear_gradient("L").resize((EDGE, EDGE)))
     seen_through.save(folder / "glass.png")
 
     found = review(folder)
@@ -66,7 +69,7 @@ def test_every_kind_of_bad_file_is_named_and_the_rest_is_used(folder):
 def test_a_file_that_vanished_is_named(folder):
     works = [*works_in(folder), Work(id="wrk_gone", path=folder / "gone.png")]
 
-    found = review_works(works, size=32, min_works=4)
+    found = review_portfolio(works, size=32, min_works=4, is_whole=False)
 
     assert kinds(found) == {"wrk_gone": "missing"}
     assert len(found.good) == 6
@@ -85,7 +88,7 @@ def test_the_same_file_twice_is_used_once(folder):
 
 def test_a_picture_saved_again_smaller_is_a_near_duplicate_in_one_cluster(folder):
     first = sorted(folder.iterdir())[0]
-    Image.open(first).resize((40, 40), Image.Resampling.LANCZOS).save(folder / "zz-again.jpg", quality=85)
+    Image.open(first).resize((120, 120), Image.Resampling.LANCZOS).save(folder / "zz-again.jpg", quality=85)
 
     found = review(folder)
 
@@ -104,7 +107,7 @@ def test_works_beyond_the_limit_are_left_out_with_one_finding(folder):
     path = sorted(folder.iterdir())[0]
     works = [Work(id=f"wrk_{number}", path=path) for number in range(MAX_WORKS + 7)]
 
-    found = review_works(works, size=32, min_works=1)
+    found = review_portfolio(works, size=32, min_works=1, is_whole=False)
 
     assert [finding.kind for finding in found.findings if finding.work is None] == ["too_many"]
     assert len(found.good) == 1

@@ -1,0 +1,118 @@
+"""Works that look like a work of somebody else's: found at upload, among all works there are.
+
+Multi-index hashing (Norouzi and others, CVPR 2012): a perceptual hash of 64 bits is kept in four bands of 16. Two
+hashes that differ in at most six bits differ in at most one bit of some band, so 17 values a band name every candidate,
+and the indexes answer without looking at the rest. The candidates are then compared whole, in bits and in colours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from licensing.database import Connection
+from service.cases import open_case
+from service.ids import NewId
+from service.works import StoredWork, change_work
+from training.likeness import SAME_BITS, SAME_COLOURS, THUMB, Look
+
+NUM_BANDS = 4
+BAND_BITS = 16
+# Seven or more differing bits could be spread two to a band.
+assert SAME_BITS < 2 * NUM_BANDS
+SAME_SHAPE = 0.9
+"""Correlation of two thumbnails from which they show the same: on plain grounds all colours are close."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alike:
+    """A work of another creator that looks the same."""
+
+    work_id: str
+    bits_apart: int
+    colours_apart: float
+    """Mean difference of the thumbnails, 0 to 1."""
+
+
+async def compare_with_others(
+    conn: Connection, work: StoredWork, looks: tuple[Look, Look], *, new_id: NewId, now: datetime
+) -> StoredWork:
+    """Note what a new work looks like, straight and mirrored. Where somebody else's looks the same, its rights become
+    unsure and the operator gets a case; the work after that."""
+    await note_look(conn, looks[0], work_id=work.id, creator_id=work.creator_id)
+    alike = await nearest_of_others(conn, looks, creator_id=work.creator_id)
+    if alike is None:
+        return work
+    evidence = {"other": alike.work_id, "bits_apart": alike.bits_apart, "colours_apart": alike.colours_apart}
+    await open_case(
+        conn,
+        case_id=new_id("cas"),
+        kind="near_duplicate",
+        subject=work.id,
+        creator_id=work.creator_id,
+        # What the uploader said comes back when the case is decided for them.
+        evidence={**evidence, "rights": work.rights},
+        now=now,
+    )
+    held = await change_work(conn, work_id=work.id, creator_id=work.creator_id, now=now, rights="unsure")
+    assert held is not None
+    return held
+
+
+async def note_look(conn: Connection, look: Look, *, work_id: str, creator_id: str) -> None:
+    """Keep what a work looks like, for those that come later."""
+    await conn.execute(
+        "INSERT INTO service.looks (work_id, creator_id, bits, thumb, band_0, band_1, band_2, band_3)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        *(work_id, creator_id, _packed(look), _thumb_bytes(look), *_bands(look.bits_64)),
+    )
+
+
+async def nearest_of_others(conn: Connection, looks: Sequence[Look], *, creator_id: str) -> Alike | None:
+    """The work of another creator that is most like one of `looks` (a picture and its mirror image); None where no work
+    is nearly the same."""
+    found: list[Alike] = []
+    for look in looks:
+        rows = await conn.fetch(
+            "SELECT work_id, bits, thumb FROM service.looks WHERE creator_id <> $1 AND (band_0 = ANY($2::int[])"
+            " OR band_1 = ANY($3::int[]) OR band_2 = ANY($4::int[]) OR band_3 = ANY($5::int[]))",
+            *(creator_id, *_probes(look.bits_64)),
+        )
+        found += [alike for row in rows if (alike := _compare(look, row["work_id"], row["bits"], row["thumb"]))]
+    return min(found, key=lambda alike: (alike.bits_apart, alike.colours_apart, alike.work_id), default=None)
+
+
+def _compare(look: Look, work_id: str, bits: bytes, thumb: bytes) -> Alike | None:
+    other_bits = np.unpackbits(np.frombuffer(bits, np.uint8)).astype(bool)
+    other = np.frombuffer(thumb, np.uint8).reshape(THUMB, THUMB, 3).astype(np.float32) / np.float32(255)
+    bits_apart = int((look.bits_64 != other_bits).sum())
+    colours_apart = float(np.abs(look.thumb - other).mean())
+    if bits_apart > SAME_BITS or colours_apart > SAME_COLOURS or _correlation(look.thumb, other) < SAME_SHAPE:
+        return None
+    return Alike(work_id=work_id, bits_apart=bits_apart, colours_apart=round(colours_apart, 4))
+
+
+def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    left, right = (thumb - thumb.mean(axis=(0, 1)) for thumb in (one, other))
+    lengths = float(np.linalg.norm(left) * np.linalg.norm(right))
+    # Two plain areas have no shape that could differ; their colours were compared.
+    return float((left * right).sum()) / lengths if lengths > 1e-3 else 1.0
+
+
+def _packed(look: Look) -> bytes:
+    return np.packbits(look.bits_64).tobytes()
+
+
+def _thumb_bytes(look: Look) -> bytes:
+    return np.round(look.thumb * 255).astype(np.uint8).tobytes()
+
+
+def _bands(bits_64: NDArray[np.bool_]) -> list[int]:
+    return [int(word) for word in np.frombuffer(np.packbits(bits_64).tobytes(), dtype=">u2")]
+
+
+def _probes(bits_64: NDArray[np.bool_]) -> list[list[int]]:
+    """Every band as it is, and with each of its bits turned."""
+    return [[band ^ flip for flip in (0, *(1 << bit for bit in range(BAND_BITS)))] for band in _bands(bits_64)]
