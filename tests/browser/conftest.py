@@ -1,5 +1,6 @@
 """People in front of a real Chromium that shows a real service."""
 
+import colorsys
 import itertools
 import re
 import subprocess
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from PIL import Image, ImageChops
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.browser.served import Served, serve
@@ -29,6 +31,9 @@ MADE_MS = 180_000
 # How Chromium itself notes an answer of status 4xx. Refusals are asserted where they are due.
 REFUSED = "Failed to load resource: the server responded with a status of 4"
 _NUMBERS = itertools.count(1)
+_PORTFOLIOS = itertools.count(1)
+GOLDEN_SHARE = 0.618
+"""Of the circle of hues: steps of this size never come back to where they were."""
 
 
 @dataclass(kw_only=True)
@@ -143,10 +148,29 @@ def note(seat: Seat, message: ConsoleMessage) -> None:
 
 
 @pytest.fixture(scope="package")
-def portfolio(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def drawings() -> list[Path]:
     """24 pictures of the demonstration."""
     works = Path(__file__).resolve().parents[2] / "configs" / "demo" / "works"
     return sorted(works.glob("*.png"))[:24]
+
+
+@pytest.fixture
+def portfolio(drawings: list[Path], tmp_path: Path) -> list[Path]:
+    """24 pictures that nobody else has uploaded: the demonstration's on paper of another colour and another way up in
+    every test.
+
+    The same pictures from two creators would be a case for the operator.
+    """
+    number = next(_PORTFOLIOS)
+    hue = number * GOLDEN_SHARE % 1
+    paper = tuple(round(255 * level) for level in colorsys.hsv_to_rgb(hue, 0.4, 1 - 0.2 * (number % 2)))
+    paths = []
+    for path in drawings:
+        with Image.open(path) as drawing:
+            picture = drawing.convert("RGB").resize((512, 512)).rotate(90 * (number % 4))
+        paths.append(tmp_path / path.name)
+        ImageChops.multiply(picture, Image.new("RGB", picture.size, paper)).save(paths[-1])
+    return paths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +183,7 @@ class Shop:
 
 
 @pytest.fixture(scope="package")
-def shop(served: Served, portfolio: list[Path]) -> Iterator[Shop]:
+def shop(served: Served, drawings: list[Path]) -> Iterator[Shop]:
     """One published style over the random base, made through the API: its pictures take no time and show nothing."""
     email, name = "shopkeeper@example.org", "Corner shop blue"
     served.ownhand("invite", "--role", "creator", "--email", email, "--name", "Shopkeeper")
@@ -167,7 +191,7 @@ def shop(served: Served, portfolio: list[Path]) -> Iterator[Shop]:
     with httpx.Client(base_url=served.origin, headers=headers, timeout=120) as creator:
         words = {"name": name, "summary": "Everyday things under a firm line.", "base": "tiny"}
         style = creator.post("/v1/styles", json=words).json()
-        files = [("files", (path.name, path.read_bytes(), "image/png")) for path in portfolio[:12]]
+        files = [("files", (path.name, path.read_bytes(), "image/png")) for path in drawings[:12]]
         creator.post(f"/v1/styles/{style['id']}/works", files=files, data={"rights": "mine"}).raise_for_status()
         training = creator.post(f"/v1/styles/{style['id']}/trainings", json={}).json()
         # The stream ends when the training does.
