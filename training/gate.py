@@ -38,6 +38,10 @@ class Drawn:
     """The same of pictures that the base drew without the style."""
     captions: int
     """Captions of trained works that were tried: of those that were learnt best."""
+    hand: float
+    """How far pictures of common words go from the base's hand (0) to the works' own (1): see `training.recognise`."""
+    hand_error: float
+    """Standard error of it."""
     recognised: int
     """Pictures of common words that are told for this style's, among those of the base and of other styles."""
     recognised_without: int
@@ -111,17 +115,17 @@ def _style(predicted: Predicted, gate: Gate) -> tuple[bool, str]:
 
 
 def _hand(drawn: Drawn, gate: Gate) -> tuple[bool, str]:
-    seen = f"{drawn.recognised} of {drawn.shown} pictures of common things"
-    beside = f"without the style {drawn.recognised_without}, of your own works {drawn.recognised_works:.0%}"
-    if drawn.recognised - drawn.recognised_without >= gate.min_recognised * drawn.shown:
-        return (
-            True,
-            f"It shows your hand: {seen} are told for yours among {drawn.other_styles} other styles ({beside}).",
-        )
+    way = f"pictures of common things go {drawn.hand:.0%} of the way from the base's hand to yours"
+    others = "the base's own style" if drawn.other_styles == 1 else f"{drawn.other_styles} other styles"
+    told = (
+        f"{drawn.recognised} of {drawn.shown} are told for yours among {others}, without the style "
+        f"{drawn.recognised_without}, of your own works {drawn.recognised_works:.0%}"
+    )
+    if drawn.hand >= gate.min_hand and drawn.hand > drawn.hand_error:
+        return True, f"It shows your hand: {way} ({told})."
     return False, (
-        f"It hardly shows your hand: only {seen} are told for yours among {drawn.other_styles} other styles ({beside})."
-        f" At least {gate.min_recognised:.0%} more than without the style are needed. Add works that show what is "
-        "special in your style, and leave out those that do not."
+        f"It hardly shows your hand: {way}, give or take {drawn.hand_error:.0%}, and at least {gate.min_hand:.0%} are "
+        f"needed ({told}). Add works that show what is special in your style, and leave out those that do not."
     )
 
 

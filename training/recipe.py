@@ -32,8 +32,8 @@ class Gate:
     max_recall: float = 0.34
     """Largest share of works whose captions may call up that very work, beyond those whose captions do so without the
     style."""
-    min_recognised: float = 0.15
-    """Least share of pictures of common words that must be told for the style's, beyond what is told so without it."""
+    min_hand: float = 0.2
+    """Least way that pictures of common words must go from the base's hand (0) to the works' own (1)."""
     max_drift: float = 0.05
     """Most by which the adapter may change what the base predicts for captions without the trigger."""
 

@@ -8,19 +8,57 @@ Shapes: P pictures, W works, T numbers of a texture (`inference.bases.OpenBase.t
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from training.curve import standard_error
 
 NEIGHBOURS = 3
 LEAST_DEVIATION = 1e-3
 
 
-def recognised(pictures_PT: Tensor, styles: Sequence[Tensor], *, members_of: int | None = None) -> Tensor:
-    """Which pictures (P,) are told for the first of the styles, each given by (any number, T) textures of its own.
+@dataclass(frozen=True, kw_only=True)
+class Hand:
+    """Whose hand some pictures of common things show."""
 
-    members_of: the style, as its number, that these very pictures stand for; none of them then vouches for itself.
-    Every number of a texture counts alike.
+    way: float
+    """How far they go from the hand of the base (0) to the works' own (1), in the mean."""
+    error: float
+    """Standard error of it."""
+    told: int
+    """Pictures that are told for the creator's."""
+    told_without: int
+    """The same of what the base drew for the same words."""
+    told_works: float
+    """Share of the works themselves: more cannot be asked of pictures."""
+
+
+def compare_hands(pictures_PT: Tensor, styles: Sequence[Tensor]) -> Hand:
+    """styles: the works', those of others, and last what the base alone drew for the words of the pictures, in their
+    order."""
+    drawn = margins(pictures_PT, styles)
+    plain = margins(styles[-1], styles, members_of=len(styles) - 1)
+    works = margins(styles[0], styles, members_of=0)
+    # A base that draws like the works already leaves no way to go; then chance alone must not look like a long one.
+    whole_way = max(float(works.mean() - plain.mean()), float(works.std()), LEAST_DEVIATION)
+    gone = ((drawn - plain) / whole_way).tolist()
+    return Hand(
+        way=sum(gone) / len(gone),
+        error=standard_error(gone),
+        told=int((drawn > 0).sum()),
+        told_without=int((plain > 0).sum()),
+        told_works=float((works > 0).float().mean()),
+    )
+
+
+def margins(pictures_PT: Tensor, styles: Sequence[Tensor], *, members_of: int | None = None) -> Tensor:
+    """By how much (P,) each picture is nearer to the first of the styles than to the nearest other one.
+
+    styles: each by (any number, T) textures of its own. members_of: the style, as its number, that these very pictures
+    stand for; none of them then vouches for itself. Every number of a texture counts alike. Above 0 a picture is told
+    for the first style.
     """
     assert all(torch.isfinite(numbers).all() for numbers in (pictures_PT, *styles)), "textures are finite numbers"
     deviation = torch.cat(list(styles)).std(dim=0).clamp_min(LEAST_DEVIATION)
@@ -30,7 +68,8 @@ def recognised(pictures_PT: Tensor, styles: Sequence[Tensor], *, members_of: int
         members = style / deviation
         own = _to_neighbours(members, members, without_itself=True).mean()
         columns.append(_to_neighbours(pictures, members, without_itself=number == members_of) - own / 2)
-    return torch.stack(columns, dim=1).argmin(dim=1) == 0
+    first, others = columns[0], torch.stack(columns[1:])
+    return others.amin(dim=0) - first
 
 
 def _to_neighbours(pictures_PT: Tensor, members_MT: Tensor, *, without_itself: bool) -> Tensor:

@@ -10,7 +10,7 @@ from training.control import Control, Series
 from training.copies import Copy, Sampled, count_recalled, find_copies
 from training.gate import Drawn
 from training.likeness import look_at
-from training.recognise import recognised
+from training.recognise import compare_hands
 from training.report import CopyShown, Pair
 from training.sampling import draw
 from training.state import Training
@@ -87,7 +87,7 @@ def compare(training: Training, control: Control, pictures: Pictures, names: Seq
     images = [image for _, of_series in tested for image in of_series]
     copies = find_copies(sampled, control.learnt, training.recipe.gate)
     asked = [control.learnt_works.index(work) for work in control.captions.works]
-    styles = control.styles
+    hand = compare_hands(training.base.textures(pictures.words), control.styles)
     named = zip(control.captions.orders, pictures.captions, strict=True)
     return Trial(
         drawn=Drawn(
@@ -96,11 +96,13 @@ def compare(training: Training, control: Control, pictures: Pictures, names: Seq
             recalled=count_recalled([one.with_style for one in sampled[: len(asked)]], asked, control.learnt),
             recalled_without=count_recalled([one.without for one in sampled[: len(asked)]], asked, control.learnt),
             captions=len(asked),
-            recognised=int(recognised(training.base.textures(pictures.words), styles).sum()),
-            recognised_without=int(recognised(styles[-1], styles, members_of=len(styles) - 1).sum()),
+            hand=hand.way,
+            hand_error=hand.error,
+            recognised=hand.told,
+            recognised_without=hand.told_without,
             shown=len(pictures.words),
-            recognised_works=float(recognised(styles[0], styles, members_of=0).float().mean()),
-            other_styles=len(styles) - 1,
+            recognised_works=hand.told_works,
+            other_styles=len(control.styles) - 1,
         ),
         pairs=_pairs(control, pictures.shown),
         examples=pictures.words,

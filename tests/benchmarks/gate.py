@@ -239,7 +239,7 @@ def _line(one: Judged) -> str:
         f"gain {predicted.heldout_gain:.1%}, gap {predicted.member_gap:.1%}, drift {predicted.drift:.1%}",
         f"recalled {drawn.recalled} of {drawn.captions}, without {drawn.recalled_without}",
         f"copies {drawn.copies}, {one.confirmed} confirmed",
-        f"hand {drawn.recognised} of {drawn.shown}, without {drawn.recognised_without}",
+        f"hand {drawn.hand:.2f} +- {drawn.hand_error:.2f}",
         f"shuffled: {', '.join(one.shuffled.broken) or 'nothing'}",
     )
     return "; ".join(parts)

@@ -37,7 +37,7 @@ max_member_gap = 10.0
 max_copies = 1000
 max_drift = 10.0
 max_recall = 10.0
-min_recognised = -10.0
+min_hand = -100.0
 """
 
 

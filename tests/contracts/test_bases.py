@@ -59,7 +59,7 @@ max_drift = 1.0
 max_copies = 100
 max_member_gap = 10.0
 max_recall = 1.0
-min_recognised = -1.0
+min_hand = -100.0
 """
 
 

@@ -35,7 +35,7 @@ max_member_gap = 10
 max_copies = 100
 max_drift = 10
 max_recall = 10
-min_recognised = -10
+min_hand = -100
 """
 SCRIPT = """\
 prompts = ["a red apple", "a green apple"]

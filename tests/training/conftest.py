@@ -21,7 +21,7 @@ patience = 0
 text_targets = ["q_proj", "v_proj"]
 [gate]
 min_heldout_gain = -1.0
-min_recognised = -1.0
+min_hand = -100.0
 max_recall = 2.0
 max_drift = 1.0
 """

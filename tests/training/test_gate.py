@@ -22,6 +22,8 @@ DRAWN = Drawn(
     recalled=1,
     recalled_without=0,
     captions=12,
+    hand=0.8,
+    hand_error=0.1,
     recognised=9,
     recognised_without=0,
     shown=12,
@@ -42,14 +44,15 @@ def test_a_good_adapter_passes_with_a_sentence_for_every_rule():
 
     assert verdict.passed
     assert len(verdict.sentences) == 6
-    assert "9 of 12 pictures of common things are told for yours among 11 other styles" in " ".join(verdict.sentences)
+    said = " ".join(verdict.sentences)
+    assert "go 80% of the way from the base's hand to yours (9 of 12 are told for yours among 11 other styles" in said
 
 
 @pytest.mark.parametrize(
     ("rule", "changes", "begins", "advises"),
     [
         ("style", {"heldout_gain": 0.001}, "It did not learn the style", "Leave out works"),
-        ("hand", {"recognised": 1}, "It hardly shows your hand: only 1 of 12", "what is special"),
+        ("hand", {"hand": 0.1}, "It hardly shows your hand: pictures of common things go 10%", "what is special"),
         ("memory", {"member_gap": 0.6}, "It learnt works by heart", "Add more different works"),
         ("recall", {"recalled": 8}, "Works come back at their words", "several different captions"),
         ("copies", {"copies": 2}, "It copies: 2 of 26", "fuller captions"),
@@ -72,16 +75,20 @@ def test_a_broken_rule_is_said_first_with_what_to_change(rule, changes, begins, 
         ({"copies": 2}, True),
         ({"copies": 2, "member_gap": 0.6, "recalled": 9, "drift": 0.2}, True),
         ({"copies": 2, "heldout_gain": 0.0}, False),
-        ({"recognised": 0}, False),
+        ({"hand": 0.0}, False),
     ],
 )
 def test_only_an_adapter_that_holds_too_much_may_be_mended_by_less(changes, may_be_mended):
     assert judge(scores(**changes), Gate()).may_be_mended is may_be_mended
 
 
-def test_what_is_told_for_the_style_without_it_does_not_count():
-    assert "hand" in judge(scores(recognised=6, recognised_without=6), Gate()).broken
-    assert "hand" not in judge(scores(recognised=8, recognised_without=6), Gate()).broken
+def test_a_way_that_may_be_chance_does_not_count():
+    assert "hand" in judge(scores(hand=0.5, hand_error=0.6), Gate()).broken
+    assert "hand" not in judge(scores(hand=0.5, hand_error=0.3), Gate()).broken
+
+
+def test_a_base_without_other_styles_is_named_as_the_only_one():
+    assert "among the base's own style" in " ".join(judge(scores(other_styles=1), Gate()).sentences)
 
 
 def test_works_that_words_alone_bring_up_do_not_count():
