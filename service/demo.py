@@ -43,7 +43,7 @@ _BAR = 24
 _REVIEW_LOOKS = 24
 _FINDINGS_SHOWN = 4
 _SHARE_SHOWN = 0.2
-_SCORES = ("heldout_gain", "member_gap", "copies", "style_gain", "drift")
+_SCORES = ("heldout_gain", "member_gap", "copies", "hand", "drift")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,7 +46,7 @@ from training.works import Review
 PROBE_STEPS = 3
 """Steps that are timed before the estimate is told; the first one is slower than the others and not counted."""
 PROGRESS_EVERY = 5
-MEASURING_STEPS = 150
+MEASURING_STEPS = 280
 """Measuring and drawing at the end take about as long as this many steps."""
 
 
