@@ -14,7 +14,7 @@ TRIGGER_LETTERS = ("xq", "aeiou", "vzj", "aeiou", "xqj")
 
 
 def make_trigger(source: str) -> str:
-    """A pronounceable word that no language has, always the same for `source` (an id, never a name)."""
+    """A pronounceable word that no language has, always the same for `source` (of the works, never a name)."""
     digest = hashlib.sha256(f"trigger {source}".encode()).digest()
     return "".join(letters[byte % len(letters)] for letters, byte in zip(TRIGGER_LETTERS, digest, strict=False))
 

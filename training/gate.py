@@ -121,7 +121,8 @@ def _hand(drawn: Drawn, gate: Gate) -> tuple[bool, str]:
         f"{drawn.recognised} of {drawn.shown} are told for yours among {others}, without the style "
         f"{drawn.recognised_without}, of your own works {drawn.recognised_works:.0%}"
     )
-    if drawn.hand >= gate.min_hand and drawn.hand > drawn.hand_error:
+    is_clear = drawn.hand - drawn.hand_error > min(gate.min_hand, 0)
+    if drawn.hand >= gate.min_hand and is_clear:
         return True, f"It shows your hand: {way} ({told})."
     return False, (
         f"It hardly shows your hand: {way}, give or take {drawn.hand_error:.0%}, and at least {gate.min_hand:.0%} are "

@@ -44,7 +44,7 @@ class TrainingRequest:
     recipe: str = ""
     """A name in `configs/recipes/` or the path of such a file; empty: the base's (`recipe.style_recipe`)."""
     trigger: str = ""
-    """The made-up word that will call the style; empty: derived from `id`."""
+    """The made-up word that will call the style; empty: derived from the works."""
     style_words: tuple[str, ...] = ()
     """Names of the creator and of the style: never part of a caption."""
     is_reviewed: bool = False

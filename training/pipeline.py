@@ -20,7 +20,7 @@ from training import state, steps
 from training.captions import make_trigger
 from training.encode import Encoded, encode
 from training.errors import TrainingError
-from training.export import ADAPTER, RECEIPT, REPORT, Facts, export_adapter, make_receipt, write_receipt
+from training.export import ADAPTER, RECEIPT, REPORT, Facts, export_adapter, make_receipt, merkle_root, write_receipt
 from training.gate import Verdict
 from training.measure import Grid, make_grid, measure_gain
 from training.messages import (
@@ -146,7 +146,7 @@ def learn_style(
     data = encode(
         base,
         review.good,
-        trigger=request.trigger or make_trigger(request.id),
+        trigger=request.trigger or make_trigger(merkle_root(sorted(work.sha256 for work in review.good))),
         style_words=request.style_words,
         crops=recipe.crops,
         flips=recipe.flips,

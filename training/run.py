@@ -5,7 +5,6 @@ gate, 3 refused, 75 interrupted (run again), 1 failed (the sentence is in the la
 """
 
 import argparse
-import hashlib
 import os
 import shutil
 import signal
@@ -71,11 +70,7 @@ def train_folder(
     if not found:
         raise RequestInvalid(f"the folder {str(works)!r} holds no files; put the works into it")
     scratch = out.resolve().parent / f".{out.name}.training"
-    # The id decides the trigger, so it follows from the works alone: neither names nor places show in it.
-    content = hashlib.sha256("".join(sorted(_digest(work.path) for work in found)).encode()).hexdigest()
-    request = TrainingRequest(
-        id=f"folder {content}", base=base, works=found, out=out, scratch=scratch, seed=seed, recipe=recipe
-    )
+    request = TrainingRequest(id="folder", base=base, works=found, out=out, scratch=scratch, seed=seed, recipe=recipe)
     ended = train(request, on_event=on_event, stop=stop, sign=sign, device=choose_device(device))
     if ended.outcome != "interrupted":
         shutil.rmtree(scratch, ignore_errors=True)
@@ -94,11 +89,6 @@ def _await_end_of_input(stopped: Flag) -> None:
         while os.read(sys.stdin.fileno(), 4096):
             continue
     stopped.set()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ text_targets = ["q_proj", "v_proj"]
 min_heldout_gain = -1.0
 min_hand = -100.0
 max_recall = 2.0
+max_copies = 100
+max_member_gap = 10.0
 max_drift = 1.0
 """
 

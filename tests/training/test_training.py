@@ -198,6 +198,16 @@ def test_a_stopped_training_continues_to_the_very_same_file(
     )
 
 
+def test_the_same_works_train_the_same_adapter_whatever_the_training_is_called(
+    trained, portfolio, tiny_entry, tiny_recipe, tmp_path
+):
+    _, first, _ = trained
+
+    second, _ = run_quietly(request_for(portfolio, tiny_entry, tiny_recipe, tmp_path, id="trn_2"))
+
+    assert second.adapter.read_bytes() == first.adapter.read_bytes()
+
+
 def test_a_checkpoint_of_another_training_is_refused(tiny_base, tiny_recipe, portfolio, tmp_path):
     training = started(tiny_base, portfolio, load_recipe(tiny_recipe), tmp_path)
     next(steps.take_steps(training))
