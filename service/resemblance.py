@@ -16,7 +16,7 @@ from licensing.database import Connection
 from service.cases import open_case
 from service.ids import NewId
 from service.works import StoredWork, change_work
-from training.likeness import SAME_BITS, SAME_COLOURS, THUMB, Look
+from training.likeness import SAME_BITS, SAME_COLOURS, THUMB, Look, bits_apart, colours_apart
 
 NUM_BANDS = 4
 BAND_BITS = 16
@@ -85,13 +85,14 @@ async def nearest_of_others(conn: Connection, looks: Sequence[Look], *, creator_
 
 
 def _compare(look: Look, work_id: str, bits: bytes, thumb: bytes) -> Alike | None:
-    other_bits = np.unpackbits(np.frombuffer(bits, np.uint8)).astype(bool)
-    other = np.frombuffer(thumb, np.uint8).reshape(THUMB, THUMB, 3).astype(np.float32) / np.float32(255)
-    bits_apart = int((look.bits_64 != other_bits).sum())
-    colours_apart = float(np.abs(look.thumb - other).mean())
-    if bits_apart > SAME_BITS or colours_apart > SAME_COLOURS or _correlation(look.thumb, other) < SAME_SHAPE:
+    other = Look(
+        bits_64=np.unpackbits(np.frombuffer(bits, np.uint8)).astype(bool),
+        thumb=np.frombuffer(thumb, np.uint8).reshape(THUMB, THUMB, 3).astype(np.float32) / np.float32(255),
+    )
+    in_bits, in_colours = bits_apart(look, other), colours_apart(look, other)
+    if in_bits > SAME_BITS or in_colours > SAME_COLOURS or _correlation(look.thumb, other.thumb) < SAME_SHAPE:
         return None
-    return Alike(work_id=work_id, bits_apart=bits_apart, colours_apart=round(colours_apart, 4))
+    return Alike(work_id=work_id, bits_apart=in_bits, colours_apart=round(in_colours, 4))
 
 
 def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:

@@ -14,7 +14,7 @@ from inference.adapters.files import adapter_bytes, diffusers_names, tensors_sha
 from inference.adapters.manifest import AdapterManifest
 from inference.adapters.stack import Adapter
 from inference.bases import Base
-from training.gate import Scores, Verdict
+from training.gate import Scores, Tried, Verdict
 from training.recipe import Recipe
 
 ADAPTER, RECEIPT, REPORT = "adapter.safetensors", "receipt.json", "report.html"
@@ -36,8 +36,8 @@ class Facts:
     trigger: str
     steps: int
     """Steps after which the adapter was taken."""
-    tried: tuple[tuple[str, bool, tuple[str, ...]], ...]
-    """(adapter, passed, broken rules) of every adapter that was considered; the one as trained is the first."""
+    tried: tuple[Tried, ...]
+    """Every adapter that was considered; the one as trained is the first."""
     heldout_curve: tuple[tuple[int, float, float], ...]
     """(step, gain, standard error)."""
 
@@ -79,9 +79,7 @@ def make_receipt(facts: Facts, adapter_file: bytes, scores: Scores, verdict: Ver
         "gate": {
             "passed": verdict.passed,
             "sentences": list(verdict.sentences),
-            "tried": [
-                {"adapter": name, "passed": passed, "broken": list(broken)} for name, passed, broken in facts.tried
-            ],
+            "tried": [{"adapter": one.name, "passed": one.passed, "broken": list(one.broken)} for one in facts.tried],
         },
         "software": {name: version(name) for name in SOFTWARE},
     }

@@ -80,6 +80,16 @@ class Verdict:
         return bool(self.broken) and MILDER_MENDS.issuperset(self.broken)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """What became of one adapter that was considered for release."""
+
+    name: str
+    """As it can stand in a sentence: 'the adapter after 120 steps'."""
+    passed: bool
+    broken: tuple[Rule, ...]
+
+
 def judge(scores: Scores, gate: Gate) -> Verdict:
     """Hold an adapter's scores against the gate's limits."""
     return _verdict({**_on_predicted(scores.predicted, gate), **_on_drawn(scores.drawn, gate)})

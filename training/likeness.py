@@ -34,16 +34,14 @@ def look_at(image: Image.Image) -> Look:
     return Look(bits_64=imagehash.phash(image).hash.flatten(), thumb=thumb)
 
 
-def bits_apart(left: Sequence[Look], right: Sequence[Look]) -> NDArray[np.int64]:
-    """Differing hash bits (N, M) of every pair."""
-    ones, others = (np.stack([look.bits_64 for look in looks]).astype(np.int64) for looks in (left, right))
-    return ones @ (1 - others.T) + (1 - ones) @ others.T
+def bits_apart(one: Look, other: Look) -> int:
+    """Differing bits of the hashes."""
+    return int((one.bits_64 != other.bits_64).sum())
 
 
-def colours_apart(left: Sequence[Look], right: Sequence[Look]) -> NDArray[np.float64]:
-    """Mean difference of the thumbnails (N, M) of every pair, 0 to 1."""
-    others = np.stack([look.thumb for look in right])
-    return np.stack([np.abs(others - look.thumb).mean(axis=(1, 2, 3)) for look in left])
+def colours_apart(one: Look, other: Look) -> float:
+    """Mean difference of the thumbnails, 0 to 1."""
+    return float(np.abs(one.thumb - other.thumb).mean())
 
 
 def likeness(left: Sequence[Look], right: Sequence[Look], *, portfolio: Sequence[Look]) -> NDArray[np.float64]:

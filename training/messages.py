@@ -1,7 +1,7 @@
 """What crosses the trainer's door: a request in, events out, each one JSON object a line. Thin: no torch."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -158,10 +158,7 @@ def read_request(text: str) -> TrainingRequest:
     """What `TrainingRequest.to_json` wrote. Raises RequestInvalid, naming the first thing that is wrong."""
     try:
         content: dict[str, Any] = json.loads(text)
-        works = tuple(
-            Work(id=str(work["id"]), path=Path(work["path"]), captions=tuple(work.get("captions", ())))
-            for work in content.pop("works")
-        )
+        works = read_works(content.pop("works"))
         out, scratch = Path(content.pop("out")), Path(content.pop("scratch"))
         words = tuple(content.pop("style_words", ()))
         request = TrainingRequest(works=works, out=out, scratch=scratch, style_words=words, **content)
@@ -169,6 +166,13 @@ def read_request(text: str) -> TrainingRequest:
         raise RequestInvalid(f"the training request cannot be read: {error!r}") from error
     check_request(request)
     return request
+
+
+def read_works(entries: Sequence[Mapping[str, Any]]) -> tuple[Work, ...]:
+    """Works as a request's JSON holds them. Raises KeyError, TypeError or AttributeError on anything else."""
+    return tuple(
+        Work(id=str(work["id"]), path=Path(work["path"]), captions=tuple(work.get("captions", ()))) for work in entries
+    )
 
 
 def check_request(request: TrainingRequest) -> None:

@@ -240,7 +240,7 @@ def _deliver(
         seed=request.seed,
         trigger=training.data.trigger,
         steps=candidate.step,
-        tried=tuple((one.name, one.passed, one.broken) for one in release.tried),
+        tried=release.tried,
         heldout_curve=tuple((look.step, look.gain.mean, look.gain.error) for look in training.heldout),
     )
     content = export_adapter(candidate.adapter, base, trigger=training.data.trigger, rank=candidate.rank)

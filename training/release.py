@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 
 from training.candidates import Candidate, as_trained, milder
 from training.control import Control, make_control
-from training.gate import Predicted, Scores, Verdict, judge, judge_predicted
+from training.gate import Predicted, Scores, Tried, Verdict, judge, judge_predicted
 from training.measure import Grid, make_grid, measure_predicted
-from training.report import Tried
 from training.state import Training
 from training.trial import Trial, compare, draw_all
 from training.weigh import weigh_style

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image, ImageDraw
 
 from inference.pictures import png_bytes
-from training.gate import Rule, Scores, Verdict
+from training.gate import Rule, Scores, Tried, Verdict
 from training.messages import Finding
 
 TEMPLATE = "report_page.html"
@@ -43,16 +43,6 @@ class CopyShown:
     sample: Image.Image
     work: Image.Image
     name: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tried:
-    """What became of one adapter that was considered for release."""
-
-    name: str
-    """As it can stand in a sentence: 'the adapter after 120 steps'."""
-    passed: bool
-    broken: tuple[Rule, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

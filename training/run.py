@@ -5,20 +5,16 @@ gate, 3 refused, 75 interrupted (run again), 1 failed (the sentence is in the la
 """
 
 import argparse
-import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from threading import Event as Flag
-from threading import Thread
 from typing import Any
 
 from inference.devices import AUTO, choose_device
 from inference.errors import InferenceError
 from training.errors import RequestInvalid, TrainingError
+from training.interruption import told_to_end
 from training.messages import Event, TrainingRequest, event_line, read_request
 from training.pipeline import Trained, train
 from training.works import works_in
@@ -33,17 +29,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("request", type=Path, help="a JSON file that holds a TrainingRequest")
     parser.add_argument("--device", default=AUTO, help="cpu, cuda or cuda:1; auto takes a GPU if there is one")
     asked = parser.parse_args(arguments)
-    stopped = Flag()
-    before = signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    Thread(target=_await_end_of_input, args=(stopped,), daemon=True).start()
     try:
-        request = read_request(asked.request.read_text(encoding="utf-8"))
-        ended = train(request, on_event=_print_event, stop=stopped.is_set, device=choose_device(asked.device))
+        with told_to_end() as stop:
+            request = read_request(asked.request.read_text(encoding="utf-8"))
+            ended = train(request, on_event=_print_event, stop=stop, device=choose_device(asked.device))
     except (TrainingError, InferenceError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return FAILED
-    finally:
-        signal.signal(signal.SIGTERM, before)
     return EXIT_CODES[ended.outcome]
 
 
@@ -80,15 +72,6 @@ def train_folder(
 def _print_event(event: Event) -> None:
     sys.stdout.write(event_line(event) + "\n")
     sys.stdout.flush()
-
-
-def _await_end_of_input(stopped: Flag) -> None:
-    # Below Python's own file object, whose lock a thread that waits in it would still hold at exit.
-    # A descriptor that is closed under the thread is the end as well.
-    with suppress(OSError, ValueError):
-        while os.read(sys.stdin.fileno(), 4096):
-            continue
-    stopped.set()
 
 
 if __name__ == "__main__":

@@ -159,10 +159,9 @@ def _weighted_errors(rows: Sequence[_Row]) -> Tensor:
     stack.bind([((row.training.adapter, 1.0),) for row in rows])
     predicted = base.predict(noised, timesteps_B, base.join_texts(_read(rows)))
     errors_B = (predicted - target).square().mean(dim=(1, 2, 3))
-    gammas = [(row.training.recipe.min_snr_gamma, row.share) for row in rows]
     weights = [
-        share * loss_weights(levels_B[place : place + 1], base.levels, gamma)
-        for place, (gamma, share) in enumerate(gammas)
+        row.share * loss_weights(level, base.levels, row.training.recipe.min_snr_gamma)
+        for row, level in zip(rows, levels_B[:, None], strict=True)
     ]
     return torch.cat(weights) * errors_B
 

@@ -286,7 +286,7 @@ def test_a_training_process_takes_the_device_it_is_told(
     path = tmp_path / "request.json"
     path.write_text(request_for(portfolio, tiny_entry, tiny_recipe, tmp_path).to_json())
     devices = []
-    monkeypatch.setattr("training.run._await_end_of_input", lambda stopped: None)
+    monkeypatch.setattr("training.interruption._await_end_of_input", lambda stopped: None)
     monkeypatch.setattr(
         "training.run.train", lambda *_, device, **__: devices.append(device) or Trained(outcome="passed")
     )

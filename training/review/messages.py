@@ -2,11 +2,10 @@
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from training.errors import RequestInvalid
-from training.messages import Work
+from training.messages import Work, read_works
 
 JUDGEMENTS = frozenset(
     {"blur", "jpeg_damage", "text", "watermark", "signature", "near_duplicate", "out_of_style", "second_style", "small"}
@@ -32,10 +31,6 @@ def read_review_request(text: str) -> ReviewRequest:
     """What `ReviewRequest.to_json` wrote. Raises RequestInvalid, naming the first thing that is wrong."""
     try:
         content: dict[str, Any] = json.loads(text)
-        works = tuple(
-            Work(id=str(work["id"]), path=Path(work["path"]), captions=tuple(work.get("captions", ())))
-            for work in content.pop("works")
-        )
-        return ReviewRequest(works=works, **content)
+        return ReviewRequest(works=read_works(content.pop("works")), **content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RequestInvalid(f"the review request cannot be read: {error!r}") from error

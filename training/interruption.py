@@ -1,0 +1,29 @@
+"""How a process of this room is told to end: by SIGTERM, or by its standard input closing, which its parent holds."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
+
+
+@contextmanager
+def told_to_end() -> Iterator[Callable[[], bool]]:
+    """Whether this process was told to end. SIGTERM means what it did before once the block is left."""
+    told = Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: told.set())
+    Thread(target=_await_end_of_input, args=(told,), daemon=True).start()
+    try:
+        yield told.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _await_end_of_input(told: Event) -> None:
+    # Below Python's own file object, whose lock a thread that waits in it would still hold at exit.
+    # A descriptor that is closed under the thread is the end as well.
+    with suppress(OSError, ValueError):
+        while os.read(sys.stdin.fileno(), 4096):
+            continue
+    told.set()
