@@ -8,11 +8,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from training.copies import Learnt
-from training.encode import versions
+from training.encode import through_autoencoder, versions
 from training.likeness import Look, look_at
 from training.sampling import Order, draw, order_for
 from training.state import Training
-from training.weigh import through_autoencoder
 from training.works import Review
 
 SUSPECTS = 12

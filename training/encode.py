@@ -84,6 +84,15 @@ def encode_texts(base: Base, prompts: Sequence[str], adapters: RowAdapters = ())
     return dict(zip(prompts, states, strict=True))
 
 
+def through_autoencoder(base: Base, images: Sequence[Image.Image]) -> list[Image.Image]:
+    """Pictures of one size as the base's autoencoder gives them back: drawn ones come out of it as well."""
+    return [
+        image
+        for start in range(0, len(images), ENCODE_BATCH)
+        for image in base.decode(base.encode_images(images[start : start + ENCODE_BATCH]))
+    ]
+
+
 def versions(image: Image.Image, *, size: int, crops: int, flips: bool, seed: str) -> list[Image.Image]:
     """The picture as a square of `size` pixels: whole, `crops` times moved a little, and all of these mirrored."""
     whole = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)

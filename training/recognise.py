@@ -23,16 +23,24 @@ LEAST_DEVIATION = 1e-3
 class Hand:
     """Whose hand some pictures of common things show."""
 
-    way: float
-    """How far they go from the hand of the base (0) to the works' own (1), in the mean."""
-    error: float
-    """Standard error of it."""
+    ways: tuple[float, ...]
+    """How far each goes from the hand of the base (0) to the works' own (1)."""
     told: int
     """Pictures that are told for the creator's."""
     told_without: int
     """The same of what the base drew for the same words."""
     told_works: float
     """Share of the works themselves: more cannot be asked of pictures."""
+
+    @property
+    def way(self) -> float:
+        """In the mean."""
+        return sum(self.ways) / len(self.ways)
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean."""
+        return standard_error(self.ways)
 
 
 def compare_hands(pictures_PT: Tensor, styles: Sequence[Tensor]) -> Hand:
@@ -43,10 +51,8 @@ def compare_hands(pictures_PT: Tensor, styles: Sequence[Tensor]) -> Hand:
     works = margins(styles[0], styles, members_of=0)
     # A base that draws like the works already leaves no way to go; then chance alone must not look like a long one.
     whole_way = max(float(works.mean() - plain.mean()), float(works.std()), LEAST_DEVIATION)
-    gone = ((drawn - plain) / whole_way).tolist()
     return Hand(
-        way=sum(gone) / len(gone),
-        error=standard_error(gone),
+        ways=tuple(((drawn - plain) / whole_way).tolist()),
         told=int((drawn > 0).sum()),
         told_without=int((plain > 0).sum()),
         told_works=float((works > 0).float().mean()),

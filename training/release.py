@@ -118,7 +118,7 @@ def predict(exam: Examination, candidate: Candidate) -> Predicted:
 def examine(exam: Examination, candidate: Candidate, predicted: Predicted) -> Release:
     """Weigh one adapter, draw with it and judge it."""
     training, control, seed, go_on = exam.training, exam.control, exam.seed, exam.go_on
-    adapter = weigh_style(training, candidate.adapter, control.styles[0], seed=seed, go_on=go_on)
+    adapter = weigh_style(training, candidate.adapter, control, seed=seed, go_on=go_on)
     pictures = draw_all(training, control, adapter, go_on=go_on)
     trial = compare(training, control, pictures, exam.names)
     scores = Scores(predicted=predicted, drawn=trial.drawn)

@@ -159,7 +159,7 @@ def judge_model(model: Model, works: Sequence[tuple[str, str]], base: str, folde
     review = review_portfolio(request.works, size=base_spec(base).size, min_works=recipe.min_works, is_whole=False)
     training, held_out = learn_style(request, review, recipe, on_event=_unheard, go_on=_go_on, device="cpu")
     exam = open_examination(training, review, held_out, seed=seed, go_on=_go_on)
-    adapter = weigh_style(training, exam.trained.adapter, exam.control.styles[0], seed=seed, go_on=_go_on)
+    adapter = weigh_style(training, exam.trained.adapter, exam.control, seed=seed, go_on=_go_on)
     pictures = draw_all(training, exam.control, adapter, go_on=_go_on)
     trial, shuffled = (
         compare(training, control, pictures, exam.names) for control in (exam.control, shuffle(exam.control, seed=seed))

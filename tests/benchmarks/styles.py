@@ -23,9 +23,9 @@ from tests.benchmarks.pairs import draw_words, lay_pairs, lay_row
 from training.base.data import Pictures, read_data
 from training.base.render import render
 from training.base.sources import words_of
+from training.encode import through_autoencoder
 from training.messages import TrainingRequest
 from training.pipeline import Trained, train
-from training.weigh import through_autoencoder
 
 HELD_OUT = {
     "fluent-emoji-flat": "1.2.6",

@@ -1,6 +1,7 @@
-"""The weight of a style is the one at which its pictures are drawn most as the works are."""
+"""The weight of a style is the lowest at which its pictures come near the works' hand."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,12 +11,22 @@ from inference.catalog import base_spec
 from tests.inference.random_adapters import random_adapter
 from tests.training.test_training import started
 from training import weigh
-from training.captions import with_trigger
+from training.control import Series
 from training.recipe import Recipe
-from training.sampling import Order, draw
-from training.weigh import SHARES, clearly_above, distances_to_works, weigh_style
+from training.recognise import Hand
+from training.sampling import draw, order_for
+from training.weigh import SHARES, clearly_above, weigh_style
 
 BASE_GUIDANCE = 2.0
+CONTROL = SimpleNamespace(
+    words=Series(
+        orders=tuple(order_for(word, trigger="xovaj", seed=3 + n) for n, word in enumerate(["a pear", "a hat"])),
+        without=(),
+        steps=3,
+    ),
+    styles=(),
+)
+"""Two common words; of the trial's own noise."""
 
 
 @pytest.fixture
@@ -25,71 +36,79 @@ def training(tiny_entry, portfolio):
     return started(StableDiffusion(spec), portfolio, recipe)
 
 
-def drawn_with(training, adapter, *, seed: int):
-    data = training.data
-    captions = [data.captions[number][0] for number in training.split.held_out]
-    orders = [
-        Order(called=with_trigger(caption, data.trigger)[0], plain=caption, seed=seed + number)
-        for number, caption in enumerate(captions * 4)
-    ]
-    return draw(training.base, training.stack, orders, adapter=adapter, guidance=3.0, steps=3, go_on=lambda: None)
+@pytest.fixture
+def weigh_by(training, monkeypatch):
+    """Weighs a style whose pictures go so far, at each weight in turn; tells what was found and what was drawn."""
+
+    def weigh_by(*ways: tuple[float, ...]):
+        asked, still = [], iter(ways)
+        monkeypatch.setattr(weigh, "draw", lambda *given, **also: asked.append((given[2], also["adapter"])) or [])
+        monkeypatch.setattr(
+            weigh, "compare_hands", lambda *_: Hand(ways=next(still), told=0, told_without=0, told_works=1)
+        )
+        monkeypatch.setattr(training.base, "textures", lambda images: None)
+        found = weigh_style(training, training.adapter, CONTROL, seed=3, go_on=lambda: None)
+        return found, asked
+
+    return weigh_by
 
 
-@pytest.mark.parametrize("share", SHARES)
-def test_the_weight_at_which_the_works_were_drawn_is_found(training, share):
-    adapter = random_adapter(training.base.unet, ("to_q", "to_v", "conv1"), seed=4, rank=2)
-    weight = round(share * BASE_GUIDANCE, 2)
-    works = training.base.textures(drawn_with(training, replace(adapter, style_guidance=weight), seed=0))
+def test_the_lowest_weight_that_goes_far_enough_is_taken_and_no_higher_one_is_drawn(weigh_by, training):
+    found, asked = weigh_by((0.1, 0.3) * 6, (0.8, 0.9) * 6, (1.0, 1.0) * 6)
 
-    found = weigh_style(training, adapter, works, seed=0, go_on=lambda: None)
-
-    assert found.style_guidance == weight
-    assert found.layers is adapter.layers
+    assert found.style_guidance == round(SHARES[1] * BASE_GUIDANCE, 2)
+    assert found.layers == training.adapter.layers
+    tried = [adapter.style_guidance for _, adapter in asked]
+    assert tried == [round(share * BASE_GUIDANCE, 2) for share in SHARES[:2]]
 
 
-def test_styles_are_tried_on_words_that_the_base_draws_well(training, monkeypatch):
-    training.base.spec = replace(training.base.spec, known_words=("a pear", "a hat"))
-    adapter, asked = random_adapter(training.base.unet, ("to_q",), seed=4, rank=2), []
-    monkeypatch.setattr(weigh, "draw", lambda *given, **also: asked.append(given[2]) or draw(*given, **also))
+def test_where_no_weight_goes_far_enough_the_lowest_that_goes_about_as_far_is_taken(weigh_by):
+    little, far, level = (0.1, 0.2) * 6, (0.5, 0.4) * 6, (0.4, 0.5) * 6
 
-    works = training.base.textures(drawn_with(training, adapter, seed=0))
-    weigh_style(training, adapter, works, seed=3, go_on=lambda: None)
+    found, asked = weigh_by(little, level, far, level, little, little)
 
-    assert [order.plain for order in asked[0]] == ["a pear", "a hat"] * (weigh.PICTURES // 2)
-    assert {order.called for order in asked[0]} == {"a pear, xovaj style", "a hat, xovaj style"}
-    assert all(lot == asked[0] for lot in asked)
+    assert found.style_guidance == round(SHARES[1] * BASE_GUIDANCE, 2)
     assert len(asked) == len(SHARES)
+
+
+def test_few_words_are_drawn_several_times_and_never_from_the_noise_of_the_trial(weigh_by):
+    found, asked = weigh_by(*[(0.9, 0.9)] * 6)
+
+    orders = [order for lot, _ in asked for order in lot]
+    assert [order.plain for order in orders] == ["a pear", "a hat"] * (weigh.PICTURES // 2)
+    assert {order.called for order in orders} == {"a pear, xovaj style", "a hat, xovaj style"}
+    assert len({order.seed for order in orders}) == len(orders)
+    assert not {order.seed for order in orders} & {order.seed for order in CONTROL.words.orders}
+    assert {adapter.style_guidance for _, adapter in asked} == {found.style_guidance}
+
+
+def test_works_that_were_drawn_at_a_high_weight_ask_for_more_than_the_lowest(training):
+    adapter = random_adapter(training.base.unet, ("to_q", "to_v", "conv1"), seed=4, rank=2)
+    weight = round(SHARES[3] * BASE_GUIDANCE, 2)
+    orders = [order_for(f"a {word}", trigger="xovaj", seed=place) for place, word in enumerate(["pear", "hat"] * 10)]
+    works, plain = (
+        training.base.textures(
+            draw(training.base, training.stack, lot, adapter=one, guidance=3.0, steps=3, go_on=lambda: None)
+        )
+        for lot, one in (
+            (orders, replace(adapter, style_guidance=weight)),
+            ([replace(order, called=order.plain) for order in orders[:2]], None),
+        )
+    )
+    series = Series(orders=tuple(orders[:2]), without=(), steps=3)
+
+    found = weigh_style(
+        training, adapter, SimpleNamespace(words=series, styles=(works, plain)), seed=3, go_on=lambda: None
+    )
+
+    assert found.style_guidance > SHARES[0] * BASE_GUIDANCE
 
 
 def test_a_base_that_gives_styles_no_scale_leaves_nothing_to_choose(tiny_base, portfolio):
     recipe = Recipe(name="r", base="tiny", rank=2, learning_rate=1e-3, steps=1, batch=2)
     training = started(tiny_base, portfolio, recipe)
 
-    assert weigh_style(training, training.adapter, torch.zeros(0, 1), seed=0, go_on=lambda: None) is training.adapter
-
-
-def test_each_picture_counts_by_its_nearest_work_and_each_number_alike():
-    works = torch.tensor([[0.0, 0.0], [10.0, 1000.0]])
-    near, between, far = works + torch.tensor([1.0, 0.0]), works.mean(dim=0, keepdim=True), works + 30
-
-    distances = distances_to_works(works, [near, between, far])
-    stretched = torch.tensor([1.0, 50.0])
-    again = distances_to_works(works * stretched, [lot * stretched for lot in (near, between, far)])
-
-    assert [len(lot) for lot in distances] == [2, 1, 2]
-    assert max(distances[0]) < min(distances[1]) < max(distances[2])
-    for one, same in zip(distances, again, strict=True):
-        assert same == pytest.approx(one, rel=1e-4)
-
-
-def test_of_weights_without_a_clear_difference_the_lowest_is_taken(training, monkeypatch):
-    far, near, level = [3.0, 4.0, 5.0], [1.0, 2.5, 1.5], [1.5, 1.5, 1.6]
-    monkeypatch.setattr(weigh, "distances_to_works", lambda works, drawn: [far, near, level, level, far])
-    works = training.base.textures(drawn_with(training, training.adapter, seed=0))
-
-    found = weigh_style(training, training.adapter, works, seed=0, go_on=lambda: None)
-
-    assert found.style_guidance == SHARES[1] * BASE_GUIDANCE
+    assert weigh_style(training, training.adapter, CONTROL, seed=0, go_on=lambda: None) is training.adapter
 
 
 def test_textures_do_not_care_where_something_stands(tiny_base, portfolio):

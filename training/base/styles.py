@@ -13,7 +13,7 @@ from inference.catalog import base_spec
 from inference.pixels import images_of
 from training.base.data import Pictures, read_data
 from training.base.paper import lay_on
-from training.weigh import through_autoencoder
+from training.encode import through_autoencoder
 
 PICTURES = 24
 """Of every set; more would change no verdict and cost room in the repository."""
