@@ -19,6 +19,7 @@ THIN = (
     "inference.messages",
     "inference.catalog",
     "inference.adapters.manifest",
+    "training.estimate",
     "training.messages",
     "training.recipe",
     "training.review.messages",

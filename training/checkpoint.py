@@ -81,16 +81,15 @@ def save_checkpoint(
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> Path:
     """Write one file of tensors whole or not at all. Raises DiskFull."""
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        with _full_disk_named(path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(_laid_out(tensors), aside)
-            _flush(aside)
-            aside.rename(path)
-            _flush(path.parent)
-    finally:
-        aside.unlink(missing_ok=True)
+    with _written_aside(path) as aside:
+        save_file(_laid_out(tensors), aside)
+    return path
+
+
+def save_text(path: Path, text: str) -> Path:
+    """Write one file of text whole or not at all. Raises DiskFull."""
+    with _written_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8")
     return path
 
 
@@ -129,6 +128,21 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor
             _, number, slot = key.split(".", 2)
             state.setdefault(int(number), {})[slot] = value.clone()
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+@contextmanager
+def _written_aside(path: Path) -> Iterator[Path]:
+    """Where to write what is then moved to `path`, which until then is as it was."""
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        with _full_disk_named(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield aside
+            _flush(aside)
+            aside.rename(path)
+            _flush(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 @contextmanager

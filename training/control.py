@@ -9,17 +9,11 @@ from torch import Tensor
 
 from training.copies import Learnt
 from training.encode import through_autoencoder, versions
+from training.examination import SHOWN, SUSPECTS, WITHOUT_WORDS
 from training.likeness import Look, look_at
 from training.sampling import Order, draw, order_for
 from training.state import Training
 from training.works import Review
-
-SUSPECTS = 12
-"""Trained works whose captions are tried."""
-SHOWN = 6
-"""Held-out works on the with/without sheet."""
-WITHOUT_WORDS = 4
-"""Pictures drawn from the trigger alone: what an adapter remembers comes out there first."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ TrainingError
 ├── TooFewWorks        too few usable works are left to learn a style from
 ├── TrainingBroke      the numbers broke while training
 ├── TooLarge           not even one row of a batch fits into the device's memory
+├── OverBudget         a training takes longer than it was allowed to
 └── DiskFull           a checkpoint could not be written; the one before it is whole
 """
 
@@ -32,6 +33,10 @@ class TrainingBroke(TrainingError):
 
 class TooLarge(TrainingError):
     """Not even one row of a batch fits into the device's memory."""
+
+
+class OverBudget(TrainingError):
+    """A training takes longer than it was allowed to."""
 
 
 class DiskFull(TrainingError):

@@ -1,4 +1,4 @@
-"""How a process of this room is told to end: by SIGTERM, or by its standard input closing, which its parent holds."""
+"""How a process of this room ends: told to by SIGTERM or by its standard input closing, which its parent holds."""
 
 import os
 import signal
@@ -6,6 +6,23 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
+
+DONE, FAILED, INTERRUPTED = 0, 1, 75
+"""Exit codes; of 75 the same request goes on."""
+
+
+class Interrupted(Exception):
+    """Raised between two steps of whatever was told to end."""
+
+
+def unless(is_told: Callable[[], bool]) -> Callable[[], None]:
+    """What long work calls between its steps: it raises Interrupted once `is_told` says so."""
+
+    def go_on() -> None:
+        if is_told():
+            raise Interrupted
+
+    return go_on
 
 
 @contextmanager

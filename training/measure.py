@@ -15,12 +15,11 @@ from inference.bases import Base
 from training.captions import with_trigger
 from training.curve import Gain
 from training.encode import Encoded, encode_texts
+from training.examination import LEVELS, SIGNS
 from training.gate import Predicted
 from training.loss import add_noise, loss_weights, target_of
 from training.steps import timesteps_of
 
-LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
-"""Middles of five equal strata of the noise levels."""
 ROWS = 16
 BOOTSTRAPS = 2000
 
@@ -66,7 +65,7 @@ def make_grid(
         generator = torch.Generator().manual_seed(seed * 1_000_003 + work)
         for level in LEVELS:
             drawn = torch.randn(latent.shape, generator=generator).to(latent)
-            for sign in (1.0, -1.0):
+            for sign in SIGNS:
                 clean.append(latent)
                 noise.append(sign * drawn)
                 levels.append(round(level * last))

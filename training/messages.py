@@ -13,6 +13,7 @@ MAX_CAPTIONS_PER_WORK = 8
 MAX_CAPTION_CHARACTERS = 300
 MAX_SEED = 2**53 - 1
 
+Precision = Literal["float32", "bfloat16"]
 TrainingState = Literal["preparing", "training", "measuring", "passed", "refused", "failed"]
 Severity = Literal["error", "warning", "note"]
 """error: the work is left out; warning: it is used, better look; note: for information."""
@@ -29,6 +30,18 @@ class Work:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Way:
+    """How the steps of a training are computed, as measured to be best on a machine (`training.probe`)."""
+
+    precision: Precision = "float32"
+    """In which the base answers; adapters and losses are float32 in any case."""
+    is_checkpointed: bool = False
+    """Gradient checkpointing: what lies between layers is computed again in the backward pass instead of kept."""
+    rows_at_once: int = 0
+    """Rows of a batch that fit into memory together; 0: all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
     """One adapter to train. The caller attests the rights to every work in it."""
 
@@ -42,13 +55,17 @@ class TrainingRequest:
     """Folder for checkpoints and samples; running the same request again continues from what lies there."""
     seed: int = 0
     recipe: str = ""
-    """A name in `configs/recipes/` or the path of such a file; empty: the base's (`recipe.style_recipe`)."""
+    """A name in `configs/recipes/` or the path of such a file; empty: the base's (`recipe.recipe_for`)."""
     trigger: str = ""
     """The made-up word that will call the style; empty: derived from the works."""
     style_words: tuple[str, ...] = ()
     """Names of the creator and of the style: never part of a caption."""
     is_reviewed: bool = False
     """True: the creator has seen a whole review of these works; only what the training itself needs is looked at."""
+    max_minutes: float = 0.0
+    """Hard limit of the time that the training may take, over all of its runs; 0: none."""
+    way: Way | None = None
+    """None: a GPU is measured at the start, a CPU takes the plain way."""
 
     def to_json(self) -> str:
         """The request as one JSON object, for `python -m training.run`."""
@@ -79,10 +96,29 @@ class StateChanged:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What the machine was measured to need: whole training, in seconds."""
+    """What the machine was measured to need for a whole training."""
 
     seconds: float
     steps: int
+    memory_bytes: int = 0
+    """The most that the process takes, on a GPU of the GPU's own memory; 0: not measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """What `training.probe` measured of one machine with one recipe over one base."""
+
+    opening_s: float
+    """Until the base is open."""
+    picture_s: float
+    """Encoding one picture."""
+    prompt_s: float
+    """Reading one prompt."""
+    step_s: float
+    memory_bytes: int
+    way: Way
+    """The fastest way that fits into memory."""
+    device: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,11 +157,12 @@ class Done:
     """PNGs in the scratch folder, drawn with the style: the only pictures of a training that anybody may see."""
 
 
-Event = StateChanged | Finding | Estimate | Progress | HeldOut | Sample | Done
+Event = StateChanged | Finding | Estimate | Speed | Progress | HeldOut | Sample | Done
 EVENTS: dict[str, type[Event]] = {
     "state": StateChanged,
     "finding": Finding,
     "estimate": Estimate,
+    "speed": Speed,
     "progress": Progress,
     "heldout": HeldOut,
     "sample": Sample,
@@ -151,6 +188,8 @@ def read_event(line: str) -> Event:
         values["examples"] = tuple(Path(path) for path in values["examples"])
     if "about" in values:
         values["about"] = tuple(values["about"])
+    if "way" in values:
+        values["way"] = Way(**values["way"])
     return kind(**values)
 
 
@@ -161,7 +200,8 @@ def read_request(text: str) -> TrainingRequest:
         works = read_works(content.pop("works"))
         out, scratch = Path(content.pop("out")), Path(content.pop("scratch"))
         words = tuple(content.pop("style_words", ()))
-        request = TrainingRequest(works=works, out=out, scratch=scratch, style_words=words, **content)
+        way = Way(**content.pop("way")) if content.get("way") else None
+        request = TrainingRequest(works=works, out=out, scratch=scratch, style_words=words, **{**content, "way": way})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RequestInvalid(f"the training request cannot be read: {error!r}") from error
     check_request(request)
@@ -183,5 +223,7 @@ def check_request(request: TrainingRequest) -> None:
         )
     if len({work.id for work in request.works}) < len(request.works):
         raise RequestInvalid("two works have the same id; give each work its own")
+    if request.max_minutes < 0:
+        raise RequestInvalid(f"{request.max_minutes:g} minutes are no time; give more than 0, or 0 for no limit")
     if not 0 <= request.seed <= MAX_SEED:
         raise RequestInvalid(f"seed {request.seed} is out of range; choose 0 to {MAX_SEED}")

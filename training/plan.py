@@ -13,10 +13,6 @@ from training.captions import with_trigger
 from training.encode import Encoded
 from training.recipe import Recipe
 
-MIN_HELD_OUT = 4
-SMALL_PORTFOLIO = 16
-"""Under this many works only a quarter is held out, even if that is fewer than MIN_HELD_OUT."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
@@ -43,14 +39,13 @@ class Look:
     noise_seed: int
 
 
-def split_works(clusters: Sequence[Sequence[int]], *, share: float, seed: int) -> Split:
-    """Hold out about `share` of the works, at least MIN_HELD_OUT (a quarter of a small portfolio), by whole clusters.
+def split_works(clusters: Sequence[Sequence[int]], recipe: Recipe, *, seed: int) -> Split:
+    """Hold out about as many works as the recipe says, by whole clusters.
 
     Small clusters are held out first: a work that was saved many times belongs to what is learnt.
     """
     num_works = sum(len(cluster) for cluster in clusters)
-    least = MIN_HELD_OUT if num_works >= SMALL_PORTFOLIO else max(num_works // 4, 1)
-    wanted = max(round(share * num_works), least)
+    wanted = recipe.num_held_out(num_works)
     shuffled = sorted(clusters, key=lambda cluster: (len(cluster), _digest("hold out", seed, min(cluster))))
     held: list[int] = []
     kept: list[tuple[int, ...]] = []

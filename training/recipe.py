@@ -11,6 +11,9 @@ from training.errors import RecipeInvalid
 
 RECIPES = Path(__file__).resolve().parent.parent / "configs" / "recipes"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+MIN_HELD_OUT = 4
+SMALL_PORTFOLIO = 16
+"""Under this many works only a quarter is held out, even if that is fewer than MIN_HELD_OUT."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +80,16 @@ class Recipe:
     min_works: int = 8
     gate: Gate = field(default_factory=Gate)
 
+    @property
+    def num_prior_rows(self) -> int:
+        """Rows of a batch that are asked to predict what the base predicts."""
+        return round(self.batch * self.prior_share)
+
+    def num_held_out(self, num_works: int) -> int:
+        """Works to judge by: `heldout_share` of them, at least MIN_HELD_OUT (a quarter of a small portfolio)."""
+        least = MIN_HELD_OUT if num_works >= SMALL_PORTFOLIO else max(num_works // 4, 1)
+        return max(round(self.heldout_share * num_works), least)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the receipt."""
         return asdict(self)
@@ -109,11 +122,13 @@ def load_recipe(name: str, *, folder: Path = RECIPES) -> Recipe:
     return recipe
 
 
-def style_recipe(spec: BaseSpec, *, folder: Path = RECIPES) -> Recipe:
-    """The recipe by which a base learns styles: its own, `<id>-style`, or else that of its family, `<family>-style`.
+def recipe_for(spec: BaseSpec, name: str = "", *, folder: Path = RECIPES) -> Recipe:
+    """The recipe called `name`; with no name the base's own, `<id>-style`, or else its family's, `<family>-style`.
 
-    Raises RecipeInvalid if there is neither.
+    Raises RecipeInvalid if there is none.
     """
+    if name:
+        return load_recipe(name, folder=folder)
     own, of_family = f"{spec.id}-style", f"{spec.family}-style"
     has_own = (folder / f"{own}.toml").is_file()
     return load_recipe(of_family if not has_own and (folder / f"{of_family}.toml").is_file() else own, folder=folder)

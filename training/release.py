@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 
 from training.candidates import Candidate, as_trained, milder
 from training.control import Control, make_control
+from training.examination import MEASURED
 from training.gate import Predicted, Scores, Tried, Verdict, judge, judge_predicted
 from training.measure import Grid, make_grid, measure_predicted
 from training.state import Training
 from training.trial import Trial, compare, draw_all
 from training.weigh import weigh_style
 from training.works import Review
-
-MEASURED = 48
-"""Trained works whose gain is measured; more would cost time and change little."""
 
 
 @dataclass(frozen=True, kw_only=True)

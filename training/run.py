@@ -14,13 +14,12 @@ from typing import Any
 from inference.devices import AUTO, choose_device
 from inference.errors import InferenceError
 from training.errors import RequestInvalid, TrainingError
-from training.interruption import told_to_end
+from training.interruption import FAILED, INTERRUPTED, told_to_end
 from training.messages import Event, TrainingRequest, event_line, read_request
 from training.pipeline import Trained, train
 from training.works import works_in
 
-EXIT_CODES = {"passed": 0, "refused": 3, "interrupted": 75}
-FAILED = 1
+EXIT_CODES = {"passed": 0, "refused": 3, "interrupted": INTERRUPTED}
 
 
 def main(arguments: list[str]) -> int:

@@ -21,6 +21,7 @@ from training.checkpoint import (
 from training.curve import Gain, HeldOutLook, chosen
 from training.encode import Encoded
 from training.errors import RecipeInvalid, RequestInvalid
+from training.messages import Way
 from training.plan import Split
 from training.recipe import Recipe
 
@@ -44,7 +45,10 @@ class Training:
     """Gets the checkpoints, and the adapter at every look at the held-out works."""
     adapter: Adapter
     optimizer: torch.optim.Optimizer
+    way: Way = field(default_factory=Way)
     step: int = 0
+    spent_s: float = 0.0
+    """Time that earlier runs of it took, up to the checkpoint that this one goes on from."""
     heldout: list[HeldOutLook] = field(default_factory=list)
 
     @property
@@ -100,8 +104,9 @@ def begin(
     seed: int,
     fingerprint: str,
     folder: Path,
+    way: Way | None = None,
 ) -> Training:
-    """A training at its start: an adapter that changes nothing yet."""
+    """A training at its start: an adapter that changes nothing yet. Without a way it takes the plain one."""
     adapter = new_adapter(base, recipe, seed=seed)
     parameters = list(adapter_tensors(adapter).values())
     optimizer = torch.optim.AdamW(
@@ -118,6 +123,7 @@ def begin(
         folder=folder,
         adapter=adapter,
         optimizer=optimizer,
+        way=way or Way(),
     )
 
 
@@ -154,7 +160,12 @@ def save(training: Training) -> None:
     tensors = {f"adapter.{name}": value for name, value in training.parameters.items()}
     tensors |= pack_optimizer(training.optimizer)
     heldout = [(look.step, look.gain.per_work) for look in training.heldout]
-    state = {"step": training.step, "heldout": heldout, "fingerprint": training.fingerprint}
+    state = {
+        "step": training.step,
+        "spent_s": training.spent_s,
+        "heldout": heldout,
+        "fingerprint": training.fingerprint,
+    }
     save_checkpoint(training.folder, f"step-{training.step:06d}", tensors, state, beside=training.look_files())
 
 
@@ -176,6 +187,7 @@ def resume(training: Training) -> bool:
             parameter.copy_(found.tensors[f"adapter.{name}"])
     unpack_optimizer(training.optimizer, found.tensors)
     training.step = int(found.state["step"])
+    training.spent_s = float(found.state["spent_s"])
     training.heldout = [
         HeldOutLook(step=step, gain=Gain(per_work=tuple(gains))) for step, gains in found.state["heldout"]
     ]

@@ -20,6 +20,7 @@ from training.loss import add_noise, loss_weights, target_of
 from training.plan import Look, prior_look, style_look
 from training.recipe import Recipe
 from training.state import Training
+from training.ways import computed
 
 FINAL_RATE = 0.1
 """The learning rate ends at this share of its highest value."""
@@ -33,6 +34,7 @@ class StepDone:
     """Steps done."""
     loss: float
     seconds: float
+    """Since the batch of this step was begun."""
     rows_at_once: int
     """Rows of the whole batch that fitted into memory together."""
 
@@ -48,28 +50,33 @@ def take_steps(training: Training) -> Iterator[StepDone]:
 def take_steps_together(trainings: Sequence[Training]) -> Iterator[list[tuple[Training, StepDone | TrainingBroke]]]:
     """Take a step of every training that is not over, in one batch; pauses after each, until none is left.
 
-    The trainings share one base. Each has its own adapter, optimiser, order and end; in the batch their rows stand side
-    by side, each seen through its own adapter, so no gradient crosses from one to another. A training whose numbers
-    broke is left out from then on, and the others go on. A batch that does not fit into memory is taken in parts, which
-    add up to the same step. Raises TooLarge if not even one row fits.
+    The trainings share one base and one way of computing. Each has its own adapter, optimiser, order and end; in the
+    batch their rows stand side by side, each seen through its own adapter, so no gradient crosses from one to another.
+    A training whose numbers broke is left out from then on, and the others go on. A batch that does not fit into memory
+    is taken in parts, which add up to the same step. Raises TooLarge if not even one row fits.
     """
     broken: set[int] = set()
-    rows_at_once = sum(training.recipe.batch for training in trainings)
+    rows_at_once = _rows_that_fit(trainings)
     while active := [one for one in trainings if not one.is_over and id(one) not in broken]:
         began = time.perf_counter()
         losses, rows_at_once = _learn(active, rows_at_once)
-        seconds = time.perf_counter() - began
         ended: list[tuple[Training, StepDone | TrainingBroke]] = []
         for training, loss in zip(active, losses, strict=True):
             if math.isfinite(loss):
                 _apply(training)
                 training.step += 1
+                seconds = time.perf_counter() - began
                 done = StepDone(step=training.step, loss=loss, seconds=seconds, rows_at_once=rows_at_once)
                 ended.append((training, done))
             else:
                 broken.add(id(training))
                 ended.append((training, _broke(training, loss)))
         yield ended
+
+
+def _rows_that_fit(trainings: Sequence[Training]) -> int:
+    every = sum(training.recipe.batch for training in trainings)
+    return min(every, trainings[0].way.rows_at_once or every)
 
 
 def _broke(training: Training, loss: float) -> TrainingBroke:
@@ -93,7 +100,7 @@ class _Row:
 
 def _rows_of(training: Training) -> list[_Row]:
     recipe, data, split = training.recipe, training.data, training.split
-    prior_rows = round(recipe.batch * recipe.prior_share)
+    prior_rows = recipe.num_prior_rows
     style_rows = recipe.batch - prior_rows
     shared: dict[str, Any] = {
         "seed": training.seed,
@@ -147,17 +154,18 @@ def _apply(training: Training) -> None:
 def _weighted_errors(rows: Sequence[_Row]) -> Tensor:
     """What each row (B,) adds to its training's loss: the squared distance to its target or, for prior rows, to what
     the base predicts."""
-    base, stack = rows[0].training.base, rows[0].training.stack
+    base, stack, way = rows[0].training.base, rows[0].training.stack, rows[0].training.way
     parts = [noised_rows(base, row.training.data, [row.look]) for row in rows]
     noised, target, levels_B = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
     timesteps_B = timesteps_of(base, levels_B)
     if prior := [place for place, row in enumerate(rows) if row.is_prior]:
         texts = [rows[place].training.data.texts[rows[place].look.prompt] for place in prior]
         stack.clear()
-        with torch.no_grad():
+        with torch.no_grad(), computed(base, way):
             target[prior] = base.predict(noised[prior], timesteps_B[prior], base.join_texts(texts)).to(target)
     stack.bind([((row.training.adapter, 1.0),) for row in rows])
-    predicted = base.predict(noised, timesteps_B, base.join_texts(_read(rows)))
+    with computed(base, way):
+        predicted = base.predict(noised, timesteps_B, base.join_texts(_read(rows)))
     errors_B = (predicted - target).square().mean(dim=(1, 2, 3))
     weights = [
         row.share * loss_weights(level, base.levels, row.training.recipe.min_snr_gamma)

@@ -8,6 +8,7 @@ from PIL import Image
 from inference.adapters.stack import Adapter
 from training.control import Control, Series
 from training.copies import Copy, Sampled, count_recalled, find_copies
+from training.examination import FURTHER
 from training.gate import Drawn
 from training.likeness import look_at
 from training.recognise import compare_hands
@@ -15,11 +16,9 @@ from training.report import CopyShown, Pair
 from training.sampling import draw
 from training.state import Training
 
-FURTHER = 6
-"""Pictures of trained works' captions that are drawn once more, with the style far beyond what it weighs ..."""
 EXTRAPOLATION = 2.0
-"""... by this factor. What a tuned model remembers comes out in the direction from the base to it (FineXtract,
-arXiv 2410.03039)."""
+"""Factor by which a style is drawn far beyond what it weighs. What a tuned model remembers comes out in the direction
+from the base to it (FineXtract, arXiv 2410.03039)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,18 +10,15 @@ from dataclasses import replace
 from inference.adapters.stack import Adapter
 from training.control import Control
 from training.curve import standard_error
+from training.examination import SHARES, WEIGHED
 from training.recognise import compare_hands
 from training.sampling import draw, order_for
 from training.state import Training
 
-SHARES = (0.55, 0.7, 0.85, 1.0, 1.2, 1.4)
-"""Weights that are tried, as shares of the base's own."""
 ENOUGH = 0.8
 """Way from the base's hand (0) to the works' own (1) that is enough. Further on things lose more than the style gains:
 of six sets that no base had seen, one needed twice the weight of another to come so far, and at one weight for all, or
 at the one with the nearest textures, the first stayed pale or the second fell apart into strokes."""
-PICTURES = 12
-"""Drawn at every weight, at least: half as many let a single picture decide."""
 OTHER_SEEDS = 1000
 """Apart from those of the trial that follows, so that the weight is not chosen by the very pictures it is judged by."""
 
@@ -61,7 +58,7 @@ def _ways(
     words = [order.plain for order in control.words.orders]
     steps = max(training.base.spec.steps // 2, 1)
     ways: list[float] = []
-    while len(ways) < PICTURES:
+    while len(ways) < WEIGHED:
         first = seed + OTHER_SEEDS + len(ways)
         orders = [
             order_for(word, trigger=training.data.trigger, seed=first + number) for number, word in enumerate(words)

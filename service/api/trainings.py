@@ -23,7 +23,7 @@ from service.trainings import Training
 from service.works import list_works
 from training.errors import RecipeInvalid
 from training.messages import MAX_SEED
-from training.recipe import Recipe, load_recipe, style_recipe
+from training.recipe import Recipe, recipe_for
 
 router = APIRouter(tags=["trainings"])
 
@@ -177,9 +177,7 @@ def find_recipe(web: Gateway, style: Style, name: str | None) -> Recipe:
     """The recipe called `name`, else the base's own or its family's. Raises Problem."""
     bases, recipes = (web.settings.configs / kind for kind in ("bases", "recipes"))
     try:
-        if name:
-            return load_recipe(name, folder=recipes)
-        return style_recipe(base_spec(style.base, folder=bases), folder=recipes)
+        return recipe_for(base_spec(style.base, folder=bases), name or "", folder=recipes)
     except (RecipeInvalid, BaseUnusable) as error:
         raise Problem("invalid_request", f"{error}.") from error
 

@@ -18,10 +18,11 @@ from inference.catalog import base_spec
 from tests.benchmarks.drawn_works import lay_works, read_shown
 from tests.benchmarks.figures import Figure
 from training.base.sources import words_of
+from training.budget import Budget
 from training.control import Control
 from training.gate import Rule, Scores, Verdict, judge
+from training.learning import learn_style
 from training.messages import Event, TrainingRequest
-from training.pipeline import learn_style
 from training.recipe import Recipe, load_recipe
 from training.release import Examination, open_examination
 from training.review.portfolio import review_portfolio
@@ -157,8 +158,9 @@ def judge_model(model: Model, works: Sequence[tuple[str, str]], base: str, folde
         seed=seed,
     )
     review = review_portfolio(request.works, size=base_spec(base).size, min_works=recipe.min_works, is_whole=False)
-    training, held_out = learn_style(request, review, recipe, on_event=_unheard, go_on=_go_on, device="cpu")
-    exam = open_examination(training, review, held_out, seed=seed, go_on=_go_on)
+    learnt = learn_style(request, review, recipe, Budget(0), on_event=_unheard, go_on=_go_on, device="cpu")
+    training = learnt.training
+    exam = open_examination(training, review, learnt.held_out, seed=seed, go_on=_go_on)
     adapter = weigh_style(training, exam.trained.adapter, exam.control, seed=seed, go_on=_go_on)
     pictures = draw_all(training, exam.control, adapter, go_on=_go_on)
     trial, shuffled = (

@@ -70,7 +70,10 @@ def measure(*, seed: int, say: Callable[[str], None], base: str, works: Path, ro
 
 
 def whole_training(base: str, works: Sequence[Work], *, seed: int) -> list[Figure]:
-    """Wall seconds from start to gated artefact, and CPU seconds until the first step, of `python -m training.run`."""
+    """Wall seconds from start to gated artefact, and CPU seconds until the first step, of `python -m training.run`.
+
+    Without the whole review, as the service starts it: that has a benchmark of its own.
+    """
     with TemporaryDirectory() as folder:
         request = TrainingRequest(
             id="benchmark",
@@ -79,6 +82,7 @@ def whole_training(base: str, works: Sequence[Work], *, seed: int) -> list[Figur
             out=Path(folder) / "out",
             scratch=Path(folder) / "s",
             seed=seed,
+            is_reviewed=True,
         )
         file = Path(folder) / "request.json"
         file.write_text(request.to_json())
@@ -91,19 +95,23 @@ def whole_training(base: str, works: Sequence[Work], *, seed: int) -> list[Figur
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        started, outcome = 0.0, ""
+        opened = started = 0.0
+        outcome = ""
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("{") and isinstance(event := read_event(line), StateChanged):
                 outcome = event.state
-                if event.state == "training":
+                if event.state == "preparing" and event.message:
+                    opened = _cpu_seconds(process.pid)
+                elif event.state == "training":
                     started = _cpu_seconds(process.pid)
         process.wait()
         seconds = time.perf_counter() - began
     return [
         Figure(name="40 works, start to gated artefact", value=seconds, unit="s", goal=240, at_most=True),
         Figure(name="it passed the gate", value=float(outcome == "passed"), unit="yes or no"),
-        Figure(name="start-up until the first step", value=started, unit="CPU-s", goal=5, at_most=True),
+        Figure(name="start-up until works are read", value=opened, unit="CPU-s", goal=5, at_most=True),
+        Figure(name="reading and encoding 40 works in 6 versions", value=started - opened, unit="CPU-s"),
     ]
 
 
@@ -222,7 +230,7 @@ def _encoded(base: Base, review: Review, recipe: Recipe, seed: int) -> tuple[Enc
         seed=seed,
         go_on=lambda: None,
     )
-    return data, split_works(review.clusters, share=recipe.heldout_share, seed=seed)
+    return data, split_works(review.clusters, recipe, seed=seed)
 
 
 def _begin(

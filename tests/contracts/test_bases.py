@@ -38,7 +38,7 @@ from training.measure import make_grid, measure_gain
 from training.messages import TrainingRequest
 from training.pipeline import train
 from training.plan import split_works
-from training.recipe import Recipe, style_recipe
+from training.recipe import Recipe, recipe_for
 from training.review.portfolio import review_portfolio
 from training.works import works_in
 
@@ -387,7 +387,7 @@ def learn(base: Base, stock: Family, folder: Path, *, count: int) -> state.Train
     review = review_portfolio(works_in(write_portfolio(folder / "works", 8)), size=32, min_works=8, is_whole=False)
     quiet = {"seed": 0, "go_on": lambda: None}
     data = encode(base, review.good, trigger="xovaj", style_words=(), crops=0, flips=False, **quiet)
-    split = split_works(review.clusters, share=0.12, seed=0)
+    split = split_works(review.clusters, recipe, seed=0)
     stack = StackedAdapters(base.denoiser)
     training = state.begin(base, stack, data, split, recipe, seed=0, fingerprint="one", folder=folder / "scratch")
     for _ in steps.take_steps(training):
@@ -458,7 +458,7 @@ def test_a_base_draws_and_learns_on_a_gpu(spec, stock, adapters, tmp_path):
 
 def test_examples_fit_their_family_and_are_not_active(base, stock):
     example = base_spec(stock.example, folder=CONFIGS / "bases" / "examples")
-    recipe = style_recipe(example)
+    recipe = recipe_for(example)
 
     assert recipe.name == f"{example.family}-style"
     for ending in recipe.targets or example.lora_targets:

@@ -65,7 +65,11 @@ def test_a_milder_adapter_is_released_where_the_trained_one_does_too_much(
     assert tried[0] == {"adapter": "the adapter after 12 steps", "passed": False, "broken": ["drift"]}
     assert [one["passed"] for one in tried] == [False] * (len(tried) - 1) + [True]
     assert receipt["scores"]["drift"] <= 0.9 * drift_as_trained
-    said = [event.message for event in events if isinstance(event, StateChanged) and event.message]
+    said = [
+        event.message
+        for event in events
+        if isinstance(event, StateChanged) and event.state == "measuring" and event.message
+    ]
     assert said[0].endswith("Trying the adapter after 6 steps.")
     assert "a milder one is released" in ended.report.read_text()
 

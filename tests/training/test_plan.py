@@ -21,7 +21,7 @@ def data(works: int) -> Encoded:
 
 @pytest.mark.parametrize(("works", "held_out"), [(8, 2), (12, 3), (16, 4), (40, 5), (100, 12)])
 def test_about_an_eighth_is_held_out_but_never_fewer_than_tell_anything(works, held_out):
-    split = split_works(singles(works), share=0.12, seed=1)
+    split = split_works(singles(works), RECIPE, seed=1)
 
     assert len(split.held_out) == held_out
     assert set(split.held_out).isdisjoint(split.trained_works)
@@ -32,19 +32,19 @@ def test_about_an_eighth_is_held_out_but_never_fewer_than_tell_anything(works, h
 def test_near_duplicates_are_never_on_both_sides(seed):
     clusters = [(0, 1, 2), (3, 4), *[(number,) for number in range(5, 20)]]
 
-    split = split_works(clusters, share=0.12, seed=seed)
+    split = split_works(clusters, RECIPE, seed=seed)
 
     for cluster in clusters:
         assert set(cluster) <= set(split.held_out) or set(cluster).isdisjoint(split.held_out)
 
 
 def test_the_split_depends_on_the_seed_alone():
-    assert split_works(singles(40), share=0.12, seed=3) == split_works(singles(40), share=0.12, seed=3)
-    assert split_works(singles(40), share=0.12, seed=3) != split_works(singles(40), share=0.12, seed=4)
+    assert split_works(singles(40), RECIPE, seed=3) == split_works(singles(40), RECIPE, seed=3)
+    assert split_works(singles(40), RECIPE, seed=3) != split_works(singles(40), RECIPE, seed=4)
 
 
 def test_every_cluster_comes_once_before_any_comes_twice():
-    split = split_works([(0, 1, 2), (3,), (4,), (5,), (6,), (7,)], share=0.12, seed=1)
+    split = split_works([(0, 1, 2), (3,), (4,), (5,), (6,), (7,)], RECIPE, seed=1)
     looks = [
         style_look(data(8), split, RECIPE, seed=5, step=step, slot=slot, rows=2, timesteps=1000)
         for step in range(3)
@@ -57,7 +57,7 @@ def test_every_cluster_comes_once_before_any_comes_twice():
 
 
 def test_what_a_row_looks_at_follows_from_seed_step_and_slot():
-    split = split_works(singles(8), share=0.12, seed=1)
+    split = split_works(singles(8), RECIPE, seed=1)
 
     def rows(seed: int) -> list:
         shared = {"seed": seed, "timesteps": 1000}

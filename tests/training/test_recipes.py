@@ -19,7 +19,7 @@ from training.messages import (
     read_event,
     read_request,
 )
-from training.recipe import RANGES, Recipe, load_recipe, style_recipe
+from training.recipe import RANGES, Recipe, load_recipe, recipe_for
 
 GOOD = 'base = "tiny"\nrank = 2\nlearning_rate = 1e-3\nsteps = 10\nbatch = 4\n'
 
@@ -107,10 +107,10 @@ def test_a_base_without_a_recipe_of_its_own_takes_its_familys(tmp_path):
     (tmp_path / "ink-style.toml").write_text(GOOD)
     (tmp_path / "sdxl-style.toml").write_text(GOOD)
 
-    assert style_recipe(base("ink", "sdxl"), folder=tmp_path).name == "ink-style"
-    assert style_recipe(base("chalk", "sdxl"), folder=tmp_path).name == "sdxl-style"
+    assert recipe_for(base("ink", "sdxl"), folder=tmp_path).name == "ink-style"
+    assert recipe_for(base("chalk", "sdxl"), folder=tmp_path).name == "sdxl-style"
     with pytest.raises(RecipeInvalid, match="no recipe 'chalk-style'; there are: ink-style, sdxl-style"):
-        style_recipe(base("chalk", "flux2"), folder=tmp_path)
+        recipe_for(base("chalk", "flux2"), folder=tmp_path)
 
 
 def base(name: str, family: str) -> BaseSpec:

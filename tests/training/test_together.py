@@ -54,7 +54,7 @@ def begin(tiny_base: StableDiffusion, tmp_path):
             seed=creator,
             go_on=lambda: None,
         )
-        split = split_works(review.clusters, share=0.12, seed=creator)
+        split = split_works(review.clusters, recipe, seed=creator)
         return state.begin(
             tiny_base, stack, data, split, recipe, seed=creator, fingerprint="one", folder=tmp_path / f"{creator}"
         )

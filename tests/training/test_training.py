@@ -78,7 +78,7 @@ def receipt_of(ended) -> dict:
 def started(base, portfolio, recipe: Recipe, folder: Path = Path("never")) -> state.Training:
     review = review_portfolio(works_in(portfolio), size=32, min_works=8, is_whole=False)
     data = encode(base, review.good, trigger="xovaj", style_words=(), crops=1, flips=True, seed=0, go_on=lambda: None)
-    split = split_works(review.clusters, share=0.12, seed=0)
+    split = split_works(review.clusters, recipe, seed=0)
     stack = StackedAdapters(base.unet)
     return state.begin(base, stack, data, split, recipe, seed=0, fingerprint="one", folder=folder)
 
@@ -88,7 +88,7 @@ def test_a_training_tells_its_story_in_order(trained):
 
     assert ended.outcome == "passed"
     states = [event.state for event in events if isinstance(event, StateChanged)]
-    assert states == ["preparing", "training", "measuring", "passed"]
+    assert states == ["preparing", "preparing", "training", "measuring", "passed"]
     assert [event.step for event in events if isinstance(event, Progress)] == [5, 10, 12]
     assert [event.step for event in events if isinstance(event, HeldOut)] == [6, 12]
     assert sum(isinstance(event, Estimate) for event in events) == 1

@@ -12,10 +12,11 @@ from tests.inference.random_adapters import random_adapter
 from tests.training.test_training import started
 from training import weigh
 from training.control import Series
+from training.examination import SHARES, WEIGHED
 from training.recipe import Recipe
 from training.recognise import Hand
 from training.sampling import draw, order_for
-from training.weigh import SHARES, clearly_above, weigh_style
+from training.weigh import clearly_above, weigh_style
 
 BASE_GUIDANCE = 2.0
 CONTROL = SimpleNamespace(
@@ -75,7 +76,7 @@ def test_few_words_are_drawn_several_times_and_never_from_the_noise_of_the_trial
     found, asked = weigh_by(*[(0.9, 0.9)] * 6)
 
     orders = [order for lot, _ in asked for order in lot]
-    assert [order.plain for order in orders] == ["a pear", "a hat"] * (weigh.PICTURES // 2)
+    assert [order.plain for order in orders] == ["a pear", "a hat"] * (WEIGHED // 2)
     assert {order.called for order in orders} == {"a pear, xovaj style", "a hat, xovaj style"}
     assert len({order.seed for order in orders}) == len(orders)
     assert not {order.seed for order in orders} & {order.seed for order in CONTROL.words.orders}

@@ -12,17 +12,11 @@ from pathlib import Path
 import torch
 
 from training.errors import TrainingError
-from training.interruption import told_to_end
+from training.interruption import DONE, FAILED, INTERRUPTED, Interrupted, told_to_end, unless
 from training.messages import event_line
 from training.review.messages import read_review_request
 from training.review.portfolio import review_portfolio
 from training.works import Review
-
-DONE, FAILED, INTERRUPTED = 0, 1, 75
-
-
-class _Interrupted(Exception):
-    """Raised from wherever the process is told to end."""
 
 
 def main(arguments: list[str]) -> int:
@@ -33,7 +27,7 @@ def main(arguments: list[str]) -> int:
     try:
         with told_to_end() as is_told:
             review = _review(asked.request, is_told)
-    except _Interrupted:
+    except Interrupted:
         return INTERRUPTED
     except (TrainingError, OSError) as error:
         sys.stderr.write(f"{error}\n")
@@ -45,17 +39,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _review(file: Path, is_told: Callable[[], bool]) -> Review:
-    def go_on() -> None:
-        if is_told():
-            raise _Interrupted
-
     request = read_review_request(file.read_text(encoding="utf-8"))
     return review_portfolio(
         request.works,
         size=request.size,
         min_works=request.min_works,
         num_threads=torch.get_num_threads(),
-        go_on=go_on,
+        go_on=unless(is_told),
     )
 
 

@@ -33,7 +33,7 @@ BLOCKY, BLOCKY_JPEG = 15.0, 45.0
 """`Damage.blocking` from which squares show; a JPEG of fair quality has some that nobody sees."""
 BLOCKED_SHARE = 0.001
 WORKS_WANTED = 16
-"""From so many works on, four are held out and a style is judged with some certainty (`plan.SMALL_PORTFOLIO`)."""
+"""From so many works on, four are held out and a style is judged with some certainty (`recipe.SMALL_PORTFOLIO`)."""
 MUCH_WRITING = 0.5
 
 

@@ -1,0 +1,172 @@
+"""`python -m training.probe REQUEST.json [--device auto]`: how fast this machine trains, and in which way, on stdout.
+
+A few steps over pictures of noise, before anything of a creator's is touched: no table of cards and presets, which is
+always out of date. Exit codes as those of `training.run`.
+"""
+
+import argparse
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+import psutil
+import torch
+from PIL import Image
+from torch import Tensor
+
+from inference.adapters.stack import StackedAdapters
+from inference.bases import Base, open_base
+from inference.catalog import BaseSpec, base_spec
+from inference.devices import AUTO, choose_device
+from inference.errors import InferenceError
+from training import state, steps
+from training.captions import with_trigger
+from training.encode import ENCODE_BATCH, Encoded, encode_texts
+from training.errors import TrainingError
+from training.interruption import DONE, FAILED, INTERRUPTED, Interrupted, told_to_end, unless
+from training.messages import Speed, Way, event_line, read_request
+from training.plan import Split
+from training.recipe import Recipe, recipe_for
+from training.ways import can_be_checkpointed
+
+COUNTED = 2
+"""Steps that are timed; the one before them is slower than any other and not counted."""
+WORTH_CHANGING = 1.15
+"""A way is changed for one that is so many times as fast: a closer race would end otherwise on another day, and the
+precision is part of what an adapter is."""
+MEMORY_SHARE = 0.8
+"""Of the memory that is free, what rows may take; a GPU says by itself when there is too little."""
+WORKS, CAPTION, TRIGGER = 4, "thing", "xovaj"
+Answer = TypeVar("Answer")
+
+
+def main(arguments: list[str]) -> int:
+    """Measure for the training whose request is in the file that is named, on the device that is named."""
+    parser = argparse.ArgumentParser(prog="python -m training.probe", description="How fast a machine trains.")
+    parser.add_argument("request", type=Path, help="a JSON file that holds a TrainingRequest; its works are not opened")
+    parser.add_argument("--device", default=AUTO, help="cpu, cuda or cuda:1; auto takes a GPU if there is one")
+    asked = parser.parse_args(arguments)
+    try:
+        with told_to_end() as is_told:
+            request = read_request(asked.request.read_text(encoding="utf-8"))
+            spec = base_spec(request.base)
+            recipe = recipe_for(spec, request.recipe)
+            speed = probe(spec, recipe, device=choose_device(asked.device), go_on=unless(is_told))
+    except Interrupted:
+        return INTERRUPTED
+    except (TrainingError, InferenceError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return FAILED
+    sys.stdout.write(event_line(speed) + "\n")
+    sys.stdout.flush()
+    return DONE
+
+
+def probe(spec: BaseSpec, recipe: Recipe, *, device: str, go_on: Callable[[], None] = lambda: None) -> Speed:
+    """Open the base and measure it. `go_on` is called before every step and may raise to end it. Raises TooLarge."""
+    began = time.perf_counter()
+    base = open_base(spec, device=device)
+    opening_s = time.perf_counter() - began
+    data, picture_s, prompt_s = _encoded(base)
+    way, step_s = fastest_way(base, data, recipe, go_on=go_on)
+    return Speed(
+        opening_s=round(opening_s, 2),
+        picture_s=round(picture_s, 5),
+        prompt_s=round(prompt_s, 5),
+        step_s=round(step_s, 4),
+        memory_bytes=_most_memory(base),
+        way=way,
+        device=device,
+    )
+
+
+def fastest_way(base: Base, data: Encoded, recipe: Recipe, *, go_on: Callable[[], None]) -> tuple[Way, float]:
+    """The way that trains fastest of those that fit into memory, and the seconds of a step. Raises TooLarge.
+
+    Exact numbers and nothing computed twice, unless another way is clearly faster. To compute things again only pays
+    where it makes room for more rows, so it is not tried where all of them fit without.
+    """
+    best, best_s = _timed(base, data, recipe, Way(), go_on)
+    tried = [Way(precision="bfloat16")] if base.device.type == "cuda" else []
+    if best.rows_at_once < recipe.batch and can_be_checkpointed(base.denoiser):
+        tried += [replace(way, is_checkpointed=True) for way in (Way(), *tried)]
+    for way in tried:
+        found, seconds = _timed(base, data, recipe, way, go_on)
+        if seconds * WORTH_CHANGING < best_s:
+            best, best_s = found, seconds
+    return best, best_s
+
+
+def _timed(base: Base, data: Encoded, recipe: Recipe, way: Way, go_on: Callable[[], None]) -> tuple[Way, float]:
+    """The way with the rows that fit, and the seconds of one step."""
+    if base.device.type == "cpu":
+        # A CPU does not refuse memory, it swaps or kills: so a row is weighed before more of them are taken.
+        room = MEMORY_SHARE * psutil.virtual_memory().available
+        way = replace(way, rows_at_once=max(min(int(room / row_bytes(base, data, recipe, way)), recipe.batch), 1))
+    seconds: list[float] = []
+    with TemporaryDirectory() as folder:
+        training = _training(base, data, replace(recipe, steps=COUNTED + 1), way, Path(folder))
+        for done in steps.take_steps(training):
+            go_on()
+            seconds.append(done.seconds)
+            way = replace(way, rows_at_once=done.rows_at_once)
+    return way, sum(seconds[1:]) / COUNTED
+
+
+def row_bytes(base: Base, data: Encoded, recipe: Recipe, way: Way) -> int:
+    """What one row keeps in memory between a step's forward and backward pass, the base's own weights aside."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with TemporaryDirectory() as folder, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        training = _training(base, data, replace(recipe, batch=1, prior_share=0.0, steps=1), way, Path(folder))
+        for _ in steps.take_steps(training):
+            pass
+    weights = {parameter.untyped_storage().data_ptr() for parameter in base.denoiser.parameters()}
+    return max(sum(size for place, size in kept.items() if place not in weights), 1)
+
+
+def _training(base: Base, data: Encoded, recipe: Recipe, way: Way, folder: Path) -> state.Training:
+    split = Split(trained=tuple((work,) for work in range(data.num_works)), held_out=())
+    stack = StackedAdapters(base.denoiser)
+    return state.begin(base, stack, data, split, recipe, seed=0, fingerprint="", folder=folder, way=way)
+
+
+def _encoded(base: Base) -> tuple[Encoded, float, float]:
+    """Pictures of one grey with one caption; the seconds that one picture and one prompt take."""
+    size = base.spec.size
+    picture = Image.new("RGB", (size, size), (128, 128, 128))
+    prompts = sorted({CAPTION, "", *with_trigger(CAPTION, TRIGGER), *with_trigger("", TRIGGER)})
+    base.encode_images([picture])
+    pictures, picture_s = _timed_call(lambda: base.encode_images([picture] * ENCODE_BATCH), base)
+    texts, prompts_s = _timed_call(lambda: encode_texts(base, prompts), base)
+    data = Encoded(latents_NVCHW=pictures[:WORKS, None], captions=((CAPTION,),) * WORKS, trigger=TRIGGER, texts=texts)
+    return data, picture_s / ENCODE_BATCH, prompts_s / len(prompts)
+
+
+def _timed_call(call: Callable[[], Answer], base: Base) -> tuple[Answer, float]:
+    began = time.perf_counter()
+    answer = call()
+    if base.device.type == "cuda":
+        torch.cuda.synchronize(base.device)
+    return answer, time.perf_counter() - began
+
+
+def _most_memory(base: Base) -> int:
+    if base.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(base.device)
+    kilo = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
