@@ -183,9 +183,10 @@ def verify(file: Path, home: Path | None) -> None:
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--recipe", default="", help="A name in configs/recipes; default: the base's own.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--max-minutes", type=float, default=0, help="A hard limit of its time; default: none.")
 @home_option
 @device_option
-def train(base: str, works: Path, out: Path, recipe: str, seed: int, home: Path | None, device: str | None) -> None:
+def train(home: Path | None, device: str | None, **asked: Any) -> None:
     """Train an adapter from a folder of works, without the service. Whoever runs this attests the rights to them.
 
     Exits with 0 where the release gate passed it, 3 where it refused.
@@ -193,7 +194,7 @@ def train(base: str, works: Path, out: Path, recipe: str, seed: int, home: Path 
     from service.shell import train_here
 
     settings = settings_for(home=home, device=device)
-    ended = train_here(settings, base=base, works=works, out=out, recipe=recipe, seed=seed, say=click.echo)
+    ended = train_here(settings, say=click.echo, **asked)
     sys.exit({"passed": 0, "refused": 3, "interrupted": 75}[ended])
 
 

@@ -27,6 +27,7 @@ from service.accounts import account_by_id
 from service.resources import Gateway, Resources
 from service.scratch import Scratch, hold_scratch, lay_out, remove_scratch
 from service.settings import Settings
+from service.speeds import known_way
 from service.styles import find_style
 from service.trainer import run_trainer
 from service.training_events import Recorder, Superseded
@@ -46,6 +47,7 @@ from service.workflows import (
 )
 from service.works import StoredWork, list_works
 from training.messages import Done, Event, StateChanged
+from training.recipe import Recipe, load_recipe
 
 log = logging.getLogger("ownhand.finetuning")
 
@@ -123,7 +125,8 @@ async def _run(opened: Resources, training: Training, scratch: Scratch) -> Heard
         found = await list_works(conn, style_id=training.style_id, creator_id=training.creator_id)
         words = await _names(conn, training)
     works = [work for work in found if work.may_train]
-    await lay_out(scratch, opened, training, works, style_words=words)
+    way = await known_way(opened, training.base, recipe_of(opened, training))
+    await lay_out(scratch, opened, training, works, style_words=words, way=way)
     await _fix_manifest(opened, training, works)
     heard = Heard(record=Recorder(opened, training))
 
@@ -145,6 +148,10 @@ async def _run(opened: Resources, training: Training, scratch: Scratch) -> Heard
             break
         log.warning("the trainer of %s ended with status %s; see %s", training.id, status, scratch.log)
     return heard
+
+
+def recipe_of(opened: Resources, training: Training) -> Recipe:
+    return load_recipe(training.recipe, folder=opened.settings.configs / "recipes")
 
 
 def trainer_command(settings: Settings) -> list[str]:

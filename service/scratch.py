@@ -16,7 +16,7 @@ from service.resources import Resources
 from service.storage import Storage
 from service.trainings import Training
 from service.works import StoredWork
-from training.messages import TrainingRequest, Work
+from training.messages import TrainingRequest, Way, Work
 
 log = logging.getLogger("ownhand.scratch")
 
@@ -62,6 +62,7 @@ async def lay_out(
     works: Sequence[StoredWork],
     *,
     style_words: tuple[str, ...],
+    way: Way | None,
 ) -> None:
     """Write the works and the request; what an earlier run with the same works left stays, checkpoints above all."""
     wanted = [{"id": work.id, "sha256": work.sha256} for work in works]
@@ -81,6 +82,8 @@ async def lay_out(
         style_words=style_words,
         # Its creator has seen the review, or did not care to: the trainer need not read writing again.
         is_reviewed=True,
+        max_minutes=training.max_minutes or 0.0,
+        way=way,
     )
     scratch.request.write_text(request.to_json())
 

@@ -58,6 +58,10 @@ class Settings:
     """The trainer's command, for one that lives in an environment of its own. Default: this one's `training.run`."""
     reviewer: str = ""
     """The command that looks at portfolios. Default: this environment's `training.review`."""
+    prober: str = ""
+    """The command that measures how fast a machine trains. Default: this environment's `training.probe`."""
+    max_training_minutes: float = 480
+    """How long a training may take at most; its creator may allow less."""
     device: str = "auto"
     """Where a worker and its trainer compute: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU if there is one."""
     max_rows: int = 8

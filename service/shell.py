@@ -12,7 +12,15 @@ from training.run import train_folder
 
 
 def train_here(
-    settings: Settings, *, base: str, works: Path, out: Path, recipe: str, seed: int, say: Callable[[str], None]
+    settings: Settings,
+    *,
+    base: str,
+    works: Path,
+    out: Path,
+    recipe: str,
+    seed: int,
+    max_minutes: float,
+    say: Callable[[str], None],
 ) -> str:
     """Train, saying a line for each thing that matters, and sign the receipt with the keys of `home`.
 
@@ -30,6 +38,7 @@ def train_here(
         out=out,
         recipe=recipe,
         seed=seed,
+        max_minutes=max_minutes,
         on_event=lambda event: _say(event, say),
         stop=stopping.is_set,
         sign=lambda receipt: sign_document(authority, receipt),

@@ -18,7 +18,8 @@ ENDS = frozenset({"passed", "refused", "failed", "canceled"})
 
 _COLUMNS = (
     "id, style_id, creator_id, base, recipe, seed, state, wanted, run, fence, message, manifest, step, steps, loss,"
-    " eta_s, estimate_s, heldout, samples, scores, version_id, created_at, started_at, ended_at, updated_at"
+    " eta_s, estimate_s, max_minutes, heldout, samples, scores, version_id,"
+    " created_at, started_at, ended_at, updated_at"
 )
 
 
@@ -43,6 +44,7 @@ class Training:
     loss: float | None
     eta_s: float | None
     estimate_s: float | None
+    max_minutes: float | None
     heldout: list[dict[str, Any]]
     samples: list[dict[str, Any]]
     scores: dict[str, Any]
@@ -72,6 +74,7 @@ async def add_training(
     base: str,
     recipe: str,
     seed: int,
+    max_minutes: float,
     now: datetime,
 ) -> Training | Refusal:
     """A queued training. Refusal: conflict, where one of this style has not ended."""
@@ -80,9 +83,10 @@ async def add_training(
         if other is not None:
             return other
         row = await conn.fetchrow(
-            "INSERT INTO service.trainings (id, style_id, creator_id, base, recipe, seed, created_at, updated_at)"
-            f" VALUES ($1, $2, $3, $4, $5, $6, $7, $7) RETURNING {_COLUMNS}",
-            *(training_id, style_id, creator_id, base, recipe, seed, now),
+            "INSERT INTO service.trainings"
+            " (id, style_id, creator_id, base, recipe, seed, max_minutes, created_at, updated_at)"
+            f" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) RETURNING {_COLUMNS}",
+            *(training_id, style_id, creator_id, base, recipe, seed, max_minutes, now),
         )
         await append(conn, subject=training_id, kind="state", data={"state": "queued"}, now=now)
     assert row is not None

@@ -9,7 +9,7 @@ import torch
 from inference.catalog import BaseSpec
 from inference.devices import choose_device
 from inference.engine import Engine
-from service import finetuning, rendering, reviewing
+from service import finetuning, rendering, reviewing, speeds
 from service.drawing import drawing_with
 from service.lifeline import end_with_parent
 from service.resources import open_worker_resources
@@ -19,7 +19,7 @@ from service.workflows import launch
 
 log = logging.getLogger("ownhand.worker")
 
-STORIES = (rendering.render, finetuning.tell_training, reviewing.tell_review)
+STORIES = (rendering.render, finetuning.tell_training, reviewing.tell_review, speeds.tell_speed)
 """What this process can tell: a story is known to the workflow engine once its module is imported."""
 
 

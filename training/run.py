@@ -45,6 +45,7 @@ def train_folder(
     out: Path,
     recipe: str = "",
     seed: int = 0,
+    max_minutes: float = 0.0,
     on_event: Callable[[Event], None],
     stop: Callable[[], bool] = lambda: False,
     sign: Callable[[dict[str, Any]], str] | None = None,
@@ -61,7 +62,16 @@ def train_folder(
     if not found:
         raise RequestInvalid(f"the folder {str(works)!r} holds no files; put the works into it")
     scratch = out.resolve().parent / f".{out.name}.training"
-    request = TrainingRequest(id="folder", base=base, works=found, out=out, scratch=scratch, seed=seed, recipe=recipe)
+    request = TrainingRequest(
+        id="folder",
+        base=base,
+        works=found,
+        out=out,
+        scratch=scratch,
+        seed=seed,
+        recipe=recipe,
+        max_minutes=max_minutes,
+    )
     ended = train(request, on_event=on_event, stop=stop, sign=sign, device=choose_device(device))
     if ended.outcome != "interrupted":
         shutil.rmtree(scratch, ignore_errors=True)

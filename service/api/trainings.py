@@ -18,6 +18,7 @@ from service.auth import Creator, CreatorReading, Identity, Web
 from service.errors import ObjectMissing, Problem, not_found, refused
 from service.events import End, stream
 from service.resources import Gateway
+from service.speeds import Plan, known_plan, plan_training
 from service.styles import Style
 from service.trainings import Training
 from service.works import list_works
@@ -35,6 +36,8 @@ class NewTraining(BaseModel):
 
     recipe: Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")] | None = None
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
+    max_minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """A hard limit; without one the operator's."""
 
 
 @router.post("/styles/{style_id}/trainings", status_code=201)
@@ -47,7 +50,9 @@ async def make_training(
         style = await own_style(conn, style_id, asker.account_id)
         check_exists(style)
         recipe = find_recipe(web, style, asked.recipe)
-        await check_works(conn, style, recipe)
+        num_works = await check_works(conn, style, recipe)
+        plan = await known_plan(web, conn, style, recipe, num_works=num_works)
+        max_minutes = _limit(web, plan, asked.max_minutes)
         made = await trainings.add_training(
             conn,
             training_id=web.new_id("trn"),
@@ -56,6 +61,7 @@ async def make_training(
             base=style.base,
             recipe=recipe.name,
             seed=secrets.randbelow(2**31) if asked.seed is None else asked.seed,
+            max_minutes=max_minutes,
             now=web.clock(),
         )
     if isinstance(made, Refusal):
@@ -63,6 +69,18 @@ async def make_training(
     await finetuning.start_training(made)
     response.headers["Location"] = f"/v1/trainings/{made.id}"
     return training_document(made)
+
+
+@router.get("/styles/{style_id}/estimate")
+async def get_estimate(web: Web, asker: CreatorReading, style_id: str) -> dict[str, Any]:
+    """What a training of the works as they are now would take on this machine; measured once, which takes seconds."""
+    async with web.pool.acquire() as conn:
+        style = await own_style(conn, style_id, asker.account_id)
+        check_exists(style)
+        works = await list_works(conn, style_id=style.id, creator_id=style.creator_id)
+        recipe, num_works = find_recipe(web, style, None), sum(work.may_train for work in works)
+        plan = await plan_training(web, conn, style, recipe, num_works=num_works)
+    return {**plan.document, "max_minutes": web.settings.max_training_minutes}
 
 
 @router.get("/styles/{style_id}/trainings")
@@ -128,12 +146,12 @@ async def resume_training(web: Web, asker: Creator, training_id: str) -> dict[st
     return training_document(found)
 
 
-async def check_works(conn: Connection, style: Style, recipe: Recipe) -> None:
-    """Raises Problem unless enough works are included and have a right."""
+async def check_works(conn: Connection, style: Style, recipe: Recipe) -> int:
+    """How many works are included and have a right. Raises Problem unless they are enough."""
     works = [work for work in await list_works(conn, style_id=style.id, creator_id=style.creator_id) if work.include]
     may = sum(work.may_train for work in works)
     if may >= recipe.min_works:
-        return
+        return may
     unsure = len(works) - may
     if unsure:
         raise Problem(
@@ -163,6 +181,7 @@ def training_document(training: Training) -> dict[str, Any]:
         "loss": training.loss,
         "eta_s": training.eta_s,
         "estimate": {"seconds": training.estimate_s, "steps": training.steps} if training.estimate_s else None,
+        "max_minutes": training.max_minutes,
         "heldout": training.heldout,
         "samples": [{"step": one["step"], "url": f"{samples}/{one['name']}"} for one in training.samples],
         "scores": training.scores,
@@ -171,6 +190,22 @@ def training_document(training: Training) -> dict[str, Any]:
         "started_at": training.started_at,
         "ended_at": training.ended_at,
     }
+
+
+def _limit(web: Gateway, plan: Plan, wanted: float | None) -> float:
+    """Minutes that the training may take. Raises Problem where that is known to be too few, or more than is allowed."""
+    most = web.settings.max_training_minutes
+    if wanted is not None and wanted > most:
+        raise Problem("invalid_request", f"{wanted:g} minutes are too many: a training may take at most {most:g} here.")
+    allowed = wanted or most
+    if plan.estimate and plan.estimate.seconds > allowed * 60:
+        raise Problem(
+            "conflict",
+            f"This training would take about {plan.estimate.seconds / 60:.1f} minutes here, and {allowed:g} minutes are"
+            " allowed. Allow more, or choose a recipe with fewer steps.",
+            extra={"estimate": plan.document},
+        )
+    return allowed
 
 
 def find_recipe(web: Gateway, style: Style, name: str | None) -> Recipe:

@@ -208,6 +208,7 @@ trainings = sa.Table(
     _real("loss"),
     _real("eta_s"),
     _real("estimate_s"),
+    _real("max_minutes"),  # the training's hard limit; none for those of before there were limits
     _json("heldout", "[]"),
     _json("samples", "[]"),
     _json("scores"),
@@ -219,6 +220,18 @@ trainings = sa.Table(
     sa.CheckConstraint("wanted IN ('pause', 'cancel')", name="wanted_is_known"),
     sa.Index("trainings_of_style", "style_id", "id"),
     _one_of("state", TRAINING_STATES),
+)
+
+speeds = sa.Table(
+    "speeds",
+    metadata,
+    sa.Column("of", sa.Text, primary_key=True),  # digest of the base's entry, the recipe and the device
+    _text("base"),
+    _text("recipe"),
+    _text("asked"),  # the story that measures, or measured last
+    _time("asked_at"),
+    sa.Column("speed", JSONB, nullable=True),
+    _time("measured_at", optional=True),  # with no speed: it could not be measured then
 )
 
 versions = sa.Table(

@@ -64,6 +64,8 @@ def percent(share: float) -> str:
 
 
 def size(num_bytes: int) -> str:
-    """`640 KB`, `2.4 MB`."""
-    kilobytes = num_bytes / 1000
-    return f"{max(1, kilobytes):.0f} KB" if kilobytes < 1000 else f"{kilobytes / 1000:.1f} MB"
+    """`640 KB`, `2.4 MB`, `1.3 GB`."""
+    for unit, scale in (("GB", 10**9), ("MB", 10**6)):
+        if num_bytes >= scale:
+            return f"{num_bytes / scale:.1f} {unit}"
+    return f"{max(1, num_bytes / 1000):.0f} KB"

@@ -9,17 +9,18 @@ from service.api import trainings as api
 from service.api.versions import publish_version
 from service.errors import Problem, not_found
 from service.pages.charts import Chart, chart_of
-from service.pages.forms import chosen
+from service.pages.forms import checked, chosen, whole_number
 from service.pages.render import is_fragment, page, see_other
 from service.pages.sheets import COLUMNS, num_rows, open_sheet
 from service.pages.standing import Standing, load_standing
 from service.pages.visits import CreatorVisit, Member
+from service.speeds import Plan, plan_training
 from service.trainings import OPEN, Training
 from service.versions import find_version
 
 router = APIRouter(include_in_schema=False)
 
-_FRAGMENTS = {"training": "_training.html"}
+_FRAGMENTS = {"training": "_training.html", "plan": "_plan.html"}
 
 
 @router.get("/studio/styles/{style_id}/training")
@@ -30,9 +31,12 @@ async def training_page(visit: CreatorVisit, style_id: str) -> HTMLResponse:
 
 @router.post("/studio/styles/{style_id}/training")
 async def start_training(visit: CreatorVisit, style_id: str) -> Response:
-    """Train a new version with the defaults."""
+    """Train a new version with the defaults, within the time that the form may name."""
     try:
-        await api.make_training(visit.web, visit.identity, style_id, Response())
+        text = await visit.field("max_minutes")
+        minutes = whole_number(text, name="Minutes") if text else None
+        asked = checked(api.NewTraining, max_minutes=minutes)
+        await api.make_training(visit.web, visit.identity, style_id, Response(), asked)
     except Problem as problem:
         return await _show(visit, style_id, problem)
     return see_other(f"/studio/styles/{style_id}/training")
@@ -86,7 +90,8 @@ async def _show(visit: Member, style_id: str, problem: Problem | None = None) ->
         "num_rows": await num_rows(visit.web.storage, version.sheet_key if version else None),
         "chart": _chart(latest),
         "learnt": learnt(latest),
-        "expected_s": expected_seconds(standing),
+        "plan": await _plan(visit, standing),
+        "max_minutes": visit.web.settings.max_training_minutes,
     }
     status = problem.status if problem else 200
     shown = problem.document if problem else None
@@ -111,14 +116,14 @@ def learnt(training: Training | None) -> str:
     return f"It is {share} closer to works it has never seen than the plain base{trend}."
 
 
-def expected_seconds(standing: Standing) -> float | None:
-    """How long a training of this style is likely to take, from what the last ones took; None where none ended."""
-    took = [
-        (one.ended_at - one.started_at).total_seconds()
-        for one in standing.trainings
-        if one.state in ("passed", "refused") and one.ended_at and one.started_at
-    ]
-    return sorted(took)[len(took) // 2] if took else None
+async def _plan(visit: Member, standing: Standing) -> Plan | None:
+    """What the next training would take; None while one goes on, and where there is too little to learn from."""
+    latest = standing.trainings[0] if standing.trainings else None
+    recipe = api.find_recipe(visit.web, standing.style, None)
+    if (latest and latest.state in OPEN) or standing.num_ready < recipe.min_works:
+        return None
+    async with visit.web.pool.acquire() as conn:
+        return await plan_training(visit.web, conn, standing.style, recipe, num_works=standing.num_ready)
 
 
 def _chart(training: Training | None) -> Chart | None:

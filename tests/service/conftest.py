@@ -26,6 +26,7 @@ from service.settings import ROOT, Settings
 from tests.postgres import Server
 
 SCRIPTED_TRAINER = f"{sys.executable} -m tests.service.scripted_trainer"
+SCRIPTED_PROBER = f"{sys.executable} -m tests.service.scripted_prober"
 SCRIPTED_REVIEWER = f"{sys.executable} -m tests.service.scripted_reviewer"
 TINY_BASE = """\
 name = "Tiny"
@@ -146,6 +147,7 @@ async def place(database_url: str, configs: Path, tmp_path_factory: pytest.TempP
         default_base="tiny",
         trainer=SCRIPTED_TRAINER,
         reviewer=SCRIPTED_REVIEWER,
+        prober=SCRIPTED_PROBER,
         device="cpu",
         poll_interval_s=0.05,
         max_files_per_upload=20,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,11 @@ import pytest
 
 from licensing.authority import verify_document
 from service import finetuning, trainings
+from service.speeds import plan_training
+from service.styles import find_style
 from tests.service.conftest import Person, Place, make_style, slug_of, with_works
+from training.messages import Way, read_request
+from training.recipe import load_recipe
 
 REFUSED, FAILS, DIES_ONCE, LONG = 1, 2, 3, 4
 
@@ -283,6 +288,7 @@ async def test_an_accepted_training_whose_story_never_started_is_started_by_the_
             base="tiny",
             recipe="tiny-style",
             seed=0,
+            max_minutes=480,
             now=web.clock() - timedelta(minutes=1),
         )
     assert isinstance(made, trainings.Training)
@@ -309,3 +315,76 @@ async def test_a_training_whose_story_broke_is_told_to_have_failed(creator: Pers
 
     assert training["state"] == "failed"
     assert "Resume" in training["message"]
+
+
+# --- the plan
+
+
+async def estimated(person: Person, style_id: str, *, timeout_s: float = 20) -> dict[str, Any]:
+    """The estimate, once a worker has measured."""
+    ends = time.monotonic() + timeout_s
+    while time.monotonic() < ends:
+        found = (await person.http.get(f"/v1/styles/{style_id}/estimate")).json()
+        if found["state"] != "measuring":
+            return dict(found)
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"nobody measured for {style_id} within {timeout_s} s")
+
+
+async def test_how_long_it_takes_is_told_before_it_starts(creator: Person, style_id: str, place: Place):
+    found = await estimated(creator, style_id)
+
+    works = (await creator.http.get(f"/v1/styles/{style_id}/works")).json()["items"]
+    recipe = load_recipe("tiny-style", folder=place.settings.configs / "recipes")
+    assert found["state"] == "ready"
+    assert found["works"] == len(works)
+    assert found["steps"] == recipe.steps
+    assert found["seconds"] > 2 + recipe.steps * 0.5
+    assert found["memory_bytes"] == 3 * 2**30
+    assert found["max_minutes"] == 480
+
+
+async def test_a_limit_that_is_known_to_be_too_short_starts_nothing(creator: Person, style_id: str):
+    await estimated(creator, style_id)
+
+    refused = await creator.http.post(f"/v1/styles/{style_id}/trainings", json={"max_minutes": 0.01})
+    too_much = await creator.http.post(f"/v1/styles/{style_id}/trainings", json={"max_minutes": 481})
+
+    assert refused.status_code == 409
+    assert "0.01 minutes are allowed" in refused.json()["detail"]
+    assert refused.json()["estimate"]["state"] == "ready"
+    assert too_much.status_code == 422
+    assert "at most 480 here" in too_much.json()["detail"]
+    assert (await creator.http.get(f"/v1/styles/{style_id}/trainings")).json()["items"] == []
+
+
+async def test_the_limit_and_the_measured_way_reach_the_trainer(creator: Person, style_id: str, place: Place):
+    await estimated(creator, style_id)
+
+    begun = await creator.http.post(f"/v1/styles/{style_id}/trainings", json={"seed": 4, "max_minutes": 200})
+    request = place.settings.home / "scratch" / begun.json()["id"] / "request.json"
+    while not request.exists():
+        await asyncio.sleep(0.05)
+
+    asked = read_request(request.read_text())
+    assert begun.json()["max_minutes"] == 200
+    assert asked.max_minutes == 200
+    assert asked.way == Way(precision="float32", is_checkpointed=True, rows_at_once=3)
+    await creator.http.post(f"/v1/trainings/{begun.json()['id']}/cancel")
+
+
+async def test_a_machine_that_cannot_be_measured_trains_all_the_same(creator: Person, style_id: str, place: Place):
+    recipes = place.settings.configs / "recipes"
+    (recipes / "odd-style.toml").write_text((recipes / "tiny-style.toml").read_text())
+    odd = load_recipe("odd-style", folder=recipes)
+    web = place.gateway
+    async with web.pool.acquire() as conn:
+        style = await find_style(conn, style_id, creator_id=creator.account.id)
+        assert style is not None
+        ends = time.monotonic() + 20
+        while (plan := await plan_training(web, conn, style, odd, num_works=8)).state == "measuring":
+            assert time.monotonic() < ends
+            await asyncio.sleep(0.05)
+
+    assert plan.state == "unknown"
+    assert plan.estimate is None

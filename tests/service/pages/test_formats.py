@@ -84,3 +84,11 @@ def test_counts_know_one_from_many():
 def test_a_number_that_is_none_is_refused():
     with pytest.raises(Problem, match="'three' is no whole number"):
         whole_number("three", name="Number of pictures")
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "words"),
+    [(0, "1 KB"), (640_000, "640 KB"), (999_999, "1000 KB"), (2_400_000, "2.4 MB"), (1_310_000_000, "1.3 GB")],
+)
+def test_sizes_are_said_in_the_unit_that_suits_them(num_bytes, words):
+    assert formats.size(num_bytes) == words
