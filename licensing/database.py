@@ -33,6 +33,7 @@ _FUNCTIONS = (
     "allowances",
     "switch",
     "money",
+    "compute",
     "audit",
     "guards",
 )

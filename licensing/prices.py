@@ -31,6 +31,8 @@ class Prices:
     currency: str
     fee_bps: int
     notice_days: int
+    training_minute: Money
+    """What a creator pays for a minute of a training that passes its gate, out of earnings."""
     tiers: Mapping[str, Tier]
     plans: Mapping[str, Plan]
 
@@ -64,14 +66,17 @@ def _prices(table: dict[str, Any]) -> Prices:
         Money(0, currency)
     except ValueError as error:
         raise PricesInvalid(str(error)) from error
+    training = _take(table, "training", dict)
     tiers = {name: _tier(section, f"tiers.{name}", currency) for name, section in _sections(table, "tiers")}
     prices = Prices(
         currency=currency,
         fee_bps=_number(table, "operator_fee_bps", most=10_000),
         notice_days=_number(table, "notice_days"),
+        training_minute=Money(_number(training, "minute"), currency),
         tiers=tiers,
         plans={name: _plan(section, name, currency, tiers) for name, section in _sections(table, "plans")},
     )
+    _finish(training, "training")
     _finish(table, "the file")
     return prices
 

@@ -13,12 +13,14 @@ from licensing.money import Money
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One earning or its reversal. `price` is what the picture cost, `fee` the operator's part, `share` the creator's.
+    """One earning, its reversal, or a training's price. `price` is what the picture cost, `fee` the operator's part,
+    `share` the creator's.
 
-    `output_id` is None for the rest of a licence period that the client left unused.
+    `output_id` is None for the rest of a licence period that the client left unused, and for a training: its price is
+    0, its fee what computing cost, its share as much below zero.
     """
 
-    kind: Literal["sale", "refund", "unused"]
+    kind: Literal["sale", "refund", "unused", "compute"]
     at: datetime
     style_id: str
     tier: str
@@ -107,7 +109,8 @@ async def earnings(conn: Connection, *, creator_id: str, now: datetime, currency
 
 _TICK = timedelta(microseconds=1)
 
-# Sales and refunds by output, and what clients left unused of licences. $1 creator, $2 currency, $3 <= at < $4.
+# Sales and refunds by output, what clients left unused of licences, and trainings. $1 creator, $2 currency,
+# $3 <= at < $4.
 _LINES = """
     SELECT 'sale' AS kind, settled_at AS at, style_id, tier, order_id, output_id, certificate, price, fee, share
     FROM licensing.output
@@ -121,6 +124,10 @@ _LINES = """
            (g.body ->> 'price')::bigint, (g.body ->> 'fee')::bigint, e.amount
     FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
     WHERE e.account_id = 'payable:' || $1 || ':' || $2 AND g.kind = 'licence_end' AND g.at >= $3 AND g.at < $4
+    UNION ALL
+    SELECT 'compute', g.at, g.body ->> 'style', 'training', NULL, NULL, NULL, 0, -e.amount, e.amount
+    FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
+    WHERE e.account_id = 'payable:' || $1 || ':' || $2 AND g.kind = 'compute' AND g.at >= $3 AND g.at < $4
 """
 
 
@@ -141,7 +148,7 @@ async def _posted(conn: Connection, creator_id: str, currency: str, start: datet
         """
         SELECT coalesce(sum(e.amount), 0)::bigint
         FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
-        WHERE e.account_id = $1 AND g.kind IN ('sale', 'refund', 'licence_end') AND g.at >= $2 AND g.at < $3
+        WHERE e.account_id = $1 AND g.kind IN ('sale', 'refund', 'licence_end', 'compute') AND g.at >= $2 AND g.at < $3
         """,
         *(f"payable:{creator_id}:{currency}", start, end),
     )

@@ -22,6 +22,7 @@ import asyncpg
 
 from inference.adapters.manifest import read_manifest
 from licensing.authority import sign_document
+from licensing.compute import charge_training
 from service import trainings
 from service.accounts import account_by_id
 from service.resources import Gateway, Resources
@@ -272,8 +273,23 @@ async def file_version(training_id: str, made: dict[str, Any], jws: str) -> None
             gate_passed=made["state"] == "passed",
             now=opened.clock(),
         )
+        if made["state"] == "passed":
+            await _charge(opened, conn, training)
         await trainings.change_state(conn, training, made["state"], now=opened.clock(), message=made["message"] or None)
     await asyncio.to_thread(remove_scratch, opened.settings.home, training_id)
+
+
+async def _charge(opened: Resources, conn: asyncpg.Connection, training: Training) -> None:
+    """Exactly what was told before the start, and only for a version that may be published."""
+    if training.price.amount > 0:
+        await charge_training(
+            conn,
+            training_id=training.id,
+            style_id=training.style_id,
+            creator_id=training.creator_id,
+            amount=training.price,
+            now=opened.clock(),
+        )
 
 
 @durable_step()

@@ -17,7 +17,9 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from inference.catalog import base_spec
+from licensing.compute import training_price
 from licensing.database import Connection
+from licensing.money import Money
 from service.resources import Gateway, Resources
 from service.scratch import Scratch, hold_scratch, remove_scratch
 from service.settings import Settings
@@ -46,8 +48,16 @@ class Plan:
     num_works: int
     num_held_out: int
     steps: int
+    is_free: bool
+    price: Money
+    """What its creator is charged if it passes; to be told only where it `is_priced`."""
     estimate: Estimate | None = None
     device: str = ""
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether what it costs is known: told before it starts, or nothing in any case."""
+        return self.estimate is not None or self.is_free
 
     @property
     def document(self) -> dict[str, Any]:
@@ -60,6 +70,7 @@ class Plan:
             "seconds": found.seconds if found else None,
             "memory_bytes": found.memory_bytes if found else None,
             "device": self.device or None,
+            "price": {"amount": self.price.amount, "currency": self.price.currency} if self.is_priced else None,
         }
 
 
@@ -75,12 +86,15 @@ async def known_plan(web: Gateway, conn: Connection, style: Style, recipe: Recip
     """The same from what is known already; nobody is asked."""
     spec = base_spec(style.base, folder=web.settings.configs / "bases")
     speed = await _known(conn, _digest(web.settings, style.base, recipe))
+    found, minute = (estimate(speed, spec, recipe, num_works) if speed else None), web.prices.training_minute
     return Plan(
         state="ready" if speed else "unknown",
         num_works=num_works,
         num_held_out=recipe.num_held_out(num_works),
         steps=recipe.steps,
-        estimate=estimate(speed, spec, recipe, num_works) if speed else None,
+        is_free=minute.amount == 0,
+        price=training_price(minute, found.seconds if found else 0.0),
+        estimate=found,
         device=speed.device if speed else "",
     )
 

@@ -1,11 +1,13 @@
 """Trainings as rows: what was asked, where it stands, and who may write to it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from licensing.database import Connection
 from licensing.errors import Refusal
+from licensing.money import Money
 from service.db.connections import read
 from service.events import append
 
@@ -18,7 +20,7 @@ ENDS = frozenset({"passed", "refused", "failed", "canceled"})
 
 _COLUMNS = (
     "id, style_id, creator_id, base, recipe, seed, state, wanted, run, fence, message, manifest, step, steps, loss,"
-    " eta_s, estimate_s, max_minutes, heldout, samples, scores, version_id,"
+    " eta_s, estimate_s, max_minutes, price, currency, heldout, samples, scores, version_id,"
     " created_at, started_at, ended_at, updated_at"
 )
 
@@ -45,6 +47,8 @@ class Training:
     eta_s: float | None
     estimate_s: float | None
     max_minutes: float | None
+    price: Money
+    """What it costs its creator if it passes, as told before it started."""
     heldout: list[dict[str, Any]]
     samples: list[dict[str, Any]]
     scores: dict[str, Any]
@@ -75,6 +79,7 @@ async def add_training(
     recipe: str,
     seed: int,
     max_minutes: float,
+    price: Money,
     now: datetime,
 ) -> Training | Refusal:
     """A queued training. Refusal: conflict, where one of this style has not ended."""
@@ -84,13 +89,13 @@ async def add_training(
             return other
         row = await conn.fetchrow(
             "INSERT INTO service.trainings"
-            " (id, style_id, creator_id, base, recipe, seed, max_minutes, created_at, updated_at)"
-            f" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) RETURNING {_COLUMNS}",
-            *(training_id, style_id, creator_id, base, recipe, seed, max_minutes, now),
+            " (id, style_id, creator_id, base, recipe, seed, max_minutes, price, currency, created_at, updated_at)"
+            f" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) RETURNING {_COLUMNS}",
+            *(training_id, style_id, creator_id, base, recipe, seed, max_minutes, price.amount, price.currency, now),
         )
         await append(conn, subject=training_id, kind="state", data={"state": "queued"}, now=now)
     assert row is not None
-    return read(Training, row)
+    return _read(row)
 
 
 async def find_training(conn: Connection, training_id: str, *, creator_id: str | None) -> Training | None:
@@ -99,7 +104,7 @@ async def find_training(conn: Connection, training_id: str, *, creator_id: str |
         f"SELECT {_COLUMNS} FROM service.trainings WHERE id = $1 AND ($2::text IS NULL OR creator_id = $2)",
         *(training_id, creator_id),
     )
-    return read(Training, row) if row else None
+    return _read(row) if row else None
 
 
 async def list_trainings(
@@ -111,7 +116,7 @@ async def list_trainings(
         " AND ($3::text IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
         *(style_id, creator_id, before, limit),
     )
-    return [read(Training, row) for row in rows]
+    return [_read(row) for row in rows]
 
 
 async def ask_to(
@@ -130,7 +135,7 @@ async def ask_to(
                 f"UPDATE service.trainings SET wanted = $2, updated_at = $3 WHERE id = $1 RETURNING {_COLUMNS}",
                 *(training_id, wanted, now),
             )
-            return read(Training, row)
+            return _read(row)
         if training.state == "queued" or (training.state == "paused" and wanted == "cancel"):
             return await change_state(conn, training, "paused" if wanted == "pause" else "canceled", now=now)
         return Refusal(
@@ -174,7 +179,7 @@ async def take(conn: Connection, *, training_id: str, run: int, now: datetime) -
         f" WHERE id = $1 AND run = $2 AND state = ANY($4::text[]) RETURNING {_COLUMNS}",
         *(training_id, run, now, ["queued", *RUNNING]),
     )
-    return read(Training, row) if row else None
+    return _read(row) if row else None
 
 
 async def change_state(
@@ -191,7 +196,13 @@ async def change_state(
     if state in ENDS:
         data = {"version": row["version_id"]} | ({"message": message} if message else {})
         await append(conn, subject=training.id, kind=state, data=data, now=now)
-    return read(Training, row)
+    return _read(row)
+
+
+def _read(row: Mapping[str, Any]) -> Training:
+    values = dict(row)
+    price = Money(values.pop("price"), values.pop("currency"))
+    return read(Training, {**values, "price": price})
 
 
 async def _refuse_second(conn: Connection, style_id: str, *, beside: str = "") -> Refusal | None:
@@ -215,4 +226,4 @@ async def _locked(conn: Connection, training_id: str, *, creator_id: str) -> Tra
         training_id,
         creator_id,
     )
-    return read(Training, row) if row else None
+    return _read(row) if row else None

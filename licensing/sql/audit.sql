@@ -65,6 +65,9 @@ UNION ALL
     LEFT JOIN licensing.entry e ON e.account_id = 'deferred:' || a.allowance_id || ':' || a.currency
     GROUP BY a.allowance_id, waiting.amount HAVING coalesce(sum(e.amount), 0) <> waiting.amount
 UNION ALL
+    SELECT 'a training is charged once', g.subject, format('%s times', count(*))
+    FROM licensing.entry_group g WHERE g.kind = 'compute' GROUP BY g.subject HAVING count(*) > 1
+UNION ALL
     SELECT 'a revoked output was refunded', o.output_id, format('price %s', o.price)
     FROM licensing.output o LEFT JOIN licensing.entry_group g ON g.kind = 'refund' AND g.subject = o.output_id
     WHERE o.price > 0 AND (o.revoked_at IS NULL) <> (g.group_no IS NULL)

@@ -12,7 +12,7 @@ from inference.errors import BaseUnusable
 from licensing.database import Connection
 from licensing.errors import Refusal
 from service import finetuning, trainings
-from service.api.shapes import Cursor, Limit, page
+from service.api.shapes import Cursor, Limit, money, page
 from service.api.styles import check_exists, own_style
 from service.auth import Creator, CreatorReading, Identity, Web
 from service.errors import ObjectMissing, Problem, not_found, refused
@@ -51,7 +51,7 @@ async def make_training(
         check_exists(style)
         recipe = find_recipe(web, style, asked.recipe)
         num_works = await check_works(conn, style, recipe)
-        plan = await known_plan(web, conn, style, recipe, num_works=num_works)
+        plan = await _priced_plan(web, conn, style, recipe, num_works)
         max_minutes = _limit(web, plan, asked.max_minutes)
         made = await trainings.add_training(
             conn,
@@ -62,6 +62,7 @@ async def make_training(
             recipe=recipe.name,
             seed=secrets.randbelow(2**31) if asked.seed is None else asked.seed,
             max_minutes=max_minutes,
+            price=plan.price,
             now=web.clock(),
         )
     if isinstance(made, Refusal):
@@ -182,6 +183,7 @@ def training_document(training: Training) -> dict[str, Any]:
         "eta_s": training.eta_s,
         "estimate": {"seconds": training.estimate_s, "steps": training.steps} if training.estimate_s else None,
         "max_minutes": training.max_minutes,
+        "price": money(training.price),
         "heldout": training.heldout,
         "samples": [{"step": one["step"], "url": f"{samples}/{one['name']}"} for one in training.samples],
         "scores": training.scores,
@@ -190,6 +192,25 @@ def training_document(training: Training) -> dict[str, Any]:
         "started_at": training.started_at,
         "ended_at": training.ended_at,
     }
+
+
+async def _priced_plan(web: Gateway, conn: Connection, style: Style, recipe: Recipe, num_works: int) -> Plan:
+    """What the training takes as far as it is known. Raises Problem where it costs something and nobody knows what."""
+    plan = await known_plan(web, conn, style, recipe, num_works=num_works)
+    if plan.is_priced:
+        return plan
+    plan = await plan_training(web, conn, style, recipe, num_works=num_works)
+    if plan.state == "measuring":
+        raise Problem(
+            "conflict",
+            "What this training costs is being measured on this machine; ask again in a few seconds.",
+            retry_after_s=2.0,
+        )
+    raise Problem(
+        "conflict",
+        "What this training costs could not be measured, so it does not start; it is tried again within the hour, and"
+        " the operator's log says why.",
+    )
 
 
 def _limit(web: Gateway, plan: Plan, wanted: float | None) -> float:

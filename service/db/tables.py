@@ -209,6 +209,8 @@ trainings = sa.Table(
     _real("eta_s"),
     _real("estimate_s"),
     _real("max_minutes"),  # the training's hard limit; none for those of before there were limits
+    _number("price", "0"),  # what it costs if it passes, in minor units of `currency`, as told before it started
+    _text("currency", "EUR"),
     _json("heldout", "[]"),
     _json("samples", "[]"),
     _json("scores"),

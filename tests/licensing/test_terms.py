@@ -89,6 +89,8 @@ def test_the_shipped_prices_can_be_charged():
         ("operator_fee_bps = 1500", "operator_fee_bps = 15000", "between 0 and 10000"),
         ("covers = { draft = 1,", "covers = { gold = 1,", "gold"),
         ("units = 100", "units = 0", "units must be between 1"),
+        ("minute = 0", "minute = -1", "minute must be between 0"),
+        ("minute = 0", "minute = 0\nhour = 1", "hour"),
         ("notice_days = 30", "notice_days = 30\nnotice = 1", "notice"),
         ("[plans.studio]", "[plans.studio", "cannot be read"),
     ],

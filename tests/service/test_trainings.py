@@ -3,6 +3,8 @@
 import asyncio
 import json
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ from typing import Any
 import pytest
 
 from licensing.authority import verify_document
+from licensing.compute import training_price
+from licensing.ledger import balance
+from licensing.money import Money
 from service import finetuning, trainings
 from service.speeds import plan_training
 from service.styles import find_style
@@ -289,6 +294,7 @@ async def test_an_accepted_training_whose_story_never_started_is_started_by_the_
             recipe="tiny-style",
             seed=0,
             max_minutes=480,
+            price=Money(0, "EUR"),
             now=web.clock() - timedelta(minutes=1),
         )
     assert isinstance(made, trainings.Training)
@@ -388,3 +394,55 @@ async def test_a_machine_that_cannot_be_measured_trains_all_the_same(creator: Pe
 
     assert plan.state == "unknown"
     assert plan.estimate is None
+
+
+# --- what it costs
+
+
+@pytest.fixture
+def priced(place: Place) -> Iterator[Money]:
+    """A minute costs 7 cents while the test runs."""
+    free, minute = place.gateway, Money(7, "EUR")
+    place.app.state.gateway = replace(free, prices=replace(free.prices, training_minute=minute))
+    yield minute
+    place.app.state.gateway = free
+
+
+async def payable(place: Place, creator: Person) -> int:
+    async with place.gateway.pool.acquire() as conn:
+        return await balance(conn, f"payable:{creator.account.id}:EUR")
+
+
+async def test_nobody_starts_a_training_whose_price_is_not_known(
+    creator: Person, style_id: str, place: Place, priced: Money
+):
+    async with place.gateway.pool.acquire() as conn:
+        await conn.execute("DELETE FROM service.speeds")
+
+    asked = await creator.http.post(f"/v1/styles/{style_id}/trainings", json={})
+
+    assert asked.status_code == 409
+    assert "is being measured" in asked.json()["detail"]
+    assert "Retry-After" in asked.headers
+
+
+async def test_what_passes_costs_exactly_what_was_told(creator: Person, style_id: str, place: Place, priced: Money):
+    told = (await estimated(creator, style_id))["price"]
+    assert told["amount"] == training_price(priced, (await estimated(creator, style_id))["seconds"]).amount > 0
+
+    training_id = await start(creator, style_id)
+    ended = await wait_for(creator, training_id, "passed")
+
+    assert ended["price"] == told
+    assert await payable(place, creator) == -told["amount"]
+    month = place.gateway.clock().strftime("%Y-%m")
+    [line] = (await creator.http.get(f"/v1/statements/{month}")).json()["lines"]
+    assert (line["kind"], line["share"]["amount"]) == ("compute", -told["amount"])
+
+
+async def test_what_is_refused_costs_nothing(creator: Person, style_id: str, place: Place, priced: Money):
+    await estimated(creator, style_id)
+
+    await wait_for(creator, await start(creator, style_id, seed=REFUSED), "refused")
+
+    assert await payable(place, creator) == 0

@@ -1,4 +1,4 @@
-"""How fast this place trains, and how long a training may take."""
+"""How fast this place trains, how long a training may take, and what it may cost."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,10 @@ down_revision = "0002"
 
 def upgrade() -> None:
     op.add_column("trainings", sa.Column("max_minutes", sa.Double(), nullable=True), schema="service")
+    op.add_column(
+        "trainings", sa.Column("price", sa.BigInteger(), server_default="0", nullable=False), schema="service"
+    )
+    op.add_column("trainings", sa.Column("currency", sa.Text(), server_default="EUR", nullable=False), schema="service")
     op.create_table(
         "speeds",
         sa.Column("of", sa.Text(), nullable=False),
@@ -26,4 +30,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("speeds", schema="service")
+    op.drop_column("trainings", "currency", schema="service")
+    op.drop_column("trainings", "price", schema="service")
     op.drop_column("trainings", "max_minutes", schema="service")
