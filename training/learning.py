@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -218,13 +219,14 @@ def _fingerprint(
     request: TrainingRequest, review: Review, recipe: Recipe, base_sha256: str, data: Encoded, way: Way
 ) -> str:
     """Of all that decides the adapter's numbers."""
-    content = {
+    content: dict[str, Any] = {
         "works": [work.sha256 for work in review.good],
         "captions": data.captions,
         "trigger": data.trigger,
         "recipe": recipe.as_dict(),
         "base": base_sha256,
         "seed": request.seed,
-        "precision": way.precision,
     }
+    if way.precision != "float32":
+        content["precision"] = way.precision
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -187,7 +187,7 @@ def resume(training: Training) -> bool:
             parameter.copy_(found.tensors[f"adapter.{name}"])
     unpack_optimizer(training.optimizer, found.tensors)
     training.step = int(found.state["step"])
-    training.spent_s = float(found.state["spent_s"])
+    training.spent_s = float(found.state.get("spent_s", 0.0))
     training.heldout = [
         HeldOutLook(step=step, gain=Gain(per_work=tuple(gains))) for step, gains in found.state["heldout"]
     ]

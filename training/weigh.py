@@ -4,12 +4,11 @@ A style of thin lines hardly shows at a weight at which one of full grounds has 
 (`inference.guidance` says what a weight does). So the weight is measured for every adapter and travels in its file.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from inference.adapters.stack import Adapter
 from training.control import Control
-from training.curve import standard_error
 from training.examination import SHARES, WEIGHED
 from training.recognise import compare_hands
 from training.sampling import draw, order_for
@@ -28,33 +27,26 @@ def weigh_style(
 ) -> Adapter:
     """The adapter with the lowest weight at which its pictures of common words go ENOUGH of the way to the works.
 
-    Where none does, the lowest at which they go about as far as at any other, picture by picture. A base that gives
-    styles no scale of their own leaves nothing to choose. Drawn with half the base's steps: that is enough to compare.
+    Where none does, the lowest at which they go ENOUGH of the furthest way. A base that gives styles no scale of their
+    own leaves nothing to choose. Drawn with half the base's steps: that is enough to compare.
     """
     base = training.base
     if base.spec.style_guidance == 0:
         return adapter
-    tried: list[tuple[Adapter, list[float]]] = []
+    tried: list[tuple[Adapter, float]] = []
     for share in SHARES:
         weighed = replace(adapter, style_guidance=round(share * base.spec.style_guidance, 2))
-        ways = _ways(training, weighed, control, seed=seed, go_on=go_on)
-        if sum(ways) >= ENOUGH * len(ways):
+        way = _way(training, weighed, control, seed=seed, go_on=go_on)
+        if way >= ENOUGH:
             return weighed
-        tried.append((weighed, ways))
-    furthest = max((ways for _, ways in tried), key=sum)
-    return next(weighed for weighed, ways in tried if not clearly_above(furthest, ways))
+        tried.append((weighed, way))
+    furthest = max(way for _, way in tried)
+    # No way at all, or a step back, is reached at once: such a style does not pass the gate at any weight.
+    return next(weighed for weighed, way in tried if way >= ENOUGH * max(furthest, 0.0) or way == furthest)
 
 
-def clearly_above(values: Sequence[float], others: Sequence[float]) -> bool:
-    """Whether values exceed the others, pair by pair, by more than the standard error of the difference."""
-    differences = [value - other for value, other in zip(values, others, strict=True)]
-    return sum(differences) / len(differences) > standard_error(differences)
-
-
-def _ways(
-    training: Training, adapter: Adapter, control: Control, *, seed: int, go_on: Callable[[], None]
-) -> list[float]:
-    """How far each picture goes; of few words several are drawn."""
+def _way(training: Training, adapter: Adapter, control: Control, *, seed: int, go_on: Callable[[], None]) -> float:
+    """How far pictures go in the mean; of few words several are drawn."""
     words = [order.plain for order in control.words.orders]
     steps = max(training.base.spec.steps // 2, 1)
     ways: list[float] = []
@@ -73,4 +65,4 @@ def _ways(
             go_on=go_on,
         )
         ways += compare_hands(training.base.textures(images), control.styles).ways
-    return ways
+    return sum(ways) / len(ways)
