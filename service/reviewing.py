@@ -27,7 +27,7 @@ log = logging.getLogger("ownhand.reviewing")
 
 _TRIES = 2
 # Raised when the review looks for other things: portfolios that were looked at before are looked at again.
-_WAY = 2
+_WAY = 3
 _BROKEN = Finding(
     work=None,
     kind="not_looked_at",
