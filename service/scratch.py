@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import json
 import logging
 import shutil
 from collections.abc import AsyncIterator, Sequence
@@ -16,7 +17,7 @@ from service.resources import Resources
 from service.storage import Storage
 from service.trainings import Training
 from service.works import StoredWork
-from training.messages import TrainingRequest, Way, Work
+from training.messages import TrainingRequest, Way, Work, read_works
 
 log = logging.getLogger("ownhand.scratch")
 
@@ -64,10 +65,12 @@ async def lay_out(
     style_words: tuple[str, ...],
     way: Way | None,
 ) -> None:
-    """Write the works and the request; what an earlier run with the same works left stays, checkpoints above all."""
+    """Write the works and the request; what an earlier run with the same works and words left stays, checkpoints above
+    all."""
     wanted = [{"id": work.id, "sha256": work.sha256} for work in works]
-    if training.manifest and training.manifest != wanted:
-        # A checkpoint knows the works it learnt from, so none of another list may be gone on from.
+    is_other = bool(training.manifest) and training.manifest != wanted
+    if is_other or await asyncio.to_thread(_has_other_words, scratch.request, works, style_words):
+        # A checkpoint knows the works and the words it learnt from, so none of others may be gone on from.
         await asyncio.to_thread(_empty, scratch.folder)
     laid = await lay_works(scratch, opened, works)
     configs = opened.settings.configs
@@ -144,15 +147,29 @@ def scratch_folder(home: Path, training_id: str) -> Path:
     return home / "scratch" / training_id
 
 
+def _has_other_words(request: Path, works: Sequence[StoredWork], style_words: tuple[str, ...]) -> bool:
+    """Whether the run before was asked for other words: its creator wrote some, or suggestions came meanwhile."""
+    if not request.exists():
+        return False
+    try:
+        asked = json.loads(request.read_text())
+        before = {work.id: work.captions for work in read_works(asked["works"])}
+    except (ValueError, KeyError):
+        # Cut off while it was written: nobody can tell what lies here.
+        return True
+    words = {work.id: work.words for work in works}
+    return before != words or tuple(asked.get("style_words", ())) != style_words
+
+
 def _lay(storage: Storage, work: StoredWork, folder: Path) -> Work:
-    # The trainer takes a file's name for its caption where the creator wrote none.
+    # The trainer takes a file's name for its caption where there are no words for it.
     path = folder / work.id / (Path(work.filename).name or "work")
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.part")
         aside.write_bytes(storage.get(work.storage_key))
         aside.rename(path)
-    return Work(id=work.id, path=path, captions=work.captions)
+    return Work(id=work.id, path=path, captions=work.words)
 
 
 def _empty(folder: Path) -> None:

@@ -60,6 +60,10 @@ class Settings:
     """The command that looks at portfolios. Default: this environment's `training.review`."""
     prober: str = ""
     """The command that measures how fast a machine trains. Default: this environment's `training.probe`."""
+    describer: str = ""
+    """The command that suggests words for works. Default: this environment's `training.description`."""
+    captioner: str = ""
+    """The captioning model it asks: a folder, or the hub's id of one that was downloaded. Empty: no suggestions."""
     max_training_minutes: float = 480
     """How long a training may take at most; its creator may allow less."""
     device: str = "auto"

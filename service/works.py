@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -15,7 +15,7 @@ Rights = Literal["mine", "client_consented", "licensed", "unsure"]
 
 _COLUMNS = (
     "id, style_id, creator_id, filename, mime, width, height, num_bytes, sha256, storage_key, rights, captions,"
-    " include, kept, created_at, updated_at"
+    " suggested, include, kept, created_at, updated_at"
 )
 
 
@@ -41,6 +41,9 @@ class StoredWork:
     storage_key: str
     rights: Rights
     captions: tuple[str, ...]
+    """The creator's own words for it."""
+    suggested: tuple[str, ...]
+    """What a captioning model says of it; empty where none is configured, or nobody needed its words."""
     include: bool
     kept: dict[str, str]
     """What its creator answered to findings: kind -> why the work stays."""
@@ -50,6 +53,11 @@ class StoredWork:
     @property
     def may_train(self) -> bool:
         return self.include and self.rights != "unsure"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What it trains with: the creator's own words, else suggested ones; without either its name speaks."""
+        return self.captions or self.suggested
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +143,17 @@ async def list_works(
     return [_read(row) for row in rows]
 
 
+async def list_wordless(conn: Connection, style_id: str) -> list[StoredWork]:
+    """The works of a style that nobody has words for yet; none of a style that is destroyed."""
+    rows = await conn.fetch(
+        f"SELECT {_COLUMNS} FROM service.works WHERE style_id = $1 AND include AND captions = '{{}}'"
+        " AND suggested = '{}'"
+        " AND EXISTS (SELECT FROM service.styles s WHERE s.id = style_id AND s.destroyed_at IS NULL) ORDER BY id",
+        style_id,
+    )
+    return [_read(row) for row in rows]
+
+
 async def change_work(
     conn: Connection,
     *,
@@ -162,6 +181,22 @@ async def change_work(
         if row["rights"] == "unsure":
             await _unpublish_versions_with(conn, work_id=work_id, now=now)
     return _read(row)
+
+
+async def suggest(conn: Connection, *, work_id: str, captions: Sequence[str], now: datetime) -> None:
+    """Keep what a captioning model says of a work, beside the creator's own words."""
+    await conn.execute(
+        "UPDATE service.works SET suggested = $2, updated_at = $3 WHERE id = $1", *(work_id, list(captions), now)
+    )
+
+
+async def take_suggested(conn: Connection, *, work_id: str, creator_id: str, now: datetime) -> None:
+    """Make the suggested words of a work its creator's own; where there are own words already they stay."""
+    await conn.execute(
+        "UPDATE service.works SET captions = suggested, updated_at = $3"
+        " WHERE id = $1 AND creator_id = $2 AND captions = '{}'",
+        *(work_id, creator_id, now),
+    )
 
 
 async def release_work(conn: Connection, *, work_id: str, rights: Rights, now: datetime) -> None:
@@ -210,4 +245,4 @@ async def _unpublish_versions_with(conn: Connection, *, work_id: str, now: datet
 
 def _read(row: asyncpg.Record) -> StoredWork:
     work = read(StoredWork, row)
-    return StoredWork(**{**vars(work), "captions": tuple(work.captions)})
+    return replace(work, captions=tuple(work.captions), suggested=tuple(work.suggested))

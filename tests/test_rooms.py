@@ -19,6 +19,8 @@ THIN = (
     "inference.messages",
     "inference.catalog",
     "inference.adapters.manifest",
+    "training.description.messages",
+    "training.description.plain",
     "training.estimate",
     "training.messages",
     "training.recipe",

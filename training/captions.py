@@ -26,8 +26,8 @@ def captions_of(work: Work, style_words: Sequence[str] = ()) -> tuple[str, ...]:
     a caption that names it as well would share its work.
     """
     unwanted = {word for name in style_words for word in _words(name)}
-    told = [_phrase(caption, unwanted) for caption in work.captions[:MAX_CAPTIONS_PER_WORK]]
-    named = _phrase(_words_of_name(work.path.stem), unwanted)
+    told = [as_phrase(caption, unwanted) for caption in work.captions[:MAX_CAPTIONS_PER_WORK]]
+    named = as_phrase(_words_of_name(work.path.stem), unwanted)
     phrases = [phrase for phrase in (*told, named) if phrase]
     # The last word of a short name is mostly the thing itself: "red apple" is an apple.
     short = [phrase.split()[-1] for phrase in phrases if 1 < len(phrase.split()) <= 3 and "," not in phrase]
@@ -48,7 +48,8 @@ def _words_of_name(stem: str) -> str:
     return " ".join(word.lower() for word in words if word.lower() not in NOISE_WORDS)
 
 
-def _phrase(text: str, unwanted: set[str]) -> str:
+def as_phrase(text: str, unwanted: set[str]) -> str:
+    """A text in small letters, its parts between commas, without the words of `unwanted`."""
     parts = []
     for part in re.split(r"[,;\n]+", text[:MAX_CAPTION_CHARACTERS].lower()):
         kept = [word for word in part.split() if not set(_words(word)) & unwanted]

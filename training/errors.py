@@ -7,6 +7,7 @@ TrainingError
 ├── TrainingBroke      the numbers broke while training
 ├── TooLarge           not even one row of a batch fits into the device's memory
 ├── OverBudget         a training takes longer than it was allowed to
+├── CaptionerUnusable  a captioning model cannot be opened, or cannot describe a picture
 └── DiskFull           a checkpoint could not be written; the one before it is whole
 """
 
@@ -37,6 +38,10 @@ class TooLarge(TrainingError):
 
 class OverBudget(TrainingError):
     """A training takes longer than it was allowed to."""
+
+
+class CaptionerUnusable(TrainingError):
+    """A captioning model cannot be opened, or cannot describe a picture."""
 
 
 class DiskFull(TrainingError):

@@ -26,7 +26,7 @@ class Work:
     id: str
     path: Path
     captions: tuple[str, ...] = ()
-    """The creator's own words for it; the file name stands in where there are none."""
+    """Words for it, the creator's own or suggested ones; the file name stands in where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +84,14 @@ class Finding:
     fix: str
     about: tuple[str, ...] = ()
     """Ids of the works that a finding about the whole portfolio speaks of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What a captioning model says that a work shows: suggestions, the likeliest first."""
+
+    work: str
+    captions: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,10 +165,11 @@ class Done:
     """PNGs in the scratch folder, drawn with the style: the only pictures of a training that anybody may see."""
 
 
-Event = StateChanged | Finding | Estimate | Speed | Progress | HeldOut | Sample | Done
+Event = StateChanged | Finding | Described | Estimate | Speed | Progress | HeldOut | Sample | Done
 EVENTS: dict[str, type[Event]] = {
     "state": StateChanged,
     "finding": Finding,
+    "described": Described,
     "estimate": Estimate,
     "speed": Speed,
     "progress": Progress,
@@ -186,8 +195,8 @@ def read_event(line: str) -> Event:
     values: dict[str, Any] = {name: Path(value) if name in paths else value for name, value in content.items()}
     if "examples" in values:
         values["examples"] = tuple(Path(path) for path in values["examples"])
-    if "about" in values:
-        values["about"] = tuple(values["about"])
+    for name in {"about", "captions"} & set(values):
+        values[name] = tuple(values[name])
     if "way" in values:
         values["way"] = Way(**values["way"])
     return kind(**values)

@@ -18,6 +18,7 @@ from service.api.styles import check_exists, own_style
 from service.api.trainings import find_recipe
 from service.auth import Creator, CreatorReading, Identity, Web
 from service.cases import SENTENCE_CHARACTERS_MAX, appeal, cases_about
+from service.describing import ask_for_words
 from service.errors import ObjectMissing, Problem, not_found, refused
 from service.resources import Gateway
 from service.styles import Style
@@ -121,6 +122,8 @@ async def take_files(web: Gateway, style: Style, form: FormData) -> list[Taken]:
         content = await file.read(MAX_WORK_BYTES + 1)
         upload = Upload(filename=file.filename or "", content=content)
         taken.append(await take_upload(web, style, upload, rights=known))
+    if any(one.is_new for one in taken):
+        await ask_for_words(web, style.id)
     return taken
 
 
@@ -177,7 +180,11 @@ async def answer_finding(web: Web, asker: Creator, work_id: str, body: Answer) -
 
 @router.patch("/works/{work_id}")
 async def patch_work(web: Web, asker: Creator, work_id: str, body: WorkChange) -> dict[str, Any]:
-    """Set rights, captions, or whether it trains. Withdrawing a right unpublishes what learnt from the work."""
+    """Set rights, captions, or whether it trains. Withdrawing a right unpublishes what learnt from the work.
+
+    A work without captions trains with `suggested`, what a captioning model says of it where one is configured; without
+    either, with its file's name. To change a suggestion, send it as `captions`.
+    """
     async with web.pool.acquire() as conn:
         if body.rights not in (None, "unsure"):
             await _check_not_held(conn, work_id, asker)
@@ -234,6 +241,7 @@ def work_document(work: StoredWork) -> dict[str, Any]:
         "sha256": work.sha256,
         "rights": work.rights,
         "captions": list(work.captions),
+        "suggested": list(work.suggested),
         "include": work.include,
         "kept": work.kept,
         "file_url": f"/v1/works/{work.id}/file",

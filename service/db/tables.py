@@ -123,6 +123,7 @@ styles = sa.Table(
     _text("base"),
     _json("prompt_rules"),
     _json("review"),  # the last look at the portfolio: {"of": digest of what was looked at, "findings": [...]}
+    _text("describing", optional=True),  # the story that finds words for its works
     _text("published_version_id", optional=True),
     _time("created_at"),
     _time("updated_at"),
@@ -147,6 +148,7 @@ works = sa.Table(
     _text("storage_key"),
     _text("rights"),
     sa.Column("captions", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),
+    sa.Column("suggested", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),  # by a captioning model
     _flag("include", "true"),
     _json("kept"),  # what its creator answered to findings: {kind: why it stays}
     _time("created_at"),

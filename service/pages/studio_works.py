@@ -24,7 +24,7 @@ from service.pages.render import is_fragment, page, see_other
 from service.pages.standing import load_standing
 from service.pages.visits import CreatorVisit, Member, Uploader
 from service.uploads import Taken
-from service.works import Rights, StoredWork, change_work, find_work
+from service.works import Rights, StoredWork, change_work, find_work, take_suggested
 
 router = APIRouter(include_in_schema=False)
 
@@ -92,6 +92,14 @@ async def change_one(visit: CreatorVisit, work_id: str) -> Response:
     except Problem as problem:
         work = await _own(visit, work_id)
         return await _show(visit, work.style_id, only=work_id, problem=problem)
+    return see_other(f"/studio/works/{work_id}")
+
+
+@router.post("/studio/works/{work_id}/words")
+async def take_words(visit: CreatorVisit, work_id: str) -> Response:
+    """Make the suggested words the creator's own, to be edited like any."""
+    async with visit.web.pool.acquire() as conn:
+        await take_suggested(conn, work_id=work_id, creator_id=visit.account.id, now=visit.now)
     return see_other(f"/studio/works/{work_id}")
 
 
@@ -171,4 +179,5 @@ async def _show(
         is_looking=seen.state == "looking",
         refused=refused,
         num_arrived=num_arrived,
+        is_described=bool(visit.web.settings.captioner),
     )

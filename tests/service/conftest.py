@@ -5,6 +5,7 @@ import itertools
 import random
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests.postgres import Server
 SCRIPTED_TRAINER = f"{sys.executable} -m tests.service.scripted_trainer"
 SCRIPTED_PROBER = f"{sys.executable} -m tests.service.scripted_prober"
 SCRIPTED_REVIEWER = f"{sys.executable} -m tests.service.scripted_reviewer"
+SCRIPTED_DESCRIBER = f"{sys.executable} -m tests.service.scripted_describer"
 TINY_BASE = """\
 name = "Tiny"
 family = "sd"
@@ -141,13 +143,22 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 async def place(database_url: str, configs: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     """The web process; it also consumes the workers' queues, with a trainer that follows a script."""
+    async with open_place(database_url, configs, home=tmp_path_factory.mktemp("home")) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def open_place(database_url: str, configs: Path, *, home: Path, captioner: str = "") -> AsyncIterator[Place]:
+    """The application until the end of the block; with a captioning model where a test names one."""
     settings = Settings(
-        home=tmp_path_factory.mktemp("home"),
+        home=home,
         configs=configs,
         default_base="tiny",
         trainer=SCRIPTED_TRAINER,
         reviewer=SCRIPTED_REVIEWER,
         prober=SCRIPTED_PROBER,
+        describer=SCRIPTED_DESCRIBER,
+        captioner=captioner,
         device="cpu",
         poll_interval_s=0.05,
         max_files_per_upload=20,

@@ -185,6 +185,23 @@ async def test_a_work_that_lost_its_right_in_the_pause_does_not_train_on(creator
     assert progress != sorted(progress) or training["step"] < steps_before + 5, "it began anew"
 
 
+async def test_a_work_whose_words_changed_in_the_pause_is_learnt_anew(creator: Person, style_id: str):
+    training_id = await start(creator, style_id, seed=LONG)
+    await wait_for_step(creator, training_id, 5)
+    await creator.http.post(f"/v1/trainings/{training_id}/pause")
+    await wait_for(creator, training_id, "paused")
+    work = (await creator.http.get(f"/v1/styles/{style_id}/works")).json()["items"][0]
+
+    await creator.http.patch(f"/v1/works/{work['id']}", json={"captions": ["a red boat"]})
+    await creator.http.post(f"/v1/trainings/{training_id}/resume")
+    await wait_for(creator, training_id, "training")
+    await creator.http.post(f"/v1/trainings/{training_id}/cancel")
+    await wait_for(creator, training_id, "canceled")
+
+    steps = [data["step"] for _, kind, data in await events_of(creator, training_id) if kind == "progress"]
+    assert steps != sorted(steps), "it began anew"
+
+
 async def test_what_the_gate_refuses_cannot_be_published(creator: Person, style_id: str):
     training = await wait_for(creator, await start(creator, style_id, seed=REFUSED), "refused")
 

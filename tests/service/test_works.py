@@ -173,6 +173,17 @@ async def test_rights_captions_and_use_can_be_changed(creator: Person):
     assert slug_of(long) == "invalid_request"
 
 
+async def test_without_a_captioning_model_nothing_is_suggested(creator: Person, place: Place):
+    style_id = await make_style(creator)
+
+    work = (await upload(creator, style_id, ("boat.png", draw()))).json()["items"][0]["work"]
+
+    asked = "SELECT count(*) FROM dbos.workflow_status WHERE name = 'description'"
+    async with place.gateway.pool.acquire() as conn:
+        assert await conn.fetchval(asked) == 0
+    assert work["suggested"] == []
+
+
 async def test_a_deleted_work_is_gone_with_its_files(creator: Person, place: Place):
     style_id = await make_style(creator)
     work = (await upload(creator, style_id, ("a.png", draw()))).json()["items"][0]["work"]
