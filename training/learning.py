@@ -218,7 +218,7 @@ def _fingerprint(
     request: TrainingRequest, review: Review, recipe: Recipe, base_sha256: str, data: Encoded, way: Way
 ) -> str:
     """Of all that decides the adapter's numbers."""
-    content = {
+    content: dict[str, object] = {
         "works": [work.sha256 for work in review.good],
         "captions": data.captions,
         "trigger": data.trigger,
@@ -227,4 +227,8 @@ def _fingerprint(
         "seed": request.seed,
         "precision": way.precision,
     }
+    # They follow from the base's entry, which its hash knows nothing of; squares are what every base can draw.
+    shapes = [data.shape_of(work)[1:] for work in range(data.num_works)]
+    if any(high != wide for high, wide in shapes):
+        content["shapes"] = shapes
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
