@@ -32,7 +32,7 @@ class Control:
     """All of it, for one portfolio."""
 
     whole: tuple[Image.Image, ...]
-    """Every good work as a square of the base's size."""
+    """Every good work as a square of the base's size, whatever its own shape: pictures are compared as squares."""
     portfolio: tuple[Look, ...]
     """How they look."""
     learnt: Learnt
@@ -100,13 +100,13 @@ def make_control(
 
 
 def _learnt(training: Training, review: Review, portfolio: Sequence[Look]) -> Learnt:
-    recipe, size = training.recipe, training.base.spec.size
+    recipe, square = training.recipe, (training.base.spec.size, training.base.spec.size)
     cluster_of = {work: number for number, cluster in enumerate(review.clusters) for work in cluster}
     looks = [
         tuple(
             look_at(image)
             for image in versions(
-                review.good[work].image, size=size, crops=recipe.crops, flips=True, seed=f"{training.seed} {work}"
+                review.good[work].image, bucket=square, crops=recipe.crops, flips=True, seed=f"{training.seed} {work}"
             )
         )
         for work in training.split.trained_works

@@ -1,6 +1,6 @@
 """Works and captions turned into latents and text states once, before the first step.
 
-Shapes: N works, V versions of each (scaled, moved, mirrored), C x H x W latent, L tokens, D text width.
+Shapes: V versions of a work (scaled, moved, mirrored), C x H x W latent: H and W are a work's own (`training.buckets`).
 """
 
 import hashlib
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from inference.adapters.stack import RowAdapters
 from inference.bases import Base
+from inference.catalog import size_step
+from training.buckets import bucket_for, of_one_shape
 from training.captions import captions_of, with_trigger
 from training.works import GoodWork
 
@@ -28,7 +30,8 @@ ENCODE_BATCH = 16
 class Encoded:
     """All that training needs of a portfolio; after this neither files nor encoders are opened."""
 
-    latents_NVCHW: Tensor
+    latents_VCHW: tuple[Tensor, ...]
+    """Of every work."""
     captions: tuple[tuple[str, ...], ...]
     """What each work shows, without the trigger; one empty wording where nothing is known."""
     trigger: str
@@ -37,7 +40,11 @@ class Encoded:
 
     @property
     def num_works(self) -> int:
-        return len(self.latents_NVCHW)
+        return len(self.latents_VCHW)
+
+    def shape_of(self, work: int) -> torch.Size:
+        """(C, H, W) of a work's latents: rows of one batch have the same."""
+        return self.latents_VCHW[work].shape[1:]
 
 
 def encode(
@@ -52,26 +59,40 @@ def encode(
     go_on: Callable[[], None],
 ) -> Encoded:
     """Encode every version of every work, and every wording of its captions. `go_on` is called between batches."""
-    size = base.spec.size
-    pictures = [
-        picture
-        for number, work in enumerate(works)
-        for picture in versions(work.image, size=size, crops=crops, flips=flips, seed=f"{seed} {number}")
-    ]
-    parts = []
-    for start in range(0, len(pictures), ENCODE_BATCH):
-        parts.append(base.encode_images(pictures[start : start + ENCODE_BATCH]))
-        go_on()
-    latents = torch.cat(parts)
+    latents_VCHW = _encode_versions(base, works, crops=crops, flips=flips, seed=seed, go_on=go_on)
     captions = tuple(captions_of(work.work, style_words) or ("",) for work in works)
     wordings = {caption for caption_set in captions for caption in caption_set} | {""}
     prompts = sorted(wordings | {prompt for caption in wordings for prompt in with_trigger(caption, trigger)})
     return Encoded(
-        latents_NVCHW=latents.reshape(len(works), -1, *latents.shape[1:]),
+        latents_VCHW=latents_VCHW,
         captions=captions,
         trigger=trigger,
         texts=encode_texts(base, prompts),
     )
+
+
+def _encode_versions(
+    base: Base, works: Sequence[GoodWork], *, crops: int, flips: bool, seed: int, go_on: Callable[[], None]
+) -> tuple[Tensor, ...]:
+    """Latents (V, C, H, W) of every work's versions; works of one shape share batches."""
+    spec = base.spec
+    edges = {"size": spec.size, "step": size_step(spec), "max_size": spec.max_size}
+    buckets = [bucket_for(*work.image.size, **edges) for work in works]
+    latents_VCHW: dict[int, Tensor] = {}
+    for alike in of_one_shape(range(len(works)), buckets.__getitem__):
+        pictures = [
+            picture
+            for work in alike
+            for picture in versions(
+                works[work].image, bucket=buckets[work], crops=crops, flips=flips, seed=f"{seed} {work}"
+            )
+        ]
+        parts = []
+        for start in range(0, len(pictures), ENCODE_BATCH):
+            parts.append(base.encode_images(pictures[start : start + ENCODE_BATCH]))
+            go_on()
+        latents_VCHW |= zip(alike, torch.cat(parts).chunk(len(alike)), strict=True)
+    return tuple(latents_VCHW[work] for work in range(len(works)))
 
 
 def encode_texts(base: Base, prompts: Sequence[str], adapters: RowAdapters = ()) -> dict[str, object]:
@@ -93,27 +114,30 @@ def through_autoencoder(base: Base, images: Sequence[Image.Image]) -> list[Image
     ]
 
 
-def versions(image: Image.Image, *, size: int, crops: int, flips: bool, seed: str) -> list[Image.Image]:
-    """The picture as a square of `size` pixels: whole, `crops` times moved a little, and all of these mirrored."""
-    whole = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
-    made = [whole] + [_moved(image, whole, size, seed=f"{seed} {number}") for number in range(crops)]
+def versions(image: Image.Image, *, bucket: tuple[int, int], crops: int, flips: bool, seed: str) -> list[Image.Image]:
+    """The picture in (width, height) of `bucket`: whole, `crops` times moved a little, and all of these mirrored."""
+    whole = ImageOps.fit(image, bucket, Image.Resampling.LANCZOS)
+    made = [whole] + [_moved(image, whole, seed=f"{seed} {number}") for number in range(crops)]
     return made + [ImageOps.mirror(picture) for picture in made] if flips else made
 
 
-def _moved(image: Image.Image, whole: Image.Image, size: int, *, seed: str) -> Image.Image:
+def _moved(image: Image.Image, whole: Image.Image, *, seed: str) -> Image.Image:
+    """The picture at another place and size on its plain ground, or else a part of it; as large as `whole`."""
+    width, height = whole.size
     scale, across, down = _shares(seed)
     scale = SMALLEST + (1 - SMALLEST) * scale
     ground = _plain_ground(whole)
     if ground is not None:
-        edge = max(round(size * scale), 1)
-        canvas = Image.new("RGB", (size, size), ground)
-        place = (round((size - edge) * across), round((size - edge) * down))
-        canvas.paste(whole.resize((edge, edge), Image.Resampling.LANCZOS), place)
+        small = (max(round(width * scale), 1), max(round(height * scale), 1))
+        canvas = Image.new("RGB", whole.size, ground)
+        place = (round((width - small[0]) * across), round((height - small[1]) * down))
+        canvas.paste(whole.resize(small, Image.Resampling.LANCZOS), place)
         return canvas
-    edge_px = min(image.size) * scale
-    left, top = (image.width - edge_px) * across, (image.height - edge_px) * down
-    box = (left, top, left + edge_px, top + edge_px)
-    return image.resize((size, size), Image.Resampling.LANCZOS, box=box)
+    wide_px = min(image.width, image.height * width / height) * scale
+    high_px = min(image.height, image.width * height / width) * scale
+    left, top = (image.width - wide_px) * across, (image.height - high_px) * down
+    box = (left, top, left + wide_px, top + high_px)
+    return image.resize(whole.size, Image.Resampling.LANCZOS, box=box)
 
 
 def _plain_ground(image: Image.Image) -> tuple[int, int, int] | None:

@@ -12,7 +12,10 @@ PROMPTS_PER_WORK = 6
 
 
 def estimate(speed: Speed, spec: BaseSpec, recipe: Recipe, num_works: int) -> Estimate:
-    """The whole training of so many works, from opening the base to the three files."""
+    """The whole training of so many works, from opening the base to the three files.
+
+    Speeds are those of squares, which hold for works of other shapes as well: their areas are alike.
+    """
     versions = (1 + recipe.crops) * (2 if recipe.flips else 1)
     encoding_s = num_works * (versions * speed.picture_s + PROMPTS_PER_WORK * speed.prompt_s)
     steps = recipe.steps + looking_steps(spec, recipe, num_works) + examination_steps(spec, recipe, num_works)

@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -219,7 +218,7 @@ def _fingerprint(
     request: TrainingRequest, review: Review, recipe: Recipe, base_sha256: str, data: Encoded, way: Way
 ) -> str:
     """Of all that decides the adapter's numbers."""
-    content: dict[str, Any] = {
+    content: dict[str, object] = {
         "works": [work.sha256 for work in review.good],
         "captions": data.captions,
         "trigger": data.trigger,
@@ -229,4 +228,8 @@ def _fingerprint(
     }
     if way.precision != "float32":
         content["precision"] = way.precision
+    # They follow from the base's entry, which its hash knows nothing of; squares are what every base can draw.
+    shapes = [data.shape_of(work)[1:] for work in range(data.num_works)]
+    if any(high != wide for high, wide in shapes):
+        content["shapes"] = shapes
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

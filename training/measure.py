@@ -1,6 +1,6 @@
 """How good an adapter is by what it predicts: what it learnt, what it only memorised, what it leaves alone.
 
-Shapes: R rows of a grid, C x H x W latent.
+Shapes: G works of a grid, R rows about those of one shape, C x H x W latent.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from inference.adapters.stack import Adapter, RowAdapters, StackedAdapters
 from inference.bases import Base
+from training.buckets import of_one_shape
 from training.captions import with_trigger
 from training.curve import Gain
 from training.encode import Encoded, encode_texts
@@ -25,15 +26,11 @@ BOOTSTRAPS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
-    """Fixed questions about some works: each at every level, with a noise and its opposite.
+class Questions:
+    """About works of one shape: each at every level, with a noise and its opposite; and the base's answers."""
 
-    The same questions are put to the base and to every adapter, so their answers differ by the adapter alone.
-    """
-
-    works: tuple[int, ...]
     owner_R: Tensor
-    """Which of `works` a row belongs to, by position."""
+    """Which of the grid's works a row belongs to, by position."""
     noised_RCHW: Tensor
     target_RCHW: Tensor
     timesteps_R: Tensor
@@ -44,6 +41,18 @@ class Grid:
     """The same prompts without the trigger."""
     base_RCHW: Tensor
     """What the base predicts from the plain prompts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Fixed questions about some works, each in its own shape.
+
+    The same questions are put to the base and to every adapter, so their answers differ by the adapter alone.
+    """
+
+    works: tuple[int, ...]
+    questions: tuple[Questions, ...]
+    """Of every shape that the works have."""
 
 
 def make_grid(
@@ -57,10 +66,26 @@ def make_grid(
     go_on: Callable[[], None],
 ) -> Grid:
     """The questions about `works`, and the base's answers."""
+    alike = of_one_shape(enumerate(works), lambda owned: data.shape_of(owned[1]))
+    questions = tuple(_ask(base, stack, data, owned, gamma=gamma, seed=seed, go_on=go_on) for owned in alike)
+    return Grid(works=tuple(works), questions=questions)
+
+
+def _ask(
+    base: Base,
+    stack: StackedAdapters,
+    data: Encoded,
+    owned: Sequence[tuple[int, int]],
+    *,
+    gamma: float,
+    seed: int,
+    go_on: Callable[[], None],
+) -> Questions:
+    """owned: works of one shape, each behind its position in the grid."""
     clean, noise, levels, owners, called, plain = [], [], [], [], [], []
     last = len(base.levels) - 1
-    for owner, work in enumerate(works):
-        latent = data.latents_NVCHW[work, 0]
+    for owner, work in owned:
+        latent = data.latents_VCHW[work][0]
         caption = data.captions[work][0]
         generator = torch.Generator().manual_seed(seed * 1_000_003 + work)
         for level in LEVELS:
@@ -76,8 +101,7 @@ def make_grid(
     levels_R = torch.tensor(levels, device=base.device)
     timesteps_R = timesteps_of(base, levels_R)
     noised_RCHW = add_noise(clean_RCHW, noise_RCHW, levels_R, base.levels)
-    return Grid(
-        works=tuple(works),
+    return Questions(
         owner_R=torch.tensor(owners),
         noised_RCHW=noised_RCHW,
         target_RCHW=target_of(clean_RCHW, noise_RCHW, levels_R, base.levels),
@@ -93,11 +117,11 @@ def measure_gain(
     base: Base, stack: StackedAdapters, grid: Grid, adapter: Adapter, *, go_on: Callable[[], None]
 ) -> Gain:
     """The adapter's gain over the base on the grid's works, when the style is called."""
-    answers = _answers(base, stack, grid.noised_RCHW, grid.timesteps_R, grid.called, ((adapter, 1.0),), go_on)
-    own, before = (
-        _loss_per_work(grid, answers, grid.target_RCHW),
-        _loss_per_work(grid, grid.base_RCHW, grid.target_RCHW),
-    )
+    own, before = torch.zeros(len(grid.works)), torch.zeros(len(grid.works))
+    for asked in grid.questions:
+        answers = _answers(base, stack, asked.noised_RCHW, asked.timesteps_R, asked.called, ((adapter, 1.0),), go_on)
+        _add_losses(own, asked, answers, asked.target_RCHW)
+        _add_losses(before, asked, asked.base_RCHW, asked.target_RCHW)
     return Gain(per_work=tuple((1 - own / before).tolist()))
 
 
@@ -105,9 +129,12 @@ def measure_drift(
     base: Base, stack: StackedAdapters, grid: Grid, adapter: Adapter, *, go_on: Callable[[], None]
 ) -> float:
     """How far the adapter moves the base's predictions when the style is not called, as a share of the base's loss."""
-    answers = _answers(base, stack, grid.noised_RCHW, grid.timesteps_R, grid.plain, ((adapter, 1.0),), go_on)
-    moved = _loss_per_work(grid, answers, grid.base_RCHW).sum()
-    return float(moved / _loss_per_work(grid, grid.base_RCHW, grid.target_RCHW).sum())
+    moved, before = torch.zeros(len(grid.works)), torch.zeros(len(grid.works))
+    for asked in grid.questions:
+        answers = _answers(base, stack, asked.noised_RCHW, asked.timesteps_R, asked.plain, ((adapter, 1.0),), go_on)
+        _add_losses(moved, asked, answers, asked.base_RCHW)
+        _add_losses(before, asked, asked.base_RCHW, asked.target_RCHW)
+    return float(moved.sum() / before.sum())
 
 
 def measure_predicted(
@@ -170,6 +197,7 @@ def _answers(
     return torch.cat(parts)
 
 
-def _loss_per_work(grid: Grid, answers_RCHW: Tensor, target_RCHW: Tensor) -> Tensor:
-    errors_R = grid.weights_R * (answers_RCHW - target_RCHW).square().mean(dim=(1, 2, 3))
-    return torch.zeros(len(grid.works)).index_add(0, grid.owner_R, errors_R.float().cpu())
+def _add_losses(losses_G: Tensor, asked: Questions, answers_RCHW: Tensor, target_RCHW: Tensor) -> None:
+    """Add what answers are off to the losses of the works that they are about."""
+    errors_R = asked.weights_R * (answers_RCHW - target_RCHW).square().mean(dim=(1, 2, 3))
+    losses_G.index_add_(0, asked.owner_R, errors_R.float().cpu())

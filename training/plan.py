@@ -82,7 +82,7 @@ def prior_look(data: Encoded, split: Split, *, seed: int, step: int, slot: int, 
 def _look(data: Encoded, draw: random.Random, work: int, prompt: str, timesteps: int) -> Look:
     return Look(
         work=work,
-        version=draw.randrange(data.latents_NVCHW.shape[1]),
+        version=draw.randrange(len(data.latents_VCHW[work])),
         prompt=prompt,
         timestep=draw.randrange(timesteps),
         noise_seed=draw.getrandbits(53),

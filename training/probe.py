@@ -142,14 +142,15 @@ def _training(base: Base, data: Encoded, recipe: Recipe, way: Way, folder: Path)
 
 
 def _encoded(base: Base) -> tuple[Encoded, float, float]:
-    """Pictures of one grey with one caption; the seconds that one picture and one prompt take."""
+    """Square pictures of one grey with one caption; the seconds that one picture and one prompt take."""
     size = base.spec.size
     picture = Image.new("RGB", (size, size), (128, 128, 128))
     prompts = sorted({CAPTION, "", *with_trigger(CAPTION, TRIGGER), *with_trigger("", TRIGGER)})
     base.encode_images([picture])
     pictures, picture_s = _timed_call(lambda: base.encode_images([picture] * ENCODE_BATCH), base)
     texts, prompts_s = _timed_call(lambda: encode_texts(base, prompts), base)
-    data = Encoded(latents_NVCHW=pictures[:WORKS, None], captions=((CAPTION,),) * WORKS, trigger=TRIGGER, texts=texts)
+    latents_VCHW = pictures[:WORKS, None].unbind(0)
+    data = Encoded(latents_VCHW=latents_VCHW, captions=((CAPTION,),) * WORKS, trigger=TRIGGER, texts=texts)
     return data, picture_s / ENCODE_BATCH, prompts_s / len(prompts)
 
 

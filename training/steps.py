@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from inference.bases import Base
+from training.buckets import of_one_shape
 from training.encode import Encoded
 from training.errors import TooLarge, TrainingBroke
 from training.loss import add_noise, loss_weights, target_of
@@ -52,8 +53,9 @@ def take_steps_together(trainings: Sequence[Training]) -> Iterator[list[tuple[Tr
 
     The trainings share one base and one way of computing. Each has its own adapter, optimiser, order and end; in the
     batch their rows stand side by side, each seen through its own adapter, so no gradient crosses from one to another.
-    A training whose numbers broke is left out from then on, and the others go on. A batch that does not fit into memory
-    is taken in parts, which add up to the same step. Raises TooLarge if not even one row fits.
+    A training whose numbers broke is left out from then on, and the others go on. A batch that holds works of several
+    shapes, or does not fit into memory, is taken in parts, which add up to the same step. Raises TooLarge if not even
+    one row fits.
     """
     broken: set[int] = set()
     rows_at_once = _rows_that_fit(trainings)
@@ -134,13 +136,21 @@ def _gradients(trainings: Sequence[Training], rows_at_once: int) -> list[float]:
         training.optimizer.zero_grad(set_to_none=True)
     losses = {id(training): 0.0 for training in trainings}
     rows = [row for training in trainings for row in _rows_of(training)]
-    for start in range(0, len(rows), rows_at_once):
-        part = rows[start : start + rows_at_once]
+    for part in _parts(rows, rows_at_once):
         weighted_B = _weighted_errors(part)
         weighted_B.sum().backward()  # type: ignore[no-untyped-call]
         for row, value in zip(part, weighted_B.tolist(), strict=True):
             losses[id(row.training)] += value
     return list(losses.values())
+
+
+def _parts(rows: Sequence[_Row], rows_at_once: int) -> list[list[_Row]]:
+    """The rows in parts that can be a batch: works of one shape, and no more of them than fit into memory."""
+    return [
+        alike[start : start + rows_at_once]
+        for alike in of_one_shape(rows, lambda row: row.training.data.shape_of(row.look.work))
+        for start in range(0, len(alike), rows_at_once)
+    ]
 
 
 def _apply(training: Training) -> None:
@@ -153,7 +163,7 @@ def _apply(training: Training) -> None:
 
 def _weighted_errors(rows: Sequence[_Row]) -> Tensor:
     """What each row (B,) adds to its training's loss: the squared distance to its target or, for prior rows, to what
-    the base predicts."""
+    the base predicts. The rows' works have one shape; a row weighs the same in any."""
     base, stack, way = rows[0].training.base, rows[0].training.stack, rows[0].training.way
     parts = [noised_rows(base, row.training.data, [row.look]) for row in rows]
     noised, target, levels_B = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
@@ -188,8 +198,8 @@ def _read(rows: Sequence[_Row]) -> list[object]:
 
 
 def noised_rows(base: Base, data: Encoded, looks: Sequence[Look]) -> tuple[Tensor, Tensor, Tensor]:
-    """Noised latents, targets (both B, C, H, W) and noise levels (B,) of some looks."""
-    clean = torch.stack([data.latents_NVCHW[look.work, look.version] for look in looks])
+    """Noised latents, targets (both B, C, H, W) and noise levels (B,) of looks at works of one shape."""
+    clean = torch.stack([data.latents_VCHW[look.work][look.version] for look in looks])
     noise = torch.stack(
         [torch.randn(clean.shape[1:], generator=torch.Generator().manual_seed(look.noise_seed)) for look in looks]
     ).to(clean)

@@ -124,7 +124,7 @@ class StableDiffusionXL(UNetFolder):
         """The UNet's prediction (B, C, H, W); every row has its own timestep. Keeps gradients.
 
         The picture is said to be as large as it is and not to be cut from a larger one: what one wants when drawing,
-        and true of works in a training, which are scaled to the base's size.
+        and true of works in a training, which are scaled to the base's size or to a bucket of its area.
         """
         height, width = (edge * self.factor for edge in latents_BCHW.shape[2:])
         sizes_6 = latents_BCHW.new_tensor([height, width, 0, 0, height, width])

@@ -211,10 +211,11 @@ def _target(scheduler: DDPMScheduler, latents: Tensor, noise: Tensor, levels: Te
 
 
 def _pixels(spec: BaseSpec, review: Review, recipe: Recipe) -> Tensor:
+    square = (spec.size, spec.size)
     pictures = [
         picture
         for work in review.good
-        for picture in versions(work.image, size=spec.size, crops=recipe.crops, flips=recipe.flips, seed=work.work.id)
+        for picture in versions(work.image, bucket=square, crops=recipe.crops, flips=recipe.flips, seed=work.work.id)
     ]
     return pixels_of(pictures)
 

@@ -1,7 +1,7 @@
 """What every family of bases keeps, each on a random base of its true architecture: a new one costs one line."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -372,19 +372,59 @@ def test_a_folder_that_lacks_a_part_is_named(spec, stock, tmp_path):
         open_base(base_spec(str(entry)))
 
 
-def test_a_few_steps_learn_the_works_they_see(base, stock, tmp_path):
-    training = learn(base, stock, tmp_path, count=25)
+@pytest.mark.parametrize("shapes", [((48, 48),), ((160, 40), (48, 48), (40, 160))], ids=["squares", "wide and tall"])
+def test_a_few_steps_learn_the_works_they_see(base, stock, tmp_path, shapes):
+    training = learn(base, stock, tmp_path, count=25, shapes=shapes)
+    edges = {tuple(edge * base.factor for edge in shape[1:]) for shape in map(training.data.shape_of, range(8))}
+    assert edges == ({(32, 32)} if len(shapes) == 1 else {(32, 32), (16, 64), (64, 16)})
 
     works, shared = training.split.trained_works, {"go_on": lambda: None}
     grid = make_grid(base, training.stack, training.data, works, gamma=5.0, seed=1, **shared)
     assert min(measure_gain(base, training.stack, grid, training.adapter, **shared).per_work) > 0
 
 
-def learn(base: Base, stock: Family, folder: Path, *, count: int) -> state.Training:
-    """A training over eight works that has taken so many steps."""
+def test_of_a_wide_work_is_said_what_stock_pipelines_say_of_a_wide_picture(base, spec, stock, tmp_path):
+    """How large it is and where its places lie, which a training must not tell otherwise."""
+    pipeline = opened(stock, spec)
+    ours, theirs = heard(base.denoiser), heard(getattr(pipeline, stock.denoiser))
+
+    learn(base, stock, tmp_path, count=1, shapes=((160, 40),))
+    drawn(pipeline, stock, width=64, height=16, num_inference_steps=2)
+
+    assert ours[0]["shape"] == theirs[0]["shape"]
+    for name in ("time_ids", "img_ids"):
+        ids, of_stock = (said[0][name] for said in (ours, theirs))
+        assert (ids is None) == (of_stock is None)
+        if ids is not None:
+            assert torch.equal(distinct(ids), distinct(of_stock))
+
+
+def heard(denoiser: torch.nn.Module) -> list[dict[str, Any]]:
+    """What a denoiser is told of the picture, call by call."""
+    calls: list[dict[str, Any]] = []
+
+    def listen(_: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        latents = inputs[0] if inputs else named.get("sample", named.get("hidden_states"))
+        told = named.get("added_cond_kwargs") or {}
+        calls.append({"shape": latents.shape[1:], "time_ids": told.get("time_ids"), "img_ids": named.get("img_ids")})
+
+    denoiser.register_forward_pre_hook(listen, with_kwargs=True)
+    return calls
+
+
+def distinct(ids: torch.Tensor) -> torch.Tensor:
+    return torch.unique(ids.reshape(-1, ids.shape[-1]).float(), dim=0)
+
+
+def learn(
+    base: Base, stock: Family, folder: Path, *, count: int, shapes: Sequence[tuple[int, int]] = ()
+) -> state.Training:
+    """A training over eight works, of some (width, height) in turn, that has taken so many steps."""
     numbers = {"rank": 4, "learning_rate": 1e-2, "batch": 6, "prior_share": 0.3}
     recipe = Recipe(name="r", steps=count, text_targets=stock.text_targets, **numbers)
-    review = review_portfolio(works_in(write_portfolio(folder / "works", 8)), size=32, min_works=8, is_whole=False)
+    review = review_portfolio(
+        works_in(write_portfolio(folder / "works", 8, shapes=shapes)), size=32, min_works=8, is_whole=False
+    )
     quiet = {"seed": 0, "go_on": lambda: None}
     data = encode(base, review.good, trigger="xovaj", style_words=(), crops=0, flips=False, **quiet)
     split = split_works(review.clusters, recipe, seed=0)

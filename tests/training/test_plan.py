@@ -16,7 +16,7 @@ def singles(count: int) -> list[tuple[int, ...]]:
 
 def data(works: int) -> Encoded:
     captions = tuple((f"thing {number}", "thing") for number in range(works))
-    return Encoded(latents_NVCHW=torch.zeros(works, 4, 1, 2, 2), captions=captions, trigger="xovaj", texts={})
+    return Encoded(latents_VCHW=torch.zeros(works, 4, 1, 2, 2).unbind(0), captions=captions, trigger="xovaj", texts={})
 
 
 @pytest.mark.parametrize(("works", "held_out"), [(8, 2), (12, 3), (16, 4), (40, 5), (100, 12)])
