@@ -33,14 +33,14 @@ class Budget:
         if seconds > self.left_s:
             total = (self.spent_s + seconds) / 60
             raise OverBudget(
-                f"this training would take about {total:.1f} minutes on this machine, and {self._max_minutes:g} are "
-                "allowed; allow more, or choose a recipe with fewer steps"
+                f"this training would take about {total:.1f} minutes on this machine, and its limit is "
+                f"{self._max_minutes:g}; allow more, or choose a recipe with fewer steps"
             )
 
     def require_any(self) -> None:
         """Raise OverBudget if nothing is left."""
         if self.left_s < 0:
             raise OverBudget(
-                f"the {self._max_minutes:g} minutes that were allowed are used up, and nothing was released; what was "
+                f"this training has reached its limit of {self._max_minutes:g} min, and nothing was released; what was "
                 "learnt is kept, allow more and it goes on from there"
             )

@@ -222,8 +222,8 @@ def _limit(web: Gateway, plan: Plan, wanted: float | None) -> float:
     if plan.estimate and plan.estimate.seconds > allowed * 60:
         raise Problem(
             "conflict",
-            f"This training would take about {plan.estimate.seconds / 60:.1f} minutes here, and {allowed:g} minutes are"
-            " allowed. Allow more, or choose a recipe with fewer steps.",
+            f"This training would take about {plan.estimate.seconds / 60:.1f} minutes here, and its limit is"
+            f" {allowed:g}. Allow more, or choose a recipe with fewer steps.",
             extra={"estimate": plan.document},
         )
     return allowed

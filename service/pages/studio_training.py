@@ -9,6 +9,7 @@ from service.api import trainings as api
 from service.api.versions import publish_version
 from service.errors import Problem, not_found
 from service.pages.charts import Chart, chart_of
+from service.pages.formats import percent
 from service.pages.forms import checked, chosen, whole_number
 from service.pages.render import is_fragment, page, see_other
 from service.pages.sheets import COLUMNS, num_rows, open_sheet
@@ -16,7 +17,7 @@ from service.pages.standing import Standing, load_standing
 from service.pages.visits import CreatorVisit, Member
 from service.speeds import Plan, plan_training
 from service.trainings import OPEN, Training
-from service.versions import find_version
+from service.versions import Version, find_version
 
 router = APIRouter(include_in_schema=False)
 
@@ -89,7 +90,7 @@ async def _show(visit: Member, style_id: str, problem: Problem | None = None) ->
         "sheet": f"/studio/versions/{version.id}/sheet" if version else "",
         "num_rows": await num_rows(visit.web.storage, version.sheet_key if version else None),
         "chart": _chart(latest),
-        "learnt": learnt(latest),
+        "learnt": learnt(latest, version),
         "plan": await _plan(visit, standing),
         "max_minutes": visit.web.settings.max_training_minutes,
     }
@@ -102,12 +103,14 @@ async def _show(visit: Member, style_id: str, problem: Problem | None = None) ->
     return answer
 
 
-def learnt(training: Training | None) -> str:
-    """What the held-out measurements say so far, in words."""
+def learnt(training: Training | None, version: Version | None = None) -> str:
+    """What the held-out measurements say so far, in words; of a version that was made what they say of that."""
     if training is None or not training.heldout:
         return ""
+    if version is not None and "heldout_gain" in version.scores:
+        return f"It is {percent(version.scores['heldout_gain'])} closer to works it has never seen than the plain base."
     gains = [float(look["gain"]) for look in training.heldout]
-    share = f"{max(gains) * 100:.0f}\N{NO-BREAK SPACE}%"
+    share = percent(max(gains))
     if max(gains) <= 0:
         return "It does not yet draw your style better than the plain base. That is normal at the beginning."
     if len(gains) > 1 and gains[-1] < max(gains):

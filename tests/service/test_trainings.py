@@ -374,7 +374,7 @@ async def test_a_limit_that_is_known_to_be_too_short_starts_nothing(creator: Per
     too_much = await creator.http.post(f"/v1/styles/{style_id}/trainings", json={"max_minutes": 481})
 
     assert refused.status_code == 409
-    assert "0.01 minutes are allowed" in refused.json()["detail"]
+    assert "its limit is 0.01" in refused.json()["detail"]
     assert refused.json()["estimate"]["state"] == "ready"
     assert too_much.status_code == 422
     assert "at most 480 here" in too_much.json()["detail"]

@@ -179,7 +179,7 @@ def test_a_budget_counts_all_runs_of_a_training():
     assert budget.spent_s == 90
     assert budget.left_s == 30
     budget.require_room_for(30)
-    with pytest.raises(OverBudget, match=r"about 2\.0 minutes on this machine, and 2 are allowed"):
+    with pytest.raises(OverBudget, match=r"about 2\.0 minutes on this machine, and its limit is 2"):
         budget.require_room_for(31)
     clock.now_s = 61.0
     with pytest.raises(OverBudget, match="allow more and it goes on from there"):
@@ -198,7 +198,7 @@ def test_a_training_that_does_not_fit_is_refused_after_three_steps(portfolio, ti
     recipe.write_text(Path(tiny_recipe).read_text().replace("steps = 12", "steps = 90000"))
     request = request_for(portfolio, tiny_entry, str(recipe), tmp_path, max_minutes=2.0)
 
-    with pytest.raises(OverBudget, match="2 are allowed"):
+    with pytest.raises(OverBudget, match="its limit is 2"):
         run_quietly(request)
 
     assert not (tmp_path / "out" / "adapter.safetensors").exists()
