@@ -1,21 +1,21 @@
-"""How one training learns: its steps taken within its budget, watched, looked at on held-out works, and saved."""
+"""How trainings learn, one or many in a batch: steps within a budget, watched, looked at on held-out works, saved."""
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from PIL import Image
 
 from inference.adapters.stack import StackedAdapters
-from inference.bases import Base, open_base
-from inference.catalog import base_spec
+from inference.bases import Base
 from training import state, steps
 from training.budget import Budget
 from training.captions import make_trigger
 from training.checkpoint import save_text
 from training.encode import Encoded, encode
+from training.errors import TrainingBroke, TrainingError
 from training.estimate import examination_steps, looking_steps
 from training.export import merkle_root
 from training.interruption import Interrupted
@@ -32,113 +32,77 @@ PROBE_STEPS = 3
 PROGRESS_EVERY = 5
 
 
-@dataclass(frozen=True, kw_only=True)
-class Learnt:
-    """A training that has taken its steps."""
-
-    training: state.Training
-    held_out: Grid
-    """What its held-out works ask."""
-    message: str = ""
-    """Why it ended before its time, if it did."""
-
-
-def learn_style(
-    request: TrainingRequest,
-    review: Review,
-    recipe: Recipe,
-    budget: Budget,
-    *,
-    on_event: Callable[[Event], None],
-    go_on: Callable[[], None],
-    device: str,
-) -> Learnt:
-    """Take all steps of a training, or those that are left of it.
-
-    `go_on` is called before every step and may raise Interrupted; a checkpoint is written then. Raises OverBudget as
-    soon as it is clear that the training does not fit into its budget.
-    """
-    base = open_base(base_spec(request.base), device=device)
-    stack = StackedAdapters(base.denoiser)
-    on_event(StateChanged(state="preparing", message=f"Reading {len(review.good)} works."))
-    data = encode(
-        base,
-        review.good,
-        trigger=request.trigger or make_trigger(merkle_root(sorted(work.sha256 for work in review.good))),
-        style_words=request.style_words,
-        crops=recipe.crops,
-        flips=recipe.flips,
-        seed=request.seed,
-        go_on=go_on,
-    )
-    way = _way(request, base, data, recipe, go_on)
-    training = state.begin(
-        base,
-        stack,
-        data,
-        split_works(review.clusters, recipe, seed=request.seed),
-        recipe,
-        seed=request.seed,
-        fingerprint=_fingerprint(request, review, recipe, base.sha256, data, way),
-        folder=request.scratch / "checkpoints",
-        way=way,
-    )
-    held_out = training.split.held_out
-    grid = make_grid(base, stack, data, held_out, gamma=recipe.min_snr_gamma, seed=request.seed, go_on=go_on)
-    state.resume(training)
-    budget.count(training.spent_s)
-    on_event(StateChanged(state="training"))
-    watch = _Watch(training, grid, budget, request.scratch, on_event)
-    return Learnt(training=training, held_out=grid, message=_learn(watch, go_on))
-
-
-def _learn(watch: "_Watch", go_on: Callable[[], None]) -> str:
-    """Take all steps that are left, or those that the budget leaves room for; returns why it was cut short."""
-    training = watch.training
-    recipe = training.recipe
-    try:
-        go_on()
-        for done in steps.take_steps(training):
-            watch.tell(done)
-            is_last = training.step == recipe.steps or watch.is_spent
-            if done.step % recipe.heldout_every == 0 or is_last:
-                watch.look_at_heldout()
-            if done.step % recipe.checkpoint_every == 0 or training.is_over or is_last:
-                watch.save()
-            if is_last and not training.is_over:
-                return f"Its time was nearly used up after {training.step} of {recipe.steps} steps, so it ended there."
-            go_on()
-    except Interrupted:
-        watch.save()
-        raise
-    return ""
-
-
-class _Watch:
-    """Tells, measures and saves a training while it goes on, and knows how long it still takes."""
+class Learner:
+    """One training on its way: it tells, measures and saves, knows how long it still takes, and why it ended."""
 
     def __init__(
         self,
         training: state.Training,
-        grid: Grid,
+        held_out: Grid,
         budget: Budget,
         scratch: Path,
+        *,
         on_event: Callable[[Event], None],
+        go_on: Callable[[], None],
     ) -> None:
+        """`go_on` is called after every step and may raise Interrupted; a checkpoint is written then."""
         self.training = training
-        self._grid, self._budget, self._scratch, self._on_event = grid, budget, scratch, on_event
+        self.held_out = held_out
+        self.message = ""
+        """Why it ended before its time, if it did and may be judged all the same."""
+        self.error: TrainingError | Interrupted | None = None
+        """What ended it, if it cannot be judged."""
+        self._budget, self._scratch, self._on_event, self._go_on = budget, scratch, on_event, go_on
         spec, recipe, num_works = training.base.spec, training.recipe, training.data.num_works
         self._examination_steps = examination_steps(spec, recipe, num_works)
         self._looking_per_step = looking_steps(spec, recipe, num_works) / recipe.steps
         self._first_step = training.step
         self._pace = _Pace()
 
+    def may_begin(self) -> None:
+        """Say that it begins, unless it was stopped before."""
+        self._on_event(StateChanged(state="training"))
+        self._heed(self._go_on)
+
+    def take(self, done: steps.StepDone | TrainingBroke) -> None:
+        """A step was taken: tell, look and save as the recipe says, and heed who wants it to end."""
+        if isinstance(done, TrainingBroke):
+            self.error = done
+        else:
+            self._heed(lambda: self._note(done))
+
+    def _heed(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Interrupted as interrupted:
+            self._save()
+            self.error = interrupted
+        except TrainingError as error:
+            self.error = error
+        self.training.is_stopped = self.training.is_stopped or self.error is not None
+
+    def _note(self, done: steps.StepDone) -> None:
+        training, recipe = self.training, self.training.recipe
+        self._tell(done)
+        is_last = training.step == recipe.steps or self.is_spent
+        if done.step % recipe.heldout_every == 0 or is_last:
+            self._look_at_heldout()
+        if done.step % recipe.checkpoint_every == 0 or training.is_over or is_last:
+            self._save()
+        if is_last and not training.is_over:
+            self.message = (
+                f"Its time was nearly used up after {training.step} of {recipe.steps} steps, so it ended there."
+            )
+            training.is_stopped = True
+            return
+        self._go_on()
+
     @property
     def is_spent(self) -> bool:
         """True if the budget has just enough left to judge what was learnt."""
         return self._budget.left_s < self._examination_steps * self._pace.step_s
 
-    def tell(self, done: steps.StepDone) -> None:
+    def _tell(self, done: steps.StepDone) -> None:
         """Say where it stands, and, once the pace is known, how long it takes. Raises OverBudget."""
         self._pace.saw(done)
         recipe = self.training.recipe
@@ -151,18 +115,18 @@ class _Watch:
             loss, eta_s = round(self._pace.loss, 5), round(left_s, 1)
             self._on_event(Progress(step=done.step, steps=recipe.steps, loss=loss, eta_s=eta_s))
 
-    def look_at_heldout(self) -> None:
+    def _look_at_heldout(self) -> None:
         """Measure and draw in between. Not to be stopped: a step is saved only with the look that belongs to it."""
         training = self.training
-        gain = measure_gain(training.base, training.stack, self._grid, training.adapter, go_on=lambda: None)
+        gain = measure_gain(training.base, training.stack, self.held_out, training.adapter, go_on=lambda: None)
         training.take_note(gain)
         self._on_event(HeldOut(step=training.step, gain=round(gain.mean, 5)))
         path = self._scratch / "samples" / f"step-{training.step:06d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        _draw_progress(training, self._grid.works[0]).save(path)
+        _draw_progress(training, self.held_out.works[0]).save(path)
         self._on_event(Sample(step=training.step, path=path))
 
-    def save(self) -> None:
+    def _save(self) -> None:
         """Write a checkpoint."""
         self.training.spent_s = self._budget.spent_s
         state.save(self.training)
@@ -178,13 +142,69 @@ class _Pace:
         self.step_s = 0.0
         self.loss = 0.0
         self._counted = 0
-        self._began = 0.0
 
     def saw(self, done: steps.StepDone) -> None:
         self._counted += 1
         self.loss = done.loss if self._counted == 1 else 0.95 * self.loss + 0.05 * done.loss
         if self._counted > 1:
             self.step_s += (done.seconds - self.step_s) / (self._counted - 1)
+
+
+def begin_learning(
+    request: TrainingRequest,
+    review: Review,
+    recipe: Recipe,
+    budget: Budget,
+    *,
+    base: Base,
+    stack: StackedAdapters,
+    way: Way | None,
+    on_event: Callable[[Event], None],
+    go_on: Callable[[], None],
+) -> Learner:
+    """A training at its first step, or where its last run left it.
+
+    stack: over the base's denoiser, shared by all that learn together. way: of computing, which they share as well;
+    None: the request's, or what is measured now. go_on: see Learner. Raises TrainingError and what `go_on` raises.
+    """
+    on_event(StateChanged(state="preparing", message=f"Reading {len(review.good)} works."))
+    data = encode(
+        base,
+        review.good,
+        trigger=request.trigger or make_trigger(merkle_root(sorted(work.sha256 for work in review.good))),
+        style_words=request.style_words,
+        crops=recipe.crops,
+        flips=recipe.flips,
+        seed=request.seed,
+        go_on=go_on,
+    )
+    way = way or _way(request, base, data, recipe, go_on)
+    training = state.begin(
+        base,
+        stack,
+        data,
+        split_works(review.clusters, recipe, seed=request.seed),
+        recipe,
+        seed=request.seed,
+        fingerprint=_fingerprint(request, review, recipe, base.sha256, data, way),
+        folder=request.scratch / "checkpoints",
+        way=way,
+    )
+    held_out = training.split.held_out
+    grid = make_grid(base, stack, data, held_out, gamma=recipe.min_snr_gamma, seed=request.seed, go_on=go_on)
+    state.resume(training)
+    budget.count(training.spent_s)
+    return Learner(training, grid, budget, request.scratch, on_event=on_event, go_on=go_on)
+
+
+def learn(learners: Sequence[Learner]) -> None:
+    """Take all steps that are left of each, in one batch. How each ended it knows itself: none ends another."""
+    of = {id(learner.training): learner for learner in learners}
+    for learner in learners:
+        learner.may_begin()
+    for taken in steps.take_steps_together([learner.training for learner in learners]):
+        for training, done in taken:
+            of[id(training)].take(done)
 
 
 def _draw_progress(training: state.Training, work: int) -> Image.Image:

@@ -180,9 +180,10 @@ EVENTS: dict[str, type[Event]] = {
 NAMES = {kind: name for name, kind in EVENTS.items()}
 
 
-def event_line(event: Event) -> str:
-    """An event as one line of JSON, `{"event": <name>, ...}`, without the line's end."""
-    return json.dumps({"event": NAMES[type(event)], **asdict(event)}, default=str)
+def event_line(event: Event, *, training: str = "") -> str:
+    """An event as one line of JSON, `{"event": <name>, ...}`, without the line's end; first, if it is named, whose."""
+    whose = {"training": training} if training else {}
+    return json.dumps({**whose, "event": NAMES[type(event)], **asdict(event)}, default=str)
 
 
 def read_event(line: str) -> Event:

@@ -1,21 +1,23 @@
-"""The story of one training, top to bottom: works in, an adapter with its receipt and report out."""
+"""The story of a training, alone or beside others, top to bottom: works in, an adapter with receipt and report out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from inference.adapters.stack import StackedAdapters
+from inference.bases import Base, open_base
 from inference.catalog import base_spec
 from inference.errors import InferenceError
 from inference.pictures import png_bytes
 from training.budget import Budget
-from training.errors import TrainingError
+from training.errors import RequestInvalid, TrainingError
 from training.export import ADAPTER, RECEIPT, REPORT, Facts, export_adapter, make_receipt, write_receipt
 from training.gate import Verdict
 from training.interruption import Interrupted, unless
-from training.learning import learn_style
+from training.learning import Learner, begin_learning, learn
 from training.messages import Done, Event, Sample, StateChanged, TrainingRequest, check_request
 from training.recipe import Recipe, recipe_for
 from training.release import Release, choose, open_examination
@@ -37,6 +39,21 @@ class Trained:
     message: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training to run.
+
+    on_event: hears every event of `training.messages`, in order. stop: asked before every step; when it says True a
+    checkpoint is written and the outcome is "interrupted". sign: turns the receipt into a signature (a JWS); without
+    it the receipt stays unsigned.
+    """
+
+    request: TrainingRequest
+    on_event: Callable[[Event], None]
+    stop: Callable[[], bool]
+    sign: Callable[[dict[str, Any]], str] | None = None
+
+
 def train(
     request: TrainingRequest,
     *,
@@ -45,61 +62,130 @@ def train(
     sign: Callable[[dict[str, Any]], str] | None = None,
     device: str = "cpu",
 ) -> Trained:
-    """Train one adapter from a portfolio.
+    """Train one adapter from a portfolio; see Job.
 
-    on_event: hears every event of `training.messages`, in order. stop: asked before every step; when it says True a
-    checkpoint is written and the outcome is "interrupted". sign: turns the receipt into a signature (a JWS); without
-    it the receipt stays unsigned. Raises TrainingError or InferenceError with a sentence; "failed" was then reported.
+    Raises TrainingError or InferenceError with a sentence; "failed" was then reported.
     """
-
-    budget = Budget(request.max_minutes)
-    try:
-        return _train(request, budget, on_event=on_event, go_on=unless(stop), sign=sign, device=device)
-    except Interrupted:
-        return Trained(outcome="interrupted", message="stopped; run the same request again to continue")
-    except (TrainingError, InferenceError) as error:
-        on_event(StateChanged(state="failed", message=str(error)))
-        raise
+    [ended] = train_together([Job(request=request, on_event=on_event, stop=stop, sign=sign)], device=device)
+    if isinstance(ended, Exception):
+        raise ended
+    return ended
 
 
-def _train(
-    request: TrainingRequest,
-    budget: Budget,
-    *,
-    on_event: Callable[[Event], None],
-    go_on: Callable[[], None],
-    sign: Callable[[dict[str, Any]], str] | None,
-    device: str,
-) -> Trained:
+def train_together(jobs: Sequence[Job], *, device: str = "cpu") -> list[Trained | TrainingError | InferenceError]:
+    """Train one adapter for each of many creators over one base, their steps in one batch; how each ended, in order.
+
+    None of them touches another: each has its own works, limits, stop, gate and files, and one that is refused, fails
+    or is stopped leaves the others to go on. Raises RequestInvalid if they are not all for the same base.
+    """
+    if len({job.request.base for job in jobs}) > 1:
+        raise RequestInvalid("trainings over different bases cannot share a batch; run them one by one")
+    stories = [_Story(job, Budget(job.request.max_minutes)) for job in jobs]
+    for story in stories:
+        story.go_on(_look)
+    _learn_together([story for story in stories if story.ended is None], device)
+    for story in stories:
+        story.go_on(_examine)
+    return [story.told for story in stories]
+
+
+class _Story:
+    """Where one of the trainings stands, and how it ended once it has."""
+
+    def __init__(self, job: Job, budget: Budget) -> None:
+        self.job = job
+        self.budget = budget
+        self.ended: Trained | TrainingError | InferenceError | None = None
+        self.review: Review
+        self.recipe: Recipe
+        self.learner: Learner | None = None
+
+    @property
+    def told(self) -> Trained | TrainingError | InferenceError:
+        assert self.ended is not None, "every story has an end"
+        return self.ended
+
+    def heed(self) -> None:
+        """Raise Interrupted if it is to stop."""
+        unless(self.job.stop)()
+
+    def heed_in_budget(self) -> None:
+        """The same, or OverBudget if its time is up."""
+        self.heed()
+        self.budget.require_any()
+
+    def go_on(self, step: "Callable[[_Story], None]") -> None:
+        """Take a step of the story, if it has not ended; what ends it is kept and told."""
+        if self.ended is not None:
+            return
+        try:
+            step(self)
+        except Interrupted:
+            self.ended = Trained(outcome="interrupted", message="stopped; run the same request again to continue")
+        except (TrainingError, InferenceError) as error:
+            self.job.on_event(StateChanged(state="failed", message=str(error)))
+            self.ended = error
+
+
+def _look(story: _Story) -> None:
+    request, on_event = story.job.request, story.job.on_event
     check_request(request)
     on_event(StateChanged(state="preparing"))
     spec = base_spec(request.base)
-    recipe = recipe_for(spec, request.recipe)
-    review = review_portfolio(
+    story.recipe = recipe_for(spec, request.recipe)
+    story.review = review_portfolio(
         request.works,
         size=spec.size,
-        min_works=recipe.min_works,
+        min_works=story.recipe.min_works,
         is_whole=not request.is_reviewed,
         num_threads=torch.get_num_threads(),
-        go_on=go_on,
+        go_on=story.heed,
     )
-    for finding in review.findings:
+    for finding in story.review.findings:
         on_event(finding)
     request.out.mkdir(parents=True, exist_ok=True)
-    if len(review.good) < recipe.min_works:
-        return _refuse_for_too_few(request, review, recipe, on_event)
+    if len(story.review.good) < story.recipe.min_works:
+        story.ended = _refuse_for_too_few(request, story.review, story.recipe, on_event)
 
-    learnt = learn_style(request, review, recipe, budget, on_event=on_event, go_on=go_on, device=device)
-    training = learnt.training
 
-    def go_on_in_budget() -> None:
-        go_on()
-        budget.require_any()
+def _learn_together(stories: Sequence[_Story], device: str) -> None:
+    """One open base for all; who cannot begin is told so, and the others learn."""
+    opened: list[tuple[Base, StackedAdapters]] = []
 
-    on_event(StateChanged(state="measuring", message=learnt.message))
-    exam = open_examination(training, review, learnt.held_out, seed=request.seed, go_on=go_on_in_budget)
+    def begin(story: _Story) -> None:
+        if not opened:
+            base = open_base(base_spec(story.job.request.base), device=device)
+            opened.append((base, StackedAdapters(base.denoiser)))
+        base, stack = opened[0]
+        begun = [other.learner.training.way for other in stories if other.learner is not None]
+        story.learner = begin_learning(
+            story.job.request,
+            story.review,
+            story.recipe,
+            story.budget,
+            base=base,
+            stack=stack,
+            way=begun[0] if begun else None,
+            on_event=story.job.on_event,
+            go_on=story.heed,
+        )
+
+    for story in stories:
+        story.go_on(begin)
+    learn([story.learner for story in stories if story.learner is not None])
+
+
+def _examine(story: _Story) -> None:
+    request, on_event, learner = story.job.request, story.job.on_event, story.learner
+    assert learner is not None, "whoever could not begin has ended"
+    if learner.error is not None:
+        raise learner.error
+    on_event(StateChanged(state="measuring", message=learner.message))
+    exam = open_examination(
+        learner.training, story.review, learner.held_out, seed=request.seed, go_on=story.heed_in_budget
+    )
     release = choose(exam, say=lambda sentence: on_event(StateChanged(state="measuring", message=sentence)))
-    return _deliver(request, review, training, release, on_event=on_event, sign=sign)
+    story.ended = _deliver(request, story.review, learner.training, release, on_event=on_event, sign=story.job.sign)
 
 
 def _deliver(

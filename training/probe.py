@@ -93,7 +93,7 @@ def fastest_way(base: Base, data: Encoded, recipe: Recipe, *, go_on: Callable[[]
     """
     best, best_s = _timed(base, data, recipe, Way(), go_on)
     tried = [Way(precision="bfloat16")] if base.device.type == "cuda" else []
-    if best.rows_at_once < recipe.batch and can_be_checkpointed(base.denoiser):
+    if best.rows_at_once and can_be_checkpointed(base.denoiser):
         tried += [replace(way, is_checkpointed=True) for way in (Way(), *tried)]
     for way in tried:
         found, seconds = _timed(base, data, recipe, way, go_on)
@@ -107,14 +107,18 @@ def _timed(base: Base, data: Encoded, recipe: Recipe, way: Way, go_on: Callable[
     if base.device.type == "cpu":
         # A CPU does not refuse memory, it swaps or kills: so a row is weighed before more of them are taken.
         room = MEMORY_SHARE * psutil.virtual_memory().available
-        way = replace(way, rows_at_once=max(min(int(room / row_bytes(base, data, recipe, way)), recipe.batch), 1))
+        way = replace(way, rows_at_once=max(int(room / row_bytes(base, data, recipe, way)), 1))
     seconds: list[float] = []
     with TemporaryDirectory() as folder:
         training = _training(base, data, replace(recipe, steps=COUNTED + 1), way, Path(folder))
         for done in steps.take_steps(training):
             go_on()
             seconds.append(done.seconds)
-            way = replace(way, rows_at_once=done.rows_at_once)
+            if done.rows_at_once < recipe.batch:
+                way = replace(way, rows_at_once=done.rows_at_once)
+    if way.rows_at_once >= recipe.batch:
+        # More of them would fit as well, as far as anybody knows.
+        way = replace(way, rows_at_once=0)
     return way, sum(seconds[1:]) / COUNTED
 
 

@@ -1,41 +1,53 @@
-"""`python -m training.run REQUEST.json [--device auto]`: one training as a process, one JSON event a line on stdout.
+"""`python -m training.run REQUEST.json ... [--device auto]`: trainings as a process, one JSON event a line on stdout.
 
-It ends when its stdin closes or on SIGTERM, with a checkpoint; the same request continues it. Exit codes: 0 passed the
-gate, 3 refused, 75 interrupted (run again), 1 failed (the sentence is in the last event and on stderr).
+Several requests, for one base, take their steps in one batch; each line then names its `training`. It ends when its
+stdin closes or on SIGTERM, with checkpoints; the same requests continue it. Exit codes: 0 passed the gate, 3 refused,
+75 interrupted (run again), 1 failed (the sentence is in the last event and on stderr); of several codes the first of
+1, 75, 3 and 0.
 """
 
 import argparse
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from inference.devices import AUTO, choose_device
 from inference.errors import InferenceError
 from training.errors import RequestInvalid, TrainingError
-from training.interruption import FAILED, INTERRUPTED, told_to_end
+from training.interruption import DONE, FAILED, INTERRUPTED, told_to_end
 from training.messages import Event, TrainingRequest, event_line, read_request
-from training.pipeline import Trained, train
+from training.pipeline import Job, Trained, train, train_together
 from training.works import works_in
 
-EXIT_CODES = {"passed": 0, "refused": 3, "interrupted": INTERRUPTED}
+EXIT_CODES = {"passed": DONE, "refused": 3, "interrupted": INTERRUPTED}
 
 
 def main(arguments: list[str]) -> int:
-    """Run the request whose file is named, on the device that is named."""
-    parser = argparse.ArgumentParser(prog="python -m training.run", description="One training, as a process.")
-    parser.add_argument("request", type=Path, help="a JSON file that holds a TrainingRequest")
+    """Run the requests whose files are named, on the device that is named."""
+    parser = argparse.ArgumentParser(prog="python -m training.run", description="Trainings, as a process.")
+    parser.add_argument("requests", type=Path, nargs="+", help="JSON files that hold a TrainingRequest each")
     parser.add_argument("--device", default=AUTO, help="cpu, cuda or cuda:1; auto takes a GPU if there is one")
     asked = parser.parse_args(arguments)
     try:
         with told_to_end() as stop:
-            request = read_request(asked.request.read_text(encoding="utf-8"))
-            ended = train(request, on_event=_print_event, stop=stop, device=choose_device(asked.device))
+            requests = [read_request(file.read_text(encoding="utf-8")) for file in asked.requests]
+            names = [request.id if len(requests) > 1 else "" for request in requests]
+            jobs = [
+                Job(request=request, on_event=partial(_print_event, name), stop=stop)
+                for request, name in zip(requests, names, strict=True)
+            ]
+            ended = train_together(jobs, device=choose_device(asked.device))
     except (TrainingError, InferenceError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return FAILED
-    return EXIT_CODES[ended.outcome]
+    for one in ended:
+        if isinstance(one, Exception):
+            sys.stderr.write(f"{one}\n")
+    codes = {FAILED if isinstance(one, Exception) else EXIT_CODES[one.outcome] for one in ended}
+    return next(code for code in (FAILED, INTERRUPTED, EXIT_CODES["refused"], DONE) if code in codes)
 
 
 def train_folder(
@@ -78,8 +90,8 @@ def train_folder(
     return ended
 
 
-def _print_event(event: Event) -> None:
-    sys.stdout.write(event_line(event) + "\n")
+def _print_event(training: str, event: Event) -> None:
+    sys.stdout.write(event_line(event, training=training) + "\n")
     sys.stdout.flush()
 
 

@@ -47,6 +47,8 @@ class Training:
     optimizer: torch.optim.Optimizer
     way: Way = field(default_factory=Way)
     step: int = 0
+    is_stopped: bool = False
+    """True: no further step is taken in this run, whatever is left."""
     spent_s: float = 0.0
     """Time that earlier runs of it took, up to the checkpoint that this one goes on from."""
     heldout: list[HeldOutLook] = field(default_factory=list)
@@ -57,7 +59,7 @@ class Training:
 
     @property
     def is_over(self) -> bool:
-        return self.step >= self.recipe.steps or self._has_stalled
+        return self.is_stopped or self.step >= self.recipe.steps or self._has_stalled
 
     @property
     def taken_step(self) -> int:

@@ -14,6 +14,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from inference.adapters.stack import StackedAdapters
+from inference.bases import open_base
 from inference.catalog import base_spec
 from tests.benchmarks.drawn_works import lay_works, read_shown
 from tests.benchmarks.figures import Figure
@@ -21,7 +23,7 @@ from training.base.sources import words_of
 from training.budget import Budget
 from training.control import Control
 from training.gate import Rule, Scores, Verdict, judge
-from training.learning import learn_style
+from training.learning import begin_learning, learn
 from training.messages import Event, TrainingRequest
 from training.recipe import Recipe, load_recipe
 from training.release import Examination, open_examination
@@ -158,9 +160,21 @@ def judge_model(model: Model, works: Sequence[tuple[str, str]], base: str, folde
         seed=seed,
     )
     review = review_portfolio(request.works, size=base_spec(base).size, min_works=recipe.min_works, is_whole=False)
-    learnt = learn_style(request, review, recipe, Budget(0), on_event=_unheard, go_on=_go_on, device="cpu")
-    training = learnt.training
-    exam = open_examination(training, review, learnt.held_out, seed=seed, go_on=_go_on)
+    opened = open_base(base_spec(base))
+    learner = begin_learning(
+        request,
+        review,
+        recipe,
+        Budget(0),
+        base=opened,
+        stack=StackedAdapters(opened.denoiser),
+        way=None,
+        on_event=_unheard,
+        go_on=_go_on,
+    )
+    learn([learner])
+    training = learner.training
+    exam = open_examination(training, review, learner.held_out, seed=seed, go_on=_go_on)
     adapter = weigh_style(training, exam.trained.adapter, exam.control, seed=seed, go_on=_go_on)
     pictures = draw_all(training, exam.control, adapter, go_on=_go_on)
     trial, shuffled = (

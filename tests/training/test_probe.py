@@ -44,7 +44,7 @@ def test_a_machine_is_measured_without_anything_of_a_creators(tiny_entry):
 
     assert min(speed.opening_s, speed.picture_s, speed.prompt_s, speed.step_s) > 0
     assert 10**8 < speed.memory_bytes < 10**11
-    assert speed.way == Way(precision="float32", is_checkpointed=False, rows_at_once=RECIPE.batch)
+    assert speed.way == Way(precision="float32", is_checkpointed=False, rows_at_once=0)
 
 
 def test_a_probe_is_a_process_that_says_one_line(portfolio, tiny_entry, tiny_recipe, tmp_path):
@@ -79,7 +79,7 @@ def test_rows_are_weighed_and_only_as_many_taken_as_there_is_room_for(begun, mon
     monkeypatch.setattr(probing.psutil, "virtual_memory", lambda: type("Memory", (), {"available": room}))
     way, _ = fastest_way(training.base, training.data, training.recipe, go_on=lambda: None)
 
-    assert way.rows_at_once in (2, RECIPE.batch), "fewer at once, or all with less kept of each"
+    assert way.rows_at_once == 2 or way.is_checkpointed, "fewer at once, or with less kept of each"
 
 
 def test_less_is_kept_between_layers_where_it_is_computed_again(begun):

@@ -1,20 +1,27 @@
 """Many creators in one pass: each learns what it would have learnt alone, and nothing of another's."""
 
+import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from inference.adapters.stack import StackedAdapters
 from inference.bases.sd import StableDiffusion
 from tests.training.portfolio import drawing
+from tests.training.test_training import request_for
 from training import state, steps
 from training.encode import encode
-from training.errors import TooLarge, TrainingBroke
+from training.errors import OverBudget, RecipeInvalid, RequestInvalid, TooLarge, TrainingBroke
+from training.messages import HeldOut, StateChanged
+from training.pipeline import Job, Trained, train_together
 from training.plan import split_works
 from training.recipe import Recipe
 from training.review.portfolio import review_portfolio
+from training.run import main
 from training.works import works_in
 
 RECIPE = Recipe(
@@ -186,3 +193,106 @@ def test_a_base_of_which_no_row_fits_is_refused_with_a_sentence(begin):
     with pytest.raises(TooLarge, match="not even one row of a training over base 'tiny' fits into the memory of cpu"):
         next(steps.take_steps(training))
     assert training.step == 0
+
+
+# --- from works to files
+
+
+@pytest.fixture
+def jobs_of(tmp_path, tiny_entry, tiny_recipe):
+    """Jobs of some creators, what each of them heard, and a way to stop one."""
+    folder, heard, stopped = tmp_path / "creators", {}, set()
+    folder.mkdir()
+
+    def jobs_of(creators: Sequence[int], *, scratch: str = "s", **changes) -> list[Job]:
+        jobs = []
+        for creator in creators:
+            works = folder / str(creator)
+            if not works.exists():
+                portfolio_of(works, creator)
+            request = request_for(
+                works, tiny_entry, tiny_recipe, folder / f"{scratch}{creator}", id=f"trn_{creator}", **changes
+            )
+            events = heard.setdefault(creator, [])
+            jobs.append(Job(request=request, on_event=events.append, stop=lambda creator=creator: creator in stopped))
+        return jobs
+
+    jobs_of.heard, jobs_of.stopped = heard, stopped
+    return jobs_of
+
+
+def adapter_tensors_of(trained: Trained) -> dict[str, torch.Tensor]:
+    assert trained.adapter is not None
+    return load_file(trained.adapter)
+
+
+def test_each_creator_gets_the_adapter_report_and_verdict_that_training_alone_gives(jobs_of):
+    together = train_together(jobs_of([0, 1, 2]))
+    alone = [train_together([job])[0] for job in jobs_of([0, 1, 2], scratch="alone")]
+
+    for one, other in zip(together, alone, strict=True):
+        assert isinstance(one, Trained)
+        assert isinstance(other, Trained)
+        assert one.outcome == other.outcome
+        own, expected = adapter_tensors_of(one), adapter_tensors_of(other)
+        assert own.keys() == expected.keys()
+        for name, tensor in own.items():
+            torch.testing.assert_close(tensor.float(), expected[name].float(), atol=2e-3, rtol=2e-2)
+    states = [event.state for event in jobs_of.heard[1] if isinstance(event, StateChanged)]
+    assert states[:5] == ["preparing", "preparing", "training", "measuring", together[1].outcome]
+
+
+def test_one_that_stops_fails_or_has_too_few_works_leaves_the_others_to_go_on(jobs_of, tmp_path):
+    jobs = jobs_of([0, 1])
+    few, broken = jobs_of([2, 3])
+    few = replace(few, request=replace(few.request, works=few.request.works[:2]))
+    broken = replace(broken, request=replace(broken.request, recipe="no-such-recipe"))
+    pausing = replace(jobs[1], stop=lambda: any(isinstance(event, HeldOut) for event in jobs_of.heard[1]))
+
+    ended = train_together([jobs[0], pausing, few, broken])
+
+    assert ended[0].outcome in ("passed", "refused")
+    assert ended[0].adapter.exists()
+    assert ended[1].outcome == "interrupted"
+    assert ended[2].outcome == "refused"
+    assert isinstance(ended[3], RecipeInvalid)
+    assert [event.step for event in jobs_of.heard[0] if isinstance(event, HeldOut)] == [6, 12]
+    assert [event.step for event in jobs_of.heard[1] if isinstance(event, HeldOut)] == [6]
+    assert jobs_of.heard[3][-1] == StateChanged(state="failed", message=str(ended[3]))
+
+    [resumed] = train_together([jobs[1]])
+    assert resumed.outcome in ("passed", "refused")
+
+
+def test_one_that_takes_too_long_is_told_so_alone(jobs_of):
+    patient, hurried = jobs_of([0, 1])
+    hurried = replace(hurried, request=replace(hurried.request, max_minutes=1e-6))
+
+    ended = train_together([patient, hurried])
+
+    assert ended[0].outcome in ("passed", "refused")
+    assert isinstance(ended[1], OverBudget)
+
+
+def test_trainings_over_different_bases_do_not_share_a_batch(jobs_of):
+    one, other = jobs_of([0, 1])
+    other = replace(other, request=replace(other.request, base="openicons"))
+
+    with pytest.raises(RequestInvalid, match="different bases"):
+        train_together([one, other])
+
+
+def test_a_process_tells_whose_every_line_is(jobs_of, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("training.interruption._await_end_of_input", lambda told: None)
+    files = []
+    for job in jobs_of([0, 1]):
+        files.append(tmp_path / f"{job.request.id}.json")
+        files[-1].write_text(job.request.to_json())
+
+    code = main([*map(str, files), "--device", "cpu"])
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    ends = {line["training"]: line["state"] for line in lines if line["event"] == "state"}
+    assert {line["training"] for line in lines} == {"trn_0", "trn_1"}
+    assert set(ends) == {"trn_0", "trn_1"}
+    assert code == (3 if "refused" in ends.values() else 0)

@@ -288,7 +288,7 @@ def test_a_training_process_takes_the_device_it_is_told(
     devices = []
     monkeypatch.setattr("training.interruption._await_end_of_input", lambda stopped: None)
     monkeypatch.setattr(
-        "training.run.train", lambda *_, device, **__: devices.append(device) or Trained(outcome="passed")
+        "training.run.train_together", lambda jobs, *, device: devices.append(device) or [Trained(outcome="passed")]
     )
 
     assert main([str(path), "--device", "cpu"]) == 0
