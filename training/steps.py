@@ -58,6 +58,8 @@ def take_steps_together(trainings: Sequence[Training]) -> Iterator[list[tuple[Tr
     one row fits.
     """
     broken: set[int] = set()
+    if not trainings:
+        return
     rows_at_once = _rows_that_fit(trainings)
     while active := [one for one in trainings if not one.is_over and id(one) not in broken]:
         began = time.perf_counter()

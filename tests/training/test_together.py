@@ -296,3 +296,13 @@ def test_a_process_tells_whose_every_line_is(jobs_of, tmp_path, monkeypatch, cap
     assert {line["training"] for line in lines} == {"trn_0", "trn_1"}
     assert set(ends) == {"trn_0", "trn_1"}
     assert code == (3 if "refused" in ends.values() else 0)
+
+
+def test_where_nobody_can_begin_everybody_is_told(jobs_of):
+    [few] = jobs_of([0])
+    few = replace(few, request=replace(few.request, works=few.request.works[:2]))
+
+    [ended] = train_together([few])
+
+    assert ended.outcome == "refused"
+    assert not list(steps.take_steps_together([]))
