@@ -98,18 +98,16 @@ async def _run(opened: Resources, scratch: Scratch, style_id: str, works: Sequen
             return bool(waiting) and waiting.isdisjoint(work.id for work in await list_wordless(conn, style_id))
 
     status = await run_trainer(
-        [*describer_command(opened.settings), str(scratch.request), "--device", opened.settings.device],
-        log_file=scratch.log,
-        held=scratch.lock,
-        num_threads=opened.settings.num_threads,
+        scratch,
+        opened.settings,
+        describer_command(opened.settings),
+        options=("--device", opened.settings.device),
         on_event=hear,
         should_stop=should_stop,
     )
     if status == 0 or await should_stop():
         return True
-    # The folder goes at the end, so what is said in it must be said in the log.
-    said = scratch.log.read_text(errors="replace")[-2000:]
-    log.error("the works of style %s were not described (status %s): %s", style_id, status, said)
+    log.error("the works of style %s were not described (status %s): %s", style_id, status, scratch.last_words)
     return False
 
 

@@ -138,10 +138,10 @@ async def _run(opened: Resources, training: Training, scratch: Scratch) -> Heard
 
     for _ in range(_TRIES):
         status = await run_trainer(
-            [*trainer_command(opened.settings), str(scratch.request), "--device", opened.settings.device],
-            log_file=scratch.log,
-            held=scratch.lock,
-            num_threads=opened.settings.num_threads,
+            scratch,
+            opened.settings,
+            trainer_command(opened.settings),
+            options=("--device", opened.settings.device),
             on_event=heard,
             should_stop=should_stop,
         )

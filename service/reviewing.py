@@ -90,22 +90,12 @@ async def _run(opened: Resources, scratch: Scratch, should_stop: Callable[[], Aw
                 heard.append(event)
 
         status = await run_trainer(
-            [*reviewer_command(opened.settings), str(scratch.request)],
-            log_file=scratch.log,
-            held=scratch.lock,
-            num_threads=opened.settings.num_threads,
-            on_event=hear,
-            should_stop=should_stop,
+            scratch, opened.settings, reviewer_command(opened.settings), on_event=hear, should_stop=should_stop
         )
         if status == 0 or await should_stop():
             return findings
-        log.error("the review in %s ended with status %s: %s", scratch.folder, status, _last_lines(scratch))
+        log.error("the review in %s ended with status %s: %s", scratch.folder, status, scratch.last_words)
     return [_BROKEN]
-
-
-def _last_lines(scratch: Scratch) -> str:
-    # The folder goes at the end, so what is said in it must be said in the log.
-    return scratch.log.read_text(errors="replace")[-2000:]
 
 
 async def _included(opened: Resources, style_id: str) -> list[StoredWork]:

@@ -22,6 +22,7 @@ from training.messages import TrainingRequest, Way, Work, read_works
 log = logging.getLogger("ownhand.scratch")
 
 _TIDY_EVERY_S = 60.0
+_LAST_CHARACTERS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,11 @@ class Scratch:
     @property
     def log(self) -> Path:
         return self.folder / "trainer.log"
+
+    @property
+    def last_words(self) -> str:
+        """The end of the log. Some folders go when their child has ended: what is said in them goes to our own log."""
+        return self.log.read_text(errors="replace")[-_LAST_CHARACTERS:]
 
 
 @asynccontextmanager

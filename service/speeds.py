@@ -14,7 +14,7 @@ import shlex
 import sys
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from inference.catalog import base_spec
 from licensing.compute import training_price
@@ -58,20 +58,6 @@ class Plan:
     def is_priced(self) -> bool:
         """Whether what it costs is known: told before it starts, or nothing in any case."""
         return self.estimate is not None or self.is_free
-
-    @property
-    def document(self) -> dict[str, Any]:
-        found = self.estimate
-        return {
-            "state": self.state,
-            "works": self.num_works,
-            "held_out": self.num_held_out,
-            "steps": self.steps,
-            "seconds": found.seconds if found else None,
-            "memory_bytes": found.memory_bytes if found else None,
-            "device": self.device or None,
-            "price": {"amount": self.price.amount, "currency": self.price.currency} if self.is_priced else None,
-        }
 
 
 async def plan_training(web: Gateway, conn: Connection, style: Style, recipe: Recipe, *, num_works: int) -> Plan:
@@ -149,18 +135,16 @@ async def _probe(opened: Resources, scratch: Scratch, base: str, recipe: str) ->
         return False
 
     status = await run_trainer(
-        [*prober_command(opened.settings), str(scratch.request), "--device", opened.settings.device],
-        log_file=scratch.log,
-        held=scratch.lock,
-        num_threads=opened.settings.num_threads,
+        scratch,
+        opened.settings,
+        prober_command(opened.settings),
+        options=("--device", opened.settings.device),
         on_event=hear,
         should_stop=should_stop,
     )
     if heard:
         return heard[-1]
-    # The folder goes at the end, so what is said in it must be said in the log.
-    said = scratch.log.read_text(errors="replace")[-2000:]
-    log.error("the speed of %s with %s was not measured (status %s): %s", base, recipe, status, said)
+    log.error("the speed of %s with %s was not measured (status %s): %s", base, recipe, status, scratch.last_words)
     return None
 
 

@@ -9,10 +9,9 @@ import contextlib
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
-from typing import IO
 
-from service.settings import ROOT, plain_environ
+from service.scratch import Scratch
+from service.settings import ROOT, Settings, plain_environ
 from training.messages import Event, read_event
 
 log = logging.getLogger("ownhand.trainer")
@@ -24,31 +23,33 @@ _LINE_BYTES_MAX = 4 * 1024**2
 
 
 async def run_trainer(
+    scratch: Scratch,
+    settings: Settings,
     command: Sequence[str],
     *,
-    log_file: Path,
-    held: IO[str],
-    num_threads: int,
+    options: Sequence[str] = (),
     on_event: Callable[[Event], Awaitable[None]],
     should_stop: Callable[[], Awaitable[bool]],
 ) -> int:
-    """Run the trainer to its end and return its exit status (negative: the signal that killed it).
+    """Run a command on the request in a scratch folder, to its end; its exit status (negative: the signal that killed).
 
-    `should_stop` is asked every half second; on True the trainer is told to write a checkpoint and end. The same
-    happens where this call is cancelled. `held` is an open file whose lock the child keeps while it lives.
+    `should_stop` is asked every half second; on True the child is told to write a checkpoint and end. The same happens
+    where this call is cancelled. It logs into the folder and keeps the folder's lock while it lives.
     """
     environ = plain_environ()
-    if num_threads:
-        environ["OMP_NUM_THREADS"] = str(num_threads)
-    with log_file.open("ab") as errors:
+    if settings.num_threads:
+        environ["OMP_NUM_THREADS"] = str(settings.num_threads)
+    with scratch.log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
             *command,
+            str(scratch.request),
+            *options,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
             env=environ,
             cwd=ROOT,
-            pass_fds=(held.fileno(),),
+            pass_fds=(scratch.lock.fileno(),),
             limit=_LINE_BYTES_MAX,
         )
     watching = asyncio.create_task(_watch(process, should_stop))

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
+from inference.errors import InferenceError
+from training.errors import TrainingError
+
 DONE, FAILED, INTERRUPTED = 0, 1, 75
 """Exit codes; of 75 the same request goes on."""
 
@@ -35,6 +38,19 @@ def told_to_end() -> Iterator[Callable[[], bool]]:
         yield told.is_set
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def run_process(work: Callable[[Callable[[], None]], None]) -> int:
+    """The exit code of work that calls what it is given between its steps; why it failed is said on stderr."""
+    try:
+        with told_to_end() as is_told:
+            work(unless(is_told))
+    except Interrupted:
+        return INTERRUPTED
+    except (TrainingError, InferenceError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return FAILED
+    return DONE
 
 
 def _await_end_of_input(told: Event) -> None:

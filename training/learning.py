@@ -59,8 +59,8 @@ class Learner:
         self._first_step = training.step
         self._pace = _Pace()
 
-    def may_begin(self) -> None:
-        """Say that it begins, unless it was stopped before."""
+    def begin(self) -> None:
+        """Say that it learns now, and heed who wants it to end before the first step."""
         self._on_event(StateChanged(state="training"))
         self._heed(self._go_on)
 
@@ -201,7 +201,7 @@ def learn(learners: Sequence[Learner]) -> None:
     """Take all steps that are left of each, in one batch. How each ended it knows itself: none ends another."""
     of = {id(learner.training): learner for learner in learners}
     for learner in learners:
-        learner.may_begin()
+        learner.begin()
     for taken in steps.take_steps_together([learner.training for learner in learners]):
         for training, done in taken:
             of[id(training)].take(done)

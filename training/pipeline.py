@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from training.export import ADAPTER, RECEIPT, REPORT, Facts, export_adapter, mak
 from training.gate import Verdict
 from training.interruption import Interrupted, unless
 from training.learning import Learner, begin_learning, learn
-from training.messages import Done, Event, Sample, StateChanged, TrainingRequest, check_request
+from training.messages import Done, Event, Sample, StateChanged, TrainingRequest, Way, check_request
 from training.recipe import Recipe, recipe_for
 from training.release import Release, choose, open_examination
 from training.report import Report, draw_sheet, render_report
@@ -123,8 +124,12 @@ class _Story:
         except Interrupted:
             self.ended = Trained(outcome="interrupted", message="stopped; run the same request again to continue")
         except (TrainingError, InferenceError) as error:
-            self.job.on_event(StateChanged(state="failed", message=str(error)))
-            self.ended = error
+            self.fail(error)
+
+    def fail(self, error: TrainingError | InferenceError) -> None:
+        """It ends with this error, and says so."""
+        self.job.on_event(StateChanged(state="failed", message=str(error)))
+        self.ended = error
 
 
 def _look(story: _Story) -> None:
@@ -150,29 +155,33 @@ def _look(story: _Story) -> None:
 
 def _learn_together(stories: Sequence[_Story], device: str) -> None:
     """One open base for all; who cannot begin is told so, and the others learn."""
-    opened: list[tuple[Base, StackedAdapters]] = []
-
-    def begin(story: _Story) -> None:
-        if not opened:
-            base = open_base(base_spec(story.job.request.base), device=device)
-            opened.append((base, StackedAdapters(base.denoiser)))
-        base, stack = opened[0]
-        begun = [other.learner.training.way for other in stories if other.learner is not None]
-        story.learner = begin_learning(
-            story.job.request,
-            story.review,
-            story.recipe,
-            story.budget,
-            base=base,
-            stack=stack,
-            way=begun[0] if begun else None,
-            on_event=story.job.on_event,
-            go_on=story.heed,
-        )
-
+    if not stories:
+        return
+    try:
+        base = open_base(base_spec(stories[0].job.request.base), device=device)
+    except InferenceError as error:
+        for story in stories:
+            story.fail(error)
+        return
+    stack, way = StackedAdapters(base.denoiser), None
     for story in stories:
-        story.go_on(begin)
+        story.go_on(partial(_begin, base=base, stack=stack, way=way))
+        way = story.learner.training.way if story.learner else way
     learn([story.learner for story in stories if story.learner is not None])
+
+
+def _begin(story: _Story, *, base: Base, stack: StackedAdapters, way: Way | None) -> None:
+    story.learner = begin_learning(
+        story.job.request,
+        story.review,
+        story.recipe,
+        story.budget,
+        base=base,
+        stack=stack,
+        way=way,
+        on_event=story.job.on_event,
+        go_on=story.heed,
+    )
 
 
 def _examine(story: _Story) -> None:

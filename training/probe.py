@@ -1,6 +1,6 @@
 """`python -m training.probe REQUEST.json [--device auto]`: how fast this machine trains, and in which way, on stdout.
 
-A few steps over pictures of noise, before anything of a creator's is touched: no table of cards and presets, which is
+A few steps over grey pictures, before anything of a creator's is touched: no table of cards and presets, which is
 always out of date. Exit codes as those of `training.run`.
 """
 
@@ -23,12 +23,10 @@ from inference.adapters.stack import StackedAdapters
 from inference.bases import Base, open_base
 from inference.catalog import BaseSpec, base_spec
 from inference.devices import AUTO, choose_device
-from inference.errors import InferenceError
 from training import state, steps
 from training.captions import with_trigger
 from training.encode import ENCODE_BATCH, Encoded, encode_texts
-from training.errors import TrainingError
-from training.interruption import DONE, FAILED, INTERRUPTED, Interrupted, told_to_end, unless
+from training.interruption import run_process
 from training.messages import Speed, Way, event_line, read_request
 from training.plan import Split
 from training.recipe import Recipe, recipe_for
@@ -51,20 +49,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("request", type=Path, help="a JSON file that holds a TrainingRequest; its works are not opened")
     parser.add_argument("--device", default=AUTO, help="cpu, cuda or cuda:1; auto takes a GPU if there is one")
     asked = parser.parse_args(arguments)
-    try:
-        with told_to_end() as is_told:
-            request = read_request(asked.request.read_text(encoding="utf-8"))
-            spec = base_spec(request.base)
-            recipe = recipe_for(spec, request.recipe)
-            speed = probe(spec, recipe, device=choose_device(asked.device), go_on=unless(is_told))
-    except Interrupted:
-        return INTERRUPTED
-    except (TrainingError, InferenceError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
-        return FAILED
-    sys.stdout.write(event_line(speed) + "\n")
-    sys.stdout.flush()
-    return DONE
+
+    def measure(go_on: Callable[[], None]) -> None:
+        request = read_request(asked.request.read_text(encoding="utf-8"))
+        spec = base_spec(request.base)
+        recipe = recipe_for(spec, request.recipe)
+        speed = probe(spec, recipe, device=choose_device(asked.device), go_on=go_on)
+        sys.stdout.write(event_line(speed) + "\n")
+        sys.stdout.flush()
+
+    return run_process(measure)
 
 
 def probe(spec: BaseSpec, recipe: Recipe, *, device: str, go_on: Callable[[], None] = lambda: None) -> Speed:

@@ -81,7 +81,7 @@ async def get_estimate(web: Web, asker: CreatorReading, style_id: str) -> dict[s
         works = await list_works(conn, style_id=style.id, creator_id=style.creator_id)
         recipe, num_works = find_recipe(web, style, None), sum(work.may_train for work in works)
         plan = await plan_training(web, conn, style, recipe, num_works=num_works)
-    return {**plan.document, "max_minutes": web.settings.max_training_minutes}
+    return {**plan_document(plan), "max_minutes": web.settings.max_training_minutes}
 
 
 @router.get("/styles/{style_id}/trainings")
@@ -164,6 +164,21 @@ async def check_works(conn: Connection, style: Style, recipe: Recipe) -> int:
     raise Problem("conflict", f"{may} works are too few to learn a style; upload at least {recipe.min_works}.")
 
 
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """What a training would take, as its creator is told."""
+    found = plan.estimate
+    return {
+        "state": plan.state,
+        "works": plan.num_works,
+        "held_out": plan.num_held_out,
+        "steps": plan.steps,
+        "seconds": found.seconds if found else None,
+        "memory_bytes": found.memory_bytes if found else None,
+        "device": plan.device or None,
+        "price": money(plan.price) if plan.is_priced else None,
+    }
+
+
 def training_document(training: Training) -> dict[str, Any]:
     """A training as its creator sees it."""
     samples = f"/v1/trainings/{training.id}/samples"
@@ -196,10 +211,10 @@ def training_document(training: Training) -> dict[str, Any]:
 
 async def _priced_plan(web: Gateway, conn: Connection, style: Style, recipe: Recipe, num_works: int) -> Plan:
     """What the training takes as far as it is known. Raises Problem where it costs something and nobody knows what."""
-    plan = await known_plan(web, conn, style, recipe, num_works=num_works)
+    is_free = web.prices.training_minute.amount == 0
+    plan = await (known_plan if is_free else plan_training)(web, conn, style, recipe, num_works=num_works)
     if plan.is_priced:
         return plan
-    plan = await plan_training(web, conn, style, recipe, num_works=num_works)
     if plan.state == "measuring":
         raise Problem(
             "conflict",
@@ -224,7 +239,7 @@ def _limit(web: Gateway, plan: Plan, wanted: float | None) -> float:
             "conflict",
             f"This training would take about {plan.estimate.seconds / 60:.1f} minutes here, and its limit is"
             f" {allowed:g}. Allow more, or choose a recipe with fewer steps.",
-            extra={"estimate": plan.document},
+            extra={"estimate": plan_document(plan)},
         )
     return allowed
 

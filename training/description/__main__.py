@@ -10,11 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inference.devices import AUTO, choose_device
-from inference.errors import InferenceError
 from training.description.captioner import describe_works, open_captioner
 from training.description.messages import read_description_request
-from training.errors import TrainingError
-from training.interruption import DONE, FAILED, INTERRUPTED, Interrupted, told_to_end, unless
+from training.interruption import run_process
 from training.messages import event_line
 
 
@@ -24,23 +22,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("request", type=Path, help="a JSON file that holds a DescriptionRequest")
     parser.add_argument("--device", default=AUTO, help="cpu, cuda or cuda:1; auto takes a GPU if there is one")
     asked = parser.parse_args(arguments)
-    try:
-        with told_to_end() as is_told:
-            _describe(asked.request, asked.device, go_on=unless(is_told))
-    except Interrupted:
-        return INTERRUPTED
-    except (TrainingError, InferenceError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
-        return FAILED
-    return DONE
 
+    def describe(go_on: Callable[[], None]) -> None:
+        request = read_description_request(asked.request.read_text(encoding="utf-8"))
+        captioner = open_captioner(request.captioner, device=choose_device(asked.device))
+        for event in describe_works(request.works, captioner, go_on=go_on):
+            sys.stdout.write(event_line(event) + "\n")
+            sys.stdout.flush()
 
-def _describe(file: Path, device: str, *, go_on: Callable[[], None]) -> None:
-    request = read_description_request(file.read_text(encoding="utf-8"))
-    captioner = open_captioner(request.captioner, device=choose_device(device))
-    for event in describe_works(request.works, captioner, go_on=go_on):
-        sys.stdout.write(event_line(event) + "\n")
-        sys.stdout.flush()
+    return run_process(describe)
 
 
 if __name__ == "__main__":

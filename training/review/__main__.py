@@ -11,12 +11,10 @@ from pathlib import Path
 
 import torch
 
-from training.errors import TrainingError
-from training.interruption import DONE, FAILED, INTERRUPTED, Interrupted, told_to_end, unless
+from training.interruption import run_process
 from training.messages import event_line
 from training.review.messages import read_review_request
 from training.review.portfolio import review_portfolio
-from training.works import Review
 
 
 def main(arguments: list[str]) -> int:
@@ -24,29 +22,21 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.review", description="One review, as a process.")
     parser.add_argument("request", type=Path, help="a JSON file that holds a ReviewRequest")
     asked = parser.parse_args(arguments)
-    try:
-        with told_to_end() as is_told:
-            review = _review(asked.request, is_told)
-    except Interrupted:
-        return INTERRUPTED
-    except (TrainingError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
-        return FAILED
-    # All at once: half a review would call the works it has not come to faultless.
-    sys.stdout.write("".join(event_line(finding) + "\n" for finding in review.findings))
-    sys.stdout.flush()
-    return DONE
 
+    def review(go_on: Callable[[], None]) -> None:
+        request = read_review_request(asked.request.read_text(encoding="utf-8"))
+        found = review_portfolio(
+            request.works,
+            size=request.size,
+            min_works=request.min_works,
+            num_threads=torch.get_num_threads(),
+            go_on=go_on,
+        )
+        # All at once: half a review would call the works it has not come to faultless.
+        sys.stdout.write("".join(event_line(finding) + "\n" for finding in found.findings))
+        sys.stdout.flush()
 
-def _review(file: Path, is_told: Callable[[], bool]) -> Review:
-    request = read_review_request(file.read_text(encoding="utf-8"))
-    return review_portfolio(
-        request.works,
-        size=request.size,
-        min_works=request.min_works,
-        num_threads=torch.get_num_threads(),
-        go_on=unless(is_told),
-    )
+    return run_process(review)
 
 
 if __name__ == "__main__":
