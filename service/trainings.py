@@ -145,8 +145,10 @@ async def ask_to(
         )
 
 
-async def resume(conn: Connection, *, training_id: str, creator_id: str, now: datetime) -> Training | Refusal:
-    """Queue a paused or failed training again; it goes on from its last checkpoint.
+async def resume(
+    conn: Connection, *, training_id: str, creator_id: str, max_minutes: float | None, now: datetime
+) -> Training | Refusal:
+    """Queue a paused or failed training again; it goes on from its last checkpoint. `max_minutes` None: the old limit.
 
     Refusals: not_found; conflict, where it is neither paused nor failed.
     """
@@ -164,7 +166,9 @@ async def resume(conn: Connection, *, training_id: str, creator_id: str, now: da
         if other is not None:
             return other
         await conn.execute(
-            "UPDATE service.trainings SET run = run + 1, wanted = NULL, ended_at = NULL WHERE id = $1", training_id
+            "UPDATE service.trainings SET run = run + 1, wanted = NULL, ended_at = NULL,"
+            " max_minutes = coalesce($2, max_minutes) WHERE id = $1",
+            *(training_id, max_minutes),
         )
         return await change_state(conn, training, "queued", now=now)
 

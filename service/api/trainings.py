@@ -40,6 +40,15 @@ class NewTraining(BaseModel):
     """A hard limit; without one the operator's."""
 
 
+class Resumption(BaseModel):
+    """`{}` goes on within the limit that the training has."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """A new hard limit over all of its runs, for one that reached the old."""
+
+
 @router.post("/styles/{style_id}/trainings", status_code=201)
 async def make_training(
     web: Web, asker: Creator, style_id: str, response: Response, body: NewTraining | None = None
@@ -137,10 +146,14 @@ async def pause_training(web: Web, asker: Creator, training_id: str) -> dict[str
 
 
 @router.post("/trainings/{training_id}/resume")
-async def resume_training(web: Web, asker: Creator, training_id: str) -> dict[str, Any]:
-    """Go on from the last checkpoint."""
+async def resume_training(web: Web, asker: Creator, training_id: str, body: Resumption | None = None) -> dict[str, Any]:
+    """Go on from the last checkpoint, within the old limit or a new one."""
+    wanted = body.max_minutes if body else None
+    max_minutes = _allowed(web, wanted) if wanted is not None else None
     async with web.pool.acquire() as conn:
-        found = await trainings.resume(conn, training_id=training_id, creator_id=asker.account_id, now=web.clock())
+        found = await trainings.resume(
+            conn, training_id=training_id, creator_id=asker.account_id, max_minutes=max_minutes, now=web.clock()
+        )
     if isinstance(found, Refusal):
         raise refused(found)
     await finetuning.start_training(found)
@@ -228,12 +241,17 @@ async def _priced_plan(web: Gateway, conn: Connection, style: Style, recipe: Rec
     )
 
 
+def _allowed(web: Gateway, minutes: float) -> float:
+    """The same minutes. Raises Problem where they are more than the operator allows."""
+    most = web.settings.max_training_minutes
+    if minutes <= most:
+        return minutes
+    raise Problem("invalid_request", f"{minutes:g} minutes are too many: a training may take at most {most:g} here.")
+
+
 def _limit(web: Gateway, plan: Plan, wanted: float | None) -> float:
     """Minutes that the training may take. Raises Problem where that is known to be too few, or more than is allowed."""
-    most = web.settings.max_training_minutes
-    if wanted is not None and wanted > most:
-        raise Problem("invalid_request", f"{wanted:g} minutes are too many: a training may take at most {most:g} here.")
-    allowed = wanted or most
+    allowed = _allowed(web, wanted) if wanted is not None else web.settings.max_training_minutes
     if plan.estimate and plan.estimate.seconds > allowed * 60:
         raise Problem(
             "conflict",

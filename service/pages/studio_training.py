@@ -34,9 +34,7 @@ async def training_page(visit: CreatorVisit, style_id: str) -> HTMLResponse:
 async def start_training(visit: CreatorVisit, style_id: str) -> Response:
     """Train a new version with the defaults, within the time that the form may name."""
     try:
-        text = await visit.field("max_minutes")
-        minutes = whole_number(text, name="Minutes") if text else None
-        asked = checked(api.NewTraining, max_minutes=minutes)
+        asked = checked(api.NewTraining, max_minutes=await _minutes(visit))
         await api.make_training(visit.web, visit.identity, style_id, Response(), asked)
     except Problem as problem:
         return await _show(visit, style_id, problem)
@@ -45,11 +43,16 @@ async def start_training(visit: CreatorVisit, style_id: str) -> Response:
 
 @router.post("/studio/styles/{style_id}/training/{training_id}")
 async def steer_training(visit: CreatorVisit, style_id: str, training_id: str) -> Response:
-    """Pause, resume or cancel."""
-    acts = {"pause": api.pause_training, "resume": api.resume_training, "cancel": api.cancel_training}
+    """Pause, resume or cancel; the form that resumes may name a new limit."""
     try:
-        act = acts[chosen(await visit.field("act"), list(acts))]
-        await act(visit.web, visit.identity, training_id)
+        match chosen(await visit.field("act"), ("pause", "resume", "cancel")):
+            case "pause":
+                await api.pause_training(visit.web, visit.identity, training_id)
+            case "cancel":
+                await api.cancel_training(visit.web, visit.identity, training_id)
+            case "resume":
+                asked = checked(api.Resumption, max_minutes=await _minutes(visit))
+                await api.resume_training(visit.web, visit.identity, training_id, asked)
     except Problem as problem:
         return await _show(visit, style_id, problem)
     return see_other(f"/studio/styles/{style_id}/training")
@@ -75,6 +78,11 @@ async def sheet_picture(visit: CreatorVisit, version_id: str, row: int, column: 
     sheet = await open_sheet(visit.web.storage, version.sheet_key)
     headers = {"Cache-Control": "private, max-age=31536000, immutable"}
     return Response(sheet.cut(row, column), media_type="image/png", headers=headers)
+
+
+async def _minutes(visit: Member) -> int | None:
+    text = await visit.field("max_minutes")
+    return whole_number(text, name="Minutes") if text else None
 
 
 async def _show(visit: Member, style_id: str, problem: Problem | None = None) -> HTMLResponse:

@@ -1,5 +1,6 @@
 """The real application over a real database, and people with tokens."""
 
+import asyncio
 import io
 import itertools
 import random
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 from PIL import Image, ImageDraw
 
 from licensing import keys
+from service import trainings
 from service.accounts import Account, Role, ensure_account
 from service.app import create_app
 from service.db.connections import prepare_database
@@ -243,6 +245,17 @@ async def with_works(person: Person, *, count: int = 6, rights: str = "mine") ->
     answer = await upload(person, style_id, *[(f"work-{n}.png", draw()) for n in range(count)], rights=rights)
     assert answer.status_code == 201, answer.text
     return style_id
+
+
+async def wait_for(person: Person, training_id: str, *states: str) -> dict[str, Any]:
+    """The training once it is in one of these states."""
+    async with asyncio.timeout(30):
+        while True:
+            training: dict[str, Any] = (await person.http.get(f"/v1/trainings/{training_id}")).json()
+            if training["state"] in states:
+                return training
+            assert training["state"] not in trainings.ENDS, training
+            await asyncio.sleep(0.05)
 
 
 def slug_of(answer: httpx.Response) -> str:

@@ -18,7 +18,7 @@ from licensing.money import Money
 from service import finetuning, trainings
 from service.speeds import plan_training
 from service.styles import find_style
-from tests.service.conftest import Person, Place, make_style, slug_of, with_works
+from tests.service.conftest import Person, Place, make_style, slug_of, wait_for, with_works
 from training.messages import Way, read_request
 from training.recipe import load_recipe
 
@@ -30,16 +30,6 @@ async def start(person: Person, style_id: str, *, seed: int = 0) -> str:
     assert answer.status_code == 201, answer.text
     training_id: str = answer.json()["id"]
     return training_id
-
-
-async def wait_for(person: Person, training_id: str, *states: str) -> dict[str, Any]:
-    async with asyncio.timeout(30):
-        while True:
-            training: dict[str, Any] = (await person.http.get(f"/v1/trainings/{training_id}")).json()
-            if training["state"] in states:
-                return training
-            assert training["state"] not in trainings.ENDS, training
-            await asyncio.sleep(0.05)
 
 
 async def wait_for_step(person: Person, training_id: str, step: int) -> None:
@@ -394,6 +384,30 @@ async def test_the_limit_and_the_measured_way_reach_the_trainer(creator: Person,
     assert asked.max_minutes == 200
     assert asked.way == Way(precision="float32", is_checkpointed=True, rows_at_once=3)
     await creator.http.post(f"/v1/trainings/{begun.json()['id']}/cancel")
+
+
+async def test_a_training_that_ended_early_goes_on_within_a_new_limit(creator: Person, style_id: str, place: Place):
+    begun = await creator.http.post(f"/v1/styles/{style_id}/trainings", json={"seed": 4, "max_minutes": 200})
+    training_id = begun.json()["id"]
+    await wait_for_step(creator, training_id, 5)
+    await creator.http.post(f"/v1/trainings/{training_id}/pause")
+    await wait_for(creator, training_id, "paused")
+    request = place.settings.home / "scratch" / training_id / "request.json"
+
+    too_much = await creator.http.post(f"/v1/trainings/{training_id}/resume", json={"max_minutes": 481})
+    resumed = await creator.http.post(f"/v1/trainings/{training_id}/resume", json={"max_minutes": 300})
+    await wait_for(creator, training_id, "training")
+    asked = read_request(request.read_text())
+    await creator.http.post(f"/v1/trainings/{training_id}/pause")
+    await wait_for(creator, training_id, "paused")
+    again = await creator.http.post(f"/v1/trainings/{training_id}/resume")
+    await creator.http.post(f"/v1/trainings/{training_id}/cancel")
+
+    assert too_much.status_code == 422
+    assert "at most 480 here" in too_much.json()["detail"]
+    assert resumed.json()["max_minutes"] == 300
+    assert asked.max_minutes == 300
+    assert again.json()["max_minutes"] == 300, "without a word about it the limit stays"
 
 
 async def test_a_machine_that_cannot_be_measured_trains_all_the_same(creator: Person, style_id: str, place: Place):

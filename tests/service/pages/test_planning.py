@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from tests.service.conftest import Person, Place, browser, sign_in, with_works
+from tests.service.conftest import Person, Place, browser, sign_in, wait_for, with_works
 
 
 @pytest.fixture
@@ -45,6 +45,28 @@ async def test_a_limit_that_is_too_short_is_refused_in_place(creator: Person, st
     assert "a training may take at most 480 here" in too_many.text
     assert no_number.status_code == 422
     assert "is no whole number" in no_number.text
+
+
+async def test_a_training_that_failed_is_given_another_limit(creator: Person, studio: tuple[httpx.AsyncClient, str]):
+    http, csrf = studio
+    style_id = await with_works(creator)
+    url = f"/studio/styles/{style_id}/training"
+    begun = await creator.http.post(f"/v1/styles/{style_id}/trainings", json={"seed": 2, "max_minutes": 100})
+    await wait_for(creator, begun.json()["id"], "failed")
+
+    page = (await http.get(url)).text
+    too_many = await http.post(
+        f"{url}/{begun.json()['id']}", data={"csrf": csrf, "act": "resume", "max_minutes": "481"}
+    )
+    resumed = await http.post(f"{url}/{begun.json()['id']}", data={"csrf": csrf, "act": "resume", "max_minutes": "300"})
+    training = (await creator.http.get(f"/v1/trainings/{begun.json()['id']}")).json()
+
+    assert "Give it another limit" in page
+    assert 'placeholder="100"' in page
+    assert "a training may take at most 480 here" in too_many.text
+    assert resumed.status_code == 303
+    assert training["max_minutes"] == 300
+    assert training["state"] != "paused"
 
 
 async def test_there_is_no_plan_while_too_few_works_may_train(creator: Person, studio: tuple[httpx.AsyncClient, str]):
