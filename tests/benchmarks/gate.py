@@ -14,22 +14,15 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from inference.adapters.stack import StackedAdapters
-from inference.bases import open_base
-from inference.catalog import base_spec
-from tests.benchmarks.drawn_works import lay_works, read_shown
+from tests.benchmarks.drawn_works import read_shown
+from tests.benchmarks.examined import examine_training
 from tests.benchmarks.figures import Figure
 from training.base.sources import words_of
-from training.budget import Budget
 from training.control import Control
 from training.gate import Rule, Scores, Verdict, judge
-from training.learning import begin_learning, learn
-from training.messages import Event, TrainingRequest
 from training.recipe import Recipe, load_recipe
-from training.release import Examination, open_examination
-from training.review.portfolio import review_portfolio
-from training.trial import Trial, compare, draw_all
-from training.weigh import weigh_style
+from training.release import Examination
+from training.trial import Trial, compare
 
 SETS = {
     "streamline-flex-color": "1.2.2",
@@ -151,32 +144,8 @@ def as_figures(judged: Sequence[Judged]) -> list[Figure]:
 def judge_model(model: Model, works: Sequence[tuple[str, str]], base: str, folder: Path, *, seed: int) -> Judged:
     """Train one model as it is told, without the milder ones that a creator would be given, and judge it."""
     recipe = _recipe(model, base)
-    request = TrainingRequest(
-        id=f"benchmark {folder.name}",
-        base=base,
-        works=lay_works(works, folder / "works"),
-        out=folder / "out",
-        scratch=folder / "scratch",
-        seed=seed,
-    )
-    review = review_portfolio(request.works, size=base_spec(base).size, min_works=recipe.min_works, is_whole=False)
-    opened = open_base(base_spec(base))
-    learner = begin_learning(
-        request,
-        review,
-        recipe,
-        Budget(0),
-        base=opened,
-        stack=StackedAdapters(opened.denoiser),
-        way=None,
-        on_event=_unheard,
-        go_on=_go_on,
-    )
-    learn([learner])
-    training = learner.training
-    exam = open_examination(training, review, learner.held_out, seed=seed, go_on=_go_on)
-    adapter = weigh_style(training, exam.trained.adapter, exam.control, seed=seed, go_on=_go_on)
-    pictures = draw_all(training, exam.control, adapter, go_on=_go_on)
+    examined = examine_training(works, recipe, base, folder, seed=seed)
+    training, exam, pictures = examined.training, examined.exam, examined.pictures
     trial, shuffled = (
         compare(training, control, pictures, exam.names) for control in (exam.control, shuffle(exam.control, seed=seed))
     )
@@ -259,11 +228,3 @@ def _line(one: Judged) -> str:
         f"shuffled: {', '.join(one.shuffled.broken) or 'nothing'}",
     )
     return "; ".join(parts)
-
-
-def _unheard(_: Event) -> None:
-    """Nobody watches these trainings."""
-
-
-def _go_on() -> None:
-    """Nothing stops them."""

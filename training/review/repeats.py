@@ -1,9 +1,9 @@
-"""Works that repeat one another: saved again, scaled, cropped, mirrored or recoloured. NumPy and SciPy, no torch.
+"""Works that repeat one another: saved again, scaled, cropped, mirrored or recoloured. No torch.
 
 The middle of one picture's map of edges is looked for in the other's, at several sizes and mirrored: edges stay where
 they are whatever happens to colours, and a middle is still there when a border is cut off.
 
-Shapes: N pictures; maps are MAP x MAP; F is MAP padded for the Fourier transform.
+Shapes: N pictures, W = 2 N middles (straight, then mirrored); maps are MAP x MAP, V x V the places of a window in one.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import fft
 
 MAP = 48
-PADDED = 72
-"""MAP and the middle's largest edge together, so that nothing wraps around: what wraps lies outside what is read."""
 LOOKED_AT = 192
 """Edges are found on pictures of this many pixels squared, then averaged into the map."""
 MIDDLE = 136 / 192
@@ -41,15 +38,19 @@ class Repeat:
     is_mirrored: bool
 
 
-def edge_map(image: Image.Image, *, size: int = MAP, share: float = 1.0) -> Map:
-    """Where an RGB picture's edges are, (size, size) float32; `share` of each edge around the middle is shown."""
+def find_edges(image: Image.Image) -> Map:
+    """How strong the edges of an RGB picture are, (LOOKED_AT, LOOKED_AT)."""
     square = image.convert("L").resize((LOOKED_AT, LOOKED_AT), Image.Resampling.LANCZOS)
     levels = np.asarray(square, np.float32)
     across, down = np.zeros_like(levels), np.zeros_like(levels)
     across[:, 1:-1] = levels[:, 2:] - levels[:, :-2]
     down[1:-1] = levels[2:] - levels[:-2]
     # The root lets faint edges count beside strong ones.
-    edges = np.sqrt(np.hypot(across, down))
+    return np.sqrt(np.hypot(across, down))
+
+
+def map_of(edges: Map, *, size: int = MAP, share: float = 1.0) -> Map:
+    """Where edges are, (size, size); `share` of each edge of the picture around its middle is shown."""
     border = round(LOOKED_AT * (1 - share) / 2)
     seen = edges[border : LOOKED_AT - border, border : LOOKED_AT - border]
     return np.asarray(Image.fromarray(seen).resize((size, size), Image.Resampling.BOX))
@@ -75,18 +76,15 @@ def find_repeats(images: Sequence[Image.Image]) -> list[Repeat]:
 
 def compare(images: Sequence[Image.Image]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """How well the middle of each picture (rows) is found in each picture (columns), straight and mirrored, (N, N)."""
-    maps_NMM = np.stack([edge_map(image) for image in images])
-    spectra_NFF = fft.rfft2(maps_NMM, (PADDED, PADDED))
-    found = np.full((2, len(images), len(images)), -1.0, np.float32)
+    edges = [find_edges(image) for image in images]
+    maps_NMM = np.stack([map_of(one) for one in edges])
+    found_WN = np.full((2 * len(images), len(images)), -1.0, np.float32)
     for scale in SCALES:
         size = round(MAP * MIDDLE * scale)
-        deviations_NVV = _deviations(maps_NMM, size)
-        for number, image in enumerate(images):
-            middle = edge_map(image, size=size, share=MIDDLE)
-            for way, seen in enumerate((middle, middle[:, ::-1])):
-                score = _best_match(spectra_NFF, deviations_NVV, seen)
-                found[way, number] = np.maximum(found[way, number], score)
-    return found[0], found[1]
+        middles_NSS = np.stack([map_of(one, size=size, share=MIDDLE) for one in edges])
+        scores_WN = _best_matches(np.concatenate([middles_NSS, middles_NSS[:, :, ::-1]]), maps_NMM)
+        found_WN = np.maximum(found_WN, scores_WN)
+    return found_WN[: len(images)], found_WN[len(images) :]
 
 
 def clusters(count: int, repeats: Sequence[Repeat]) -> tuple[tuple[int, ...], ...]:
@@ -111,14 +109,20 @@ def _window_sums(values_NMM: Map, size: int) -> Map:
     return summed
 
 
-def _best_match(spectra_NFF: NDArray[np.complex64], deviations_NVV: Map, middle: Map) -> NDArray[np.float32]:
-    """Highest normalised correlation of one middle with any place of every map, (N,)."""
-    own = middle - middle.mean()
-    length = float(np.linalg.norm(own))
-    if length < 1.0:
-        return np.full(len(spectra_NFF), -1.0, np.float32)
-    places = deviations_NVV.shape[1]
-    products = fft.irfft2(spectra_NFF * np.conj(fft.rfft2(own, (PADDED, PADDED))), (PADDED, PADDED))
-    scores = products[:, :places, :places] / (length * deviations_NVV)
-    best: NDArray[np.float32] = scores.reshape(len(scores), -1).max(axis=1).astype(np.float32)
-    return best
+def _best_matches(middles_WSS: Map, maps_NMM: Map) -> Map:
+    """Highest normalised correlation of each middle with any place of each map, (W, N). A blank middle matches none."""
+    size = middles_WSS.shape[1]
+    own_WP = middles_WSS.reshape(len(middles_WSS), -1)
+    own_WP = own_WP - own_WP.mean(axis=1, keepdims=True)
+    lengths_W = np.linalg.norm(own_WP, axis=1)
+    own_WP /= np.maximum(lengths_W, 1.0)[:, None]
+    best_WN = np.empty((len(own_WP), len(maps_NMM)), np.float32)
+    windows_NVVSS = np.lib.stride_tricks.sliding_window_view(maps_NMM, (size, size), axis=(1, 2))
+    # One map at a time: all windows of all maps would be a hundred times as large as the maps.
+    for number, (windows_VVSS, deviations_VV) in enumerate(
+        zip(windows_NVVSS, _deviations(maps_NMM, size), strict=True)
+    ):
+        products_XW = windows_VVSS.reshape(deviations_VV.size, -1) @ own_WP.T
+        best_WN[:, number] = (products_XW / deviations_VV.reshape(-1, 1)).max(axis=0)
+    best_WN[lengths_W < 1.0] = -1.0
+    return best_WN
