@@ -7,13 +7,13 @@ adapter than without it.
 Shapes: S pictures, W works learnt from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.likeness import Look, likeness
+from training.likeness import Look, likeness, likeness_in_shape
 from training.recipe import Gate
 
 
@@ -52,14 +52,16 @@ def find_copies(samples: Sequence[Sampled], learnt: Learnt, gate: Gate) -> list[
     """Pictures that are near-copies of a work: of their own where they were drawn from its caption, else of any.
 
     A near-copy is much like the work, clearly more like it than like every other one (what a uniform portfolio has in
-    common is no copy), and more like it than what the base draws.
+    common is no copy), and more like it than what the base draws, in shape as well: colours are the style's to give.
     """
-    with_SW = _to_works([sample.with_style for sample in samples], learnt)
-    without_SW = _to_works([sample.without for sample in samples], learnt)
+    looks, before = [sample.with_style for sample in samples], [sample.without for sample in samples]
+    with_SW, without_SW = (_to_works(some, learnt, likeness) for some in (looks, before))
+    shape_SW, shape_without_SW = (_to_works(some, learnt, likeness_in_shape) for some in (looks, before))
     is_copy_SW = (
         (with_SW >= gate.copy_likeness)
         & (with_SW - _to_rest(with_SW, learnt) >= gate.copy_margin)
         & (with_SW - without_SW >= gate.copy_rise)
+        & (shape_SW - shape_without_SW >= gate.copy_shape_rise)
     )
     found = []
     for number, sample in enumerate(samples):
@@ -71,16 +73,21 @@ def find_copies(samples: Sequence[Sampled], learnt: Learnt, gate: Gate) -> list[
 
 
 def count_recalled(pictures: Sequence[Look], works: Sequence[int], learnt: Learnt) -> int:
-    """How many pictures, each drawn from the caption of one of `works`, are more like that very work than any other."""
-    alike_SW = _to_works(pictures, learnt)
+    """How many pictures, each drawn from the caption of one of `works`, are more like that very work than any other.
+
+    In shape alone: in the creator's colours any picture is nearer to the works than the base's own could be.
+    """
+    alike_SW = _to_works(pictures, learnt, likeness_in_shape)
     margins_SW = alike_SW - _to_rest(alike_SW, learnt)
     return int((margins_SW[np.arange(len(works)), np.array(works)] > 0).sum())
 
 
-def _to_works(looks: Sequence[Look], learnt: Learnt) -> NDArray[np.float64]:
-    """Likeness (S, W) of every picture to the version of every work that it is most like."""
+def _to_works(
+    looks: Sequence[Look], learnt: Learnt, measure: Callable[..., NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Likeness (S, W) of every picture to the version of every work that it is most like, by one of two measures."""
     every = [look for versions in learnt.versions for look in versions]
-    alike = likeness(looks, every, portfolio=learnt.portfolio)
+    alike = measure(looks, every, portfolio=learnt.portfolio)
     ends = np.cumsum([len(versions) for versions in learnt.versions])[:-1]
     return np.stack([part.max(axis=1) for part in np.split(alike, ends, axis=1)], axis=1)
 

@@ -1,6 +1,6 @@
 """How alike two pictures are, in numbers that survive scaling and saving again. No torch.
 
-Shapes: N pictures, M other pictures.
+Shapes: N pictures, M other pictures, P places of a thumbnail, C colours.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,8 @@ SAME_BITS = 6
 """Perceptual hashes of 64 bits at most this far apart belong to near-duplicates, if the colours agree as well."""
 SAME_COLOURS = 0.05
 """Mean difference of thumbnails, as a share of the full range."""
+RIDGE = 0.01
+"""Keeps maps between colours small where thumbnails hardly have any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,3 +57,23 @@ def likeness(left: Sequence[Look], right: Sequence[Look], *, portfolio: Sequence
     lengths = np.linalg.norm(own, axis=1)[:, None] * np.linalg.norm(others, axis=1)[None]
     cosines: NDArray[np.float64] = own @ others.T / np.maximum(lengths, 1e-9)
     return cosines
+
+
+def likeness_in_shape(left: Sequence[Look], right: Sequence[Look], *, portfolio: Sequence[Look]) -> NDArray[np.float64]:
+    """The same (N, M) after every left picture was given the right one's colours, as well as one affine map can.
+
+    What is left is where things are: a circle that the words name is a circle in anybody's colours.
+    """
+    shared = np.mean([look.thumb for look in portfolio], axis=0).reshape(-1, 3)
+    targets_MPC = np.stack([look.thumb.reshape(-1, 3) for look in right]).astype(np.float64)
+    others = (targets_MPC - shared).reshape(len(right), -1)
+    alike = np.empty((len(left), len(right)))
+    for number, look in enumerate(left):
+        colours_P4 = np.column_stack([look.thumb.reshape(-1, 3), np.ones(THUMB**2)])
+        # A picture of one colour has no colours to map; the ridge keeps it as flat as it is.
+        gram_44 = colours_P4.T @ colours_P4 + RIDGE * np.eye(4)
+        maps_M4C = np.linalg.solve(gram_44, colours_P4.T @ targets_MPC)
+        own = (colours_P4 @ maps_M4C - shared).reshape(len(right), -1)
+        lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(others, axis=1)
+        alike[number] = (own * others).sum(axis=1) / np.maximum(lengths, 1e-9)
+    return alike

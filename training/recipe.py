@@ -31,7 +31,9 @@ class Gate:
     copy_margin: float = 0.1
     """... if every other work is less like it by this ..."""
     copy_rise: float = 0.3
-    """... and the base's own picture from the same words and noise is less like the work by this."""
+    """... and the base's own picture from the same words and noise is less like the work by this, ..."""
+    copy_shape_rise: float = 0.1
+    """... and, both seen in the work's own colours, by this: a circle where the base drew one is no copy."""
     max_recall: float = 0.34
     """Largest share of works whose captions may call up that very work, beyond those whose captions do so without the
     style."""

@@ -21,7 +21,7 @@ from training.base.sources import words_of
 from training.control import Control
 from training.gate import Rule, Scores, Verdict, judge
 from training.recipe import Recipe, load_recipe
-from training.release import Examination
+from training.release import Examination, choose
 from training.trial import Trial, compare
 
 SETS = {
@@ -74,6 +74,8 @@ class Judged:
     """Pictures whose copied work it named."""
     confirmed: int
     """Those of them whose nearest work by features that the gate does not use is the named one."""
+    is_released: bool
+    """Whether its creator gets a style: this adapter or a milder one that the product tries of itself."""
     shuffled: Verdict
     """The same with the looks of works and pictures dealt out at random."""
     shuffled_confirmed: int
@@ -117,7 +119,11 @@ def as_figures(judged: Sequence[Judged]) -> list[Figure]:
     rules: tuple[Rule, ...] = ("style", "hand", "memory", "recall", "copies", "drift")
     return [
         Figure(name="good models, judged right", value=_right(good), unit=f"of {len(good)}", goal=11),
+        Figure(name="good portfolios released, some milder", value=_released(good), unit=f"of {len(good)}"),
         Figure(name="overfitted, refused and named", value=_right(overfitted), unit=f"of {len(overfitted)}", goal=11),
+        Figure(
+            name="overfitted, released after all, milder", value=_released(overfitted), unit=f"of {len(overfitted)}"
+        ),
         Figure(name="copied works named: confirmed", value=confirmed / max(named, 1), unit="share", goal=0.9),
         Figure(
             name="features shuffled: overfitted judged right",
@@ -142,7 +148,7 @@ def as_figures(judged: Sequence[Judged]) -> list[Figure]:
 
 
 def judge_model(model: Model, works: Sequence[tuple[str, str]], base: str, folder: Path, *, seed: int) -> Judged:
-    """Train one model as it is told, without the milder ones that a creator would be given, and judge it."""
+    """Train one model as it is told and judge it, and see whether it or a milder one would be released."""
     recipe = _recipe(model, base)
     examined = examine_training(works, recipe, base, folder, seed=seed)
     training, exam, pictures = examined.training, examined.exam, examined.pictures
@@ -150,10 +156,12 @@ def judge_model(model: Model, works: Sequence[tuple[str, str]], base: str, folde
         compare(training, control, pictures, exam.names) for control in (exam.control, shuffle(exam.control, seed=seed))
     )
     scores, blind = (Scores(predicted=exam.predicted, drawn=one.drawn) for one in (trial, shuffled))
+    verdict = judge(scores, recipe.gate)
     return Judged(
         model=model,
         scores=scores,
-        verdict=judge(scores, recipe.gate),
+        verdict=verdict,
+        is_released=verdict.passed or choose(exam, say=_unheard).verdict.passed,
         named=len(trial.copies),
         confirmed=_confirmed(trial, exam),
         shuffled=judge(blind, recipe.gate),
@@ -212,6 +220,14 @@ def _right(some: Sequence[Judged]) -> int:
     return sum(one.is_right for one in some)
 
 
+def _released(some: Sequence[Judged]) -> int:
+    return sum(one.is_released for one in some)
+
+
+def _unheard(_: str) -> None:
+    """Nobody watches what else is tried."""
+
+
 def _broken(some: Sequence[Judged], rule: Rule) -> int:
     return sum(rule in one.verdict.broken for one in some)
 
@@ -220,6 +236,7 @@ def _line(one: Judged) -> str:
     predicted, drawn = one.scores.predicted, one.scores.drawn
     parts = (
         "right" if one.is_right else "WRONG",
+        "released" if one.is_released else "not released",
         f"broken: {', '.join(one.verdict.broken) or 'nothing'}",
         f"gain {predicted.heldout_gain:.1%}, gap {predicted.member_gap:.1%}, drift {predicted.drift:.1%}",
         f"recalled {drawn.recalled} of {drawn.captions}, without {drawn.recalled_without}",

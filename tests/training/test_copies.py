@@ -8,7 +8,7 @@ from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from tests.training.portfolio import drawing
 from training.copies import Learnt, Sampled, count_recalled, find_copies
-from training.likeness import likeness, look_at
+from training.likeness import likeness, likeness_in_shape, look_at
 from training.measure import gap_interval
 from training.recipe import Gate
 
@@ -44,6 +44,26 @@ def test_a_likeness_that_the_base_draws_as_well_is_no_copy():
 
     assert find_copies([sampled(WORKS[3], without=drawing(999, 128), work=3)], learnt(), Gate())
     assert not find_copies([sampled(WORKS[3], without=blurred, work=3)], learnt(), Gate())
+
+
+def test_what_the_base_draws_in_other_colours_is_no_copy():
+    negative = ImageOps.invert(WORKS[3].filter(ImageFilter.GaussianBlur(3)))
+    blurred = WORKS[3].filter(ImageFilter.GaussianBlur(2))
+    looks = [look_at(one) for one in (negative, blurred, WORKS[3])]
+
+    assert likeness(looks[:1], looks[2:], portfolio=learnt().portfolio).item() < 0.3
+    assert likeness_in_shape(looks[:1], looks[2:], portfolio=learnt().portfolio).item() > 0.9
+    assert not find_copies([sampled(blurred, without=negative, work=3)], learnt(), Gate())
+
+
+def test_a_picture_of_one_colour_has_no_shape():
+    flat = [look_at(Image.new("RGB", (64, 64), colour)) for colour in ("white", "#204060")]
+
+    alike = likeness_in_shape(flat, learnt().portfolio, portfolio=learnt().portfolio)
+
+    assert np.isfinite(alike).all()
+    # What one colour for all of it explains of a work, no more.
+    assert np.abs(alike).max() < 0.6
 
 
 def test_a_picture_as_like_another_work_is_no_copy_unless_that_is_a_repeat():
