@@ -237,12 +237,13 @@ def _way(request: TrainingRequest, base: Base, data: Encoded, recipe: Recipe, go
 def _fingerprint(
     request: TrainingRequest, review: Review, recipe: Recipe, base_sha256: str, data: Encoded, way: Way
 ) -> str:
-    """Of all that decides the adapter's numbers."""
+    """Of all that decides the adapter's numbers: not of the gate's limits, by which they are judged."""
+    learnt_by = {name: value for name, value in recipe.as_dict().items() if name != "gate"}
     content: dict[str, object] = {
         "works": [work.sha256 for work in review.good],
         "captions": data.captions,
         "trigger": data.trigger,
-        "recipe": recipe.as_dict(),
+        "recipe": learnt_by,
         "base": base_sha256,
         "seed": request.seed,
     }
