@@ -73,11 +73,8 @@ def find_copies(samples: Sequence[Sampled], learnt: Learnt, gate: Gate) -> list[
 
 
 def count_recalled(pictures: Sequence[Look], works: Sequence[int], learnt: Learnt) -> int:
-    """How many pictures, each drawn from the caption of one of `works`, are more like that very work than any other.
-
-    In shape alone: in the creator's colours any picture is nearer to the works than the base's own could be.
-    """
-    alike_SW = _to_works(pictures, learnt, likeness_in_shape)
+    """How many pictures, each drawn from the caption of one of `works`, are more like that very work than any other."""
+    alike_SW = _to_works(pictures, learnt, likeness)
     margins_SW = alike_SW - _to_rest(alike_SW, learnt)
     return int((margins_SW[np.arange(len(works)), np.array(works)] > 0).sum())
 

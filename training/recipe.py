@@ -34,7 +34,7 @@ class Gate:
     """... and the base's own picture from the same words and noise is less like the work by this, ..."""
     copy_shape_rise: float = 0.1
     """... and, both seen in the work's own colours, by this: a circle where the base drew one is no copy."""
-    max_recall: float = 0.34
+    max_recall: float = 0.5
     """Largest share of works whose captions may call up that very work, beyond those whose captions do so without the
     style."""
     min_hand: float = 0.2
