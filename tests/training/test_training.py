@@ -218,6 +218,23 @@ def test_a_checkpoint_of_another_training_is_refused(tiny_base, tiny_recipe, por
         state.resume(training)
 
 
+def test_a_training_goes_on_though_the_limits_of_its_gate_were_changed(
+    trained, portfolio, tiny_entry, tiny_recipe, tmp_path
+):
+    _, uninterrupted, _ = trained
+    other = tmp_path / "tiny-style.toml"
+    other.write_text(Path(tiny_recipe).read_text().replace("max_drift = 1.0", "max_drift = 0.9"))
+    seen = []
+    request = request_for(portfolio, tiny_entry, tiny_recipe, tmp_path)
+    train(request, on_event=seen.append, stop=lambda: any(isinstance(event, Progress) for event in seen))
+
+    ended, events = run_quietly(replace(request, recipe=str(other)))
+
+    first = next(event for event in events if isinstance(event, Progress))
+    assert first.step > seen[-1].step, "it began anew"
+    assert ended.adapter.read_bytes() == uninterrupted.adapter.read_bytes()
+
+
 def spawn(request: TrainingRequest, folder: Path) -> subprocess.Popen:
     file = folder / "request.json"
     file.write_text(request.to_json())
