@@ -28,7 +28,7 @@ def make_row(base: Base, cache: AdapterCache, plan: Plan) -> tuple[Row, tuple[st
     kept = None if sent is None or sent_mask is None else _kept(sent, sent_mask, plan.width, plan.height)
     row = Row(
         table=table,
-        noise_CHW=base.noise(request.seed, width=plan.width, height=plan.height),
+        noises=base.noises(request.seed, width=plan.width, height=plan.height),
         asks=read_asks(
             base,
             called=prompt,

@@ -5,7 +5,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,30 @@ from typing import Any
 from inference.errors import BaseUnusable
 
 BASES = Path(__file__).resolve().parent.parent / "configs" / "bases"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler:
+    """A diffusers scheduler, `module:class`, and how its settings differ from the base's own."""
+
+    scheduler: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
 SAMPLERS = {
-    "ddim": "diffusers:DDIMScheduler",
-    "dpmpp_2m": "diffusers:DPMSolverMultistepScheduler",
-    "euler": "diffusers:EulerDiscreteScheduler",
-    "heun": "diffusers:HeunDiscreteScheduler",
-    "unipc": "diffusers:UniPCMultistepScheduler",
+    "ddim": Sampler(scheduler="diffusers:DDIMScheduler"),
+    "ddpm": Sampler(scheduler="diffusers:DDPMScheduler"),
+    "dpmpp_2m": Sampler(scheduler="diffusers:DPMSolverMultistepScheduler"),
+    "dpmpp_2m_karras": Sampler(scheduler="diffusers:DPMSolverMultistepScheduler", settings={"use_karras_sigmas": True}),
+    "euler": Sampler(scheduler="diffusers:EulerDiscreteScheduler"),
+    "euler_a": Sampler(scheduler="diffusers:EulerAncestralDiscreteScheduler"),
+    "heun": Sampler(scheduler="diffusers:HeunDiscreteScheduler"),
+    "lcm": Sampler(scheduler="diffusers:LCMScheduler"),
+    "pndm": Sampler(scheduler="diffusers:PNDMScheduler", settings={"skip_prk_steps": True}),
+    "unipc": Sampler(scheduler="diffusers:UniPCMultistepScheduler"),
 }
 """Name -> the diffusers scheduler that `inference.samplers` reads out, for diffusion bases."""
-FLOW_SAMPLERS = {"flow_euler": "diffusers:FlowMatchEulerDiscreteScheduler"}
+FLOW_SAMPLERS = {"flow_euler": Sampler(scheduler="diffusers:FlowMatchEulerDiscreteScheduler")}
 """The same for flow-matching bases."""
 WEIGHTS_AND_SETTINGS = {".safetensors", ".json", ".txt", ".jinja"}
 ENLARGER = "enlarger"
@@ -106,7 +121,7 @@ def list_bases(*, folder: Path = BASES) -> list[BaseSpec]:
     return [base_spec(file.stem, folder=folder) for file in sorted(folder.glob("*.toml"))]
 
 
-def samplers_of(spec: BaseSpec) -> Mapping[str, str]:
+def samplers_of(spec: BaseSpec) -> Mapping[str, Sampler]:
     """The samplers that can draw with a base: those of the kind of its own one."""
     return FLOW_SAMPLERS if spec.sampler in FLOW_SAMPLERS else SAMPLERS
 

@@ -4,7 +4,7 @@ Shapes: B rows of one size, A questions about them (K about one row), C latent c
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -22,7 +22,8 @@ class Row:
     """One picture: its numbers and where it stands. Only `advance` changes it, and only after a whole forward."""
 
     table: Table
-    noise_CHW: Tensor
+    noises: Iterator[Tensor]
+    """What it starts from, then what a stochastic sampler adds, step by step: from a generator of its own."""
     asks: tuple[Ask, ...]
     guidance_rescale: float = 0.0
     clean_CHW: Tensor | None = None
@@ -35,6 +36,8 @@ class Row:
     """The same at the size of an enlarged picture, where the source was sent at least as large."""
     index: int = 0
     """Model calls done."""
+    noise_CHW: Tensor = field(init=False)
+    """The first of the noises."""
     latent_CHW: Tensor = field(init=False)
     outputs: deque[Tensor] = field(init=False)
     """The newest outputs, newest first."""
@@ -42,6 +45,7 @@ class Row:
     """The finished latent that the last output pointed to."""
 
     def __post_init__(self) -> None:
+        self.noise_CHW = next(self.noises)
         self.latent_CHW = start_state(self.table, self.noise_CHW, self.clean_CHW)
         self.outputs = deque(maxlen=self.table.memory)
         if len(self.table) == 0:
@@ -109,6 +113,9 @@ def advance(rows: Sequence[Row], outputs_BCHW: Tensor, estimates_BCHW: Tensor) -
     carry_B111 = _column([row.table.carry_S[row.index].item() for row in rows], like=outputs_BCHW)
     latents_BCHW = torch.stack([row.latent_CHW for row in rows])
     latents_BCHW = carry_B111 * latents_BCHW + torch.einsum("bk,bkchw->bchw", mix_BK, recent_BKCHW)
+    for number, row in enumerate(rows):
+        if added := row.table.fresh_S[row.index].item():
+            latents_BCHW[number] += added * next(row.noises)
     for row, latent_CHW in zip(rows, latents_BCHW, strict=True):
         row.index += 1
         row.latent_CHW = latent_CHW if row.mask_1HW is None else _keep_outside(row, latent_CHW, row.mask_1HW)

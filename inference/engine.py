@@ -304,7 +304,7 @@ class Engine:
 
     def _measure_one_step(self) -> None:
         """Time the model once or twice, so that the first estimate is a measurement."""
-        latent = self._base.noise(0, width=self.spec.size, height=self.spec.size)
+        latent = next(self._base.noises(0, width=self.spec.size, height=self.spec.size))
         texts = self._base.join_texts(self._base.encode_prompts(["", ""]))
         for _ in range(2):
             began = time.perf_counter()
@@ -317,7 +317,7 @@ class Engine:
 
     def _measure_finishing(self) -> None:
         """Time a decoding and an enlarging, for the same reason."""
-        latent = self._base.noise(0, width=self.spec.size, height=self.spec.size)
+        latent = next(self._base.noises(0, width=self.spec.size, height=self.spec.size))
         began = time.perf_counter()
         image = self._base.decode(latent[None])[0]
         self._pace.finished(1, time.perf_counter() - began, enlarged=False)

@@ -4,7 +4,7 @@ Shapes: P pictures of one size, C latent channels, H x W latent, T numbers of a 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inference.catalog import BaseSpec, require_unchanged
+from inference.catalog import BaseSpec, Sampler, require_unchanged
 from inference.enlarger import open_enlarger
 from inference.errors import BaseUnusable
 from inference.pixels import images_of, pixels_of
@@ -21,7 +21,7 @@ from inference.pixels import images_of, pixels_of
 class PipelineFolder:
     """An open folder. Weights never change and need no gradient; latents are float32 whatever the weights are."""
 
-    samplers: Mapping[str, str]
+    samplers: Mapping[str, Sampler]
     """Those of the family's kind."""
     vae: Any
     """Set by the family, as are the two numbers below."""
@@ -57,11 +57,12 @@ class PipelineFolder:
             pixels = self.vae.decode(self._encoding_of(latents_PCHW).to(self.vae.dtype), return_dict=False)[0]
         return images_of(pixels)
 
-    def noise(self, seed: int, *, width: int, height: int) -> Tensor:
-        """Starting noise (C, H, W) of one picture: from its own generator, so nothing else can change it."""
+    def noises(self, seed: int, *, width: int, height: int) -> Iterator[Tensor]:
+        """Noise (C, H, W) of one picture, step by step: from its own generator, so nothing else can change it."""
         shape = (1, self.latent_channels, height // self.factor, width // self.factor)
-        drawn = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float32)
-        return drawn[0].to(self.device)
+        generator = torch.Generator("cpu").manual_seed(seed)
+        while True:
+            yield torch.randn(shape, generator=generator, dtype=torch.float32)[0].to(self.device)
 
     def textures(self, images: Sequence[Image.Image]) -> Tensor:
         """How RGB pictures of one size are drawn, (P, T) float32: means and deviations of the channels that the VAE's

@@ -48,7 +48,7 @@ def draw(
     rows = [
         Row(
             table=base.table(base.spec.sampler, steps=steps or base.spec.steps, width=size, height=size),
-            noise_CHW=base.noise(order.seed, width=size, height=size),
+            noises=base.noises(order.seed, width=size, height=size),
             asks=read_asks(
                 base, called=order.called, plain=order.plain, negative="", adapters=adapters, guidance=guidance
             ),

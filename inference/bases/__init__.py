@@ -1,6 +1,6 @@
 """Families of bases: one module each, blind to each other, opened by name."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Protocol, TypeVar
 
@@ -72,8 +72,9 @@ class OpenBase(Protocol[Reading]):
     def enlarge(self, images: Sequence[Image.Image]) -> list[Image.Image]:
         """RGB pictures of one size, larger; for bases with an enlarger."""
 
-    def noise(self, seed: int, *, width: int, height: int) -> Tensor:
-        """Starting noise (C, H, W) of one picture of so many pixels, always the same for a seed."""
+    def noises(self, seed: int, *, width: int, height: int) -> Iterator[Tensor]:
+        """Noise (C, H, W) of one picture of so many pixels, always the same for a seed: what it starts from, then what
+        a stochastic sampler adds, step by step. Without end."""
 
     def table(self, sampler: str, *, steps: int, width: int, height: int, strength: float = 1.0) -> Table:
         """One run of a sampler for a picture of so many pixels. Raises InvalidRequest."""

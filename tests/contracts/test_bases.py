@@ -260,7 +260,7 @@ def test_pictures_in_several_styles_and_none_share_a_batch_and_nothing_else(engi
 
 def test_a_variation_starts_where_the_stock_scheduler_puts_its_source(engine, base, spec, stock):
     clean = base.encode_images([drawing(3, 32)])
-    noise = base.noise(9, width=32, height=32)[None]
+    noise = next(base.noises(9, width=32, height=32))[None]
     read = base.join_texts(base.encode_prompts(["an apple"]))
     scheduler = opened(stock, spec).scheduler
     scheduler = scheduler if stock.run else diffusers.DDIMScheduler.from_config(scheduler.config)
@@ -280,7 +280,7 @@ def test_a_variation_starts_where_the_stock_scheduler_puts_its_source(engine, ba
 
 
 def test_a_picture_that_is_finished_is_estimated_exactly(base):
-    clean, noise = base.encode_images([drawing(3, 32)]), base.noise(1, width=32, height=32)[None]
+    clean, noise = base.encode_images([drawing(3, 32)]), next(base.noises(1, width=32, height=32))[None]
     level = torch.tensor([len(base.levels) // 3])
     timesteps = steps.timesteps_of(base, level)
     noised, target = add_noise(clean, noise, level, base.levels), target_of(clean, noise, level, base.levels)
@@ -294,7 +294,7 @@ def test_a_stop_is_asked_for_once_in_every_part_of_a_step(base):
     asked: list[Any] = []
     for block in base.sub_blocks():
         block.register_forward_pre_hook(lambda own, _: asked.append(own))
-    latents = base.noise(1, width=32, height=32)[None]
+    latents = next(base.noises(1, width=32, height=32))[None]
 
     with torch.no_grad():
         base.predict(latents, torch.tensor([500.0]), base.join_texts(base.encode_prompts(["an apple"])))
@@ -333,7 +333,7 @@ def test_sizes_follow_from_the_familys_own_files(base, spec):
     back = base.decode(base.encode_images([whole]))[0]
 
     assert back.size == (step, step)
-    assert base.noise(0, width=step, height=step).shape == base.encode_images([whole]).shape[1:]
+    assert next(base.noises(0, width=step, height=step)).shape == base.encode_images([whole]).shape[1:]
 
 
 def test_a_picture_goes_through_the_autoencoder_as_it_does_in_the_stock_pipeline(base, spec, stock):
@@ -481,7 +481,7 @@ def answer_of(pipeline: Any, stock: Family, base: Base) -> torch.Tensor:
 @torch.no_grad()
 def question(base: Base) -> torch.Tensor:
     read = base.join_texts(base.encode_prompts(["a dog"]))
-    return base.predict(base.noise(5, width=32, height=32)[None], torch.tensor([400.0]), read)
+    return base.predict(next(base.noises(5, width=32, height=32))[None], torch.tensor([400.0]), read)
 
 
 @pytest.mark.gpu

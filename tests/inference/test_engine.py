@@ -12,6 +12,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
+from inference.catalog import SAMPLERS
 from inference.engine import Engine
 from inference.errors import AdapterRefused, EngineClosed, EngineFull, ImageRefused, InvalidRequest
 from inference.messages import AdapterRef, ImageRequest, Picture, Stopped
@@ -84,13 +85,16 @@ class StopAt:
         return "withdrawn" if self.left < 0 else None
 
 
-@pytest.mark.parametrize(("sampler", "guidance"), [("ddim", 3.0), ("euler", 1.0), ("dpmpp_2m", 4.5)])
+@pytest.mark.parametrize(
+    ("sampler", "guidance"),
+    [("ddim", 3.0), ("euler", 1.0), ("dpmpp_2m", 4.5), ("euler_a", 3.0), ("ddpm", 2.0), ("lcm", 1.0)],
+)
 def test_a_picture_is_what_stock_diffusers_draws(engine, tiny_spec, adapters, sampler, guidance):
     import diffusers
 
-    kind = {"ddim": "DDIM", "euler": "EulerDiscrete", "dpmpp_2m": "DPMSolverMultistep"}[sampler]
+    kind = SAMPLERS[sampler].scheduler.removeprefix("diffusers:")
     stock = StableDiffusionPipeline.from_pretrained(tiny_spec.path, safety_checker=None)
-    stock.scheduler = getattr(diffusers, f"{kind}Scheduler").from_config(stock.scheduler.config)
+    stock.scheduler = getattr(diffusers, kind).from_config(stock.scheduler.config)
     stock.load_lora_weights(str(adapters[0].path))
     stock.set_progress_bar_config(disable=True)
 
@@ -115,6 +119,7 @@ def test_a_seed_gives_the_same_picture_whoever_shares_the_batch(engine, adapters
         asked("c", steps=4, guidance=1.0, seed=3),
         asked("d", adapters=(adapters[2], adapters[0]), steps=7, sampler="euler", seed=4, width=64),
         asked("e", adapters=(adapters[1],), steps=5, image=png("red"), strength=0.7, seed=5),
+        asked("f", adapters=(adapters[0],), steps=6, sampler="euler_a", seed=6),
     ]
     alone = [make(engine, request) for request in requests]
 

@@ -30,8 +30,9 @@ ZERO_SNR = {
     "rescale_betas_zero_snr": True,
 }
 CASES = [(name, "classic", CLASSIC) for name in SAMPLERS] + [
-    (name, "zero-snr", ZERO_SNR) for name in ("ddim", "dpmpp_2m", "euler", "unipc")
+    (name, "zero-snr", ZERO_SNR) for name in ("ddim", "ddpm", "dpmpp_2m", "euler", "euler_a", "lcm", "unipc")
 ]
+STOCHASTIC = {"ddpm", "euler_a", "lcm"}
 
 
 def model(sample: torch.Tensor, timestep: float) -> torch.Tensor:
@@ -40,8 +41,10 @@ def model(sample: torch.Tensor, timestep: float) -> torch.Tensor:
 
 
 def run_diffusers(sampler: str, config: dict, steps: int, strength: float, noise, clean):
-    module, _, name = SAMPLERS[sampler].partition(":")
-    scheduler = getattr(import_module(module), name).from_config(config, clip_sample=False)
+    module, _, name = SAMPLERS[sampler].scheduler.partition(":")
+    kind = getattr(import_module(module), name)
+    scheduler = kind.from_config(config, clip_sample=False, **SAMPLERS[sampler].settings)
+    more = {"generator": torch.Generator().manual_seed(8)} if sampler in STOCHASTIC else {}
     scheduler.set_timesteps(steps)
     begin = (steps - int(steps * strength)) * scheduler.order
     timesteps = scheduler.timesteps[begin:]
@@ -51,16 +54,19 @@ def run_diffusers(sampler: str, config: dict, steps: int, strength: float, noise
         scheduler.set_begin_index(begin)
     for timestep in timesteps:
         seen = scheduler.scale_model_input(state, timestep)
-        state = scheduler.step(model(seen, float(timestep)), timestep, state, return_dict=False)[0]
+        state = scheduler.step(model(seen, float(timestep)), timestep, state, return_dict=False, **more)[0]
     return state
 
 
 def run_table(table: Table, noise, clean):
+    generator = torch.Generator().manual_seed(8)
     state, outputs = start_state(table, noise, clean), deque(maxlen=table.memory)
     for number in range(len(table)):
         outputs.appendleft(model(state * table.scale_in_S[number], float(table.timesteps_S[number])))
         mixed = sum(weight * output for weight, output in zip(table.mix_SK[number], outputs, strict=False))
         state = table.carry_S[number] * state + mixed
+        if table.fresh_S[number]:
+            state = state + table.fresh_S[number] * torch.randn(state.shape, generator=generator)
     return state
 
 
@@ -110,6 +116,28 @@ def test_a_run_is_shifted_as_the_stock_pipeline_shifts_it(tokens, steps):
 def test_a_flow_base_that_adds_noise_while_drawing_is_refused():
     with pytest.raises(BaseUnusable, match="stochastic_sampling"):
         read_table({**SHIFTED, "stochastic_sampling": True}, "flow_euler", steps=10)
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_only_stochastic_samplers_add_noise(sampler):
+    table = read_table(CLASSIC, sampler, steps=8)
+
+    assert bool(table.fresh_S.any()) is (sampler in STOCHASTIC)
+    assert table.fresh_S[-1] == 0, "nothing is added to a finished picture"
+
+
+def test_what_schedulers_draw_by_is_left_as_it_was():
+    module = import_module("diffusers.schedulers.scheduling_euler_ancestral_discrete")
+    before = module.randn_tensor
+
+    read_table(CLASSIC, "euler_a", steps=9)
+
+    assert module.randn_tensor is before
+
+
+def test_a_few_step_sampler_says_how_many_it_draws():
+    with pytest.raises(InvalidRequest, match="'lcm' does not draw in 80 steps"):
+        read_table(CLASSIC, "lcm", steps=80)
 
 
 def test_a_full_strength_start_from_pure_noise_forgets_the_source():
