@@ -27,9 +27,11 @@ $(INSTALLED): pyproject.toml requirements.lock service/static/package-lock.json
 run: install
 	@exec $(BIN)/ownhand serve --demo --host $(HOST) --port $(PORT) --home $(HOME_DIR)
 
+# Native tracebacks: pytest's own parse source, which in Python 3.11 can fail where threads run (cpython#106905), and
+# then hides the test that failed and all that were to follow.
 test: install
 	@bash tests/browser/find_chromium.sh >/dev/null
-	$(BIN)/python -m pytest -m "not long and not gpu"
+	$(BIN)/python -m pytest -m "not long and not gpu" --tb=native
 
 # The same code at the counts named in the goals; NAME picks one story or benchmark, e.g. make test-long NAME=crash.
 test-long: install

@@ -1,7 +1,6 @@
 """The engine: takes requests from any thread, makes their pictures in one, joining and leaving at any step."""
 
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Condition, Thread
@@ -17,9 +16,10 @@ from inference.admission import make_row
 from inference.bases import open_base
 from inference.catalog import BaseSpec
 from inference.denoise import Batch, Row
-from inference.errors import EngineClosed, EngineFull, PictureFailed
+from inference.errors import EngineClosed, EngineFull, PictureFailed, TooLate
+from inference.fairness import FairQueue, Turn
 from inference.jobs import Job, Result
-from inference.messages import ImageRequest, Picture, Step, plan
+from inference.messages import Estimate, ImageRequest, Picture, Plan, Step, plan
 from inference.pace import Pace, steps_until_free
 from inference.pictures import jpeg_bytes, png_bytes
 
@@ -45,7 +45,7 @@ class Engine:
         self._cache = AdapterCache(self._base, self._stack)
         self._max_rows, self._max_waiting = max_rows, max_waiting
         self._pace = Pace()
-        self._waiting: deque[Job] = deque()
+        self._waiting: FairQueue[Job] = FairQueue()
         self._running: list[Job] = []
         self._batches: dict[tuple[int, int], tuple[list[Job], Batch]] = {}
         self._in_step: list[Job] = []
@@ -71,37 +71,39 @@ class Engine:
         *,
         stop: Callable[[], str | None],
         on_step: Callable[[Step], None] | None = None,
+        turn: Turn | None = None,
+        within_s: float | None = None,
     ) -> "Future[Result]":
         """Queue one picture.
 
         stop: called before every step, between sub-blocks, before the picture is decoded, before it is enlarged and
         before it is handed over; a reason ends this request alone. It must be quick and is called from the engine's
-        thread, as is `on_step`. The future fails with an InferenceError if this request cannot be made. Raises
-        InvalidRequest at once for what can be seen without opening anything, EngineUnavailable if the engine takes
-        none.
+        thread, as is `on_step`. turn: whose it is; places are shared fairly, by pixels, questions and steps. within_s:
+        it is only taken if it will likely be finished within so many seconds. The future fails with an InferenceError
+        if this request cannot be made. Raises InvalidRequest at once for what can be seen without opening anything,
+        EngineUnavailable if the engine takes none.
         """
-        job = Job(plan=plan(request, self.spec), stop=stop, on_step=on_step)
+        job = Job(plan=plan(request, self.spec), turn=turn or Turn(), stop=stop, on_step=on_step)
         with self._changed:
             if self._is_closing:
                 raise EngineClosed(f"the engine of base {self.spec.id!r} is shut down; submit to another worker")
             if len(self._waiting) >= self._max_waiting:
-                raise EngineFull(
-                    f"{self._max_waiting} pictures are waiting already; try again in {self._queue_seconds():.0f} s"
+                seconds = self._estimate(job.plan, job.turn).begins_s
+                raise EngineFull(f"{self._max_waiting} pictures are waiting already; try again in {seconds:.0f} s")
+            if within_s is not None and (seconds := self._estimate(job.plan, job.turn).ends_s) > within_s:
+                raise TooLate(
+                    f"the picture would take about {seconds:.0f} s from now, {within_s:g} s were asked for; "
+                    "ask for fewer steps, or allow more time"
                 )
-            self._waiting.append(job)
+            self._waiting.put(job, job.turn)
             self._changed.notify()
         return job.future
 
-    def queue_seconds(self) -> float:
-        """Seconds until a request submitted now would take its first step, estimated from measured step times."""
+    def estimate(self, request: ImageRequest, *, turn: Turn | None = None) -> Estimate:
+        """When a request submitted now would begin and end, from measured times. Raises InvalidRequest as `submit`."""
+        planned = plan(request, self.spec)
         with self._changed:
-            return self._queue_seconds()
-
-    def picture_seconds(self, steps: int, *, enlarge: bool = False) -> float:
-        """Seconds that one picture of the base's own size takes at the present load, from first step to its file."""
-        with self._changed:
-            sharing = min(self._max_rows, len(self._running) + len(self._waiting) + 1)
-        return steps * self._pace.step_seconds(2 * sharing) + self._pace.finish_seconds(1, enlarged=enlarge)
+            return self._estimate(planned, turn or Turn())
 
     def forget(self, sha256: str) -> None:
         """Drop an adapter from memory, before the next step, because it may no longer be used."""
@@ -116,21 +118,30 @@ class Engine:
             self._changed.notify()
         self._thread.join()
 
-    def _queue_seconds(self) -> float:
+    def _estimate(self, planned: Plan, turn: Turn) -> Estimate:
         running = sorted(self._running, key=lambda job: job.steps_left)
-        waiting = list(self._waiting)
-        ahead = len(running) + len(waiting)
+        before = [*running, *self._waiting.ahead_of(turn, self._row_steps)]
         steps = steps_until_free(
-            [job.steps_left for job in running], [job.steps_left for job in waiting], self._max_rows
+            [job.steps_left for job in running], [job.steps_left for job in before[len(running) :]], self._max_rows
         )
         # While one picture is finished no other takes a step.
-        ending = [*running, *waiting][: max(ahead - self._max_rows + 1, 0)]
-        finishing = sum(self._pace.finish_seconds(self._share(job), enlarged=job.is_enlarged) for job in ending)
-        return steps * self._pace.step_seconds(2 * min(self._max_rows, ahead)) + finishing
+        ending = before[: max(len(before) - self._max_rows + 1, 0)]
+        rows = sum(job.num_asks * self._share(job.plan) for job in before[: self._max_rows])
+        begins_s = steps * self._pace.step_seconds(rows) + sum(self._finishing(job.plan) for job in ending)
+        beside = sum(job.num_asks * self._share(job.plan) for job in before[: self._max_rows - 1])
+        each_s = self._pace.step_seconds(beside + planned.num_asks * self._share(planned))
+        return Estimate(begins_s=begins_s, ends_s=begins_s + planned.steps * each_s + self._finishing(planned))
 
-    def _share(self, job: Job) -> float:
+    def _finishing(self, planned: Plan) -> float:
+        return self._pace.finish_seconds(self._share(planned), enlarged=planned.enlargement > 1)
+
+    def _row_steps(self, job: Job) -> float:
+        """What it costs to make a picture, in steps of one question about a picture of the base's own size."""
+        return job.steps_left * job.num_asks * self._share(job.plan)
+
+    def _share(self, planned: Plan) -> float:
         """Pixels of what is drawn, in pictures of the base's own size."""
-        return job.plan.width * job.plan.height / self.spec.size**2
+        return planned.width * planned.height / self.spec.size**2
 
     def _work(self) -> None:
         try:
@@ -159,7 +170,9 @@ class Engine:
             self._cache.forget(sha256)
 
     def _end_stopped(self) -> None:
-        stopped = [job for job in (*self._waiting.copy(), *self._running) if job.must_end()]
+        with self._changed:
+            present = [*self._waiting, *self._running]
+        stopped = [job for job in present if job.must_end()]
         for job in stopped:
             self._leave(job)
             job.end_stopped()
@@ -167,9 +180,9 @@ class Engine:
     def _admit(self) -> None:
         while len(self._running) < self._max_rows:
             with self._changed:
-                if not self._waiting:
+                job = self._waiting.take()
+                if job is None:
                     return
-                job = self._waiting.popleft()
                 # Counted among the running at once, so that no estimate misses it.
                 self._running.append(job)
             try:
@@ -207,7 +220,10 @@ class Engine:
             batch.step()
         finally:
             self._in_step = []
-        self._pace.saw(batch.num_forward_rows * self._share(jobs[0]), time.perf_counter() - began)
+        self._pace.saw(batch.num_forward_rows * self._share(jobs[0].plan), time.perf_counter() - began)
+        with self._changed:
+            for job in jobs:
+                self._waiting.charge(job.turn, job.num_asks * self._share(job.plan))
         for job in jobs:
             self._after_step(job)
 
@@ -266,7 +282,7 @@ class Engine:
         png = png_bytes(image)
         if job.must_end():
             return
-        self._pace.finished(self._share(job), time.perf_counter() - began, enlarged=job.is_enlarged)
+        self._pace.finished(self._share(job.plan), time.perf_counter() - began, enlarged=job.is_enlarged)
         self._leave(job)
         job.end_with(
             Picture(
@@ -287,15 +303,15 @@ class Engine:
 
     def _leave(self, job: Job) -> None:
         with self._changed:
-            for line in (self._running, self._waiting):
-                if job in line:
-                    line.remove(job)
+            if job in self._running:
+                self._running.remove(job)
+            self._waiting.leave(job)
 
     def _end_all(self, error: BaseException | None) -> None:
         with self._changed:
             self._is_closing = True
             left = [*self._running, *self._waiting]
-            self._running, self._waiting = [], deque()
+            self._running, self._waiting = [], FairQueue()
         for job in left:
             if error is None:
                 job.end_stopped("closing")

@@ -9,6 +9,7 @@ InferenceError
 ├── PictureFailed          the numbers of one picture broke while it was made
 └── EngineUnavailable      the engine takes no more requests
     ├── EngineFull         too many are waiting
+    ├── TooLate            it would not be finished within the time that was asked for
     └── EngineClosed       it was shut down
 """
 
@@ -52,6 +53,10 @@ class EngineUnavailable(InferenceError):
 
 class EngineFull(EngineUnavailable):
     """Too many requests are waiting."""
+
+
+class TooLate(EngineUnavailable):
+    """The picture would not be finished within the time that was asked for."""
 
 
 class EngineClosed(EngineUnavailable):

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from inference.denoise import Row
+from inference.fairness import Turn
 from inference.messages import Picture, Plan, Step, Stopped
 
 Result = Picture | Stopped
@@ -16,6 +17,7 @@ class Job:
     """A request with its future. Everything but `future` belongs to the engine's thread."""
 
     plan: Plan
+    turn: Turn
     stop: Callable[[], str | None]
     on_step: Callable[[Step], None] | None
     future: "Future[Result]" = field(default_factory=Future)
@@ -49,6 +51,11 @@ class Job:
     @property
     def steps_left(self) -> int:
         return self.plan.steps if self.row is None else len(self.row.table) - self.row.index
+
+    @property
+    def num_asks(self) -> int:
+        """Questions that a step asks about it."""
+        return self.plan.num_asks if self.row is None else len(self.row.asks)
 
     @property
     def is_enlarged(self) -> bool:

@@ -58,6 +58,14 @@ class ImageRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Seconds from now until a picture would begin, and until it would be finished."""
+
+    begins_s: float
+    ends_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """One step of a picture is done."""
 
@@ -112,6 +120,8 @@ class Plan:
     sampler: str
     strength: float
     """1 where there is no source picture."""
+    num_asks: int
+    """Questions that a step asks about it (`inference.guidance`), as far as the base's settings tell."""
 
 
 def plan(request: ImageRequest, spec: BaseSpec) -> Plan:
@@ -131,6 +141,7 @@ def plan(request: ImageRequest, spec: BaseSpec) -> Plan:
         guidance=spec.guidance if request.guidance is None else request.guidance,
         sampler=spec.sampler if request.sampler is None else request.sampler,
         strength=1.0 if request.image is None else strength,
+        num_asks=_num_asks(request, spec),
     )
     if request.base != spec.id:
         raise InvalidRequest(f"the request is for the base {request.base!r}, this is {spec.id!r}; submit it there")
@@ -154,6 +165,11 @@ def with_call(words: str, call: str) -> str:
     Behind, because a CLIP text model reads forwards: the words before a call mean to the base what they always meant.
     """
     return ", ".join(part for part in (words, call) if part)
+
+
+def _num_asks(request: ImageRequest, spec: BaseSpec) -> int:
+    is_guided = (spec.guidance if request.guidance is None else request.guidance) != 1
+    return 1 + is_guided + (spec.style_guidance > 0 and bool(request.adapters))
 
 
 def _check_words(request: ImageRequest) -> None:

@@ -19,6 +19,7 @@ from typing import Protocol
 import asyncpg
 
 from inference.catalog import BaseSpec
+from inference.fairness import FairQueue, Turn
 from inference.messages import ImageRequest, Picture, Step, Stopped
 from service.resources import Resources
 from service.watch import Watch
@@ -35,6 +36,7 @@ class Draws(Protocol):
         *,
         stop: Callable[[], str | None],
         on_step: Callable[[Step], None] | None = None,
+        turn: Turn | None = None,
     ) -> "Future[Picture | Stopped]": ...
 
     def forget(self, sha256: str) -> None: ...
@@ -42,28 +44,41 @@ class Draws(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Entry:
+    pictures: int
+    turn: Turn
+    entered: asyncio.Event
+
+
 class Places:
-    """Room for `count` pictures at once. Orders enter in turn, one as soon as a single place is free: an engine with
-    a picture too many has work at hand, an order that waits outside is still queued."""
+    """Room for `count` pictures at once. Orders enter by turns of clients and creators, one as soon as a single place
+    is free: an engine with a picture too many has work at hand, an order that waits outside is still queued."""
 
     def __init__(self, count: int) -> None:
-        self._count = count
-        self._taken = 0
-        self._turn = asyncio.Lock()
-        self._left = asyncio.Event()
+        self._free = count
+        self._queue: FairQueue[_Entry] = FairQueue()
 
     @asynccontextmanager
-    async def take(self, pictures: int) -> AsyncIterator[None]:
-        async with self._turn:
-            while self._taken >= self._count:
-                self._left.clear()
-                await self._left.wait()
-            self._taken += pictures
+    async def take(self, pictures: int, turn: Turn) -> AsyncIterator[None]:
+        """Wait for one's turn, and have the places until the end of the block."""
+        entry = _Entry(pictures=pictures, turn=turn, entered=asyncio.Event())
+        self._queue.put(entry, turn)
         try:
+            self._let_in()
+            await entry.entered.wait()
             yield
         finally:
-            self._taken -= pictures
-            self._left.set()
+            if entry.entered.is_set():
+                self._free += pictures
+            self._queue.leave(entry)
+            self._let_in()
+
+    def _let_in(self) -> None:
+        while self._free > 0 and (entry := self._queue.take()) is not None:
+            self._free -= entry.pictures
+            self._queue.charge(entry.turn, entry.pictures)
+            entry.entered.set()
 
 
 @dataclass(frozen=True, kw_only=True)

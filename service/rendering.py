@@ -16,6 +16,7 @@ from typing import Any
 from inference.adapters.manifest import read_manifest
 from inference.catalog import BaseSpec, base_spec, enlargement
 from inference.errors import EngineFull, EngineUnavailable, InferenceError
+from inference.fairness import Turn
 from inference.messages import AdapterRef, ImageRequest, Picture, Step, Stopped
 from licensing import switch
 from service import delivery, pending
@@ -57,15 +58,16 @@ async def draw(order_id: str, fence: int) -> Drawn:
         return {"end": "withdrawn", "message": "The version you ordered is no longer sold; nothing was charged."}
     place.watch.follow(order_id)
     try:
-        async with place.places.take(order.count):
-            return await _attempt(opened, place, order, version)
+        turn = Turn(client=order.client_id, creator=version.creator_id)
+        async with place.places.take(order.count, turn):
+            return await _attempt(opened, place, order, version, turn)
     except InferenceError as error:
         return {"end": "failed", "message": f"{error}; nothing was charged."}
     finally:
         place.watch.forget(order_id)
 
 
-async def _attempt(opened: Resources, place: Studio, order: Order, version: Version) -> Drawn:
+async def _attempt(opened: Resources, place: Studio, order: Order, version: Version, turn: Turn) -> Drawn:
     spec = base_spec(version.base, folder=opened.settings.configs / "bases")
     engine = await place.engine(spec)
     reason = await asyncio.to_thread(place.watch.reason_to_stop, order.id)
@@ -82,7 +84,7 @@ async def _attempt(opened: Resources, place: Studio, order: Order, version: Vers
         adapter = await asyncio.to_thread(_fetch_adapter, opened, version, Path(folder))
         requests = await _requests(opened, order, spec, adapter)
         try:
-            return await _draw_all(opened, place, engine, order, spec, requests)
+            return await _draw_all(opened, place, engine, order, spec, requests, turn)
         except EngineUnavailable:
             # It broke or is closing: another one opens for the next attempt.
             place.drop(engine)
@@ -96,6 +98,7 @@ async def _draw_all(
     order: Order,
     spec: BaseSpec,
     requests: Sequence[ImageRequest],
+    turn: Turn,
 ) -> Drawn:
     given_up = threading.Event()
     progress = Progress(count=order.count)
@@ -104,7 +107,7 @@ async def _draw_all(
         return LEASE_LOST if given_up.is_set() else place.watch.reason_to_stop(order.id)
 
     async def one(number: int, request: ImageRequest) -> Picture | Stopped:
-        future = await _submit(engine, request, stop, functools.partial(progress.hear, number))
+        future = await _submit(engine, request, turn, stop, functools.partial(progress.hear, number))
         result = await asyncio.wrap_future(future)
         if isinstance(result, Picture):
             await _store(opened, order, spec, number, result)
@@ -160,11 +163,11 @@ def _stopped(reason: str) -> Drawn:
 
 
 async def _submit(
-    engine: Draws, request: ImageRequest, stop: Callable[[], str | None], on_step: Callable[[Step], None]
+    engine: Draws, request: ImageRequest, turn: Turn, stop: Callable[[], str | None], on_step: Callable[[Step], None]
 ) -> "Future[Picture | Stopped]":
     while True:
         try:
-            return engine.submit(request, stop=stop, on_step=on_step)
+            return engine.submit(request, stop=stop, on_step=on_step, turn=turn)
         except EngineFull:
             reason = await asyncio.to_thread(stop)
             if reason is not None:

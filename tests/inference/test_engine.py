@@ -14,8 +14,9 @@ from PIL import Image
 
 from inference.catalog import SAMPLERS
 from inference.engine import Engine
-from inference.errors import AdapterRefused, EngineClosed, EngineFull, ImageRefused, InvalidRequest
-from inference.messages import AdapterRef, ImageRequest, Picture, Stopped
+from inference.errors import AdapterRefused, EngineClosed, EngineFull, ImageRefused, InvalidRequest, TooLate
+from inference.fairness import Turn
+from inference.messages import AdapterRef, ImageRequest, Picture, Stopped, plan
 from inference.run import generate_file, main
 from tests.inference.random_adapters import random_adapter, write_adapter
 
@@ -269,10 +270,57 @@ def test_a_full_engine_says_when_to_come_back(tiny_spec):
 
         with pytest.raises(EngineFull, match="2 pictures are waiting"):
             engine.submit(asked(), stop=never)
-        assert engine.queue_seconds() > 0
+        assert engine.estimate(asked()).begins_s > 0
         gate.set()
         assert all(isinstance(future.result(60), Picture) for future in futures)
-    assert engine.queue_seconds() == 0
+    assert engine.estimate(asked()).begins_s == 0
+
+
+def test_who_asks_for_one_picture_does_not_wait_behind_who_asks_for_forty(tiny_spec):
+    ended: list[str] = []
+    with Engine(tiny_spec, max_rows=2) as engine:
+        futures: list[Future] = []
+        for number in range(40):
+            futures.append(engine.submit(asked(f"anna {number}", steps=2), stop=never, turn=Turn(client="anna")))
+            futures[-1].add_done_callback(lambda future: ended.append(future.result().request_id))
+        while not ended:
+            time.sleep(0.001)
+        before = len(ended)
+        mine = engine.submit(asked("ben", steps=2), stop=never, turn=Turn(client="ben"))
+        mine.add_done_callback(lambda future: ended.append(future.result().request_id))
+
+        assert (
+            engine.estimate(asked(), turn=Turn(client="ben")).begins_s
+            < engine.estimate(asked(), turn=Turn(client="anna")).begins_s
+        )
+        mine.result(60)
+        # Those that are made already, and the one that began while this line was reached.
+        assert ended.index("ben") - before <= 2 * 2
+        assert all(isinstance(future.result(60), Picture) for future in futures)
+
+
+def test_what_would_be_finished_too_late_is_not_begun(tiny_spec):
+    gate = threading.Event()
+    with Engine(tiny_spec, max_rows=1) as engine:
+        first = engine.submit(asked(steps=50), stop=never, on_step=lambda _: gate.wait(30) and None)
+        seconds = engine.estimate(asked(steps=50)).ends_s
+
+        with pytest.raises(TooLate, match=r"would take about \d+ s from now, 0\.001 s were asked for"):
+            engine.submit(asked(), stop=never, within_s=0.001)
+        second = engine.submit(asked(), stop=never, within_s=100 * seconds)
+        gate.set()
+
+        assert isinstance(first.result(60), Picture)
+        assert isinstance(second.result(60), Picture)
+
+
+def test_a_picture_in_a_style_of_a_base_that_weighs_styles_counts_three_questions(tiny_spec, adapters):
+    weighing = replace(tiny_spec, style_guidance=3.0)
+
+    assert plan(asked(), tiny_spec).num_asks == plan(asked(adapters=adapters[:1]), tiny_spec).num_asks == 2
+    assert plan(asked(adapters=adapters[:1]), weighing).num_asks == 3
+    assert plan(asked(adapters=adapters[:1], guidance=1.0), weighing).num_asks == 2
+    assert plan(asked(guidance=1.0), weighing).num_asks == 1
 
 
 def test_a_closed_engine_ends_everyone_and_takes_nobody(tiny_spec):

@@ -22,6 +22,7 @@ from inference.adapters.manifest import AdapterManifest
 from inference.bases.sd import StableDiffusion
 from inference.catalog import BaseSpec, base_spec
 from inference.engine import Engine
+from inference.fairness import Turn
 from inference.messages import ImageRequest, Picture, Step, Stopped
 from licensing.ledger import check
 from licensing.money import Money
@@ -138,6 +139,7 @@ class CurtainedEngine:
         *,
         stop: Callable[[], str | None],
         on_step: Callable[[Step], None] | None = None,
+        turn: Turn | None = None,
     ) -> "Future[Picture | Stopped]":
         act = self._curtain.begin()
 
@@ -147,7 +149,7 @@ class CurtainedEngine:
             self._curtain.hear(act, step)
 
         self._curtain.requests.append(request)
-        return self._engine.submit(request, stop=stop, on_step=heard)
+        return self._engine.submit(request, stop=stop, on_step=heard, turn=turn)
 
     def forget(self, sha256: str) -> None:
         self._engine.forget(sha256)

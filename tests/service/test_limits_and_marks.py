@@ -6,6 +6,7 @@ import io
 import pytest
 from PIL import Image
 
+from inference.fairness import Turn
 from service.drawing import Places
 from service.faults import POINTS, reach
 from service.limits import Buckets
@@ -55,7 +56,7 @@ async def test_orders_take_their_places_in_turn():
     places, order, go_on = Places(2), [], asyncio.Event()
 
     async def draw(name: str, count: int) -> None:
-        async with places.take(count):
+        async with places.take(count, Turn(client="anna")):
             order.append(name)
             await go_on.wait()
 
@@ -68,6 +69,40 @@ async def test_orders_take_their_places_in_turn():
     # The second is let in by the one free place although it wants four; the third waits behind it.
     assert entered_first == ["a", "b"]
     assert order == ["a", "b", "c", "d"]
+
+
+async def test_a_clients_one_order_does_not_wait_behind_anothers_many():
+    places, order, go_on = Places(1), [], asyncio.Event()
+
+    async def draw(name: str, client: str) -> None:
+        async with places.take(1, Turn(client=client)):
+            order.append(name)
+            await go_on.wait()
+
+    tasks = [asyncio.create_task(draw(f"anna {number}", "anna")) for number in range(5)]
+    await asyncio.sleep(0.01)
+    tasks.append(asyncio.create_task(draw("ben", "ben")))
+    await asyncio.sleep(0.01)
+    go_on.set()
+    await asyncio.gather(*tasks)
+
+    assert order[:2] == ["anna 0", "ben"]
+
+
+async def test_who_gives_up_waiting_leaves_the_places_to_others():
+    places, order = Places(1), []
+
+    async def draw(name: str) -> None:
+        async with places.take(1, Turn()):
+            order.append(name)
+            await asyncio.sleep(0.05)
+
+    tasks = [asyncio.create_task(draw(name)) for name in ("a", "b", "c")]
+    await asyncio.sleep(0.01)
+    tasks[1].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert order == ["a", "c"]
 
 
 def test_every_point_of_death_is_named_and_says_where_it_is():
