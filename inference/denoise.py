@@ -66,7 +66,7 @@ class Batch:
         self._stack = stack
         asks = [ask for row in rows for ask in row.asks]
         self._texts = base.join_texts([ask.text for ask in asks])
-        self._adapters = [ask.adapters for ask in asks]
+        self._gathered = stack.gather([ask.adapters for ask in asks])
         self._weights = [_column([ask.weight for ask in row.asks], like=rows[0].latent_CHW) for row in rows]
         counts = torch.tensor([len(row.asks) for row in rows], device=rows[0].latent_CHW.device)
         self._owner_A = torch.repeat_interleave(counts)
@@ -74,11 +74,11 @@ class Batch:
     @property
     def num_forward_rows(self) -> int:
         """Rows of one model call: one for each question about each picture."""
-        return len(self._adapters)
+        return len(self._owner_A)
 
     def bind(self) -> None:
-        """Gather this batch's adapters and lay them over the base."""
-        self._stack.bind(self._adapters)
+        """Lay this batch's adapters over the base."""
+        self._stack.lay(self._gathered)
 
     def step(self) -> None:
         """One model call for every row. A row changes only if the whole call succeeds."""

@@ -49,6 +49,10 @@ RowAdapters = Sequence[tuple[Adapter, float]]
 """A row's adapters, each with its strength; empty: the row is drawn by the base alone."""
 
 
+Gathered = Mapping[str, tuple[Tensor, Tensor]]
+"""By layer (down, up) of all rows of a batch."""
+
+
 def text_part(adapters: RowAdapters) -> RowAdapters:
     """The adapters over the text encoders alone, to be laid over them as their `layers`."""
     return tuple(
@@ -92,16 +96,25 @@ class StackedAdapters:
 
         The batch of later forwards must be len(rows), unless all rows are alike: then any size fits.
         """
-        self.clear()
-        if not rows:
-            return
+        self.lay(self.gather(rows))
+
+    def gather(self, rows: Sequence[RowAdapters]) -> Gathered:
+        """What `rows` add to each layer, side by side: copies, to be made once and laid over the model many times."""
         is_shared = all(_same(row, rows[0]) for row in rows)
-        runs = rows[:: _run_length(rows)]
+        runs = rows[:: _run_length(rows)] if rows else rows
+        gathered = {}
         for name in dict.fromkeys(name for row in rows for adapter, _ in row for name in adapter.layers):
-            layer = self._layer(name)
+            dtype = self._layer(name).weight.dtype
             down, up = _concatenated(rows[0], name) if is_shared else _gathered(runs, name)
             # What is trained stays in float32 over a base in bfloat16; sums are made in the base's own numbers.
-            layer.rows = down.to(layer.weight.dtype), up.to(layer.weight.dtype)
+            gathered[name] = down.to(dtype), up.to(dtype)
+        return gathered
+
+    def lay(self, gathered: Gathered) -> None:
+        """Make the model compute what was gathered, from the next forward on."""
+        self.clear()
+        for name, rows in gathered.items():
+            self._layer(name).rows = rows
 
     def clear(self) -> None:
         """Make the model compute as if no adapter existed."""

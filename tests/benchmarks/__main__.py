@@ -11,6 +11,7 @@ from tests.benchmarks.figures import as_document, as_table, write
 BENCHMARKS = {
     "base": "tests.benchmarks.base",
     "capacity": "tests.benchmarks.capacity",
+    "engine": "tests.benchmarks.engine",
     "enlarger": "tests.benchmarks.enlarger",
     "gate": "tests.benchmarks.gate",
     "review": "tests.benchmarks.review",

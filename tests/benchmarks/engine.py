@@ -1,0 +1,311 @@
+"""What eight pictures in eight styles cost in one batch: against no styles, stock diffusers and peft's mixed batch.
+
+Variants take turns in one process, on as many threads as the machine has cores; costs are processor seconds, so that
+other load spoils little. Whether pictures are the same is measured beside what they cost.
+"""
+
+import argparse
+import io
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+from PIL import Image
+from torch import Tensor
+
+from inference.adapters.cache import AdapterCache
+from inference.adapters.files import diffusers_names
+from inference.adapters.stack import Adapter, Gathered, StackedAdapters
+from inference.bases import Base, open_base
+from inference.bases.sd import StableDiffusion
+from inference.catalog import BaseSpec, base_spec
+from inference.engine import Engine
+from inference.fairness import Turn
+from inference.jobs import Result
+from inference.messages import AdapterRef, ImageRequest, Picture
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.training import interleaved
+from tests.inference.random_adapters import random_adapter, write_adapter
+from training.recipe import load_recipe
+
+RANKS = (4, 8, 16, 32, 4, 8, 16, 32)
+"""Of the eight adapters: mixed, as creators' are."""
+STRENGTH = 0.1
+"""Of the random adapters, so that pictures stay pictures."""
+HEAVY = 200
+"""Pictures that one client asks for before another asks for one."""
+ETAS = 24
+"""Requests whose estimates are compared with what came."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--base", default="openicons")
+    parser.add_argument("--rounds", type=int, default=8, help="turns that each variant takes")
+    parser.add_argument("--steps", type=int, default=20, help="of a picture")
+
+
+def measure(*, seed: int, say: Callable[[str], None], base: str, rounds: int, steps: int) -> list[Figure]:
+    """Steps first, then whole pictures, then who waits for whom."""
+    # As stock pipelines ask: two questions a step, both through the adapter.
+    spec = replace(base_spec(base), style_guidance=0.0)
+    opened = open_base(spec)
+    endings = load_recipe(f"{base}-style").targets
+    adapters = [
+        random_adapter(opened.denoiser, endings, seed=seed + number, rank=rank) for number, rank in enumerate(RANKS)
+    ]
+    with TemporaryDirectory() as folder:
+        refs = [
+            replace(write_adapter(Path(folder) / f"{number}.safetensors", adapter), strength=STRENGTH)
+            for number, adapter in enumerate(adapters)
+        ]
+        say("one step ...")
+        figures = steps_side_by_side(opened, adapters, rounds=rounds, seed=seed)
+        say("whole pictures ...")
+        figures += pictures_side_by_side(spec, refs, rounds=max(rounds // 4, 2), steps=steps, seed=seed)
+        say("adapters from disk ...")
+        figures += cold_adapters(opened, refs)
+        say("two clients ...")
+        figures += two_clients(spec, steps=max(steps // 4, 2))
+        say("estimates ...")
+        return figures + estimates(spec, refs, steps=steps, seed=seed)
+
+
+def steps_side_by_side(base: Base, adapters: Sequence[Adapter], *, rounds: int, seed: int) -> list[Figure]:
+    """The denoiser's answers about eight rows, each through its own adapter."""
+    count = len(adapters)
+    size = base.spec.size
+    latents = torch.stack([next(base.noises(seed + number, width=size, height=size)) for number in range(count)])
+    timesteps = torch.linspace(950, 50, count)
+    texts = base.encode_prompts([f"an apple number {number}" for number in range(count)])
+    stack = StackedAdapters(base.denoiser)
+    mixed = peft_mixture(base.spec, adapters)
+
+    # Gathered once, as the engine does where a picture joins or leaves, not in every step.
+    each = [stack.gather([((adapter, STRENGTH),)]) for adapter in adapters]
+    all_of_them = stack.gather([((adapter, STRENGTH),) for adapter in adapters])
+
+    def ask(rows: slice, worn: Gathered) -> Tensor:
+        stack.lay(worn)
+        with torch.no_grad():
+            return base.predict(latents[rows], timesteps[rows], base.join_texts(texts[rows]))
+
+    def together() -> Tensor:
+        return ask(slice(None), all_of_them)
+
+    def plain() -> Tensor:
+        return ask(slice(None), {})
+
+    def singly() -> Tensor:
+        return torch.cat([ask(slice(number, number + 1), each[number]) for number in range(count)])
+
+    def by_peft() -> Tensor:
+        with torch.no_grad():
+            names = [f"a{number}" for number in range(count)]
+            answer: Tensor = mixed(latents, timesteps, base.join_texts(texts), return_dict=False, adapter_names=names)[
+                0
+            ]
+        return answer
+
+    variants = {"plain": plain, "ours": together, "singly": singly, "peft": by_peft}
+    off = {name: float((variant() - together()).abs().max()) for name, variant in variants.items()}
+    seconds = interleaved({name: _endless(variant) for name, variant in variants.items()}, rounds=rounds, turn=1)
+    stack.clear()
+    return [
+        Figure(name=f"step of {count} rows, no adapter", value=seconds["plain"], unit="CPU-s"),
+        Figure(
+            name=f"{count} adapters of mixed ranks against none",
+            value=seconds["ours"] / seconds["plain"],
+            unit="times",
+            goal=1.10,
+            at_most=True,
+        ),
+        Figure(name="one after another against together", value=seconds["singly"] / seconds["ours"], unit="times"),
+        Figure(name="peft's mixed batch against ours", value=seconds["peft"] / seconds["ours"], unit="times", goal=1.2),
+        Figure(name="off from one at a time", value=off["singly"], unit="at most", goal=1e-4, at_most=True),
+        Figure(name="off from peft's", value=off["peft"], unit="at most", goal=1e-4, at_most=True),
+    ]
+
+
+def pictures_side_by_side(
+    spec: BaseSpec, refs: Sequence[AdapterRef], *, rounds: int, steps: int, seed: int
+) -> list[Figure]:
+    """Eight whole pictures, from words to pixels: our engine against stock diffusers with `set_adapters`."""
+    stock: Any = StableDiffusionPipeline.from_pretrained(spec.path, safety_checker=None)
+    stock.set_progress_bar_config(disable=True)
+    for number, ref in enumerate(refs):
+        stock.load_lora_weights(str(ref.path), adapter_name=f"a{number}")
+    with Engine(spec, max_rows=len(refs), max_waiting=len(refs)) as engine:
+
+        def ours() -> list[np.ndarray]:
+            futures = [engine.submit(_request(spec, ref, n, steps, seed), stop=_never) for n, ref in enumerate(refs)]
+            return [_pixels(_picture(future)) for future in futures]
+
+        def theirs() -> list[np.ndarray]:
+            return [_by_stock(stock, number, steps, seed, spec) for number in range(len(refs))]
+
+        apart = max(int(np.abs(a - b).max()) for a, b in zip(ours(), theirs(), strict=True))
+        seconds = interleaved({"ours": _endless(ours), "stock": _endless(theirs)}, rounds=rounds, turn=1)
+    return [
+        Figure(name=f"{len(refs)} pictures, our engine", value=seconds["ours"] / len(refs), unit="CPU-s each"),
+        Figure(
+            name="stock diffusers, one at a time, against ours",
+            value=seconds["stock"] / seconds["ours"],
+            unit="times",
+            goal=2.2,
+        ),
+        Figure(name="pictures apart by", value=apart, unit="of 255", goal=1, at_most=True),
+    ]
+
+
+def cold_adapters(base: Base, refs: Sequence[AdapterRef]) -> list[Figure]:
+    """From a file to an adapter that a step can use; each is read, hashed and checked."""
+    seconds = []
+    for ref in refs:
+        cache = AdapterCache(base, StackedAdapters(base.denoiser))
+        began = time.perf_counter()
+        cache.open(ref)
+        seconds.append(time.perf_counter() - began)
+    return [
+        Figure(
+            name="adapter from disk to first step, rank 32",
+            value=1000 * max(seconds),
+            unit="ms",
+            goal=50,
+            at_most=True,
+        )
+    ]
+
+
+def two_clients(spec: BaseSpec, *, steps: int) -> list[Figure]:
+    """How many pictures of one client's many end between another's single request and its picture."""
+    ended: list[str] = []
+    rows = 8
+    with Engine(spec, max_rows=rows, max_waiting=HEAVY + 1) as engine:
+
+        def submit(name: str, client: str) -> "Future[Result]":
+            request = replace(_request(spec, None, 0, steps, 0), id=name)
+            future = engine.submit(request, stop=_never, turn=Turn(client=client))
+            future.add_done_callback(lambda done: done.cancelled() or ended.append(done.result().request_id))
+            return future
+
+        futures = [submit(f"heavy {number}", "heavy") for number in range(HEAVY)]
+        while len(ended) < rows:
+            time.sleep(0.001)
+        before = len(ended)
+        submit("light", "light").result()
+        waited = ended.index("light") - before
+        for future in futures[:HEAVY]:
+            future.cancel()
+    return [
+        Figure(
+            name=f"ended before a single picture, of {HEAVY} by another client",
+            value=waited,
+            unit="pictures",
+            goal=2 * rows,
+            at_most=True,
+        )
+    ]
+
+
+def estimates(spec: BaseSpec, refs: Sequence[AdapterRef], *, steps: int, seed: int) -> list[Figure]:
+    """How far the time that is told when a picture is asked for is from the time that it takes."""
+    errors: list[float] = []
+    with Engine(spec, max_rows=8, max_waiting=ETAS) as engine:
+        for warm in range(2):
+            _picture(engine.submit(_request(spec, refs[warm], warm, steps, seed), stop=_never))
+        told: list[tuple[Future[Result], float, float]] = []
+        ends: dict[int, float] = {}
+        for number in range(ETAS):
+            request = _request(spec, refs[number % len(refs)], number, steps + number % 5, seed)
+            estimate = engine.estimate(request)
+            began = time.perf_counter()
+            future = engine.submit(request, stop=_never)
+            future.add_done_callback(lambda _, n=number: ends.__setitem__(n, time.perf_counter()))
+            told.append((future, estimate.ends_s, began))
+            time.sleep(0.15)
+        for number, (future, seconds, began) in enumerate(told):
+            future.result()
+            took = ends[number] - began
+            errors.append(abs(seconds - took) / took)
+    return [
+        Figure(
+            name="error of the estimate, 90th percentile",
+            value=float(np.quantile(errors, 0.9)),
+            unit="share",
+            goal=0.25,
+            at_most=True,
+        ),
+        Figure(name="error of the estimate, median", value=float(np.median(errors)), unit="share"),
+    ]
+
+
+def peft_mixture(spec: BaseSpec, adapters: Sequence[Adapter]) -> Any:
+    """The UNet with all adapters in it, for calls with `adapter_names`, one a row."""
+    unet = UNet2DConditionModel.from_pretrained(spec.path / "unet", torch_dtype=torch.float32).requires_grad_(False)
+    mixed: Any = None
+    for number, adapter in enumerate(adapters):
+        rank = len(next(iter(adapter.layers.values())).down)
+        config = LoraConfig(r=rank, lora_alpha=rank * STRENGTH, target_modules=list(adapter.layers))
+        name = f"a{number}"
+        if mixed is None:
+            mixed = get_peft_model(unet, config, adapter_name=name)
+        else:
+            mixed.add_adapter(name, config)
+        tensors = diffusers_names(adapter, StableDiffusion.names)
+        found = {f"base_model.model.{key.removeprefix('unet.')}": value for key, value in tensors.items()}
+        unknown = set_peft_model_state_dict(mixed, found, adapter_name=name).unexpected_keys
+        assert not unknown, f"peft does not know {unknown[:3]}"
+    return mixed.eval()
+
+
+def _request(spec: BaseSpec, ref: AdapterRef | None, number: int, steps: int, seed: int) -> ImageRequest:
+    return ImageRequest(
+        id=f"{number}",
+        base=spec.id,
+        prompt="an apple",
+        seed=seed + number,
+        steps=steps,
+        adapters=() if ref is None else (ref,),
+    )
+
+
+def _by_stock(stock: Any, number: int, steps: int, seed: int, spec: BaseSpec) -> np.ndarray:
+    stock.set_adapters(f"a{number}", STRENGTH)
+    image = stock(
+        "an apple",
+        negative_prompt="",
+        num_inference_steps=steps,
+        guidance_scale=spec.guidance,
+        guidance_rescale=spec.guidance_rescale,
+        generator=torch.Generator().manual_seed(seed + number),
+        width=spec.size,
+        height=spec.size,
+    ).images[0]
+    return np.asarray(image, dtype=int)
+
+
+def _pixels(picture: Picture) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(picture.png)).convert("RGB"), dtype=int)
+
+
+def _picture(future: "Future[Result]") -> Picture:
+    result = future.result()
+    assert isinstance(result, Picture), f"{result} is no picture"
+    return result
+
+
+def _endless(variant: Callable[[], object]) -> Iterator[object]:
+    while True:
+        yield variant()
+
+
+def _never() -> str | None:
+    return None
