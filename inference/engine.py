@@ -20,7 +20,7 @@ from inference.errors import EngineClosed, EngineFull, PictureFailed, TooLate
 from inference.fairness import FairQueue, Turn
 from inference.jobs import Job, Result
 from inference.messages import Estimate, ImageRequest, Picture, Plan, Step, plan
-from inference.pace import Pace, steps_until_free
+from inference.pace import Load, Pace, forecast
 from inference.pictures import jpeg_bytes, png_bytes
 
 PREVIEW_EVERY = 4
@@ -54,7 +54,7 @@ class Engine:
         self._changed = Condition()
         for block in self._base.sub_blocks():
             block.register_forward_pre_hook(self._between_sub_blocks)
-        self._measure_one_step()
+        self._measure_steps()
         self._measure_finishing()
         self._thread = Thread(target=self._work, name=f"engine-{spec.id}", daemon=True)
         self._thread.start()
@@ -119,21 +119,25 @@ class Engine:
         self._thread.join()
 
     def _estimate(self, planned: Plan, turn: Turn) -> Estimate:
-        running = sorted(self._running, key=lambda job: job.steps_left)
-        before = [*running, *self._waiting.ahead_of(turn, self._row_steps)]
-        steps = steps_until_free(
-            [job.steps_left for job in running], [job.steps_left for job in before[len(running) :]], self._max_rows
+        return forecast(
+            [self._load(job.plan, job.steps_left, job.num_asks, is_running=True) for job in self._running],
+            [
+                self._load(job.plan, job.steps_left, job.num_asks)
+                for job in self._waiting.ahead_of(turn, self._row_steps)
+            ],
+            self._load(planned, planned.steps, planned.num_asks),
+            max_rows=self._max_rows,
+            step_seconds=self._pace.step_and_previews_seconds,
         )
-        # While one picture is finished no other takes a step.
-        ending = before[: max(len(before) - self._max_rows + 1, 0)]
-        rows = sum(job.num_asks * self._share(job.plan) for job in before[: self._max_rows])
-        begins_s = steps * self._pace.step_seconds(rows) + sum(self._finishing(job.plan) for job in ending)
-        beside = sum(job.num_asks * self._share(job.plan) for job in before[: self._max_rows - 1])
-        each_s = self._pace.step_seconds(beside + planned.num_asks * self._share(planned))
-        return Estimate(begins_s=begins_s, ends_s=begins_s + planned.steps * each_s + self._finishing(planned))
 
-    def _finishing(self, planned: Plan) -> float:
-        return self._pace.finish_seconds(self._share(planned), enlarged=planned.enlargement > 1)
+    def _load(self, planned: Plan, steps: int, num_asks: int, *, is_running: bool = False) -> Load:
+        share = self._share(planned)
+        return Load(
+            steps=max(steps, 1),
+            rows=num_asks * share,
+            admission_s=0.0 if is_running else self._pace.admission_seconds,
+            finishing_s=self._pace.finish_seconds(share, enlarged=planned.enlargement > 1),
+        )
 
     def _row_steps(self, job: Job) -> float:
         """What it costs to make a picture, in steps of one question about a picture of the base's own size."""
@@ -185,11 +189,13 @@ class Engine:
                     return
                 # Counted among the running at once, so that no estimate misses it.
                 self._running.append(job)
+            began = time.perf_counter()
             try:
                 job.begin(*make_row(self._base, self._cache, job.plan))
             except Exception as error:  # noqa: BLE001 - whatever one request breaks, the others go on
                 self._fail(job, error)
                 continue
+            self._pace.admitted(time.perf_counter() - began)
             self._after_step(job)
 
     def _by_size(self) -> list[list[Job]]:
@@ -318,18 +324,23 @@ class Engine:
             else:
                 job.end_failed(error)
 
-    def _measure_one_step(self) -> None:
-        """Time the model once or twice, so that the first estimate is a measurement."""
-        latent = next(self._base.noises(0, width=self.spec.size, height=self.spec.size))
-        texts = self._base.join_texts(self._base.encode_prompts(["", ""]))
-        for _ in range(2):
-            began = time.perf_counter()
-            with torch.no_grad():
-                self._base.predict(torch.stack([latent, latent]), torch.zeros(2, device=latent.device), texts)
-            seconds = time.perf_counter() - began
+    def _measure_steps(self) -> None:
+        """Time the model alone and with every place taken, so that the first estimate is a measurement."""
+        for rows in dict.fromkeys((2, 2 * self._max_rows)):
+            # The first time pays for what is made once; a machine on which that takes a second need not show it again.
+            seconds = self._time_step(rows)
+            seconds = self._time_step(rows) if seconds < 1 else seconds
+            self._pace.saw(rows, seconds)
             if seconds > 1:
-                break
-        self._pace.saw(2, seconds)
+                return
+
+    def _time_step(self, rows: int) -> float:
+        latent = next(self._base.noises(0, width=self.spec.size, height=self.spec.size))
+        texts = self._base.join_texts(self._base.encode_prompts([""]) * rows)
+        began = time.perf_counter()
+        with torch.no_grad():
+            self._base.predict(torch.stack([latent] * rows), torch.zeros(rows, device=latent.device), texts)
+        return time.perf_counter() - began
 
     def _measure_finishing(self) -> None:
         """Time a decoding and an enlarging, for the same reason."""

@@ -1,8 +1,10 @@
 """How long steps and finishing take, learnt while they run, and what that means for who waits. Thin."""
 
-import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from inference.messages import Estimate
 
 PREVIEW_SHARE = 0.15
 """Previews may take this share of the time that steps take."""
@@ -16,6 +18,7 @@ class Pace:
     def __init__(self, remember: int = 64) -> None:
         self._seen: deque[tuple[float, float]] = deque(maxlen=remember)
         self._finishes: dict[bool, deque[float]] = {enlarged: deque(maxlen=remember) for enlarged in (False, True)}
+        self._admissions: deque[float] = deque(maxlen=remember)
         self._steps_s = 0.0
         self._previews_s = 0.0
 
@@ -28,6 +31,15 @@ class Pace:
     def previewed(self, seconds: float) -> None:
         """A preview took `seconds`."""
         self._previews_s += seconds
+
+    def admitted(self, seconds: float) -> None:
+        """Reading the words and opening the adapters of a picture took `seconds`."""
+        self._admissions.append(seconds)
+
+    @property
+    def admission_seconds(self) -> float:
+        """Estimated seconds that a picture takes before its first step; 0 before one was seen."""
+        return sum(self._admissions) / len(self._admissions) if self._admissions else 0.0
 
     def finished(self, share: float, seconds: float, *, enlarged: bool) -> None:
         """Decoding, enlarging if asked for, and encoding of a picture took `seconds`.
@@ -61,14 +73,52 @@ class Pace:
         per_row = max(per_row, 0.0)
         return max(mean_s + per_row * (rows - mean_rows), 0.0)
 
+    def step_and_previews_seconds(self, rows: float) -> float:
+        """The same, with what previews take beside it."""
+        previews = self._previews_s / self._steps_s if self._steps_s else 0.0
+        return (1 + previews) * self.step_seconds(rows)
 
-def steps_until_free(running: Sequence[int], waiting: Sequence[int], max_rows: int) -> int:
-    """Steps that pass before one more request could start, if each free row goes to who waited longest.
 
-    running, waiting: steps left of each. A row that frees up is taken in the step after.
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What one picture still costs."""
+
+    steps: int
+    """At least 1."""
+    rows: float
+    """Questions that each step asks about it, times its pixels in pictures of the base's own size."""
+    admission_s: float
+    """Before its first step: its words are read, its adapters opened. 0 once it runs."""
+    finishing_s: float
+    """After its last step; nobody else takes one meanwhile."""
+
+
+def forecast(
+    running: Sequence[Load],
+    waiting: Sequence[Load],
+    mine: Load,
+    *,
+    max_rows: int,
+    step_seconds: Callable[[float], float],
+) -> Estimate:
+    """When `mine` begins and ends if it goes in behind all that waits and nobody else comes.
+
+    step_seconds: of a step of so many rows. Runs through what the engine will do, from one picture's end to the next.
     """
-    free_at = [0] * max(max_rows - len(running), 0) + sorted(running)
-    heapq.heapify(free_at)
-    for steps in waiting:
-        heapq.heappush(free_at, heapq.heappop(free_at) + steps)
-    return free_at[0]
+    active = [(load.steps, load) for load in running]
+    line = deque([*waiting, mine])
+    now = begins = 0.0
+    while True:
+        while line and len(active) < max_rows:
+            load = line.popleft()
+            begins = now if load is mine else begins
+            now += load.admission_s
+            active.append((load.steps, load))
+        taken = min(left for left, _ in active)
+        now += taken * step_seconds(sum(load.rows for _, load in active))
+        ended = [load for left, load in active if left == taken]
+        active = [(left - taken, load) for left, load in active if left > taken]
+        for load in ended:
+            now += load.finishing_s
+            if load is mine:
+                return Estimate(begins_s=begins, ends_s=now)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.pace import Pace, steps_until_free
+from inference.pace import Load, Pace, forecast
 
 
 def test_nothing_is_promised_before_anything_was_seen():
@@ -35,6 +35,7 @@ def test_previews_take_no_more_than_their_share():
     pace.previewed(2.0)
 
     assert not pace.affords_preview
+    assert pace.step_and_previews_seconds(2) == pytest.approx(pace.step_seconds(2) * 1.22, rel=0.02)
     for _ in range(10):
         pace.saw(2, 1.0)
     assert pace.affords_preview
@@ -49,9 +50,46 @@ def test_old_steps_are_forgotten():
     assert pace.step_seconds(1) == 1.0
 
 
+def load(steps: int, *, rows: float = 1, admission_s: float = 0, finishing_s: float = 0) -> Load:
+    return Load(steps=steps, rows=rows, admission_s=admission_s, finishing_s=finishing_s)
+
+
 @pytest.mark.parametrize(
-    ("running", "waiting", "steps"),
+    ("running", "waiting", "begins"),
     [((), (), 0), ((9,), (), 0), ((9, 4), (), 4), ((9, 4), (10,), 9), ((9, 4), (10, 20), 14), ((), (5, 5, 5), 5)],
 )
-def test_a_free_row_goes_to_who_waited_longest(running, waiting, steps):
-    assert steps_until_free(running, waiting, 2) == steps
+def test_a_free_row_goes_to_who_waited_longest(running, waiting, begins):
+    found = forecast(
+        [load(steps) for steps in running],
+        [load(steps) for steps in waiting],
+        load(3),
+        max_rows=2,
+        step_seconds=lambda _: 1.0,
+    )
+
+    assert found.begins_s == begins
+    assert found.ends_s == begins + 3
+
+
+def test_everything_that_stands_still_meanwhile_is_counted():
+    found = forecast(
+        [load(2, finishing_s=10)],
+        [load(2, admission_s=100, finishing_s=1000)],
+        load(3, rows=2, admission_s=0.5, finishing_s=0.25),
+        max_rows=2,
+        step_seconds=lambda rows: rows,
+    )
+
+    # The other is let in; both take 2 steps and end; mine is let in and alone.
+    assert found.begins_s == 100 + 2 * 2 + 10 + 1000
+    assert found.ends_s == found.begins_s + 0.5 + 3 * 2 + 0.25
+
+
+def test_what_a_picture_takes_before_its_first_step_is_remembered():
+    pace = Pace()
+    assert pace.admission_seconds == 0
+
+    pace.admitted(1.0)
+    pace.admitted(2.0)
+
+    assert pace.admission_seconds == 1.5
