@@ -168,6 +168,7 @@ async def _engine(opened: Resources, executor: str, role: Role) -> AsyncIterator
     try:
         # On the loop's own thread: the engine runs async stories on the loop it finds here.
         DBOS.launch()
+        _keep_to(asyncio.get_running_loop(), engine)
         queues = {
             name: await DBOS.register_queue_async(
                 name, worker_concurrency=per_process, polling_interval_sec=IDLE_POLL_S
@@ -179,6 +180,15 @@ async def _engine(opened: Resources, executor: str, role: Role) -> AsyncIterator
     finally:
         _resources = None
         await _end()
+
+
+def _keep_to(loop: asyncio.AbstractEventLoop, engine: DBOS) -> None:
+    """Run stories on this loop alone.
+
+    Where it rests for a moment, as between two tests, the engine would take a loop of its own, in another thread; but
+    the stories' connections belong to this one, and asyncpg crashes where two threads use a connection.
+    """
+    engine._background_event_loop.target_loop = lambda: loop  # type: ignore[method-assign]
 
 
 async def _end() -> None:

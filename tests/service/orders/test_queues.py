@@ -4,6 +4,8 @@ import asyncio
 import threading
 import time
 
+from dbos._dbos import _get_dbos_instance
+
 from service import workflows
 from service.queues import Doorbell
 from service.resources import Resources
@@ -52,3 +54,19 @@ async def test_work_that_nobody_was_told_of_is_found(market: Market, monkeypatch
 
     assert made["state"] == "settled"
     assert silent == ["generation", "render"]
+
+
+async def test_stories_run_on_the_loop_of_their_connections_even_while_it_rests(market: Market):
+    loop = asyncio.get_running_loop()
+    engine = _get_dbos_instance()._background_event_loop
+    resting = asyncio.new_event_loop()
+    try:
+        # As between two tests, when nobody runs the loop and a queue's thread has found a story.
+        engine._main_loop, kept = resting, engine._main_loop
+        assert not resting.is_running()
+        found = engine.target_loop()
+        engine._main_loop = kept
+    finally:
+        resting.close()
+
+    assert found is loop
