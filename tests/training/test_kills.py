@@ -55,7 +55,8 @@ def test_kills_at_random_moments_leave_no_trace(portfolio, tiny_entry, longer_re
         return request_for(portfolio, tiny_entry, longer_recipe, tmp_path / name)
 
     undisturbed, pick = new_request("undisturbed"), random.Random(rounds)
-    work_s = run_to_end(undisturbed)
+    # The shorter of two: the first also pays for what the machine reads for the first time.
+    work_s = min(run_to_end(undisturbed), run_to_end(new_request("once more")))
 
     killed, hashes = 0, []
     for number in range(rounds):
@@ -72,5 +73,5 @@ def test_kills_at_random_moments_leave_no_trace(portfolio, tiny_entry, longer_re
         ]
         write(RESULTS, as_document("resume", figures, seed=rounds, now=datetime.now(UTC)))
     assert equal == rounds
-    # Some end a little sooner than the undisturbed one did.
-    assert killed >= rounds / 2, "kills that come after the end prove nothing"
+    # Some end a little sooner than the undisturbed ones did.
+    assert killed >= 0.7 * rounds, "kills that come after the end prove nothing"
