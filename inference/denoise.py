@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inference.adapters.stack import StackedAdapters
+from inference.adapters.stack import StackedAdapters, side_by_side
 from inference.bases import Base
 from inference.guidance import Ask, blend
 from inference.samplers import Table, known_state, start_state
@@ -64,12 +64,15 @@ class Batch:
         self.rows = list(rows)
         self._base = base
         self._stack = stack
-        asks = [ask for row in rows for ask in row.asks]
-        self._texts = base.join_texts([ask.text for ask in asks])
-        self._gathered = stack.gather([ask.adapters for ask in asks])
+        asks = [(owner, ask) for owner, row in enumerate(rows) for ask in row.asks]
+        order = side_by_side([ask.adapters for _, ask in asks])
+        self._texts = base.join_texts([asks[place][1].text for place in order])
+        self._gathered = stack.gather([asks[place][1].adapters for place in order])
         self._weights = [_column([ask.weight for ask in row.asks], like=rows[0].latent_CHW) for row in rows]
-        counts = torch.tensor([len(row.asks) for row in rows], device=rows[0].latent_CHW.device)
-        self._owner_A = torch.repeat_interleave(counts)
+        device = rows[0].latent_CHW.device
+        self._owner_A = torch.tensor([asks[place][0] for place in order], device=device)
+        self._back_A = torch.tensor(order, device=device).argsort()
+        """Where each row's answers are, in the order of the rows."""
 
     @property
     def num_forward_rows(self) -> int:
@@ -89,7 +92,7 @@ class Batch:
         timesteps_B = timesteps_B.to(seen_BCHW.device)
         with torch.no_grad():
             answers_ACHW = self._base.predict(seen_BCHW[owner_A], timesteps_B[owner_A], self._texts)
-        parts = torch.split(answers_ACHW, [len(row.asks) for row in rows])
+        parts = torch.split(answers_ACHW[self._back_A], [len(row.asks) for row in rows])
         outputs_BCHW = torch.stack(
             [
                 blend(part_KCHW, weights_K111, row.guidance_rescale)

@@ -172,6 +172,10 @@ class Engine:
             dropped, self._to_forget = self._to_forget, []
         for sha256 in dropped:
             self._cache.forget(sha256)
+        if dropped:
+            # What was gathered of it goes too, and what still lies over the base; those who stay are gathered anew.
+            self._batches.clear()
+            self._stack.clear()
 
     def _end_stopped(self) -> None:
         with self._changed:

@@ -23,6 +23,7 @@ from inference.catalog import FLOW_SAMPLERS, SAMPLERS, Sampler
 from inference.errors import BaseUnusable, InvalidRequest
 
 _DRAWING = Lock()
+"""Held while a scheduler's module draws what we say: modules are shared between threads."""
 NEGLIGIBLE = 1e-9
 """A coefficient this far below its row's largest one is left out: it is under float32's resolution."""
 

@@ -1,23 +1,27 @@
 """Low-rank changes laid over a frozen model, another one for every row of a batch.
 
-Each changed layer computes its usual answer once for all rows and adds, row by row, `up @ down @ x` of that row's own
-adapters in two batched products. What a row adds is gathered once when the batch changes, not in every step.
+Each changed layer computes its usual answer once for all rows and adds what each row's own adapters change
+(`inference.adapters.layer`). What a row adds is gathered once when the batch changes, not in every step.
 Nothing here knows what the model draws; any module of Linear and Conv2d layers will do. Gradients go through, and each
 adapter's come from its own rows alone.
 
-Shapes: B rows in G runs of equal length with the same adapters, R rank, down (R, in[, k, k]), up (out, R), both as in
-torch's own weights.
+Shapes: R rank, down (R, in[, k, k]), up (out, R), both as in torch's own weights.
 """
 
-import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from inference.adapters.layer import AdaptedLayer, Part
 from inference.errors import WrongBase
+
+RANK_BUCKETS = (8, 32, 128)
+"""Neighbours whose ranks fall into one bucket are computed together, padded to the largest among them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +53,8 @@ RowAdapters = Sequence[tuple[Adapter, float]]
 """A row's adapters, each with its strength; empty: the row is drawn by the base alone."""
 
 
-Gathered = Mapping[str, tuple[Tensor, Tensor]]
-"""By layer (down, up) of all rows of a batch."""
+Gathered = Mapping[str, Sequence[Part]]
+"""By layer what the rows of a batch add to it."""
 
 
 def text_part(adapters: RowAdapters) -> RowAdapters:
@@ -60,28 +64,19 @@ def text_part(adapters: RowAdapters) -> RowAdapters:
     )
 
 
-class AdaptedLayer(nn.Module):
-    """A frozen layer plus what the current rows add to it. With `rows` None it is the frozen layer."""
+def side_by_side(rows: Sequence[RowAdapters]) -> list[int]:
+    """The numbers of the rows in an order in which those that wear the same, and nearly as much, are neighbours.
 
-    def __init__(self, base: nn.Linear | nn.Conv2d) -> None:
-        super().__init__()
-        self.base = base
-        self.rows: tuple[Tensor, Tensor] | None = None
-        """(down, up): both with a leading G where rows differ, without where all rows share them."""
+    Rows that wear nothing come last. Between equals the given order stays.
+    """
+    worn = [_worn(row) for row in rows]
+    counts = Counter(worn)
 
-    @property
-    def weight(self) -> Tensor:
-        """The frozen weight; attention code asks its layers for their type by it."""
-        return self.base.weight
+    def place(number: int) -> tuple[bool, int, int, int]:
+        wears = worn[number]
+        return not wears, _bucket(_rank(rows[number])), counts[wears], worn.index(wears)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.base(x)
-        if self.rows is None:
-            return y
-        down, up = self.rows
-        if isinstance(self.base, nn.Conv2d):
-            return _add_convolved(self.base, x, y, down, up)
-        return _add_multiplied(x, y, down, up)
+    return sorted(range(len(rows)), key=place)
 
 
 class StackedAdapters:
@@ -100,26 +95,20 @@ class StackedAdapters:
 
     def gather(self, rows: Sequence[RowAdapters]) -> Gathered:
         """What `rows` add to each layer, side by side: copies, to be made once and laid over the model many times."""
-        is_shared = all(_same(row, rows[0]) for row in rows)
-        runs = rows[:: _run_length(rows)] if rows else rows
-        gathered = {}
-        for name in dict.fromkeys(name for row in rows for adapter, _ in row for name in adapter.layers):
-            dtype = self._layer(name).weight.dtype
-            down, up = _concatenated(rows[0], name) if is_shared else _gathered(runs, name)
-            # What is trained stays in float32 over a base in bfloat16; sums are made in the base's own numbers.
-            gathered[name] = down.to(dtype), up.to(dtype)
-        return gathered
+        runs = _runs(rows)
+        names = dict.fromkeys(name for run in runs for adapter, _ in run.wears for name in adapter.layers)
+        return {name: _parts(runs, name, self._layer(name).base) for name in names}
 
     def lay(self, gathered: Gathered) -> None:
         """Make the model compute what was gathered, from the next forward on."""
         self.clear()
-        for name, rows in gathered.items():
-            self._layer(name).rows = rows
+        for name, parts in gathered.items():
+            self._layer(name).parts = parts
 
     def clear(self) -> None:
         """Make the model compute as if no adapter existed."""
         for layer in self._wrapped.values():
-            layer.rows = None
+            layer.parts = ()
 
     def check(self, changes: Mapping[str, LayerChange]) -> None:
         """Raise WrongBase if an adapter's changes do not fit the model, naming the first layer that does not."""
@@ -175,62 +164,87 @@ def plain_forward(layer: nn.Linear | nn.Conv2d, name: str, x: Tensor, rows: Sequ
     return torch.stack(answers)
 
 
-def _add_multiplied(x: Tensor, y: Tensor, down: Tensor, up: Tensor) -> Tensor:
-    if down.ndim == 2:
-        return y + F.linear(F.linear(x, down), up)
-    # The rows of a run are only more places of one.
-    x_GTI = x.reshape(len(down), -1, x.shape[-1])
-    y_GTO = y.reshape(len(down), -1, y.shape[-1])
-    inner_GTR = torch.bmm(x_GTI, down.transpose(1, 2))
-    return torch.baddbmm(y_GTO, inner_GTR, up.transpose(1, 2)).reshape(y.shape)
+@dataclass(frozen=True)
+class _Run:
+    """Neighbouring rows that wear the same."""
+
+    rows: slice
+    length: int
+    wears: RowAdapters
 
 
-def _add_convolved(layer: nn.Conv2d, x: Tensor, y: Tensor, down: Tensor, up: Tensor) -> Tensor:
-    if down.ndim == 4:
-        inner = F.conv2d(x, down, None, layer.stride, layer.padding, layer.dilation)
-        return y + F.conv2d(inner, up[:, :, None, None])
-    runs, rank = down.shape[:2]
-    # One grouped convolution in which every run is its own group, with as many pictures as a run has rows.
-    x_GMIHW = x.reshape(runs, -1, *x.shape[1:])
-    x_MCHW = x_GMIHW.transpose(0, 1).flatten(1, 2)
-    inner = F.conv2d(x_MCHW, down.flatten(0, 1), None, layer.stride, layer.padding, layer.dilation, groups=runs)
-    inner_GMRP = inner.reshape(len(inner), runs, rank, -1).transpose(0, 1)
-    return y + torch.matmul(up[:, None], inner_GMRP).reshape(y.shape)
+def _runs(rows: Sequence[RowAdapters]) -> list[_Run]:
+    runs, start = [], 0
+    for _, alike in groupby(rows, key=_worn):
+        wears, *more = alike
+        runs.append(_Run(slice(start, start + 1 + len(more)), 1 + len(more), wears))
+        start += 1 + len(more)
+    # One run is a batch of any size.
+    return [_Run(slice(None), 1, runs[0].wears)] if len(runs) == 1 else runs
 
 
-def _same(left: RowAdapters, right: RowAdapters) -> bool:
-    return len(left) == len(right) and all(a is c and b == d for (a, b), (c, d) in zip(left, right, strict=True))
+def _parts(runs: Sequence[_Run], name: str, layer: nn.Linear | nn.Conv2d) -> list[Part]:
+    """What neighbours add to a layer, together where they are of one length and one bucket of ranks."""
+    changes = {number: _concatenated(run.wears, name) for number, run in enumerate(runs) if _changes(run.wears, name)}
+
+    def kind(number: int) -> tuple[int, int] | None:
+        return (runs[number].length, _bucket(len(changes[number].down))) if number in changes else None
+
+    parts = []
+    for alike, numbers in groupby(range(len(runs)), key=kind):
+        if alike is not None:
+            own = list(numbers)
+            rows = slice(runs[own[0]].rows.start, runs[own[-1]].rows.stop)
+            parts.append(_part(rows, [changes[number] for number in own], runs[own[0]].length, layer))
+    return parts
 
 
-def _concatenated(row: RowAdapters, name: str) -> tuple[Tensor, Tensor]:
+def _part(rows: slice, changes: Sequence[LayerChange], length: int, layer: nn.Linear | nn.Conv2d) -> Part:
+    rank = max(len(change.down) for change in changes)
+    # What is trained stays in float32 over a base in bfloat16; sums are made in the base's own numbers.
+    down = torch.stack([_padded(change.down, 0, rank) for change in changes]).to(layer.weight.dtype)
+    up = torch.stack([_padded(change.up, 1, rank) for change in changes]).to(layer.weight.dtype)
+    if isinstance(layer, nn.Linear):
+        return Part(rows, down.transpose(1, 2).contiguous(), up.transpose(1, 2).contiguous())
+    if len(changes) > 1:
+        down, up = down.repeat_interleave(length, dim=0), up.repeat_interleave(length, dim=0)
+    return Part(rows, down, up)
+
+
+def _padded(matrix: Tensor, dim: int, rank: int) -> Tensor:
+    missing = rank - matrix.shape[dim]
+    if not missing:
+        return matrix
+    shape = [missing if number == dim else size for number, size in enumerate(matrix.shape)]
+    return torch.cat([matrix, matrix.new_zeros(shape)], dim=dim)
+
+
+def _bucket(rank: int) -> int:
+    return next((bucket for bucket in RANK_BUCKETS if rank <= bucket), rank)
+
+
+def _rank(row: RowAdapters) -> int:
+    """Of all that a row wears, by the layers that are changed most."""
+    return sum(max((len(change.down) for change in adapter.layers.values()), default=0) for adapter, _ in row)
+
+
+def _worn(row: RowAdapters) -> tuple[tuple[int, float], ...]:
+    return tuple((id(adapter), strength) for adapter, strength in row)
+
+
+def _changes(row: RowAdapters, name: str) -> bool:
+    return any(name in adapter.layers for adapter, _ in row)
+
+
+def _concatenated(row: RowAdapters, name: str) -> LayerChange:
+    """What several adapters add to a layer, as one of as many ranks as they have together."""
     changes = [(adapter.layers[name], strength) for adapter, strength in row if name in adapter.layers]
     if len(changes) == 1 and changes[0][1] == 1.0:
-        return changes[0][0].down, changes[0][0].up
-    down = torch.cat([change.down for change, _ in changes])
-    return down, torch.cat([change.up * strength for change, strength in changes], dim=1)
-
-
-def _run_length(rows: Sequence[RowAdapters]) -> int:
-    """The largest number of rows such that the batch falls into runs of so many alike; 1 where neighbours differ."""
-    starts = [number for number, row in enumerate(rows) if number == 0 or not _same(row, rows[number - 1])]
-    return math.gcd(len(rows), *starts)
-
-
-def _gathered(runs: Sequence[RowAdapters], name: str) -> tuple[Tensor, Tensor]:
-    """One (down, up) a run, padded with zero rank up to the largest; a run without adapters adds zero."""
-    per_run = [_concatenated(row, name) if any(name in a.layers for a, _ in row) else None for row in runs]
-    like = next(pair for pair in per_run if pair is not None)
-    rank = max(pair[0].shape[0] for pair in per_run if pair is not None)
-    if all(pair is not None and pair[0].shape[0] == rank for pair in per_run):
-        every = [pair for pair in per_run if pair is not None]
-        return torch.stack([down for down, _ in every]), torch.stack([up for _, up in every])
-    down = like[0].new_zeros(len(runs), rank, *like[0].shape[1:])
-    up = like[1].new_zeros(len(runs), like[1].shape[0], rank)
-    for number, pair in enumerate(per_run):
-        if pair is not None:
-            down[number, : len(pair[0])] = pair[0]
-            up[number, :, : len(pair[0])] = pair[1]
-    return down, up
+        return changes[0][0]
+    return LayerChange(
+        down=torch.cat([change.down for change, _ in changes]),
+        up=torch.cat([change.up * strength for change, strength in changes], dim=1),
+    )
 
 
 def _frozen(model: nn.Module, name: str) -> nn.Linear | nn.Conv2d | None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from inference.adapters.stack import AdaptedLayer, Adapter, LayerChange, StackedAdapters, plain_forward
+from inference.adapters.layer import AdaptedLayer
+from inference.adapters.stack import Adapter, LayerChange, StackedAdapters, plain_forward, side_by_side
 from inference.errors import WrongBase
 from tests.inference.random_adapters import random_adapter
 
@@ -31,8 +32,22 @@ def worn(base, count: int) -> list[Adapter]:
         (nn.Conv2d(6, 5, 3, padding=1), (4, 6, 8, 8)),
         (nn.Conv2d(6, 5, 3, stride=2, padding=1), (4, 6, 8, 8)),
         (nn.Conv2d(6, 5, 1), (4, 6, 8, 8)),
+        (nn.Conv2d(6, 5, 3, padding=1), (4, 6, 40, 30)),
+        (nn.Conv2d(6, 5, (3, 5), padding=(2, 4), dilation=2), (4, 6, 8, 9)),
+        (nn.Conv2d(6, 5, 3), (4, 6, 8, 8)),
+        (nn.Conv2d(6, 5, 3, padding="same"), (4, 6, 8, 8)),
     ],
-    ids=["linear", "linear on vectors", "convolution", "strided convolution", "1x1 convolution"],
+    ids=[
+        "linear",
+        "linear on vectors",
+        "convolution",
+        "strided convolution",
+        "1x1 convolution",
+        "convolution of many places",
+        "dilated convolution",
+        "convolution without margin",
+        "convolution with a named margin",
+    ],
 )
 def test_the_fast_layer_equals_its_plain_twin(layer, shape):
     model = nn.ModuleDict({"layer": layer}).requires_grad_(False)
@@ -142,15 +157,47 @@ def test_a_layer_without_rows_is_the_frozen_layer():
 @pytest.mark.parametrize("length", [1, 2, 3])
 def test_runs_of_alike_rows_add_what_each_row_would(length):
     torch.manual_seed(0)
-    model = nn.ModuleDict({"linear": nn.Linear(6, 5), "conv": nn.Conv2d(4, 3, 3, stride=2, padding=1)})
-    adapters = [random_adapter(model, ("linear", "conv"), seed=seed, rank=2) for seed in range(3)]
+    model = nn.ModuleDict(
+        {
+            "linear": nn.Linear(6, 5),
+            "strided": nn.Conv2d(4, 3, 3, stride=2, padding=1),
+            "conv": nn.Conv2d(4, 3, 3, padding=1),
+        }
+    )
+    adapters = [random_adapter(model, tuple(model), seed=seed, rank=2) for seed in range(3)]
     rows = [((adapter, 1.0),) for adapter in adapters for _ in range(length)]
-    x, picture = torch.randn(len(rows), 7, 6), torch.randn(len(rows), 4, 8, 8)
-    expected = [plain_forward(model[name], name, given, rows) for name, given in (("linear", x), ("conv", picture))]
+    picture = torch.randn(len(rows), 4, 8, 8)
+    given = {"linear": torch.randn(len(rows), 7, 6), "strided": picture, "conv": picture}
+    expected = {name: plain_forward(model[name], name, x, rows) for name, x in given.items()}
     stack = StackedAdapters(model)
 
     stack.bind(rows)
 
-    torch.testing.assert_close(model["linear"](x), expected[0])
-    torch.testing.assert_close(model["conv"](picture), expected[1], atol=1e-5, rtol=1e-4)
-    assert len(model["linear"].rows[0]) == 3, "a run is gathered once"
+    for name, x in given.items():
+        torch.testing.assert_close(model[name](x), expected[name], atol=1e-5, rtol=1e-4)
+    (part,) = model["linear"].parts
+    assert len(part.down) == 3, "a run is gathered once"
+
+
+def test_neighbours_of_nearly_one_rank_are_computed_together_and_bare_rows_not_at_all():
+    model = nn.ModuleDict({"layer": nn.Linear(64, 64)})
+    small, medium, large = (((random_adapter(model, ("layer",), seed=rank, rank=rank), 1.0),) for rank in (4, 8, 30))
+    x = torch.randn(5, 3, 64)
+    rows = [small, medium, large, (), ()]
+    stack = StackedAdapters(model)
+
+    stack.bind(rows)
+
+    assert [part.rows for part in model["layer"].parts] == [slice(0, 2), slice(2, 3)]
+    torch.testing.assert_close(model["layer"](x), plain_forward(model["layer"].base, "layer", x, rows))
+
+
+def test_rows_that_wear_the_same_are_put_side_by_side():
+    model = nn.ModuleDict({"layer": nn.Linear(64, 64)})
+    small, other, large = (
+        ((random_adapter(model, ("layer",), seed=seed, rank=rank), 1.0),) for seed, rank in ((1, 4), (2, 4), (3, 30))
+    )
+
+    order = side_by_side([large, (), small, other, (), small])
+
+    assert order == [3, 2, 5, 0, 1, 4]

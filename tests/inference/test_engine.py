@@ -12,6 +12,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
+from inference.adapters.layer import AdaptedLayer
 from inference.catalog import SAMPLERS
 from inference.engine import Engine
 from inference.errors import AdapterRefused, EngineClosed, EngineFull, ImageRefused, InvalidRequest, TooLate
@@ -129,6 +130,22 @@ def test_a_seed_gives_the_same_picture_whoever_shares_the_batch(engine, adapters
     for single, shared in zip(alone, together, strict=True):
         assert np.abs(pixels(single) - pixels(shared)).max() <= 1
     assert len({picture.png for picture in alone}) == len(requests)
+
+
+def test_a_forgotten_adapter_leaves_nothing_in_memory(engine, adapters, tmp_path):
+    copied = replace(adapters[1], path=tmp_path / "copied.safetensors")
+    copied.path.write_bytes(adapters[1].path.read_bytes())
+    worn = make(engine, asked(adapters=(copied,)))
+    copied.path.unlink()
+    assert pixels(make(engine, asked(adapters=(copied,)))).tolist() == pixels(worn).tolist(), "kept open until now"
+
+    engine.forget(copied.sha256)
+
+    with pytest.raises(AdapterRefused, match="there is no adapter file"):
+        make(engine, asked(adapters=(copied,)))
+    layers = [layer for layer in engine._base.denoiser.modules() if isinstance(layer, AdaptedLayer)]
+    assert layers
+    assert not any(layer.parts for layer in layers)
 
 
 def test_every_step_is_told_with_a_preview_now_and_then(engine):
