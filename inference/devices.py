@@ -26,3 +26,9 @@ def choose_device(name: str = AUTO) -> str:
             " your GPU"
         )
     return name
+
+
+def await_device(device: torch.device) -> None:
+    """Wait until everything that was asked of a GPU is done; a CPU answers at once."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

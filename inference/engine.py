@@ -16,10 +16,12 @@ from inference.admission import make_row
 from inference.bases import open_base
 from inference.catalog import BaseSpec
 from inference.denoise import Batch, Row
+from inference.devices import await_device
 from inference.errors import EngineClosed, EngineFull, PictureFailed, TooLate
 from inference.fairness import FairQueue, Turn
 from inference.jobs import Job, Result
-from inference.messages import Estimate, ImageRequest, Picture, Plan, Step, plan
+from inference.knee import measure_finishing, measure_steps
+from inference.messages import MAX_ASKS, Estimate, ImageRequest, Picture, Plan, Step, plan
 from inference.pace import Load, Pace, forecast
 from inference.pictures import jpeg_bytes, png_bytes
 
@@ -35,10 +37,20 @@ class _Interrupted(Exception):
 class Engine:
     """One open base, one thread, up to `max_rows` pictures in the making.
 
-    Use as a context manager or call `close`. `max_rows` and `max_waiting` bound what is made and what waits.
+    Use as a context manager or call `close`. `max_rows` and `max_waiting` bound what is made and what waits. A step
+    answers `max_questions` at once, each about a picture of the base's own size: as many as pay on this machine
+    (`inference.knee`), unless told. A larger picture counts as several; one alone may ask as much as it needs.
     """
 
-    def __init__(self, spec: BaseSpec, *, device: str = "cpu", max_rows: int = 8, max_waiting: int = 256) -> None:
+    def __init__(
+        self,
+        spec: BaseSpec,
+        *,
+        device: str = "cpu",
+        max_rows: int = 8,
+        max_waiting: int = 256,
+        max_questions: int | None = None,
+    ) -> None:
         self.spec = spec
         self._base = open_base(spec, device=device)
         self._stack = StackedAdapters(self._base.denoiser)
@@ -54,8 +66,10 @@ class Engine:
         self._changed = Condition()
         for block in self._base.sub_blocks():
             block.register_forward_pre_hook(self._between_sub_blocks)
-        self._measure_steps()
-        self._measure_finishing()
+        knee = measure_steps(self._base, self._pace, most=MAX_ASKS * max_rows)
+        measure_finishing(self._base, self._pace)
+        self.max_questions = max_questions or knee
+        """Questions of one step."""
         self._thread = Thread(target=self._work, name=f"engine-{spec.id}", daemon=True)
         self._thread.start()
 
@@ -127,6 +141,7 @@ class Engine:
             ],
             self._load(planned, planned.steps, planned.num_asks),
             max_rows=self._max_rows,
+            max_questions=self.max_questions,
             step_seconds=self._pace.step_and_previews_seconds,
         )
 
@@ -134,14 +149,17 @@ class Engine:
         share = self._share(planned)
         return Load(
             steps=max(steps, 1),
-            rows=num_asks * share,
+            questions=num_asks * share,
             admission_s=0.0 if is_running else self._pace.admission_seconds,
             finishing_s=self._pace.finish_seconds(share, enlarged=planned.enlargement > 1),
         )
 
     def _row_steps(self, job: Job) -> float:
         """What it costs to make a picture, in steps of one question about a picture of the base's own size."""
-        return job.steps_left * job.num_asks * self._share(job.plan)
+        return job.steps_left * self._questions(job)
+
+    def _questions(self, job: Job) -> float:
+        return job.num_asks * self._share(job.plan)
 
     def _share(self, planned: Plan) -> float:
         """Pixels of what is drawn, in pictures of the base's own size."""
@@ -186,13 +204,7 @@ class Engine:
             job.end_stopped()
 
     def _admit(self) -> None:
-        while len(self._running) < self._max_rows:
-            with self._changed:
-                job = self._waiting.take()
-                if job is None:
-                    return
-                # Counted among the running at once, so that no estimate misses it.
-                self._running.append(job)
+        while (job := self._take()) is not None:
             began = time.perf_counter()
             try:
                 job.begin(*make_row(self._base, self._cache, job.plan))
@@ -201,6 +213,19 @@ class Engine:
                 continue
             self._pace.admitted(time.perf_counter() - began)
             self._after_step(job)
+
+    def _take(self) -> Job | None:
+        """Whose turn it is, if there is room: counted among the running at once, so that no estimate misses it."""
+        with self._changed:
+            job = self._waiting.first()
+            if job is None:
+                return None
+            asked = sum(self._questions(one) for one in (*self._running, job))
+            if self._running and (len(self._running) >= self._max_rows or asked > self.max_questions):
+                return None
+            self._waiting.take()
+            self._running.append(job)
+            return job
 
     def _by_size(self) -> list[list[Job]]:
         sizes: dict[tuple[int, int], list[Job]] = {}
@@ -228,12 +253,14 @@ class Engine:
         began = time.perf_counter()
         try:
             batch.step()
+            # Never more than one step ahead of a GPU: what is decided between steps is heeded by the next one.
+            await_device(self._base.device)
         finally:
             self._in_step = []
         self._pace.saw(batch.num_forward_rows * self._share(jobs[0].plan), time.perf_counter() - began)
         with self._changed:
             for job in jobs:
-                self._waiting.charge(job.turn, job.num_asks * self._share(job.plan))
+                self._waiting.charge(job.turn, self._questions(job))
         for job in jobs:
             self._after_step(job)
 
@@ -327,34 +354,6 @@ class Engine:
                 job.end_stopped("closing")
             else:
                 job.end_failed(error)
-
-    def _measure_steps(self) -> None:
-        """Time the model alone and with every place taken, so that the first estimate is a measurement."""
-        for rows in dict.fromkeys((2, 2 * self._max_rows)):
-            # The first time pays for what is made once; a machine on which that takes a second need not show it again.
-            seconds = self._time_step(rows)
-            seconds = self._time_step(rows) if seconds < 1 else seconds
-            self._pace.saw(rows, seconds)
-            if seconds > 1:
-                return
-
-    def _time_step(self, rows: int) -> float:
-        latent = next(self._base.noises(0, width=self.spec.size, height=self.spec.size))
-        texts = self._base.join_texts(self._base.encode_prompts([""]) * rows)
-        began = time.perf_counter()
-        with torch.no_grad():
-            self._base.predict(torch.stack([latent] * rows), torch.zeros(rows, device=latent.device), texts)
-        return time.perf_counter() - began
-
-    def _measure_finishing(self) -> None:
-        """Time a decoding and an enlarging, for the same reason."""
-        latent = next(self._base.noises(0, width=self.spec.size, height=self.spec.size))
-        began = time.perf_counter()
-        image = self._base.decode(latent[None])[0]
-        self._pace.finished(1, time.perf_counter() - began, enlarged=False)
-        if self._base.enlarger is not None:
-            self._base.enlarge([image])
-            self._pace.finished(1, time.perf_counter() - began, enlarged=True)
 
 
 def _keep(kept: tuple[Image.Image, Image.Image] | None, image: Image.Image) -> Image.Image:

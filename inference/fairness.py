@@ -44,6 +44,10 @@ class FairQueue(Generic[Item]):
         self._done.enter(turn)
         self._waiting.append((item, turn))
 
+    def first(self) -> Item | None:
+        """Whose turn it is now; it goes on waiting."""
+        return self._waiting[_next(self._waiting, self._done)][0] if self._waiting else None
+
     def take(self) -> Item | None:
         """Whose turn it is now, no longer waiting but still there; None where nothing waits."""
         if not self._waiting:

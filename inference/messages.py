@@ -9,6 +9,8 @@ from inference.errors import ImageRefused, InvalidRequest
 
 MAX_PROMPT_CHARACTERS = 1000
 MAX_STEPS = 100
+MAX_ASKS = 3
+"""Questions that a step asks about one picture, at most (`inference.guidance`)."""
 MAX_GUIDANCE = 30.0
 MAX_SEED = 2**53 - 1
 """The largest whole number that every JSON reader keeps exactly."""

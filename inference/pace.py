@@ -85,8 +85,8 @@ class Load:
 
     steps: int
     """At least 1."""
-    rows: float
-    """Questions that each step asks about it, times its pixels in pictures of the base's own size."""
+    questions: float
+    """That each step asks about it, times its pixels in pictures of the base's own size."""
     admission_s: float
     """Before its first step: its words are read, its adapters opened. 0 once it runs."""
     finishing_s: float
@@ -99,23 +99,30 @@ def forecast(
     mine: Load,
     *,
     max_rows: int,
+    max_questions: float,
     step_seconds: Callable[[float], float],
 ) -> Estimate:
     """When `mine` begins and ends if it goes in behind all that waits and nobody else comes.
 
-    step_seconds: of a step of so many rows. Runs through what the engine will do, from one picture's end to the next.
+    step_seconds: of a step of so many questions. Runs through what the engine will do, from one picture's end to the
+    next.
     """
+
+    def has_room(load: Load) -> bool:
+        asked = load.questions + sum(other.questions for _, other in active)
+        return not active or (len(active) < max_rows and asked <= max_questions)
+
     active = [(load.steps, load) for load in running]
     line = deque([*waiting, mine])
     now = begins = 0.0
     while True:
-        while line and len(active) < max_rows:
+        while line and has_room(line[0]):
             load = line.popleft()
             begins = now if load is mine else begins
             now += load.admission_s
             active.append((load.steps, load))
         taken = min(left for left, _ in active)
-        now += taken * step_seconds(sum(load.rows for _, load in active))
+        now += taken * step_seconds(sum(load.questions for _, load in active))
         ended = [load for left, load in active if left == taken]
         active = [(left - taken, load) for left, load in active if left > taken]
         for load in ended:

@@ -50,8 +50,8 @@ def test_old_steps_are_forgotten():
     assert pace.step_seconds(1) == 1.0
 
 
-def load(steps: int, *, rows: float = 1, admission_s: float = 0, finishing_s: float = 0) -> Load:
-    return Load(steps=steps, rows=rows, admission_s=admission_s, finishing_s=finishing_s)
+def load(steps: int, *, questions: float = 1, admission_s: float = 0, finishing_s: float = 0) -> Load:
+    return Load(steps=steps, questions=questions, admission_s=admission_s, finishing_s=finishing_s)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,7 @@ def test_a_free_row_goes_to_who_waited_longest(running, waiting, begins):
         [load(steps) for steps in waiting],
         load(3),
         max_rows=2,
+        max_questions=100,
         step_seconds=lambda _: 1.0,
     )
 
@@ -75,8 +76,9 @@ def test_everything_that_stands_still_meanwhile_is_counted():
     found = forecast(
         [load(2, finishing_s=10)],
         [load(2, admission_s=100, finishing_s=1000)],
-        load(3, rows=2, admission_s=0.5, finishing_s=0.25),
+        load(3, questions=2, admission_s=0.5, finishing_s=0.25),
         max_rows=2,
+        max_questions=100,
         step_seconds=lambda rows: rows,
     )
 

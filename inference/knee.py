@@ -1,0 +1,68 @@
+"""How many questions a step should answer at once on this machine, measured before anybody waits.
+
+Every doubling of a batch makes a step longer; up to a point (the knee) it makes pictures cheaper as well, beyond it
+everybody only waits longer, for a picture and for a stop.
+"""
+
+import time
+
+import torch
+
+from inference.bases import Base
+from inference.devices import await_device
+from inference.pace import Pace
+
+NEAR_BEST = 0.9
+"""The knee is the least number of questions that comes so near to the most questions a second that were seen."""
+LONG_STEP_S = 1.0
+"""A step of this length is not made longer, nor shown again."""
+TIMES = 3
+"""A shorter one is timed so often, and the shortest time is taken: the first pays for what is made once."""
+
+
+def measure_steps(base: Base, pace: Pace, *, most: int) -> int:
+    """Questions at the knee, at most `most`; every time that was taken is told to `pace`.
+
+    Where memory ends sooner, so many as fitted in.
+    """
+    rates: dict[int, float] = {}
+    for rows in sorted({*(2**power for power in range(1, 12) if 2**power < most), most}):
+        try:
+            seconds = _shortest_step(base, rows)
+        except torch.OutOfMemoryError:
+            break
+        pace.saw(rows, seconds)
+        rates[rows] = rows / seconds
+        if seconds >= LONG_STEP_S:
+            break
+    return next((rows for rows, rate in rates.items() if rate >= NEAR_BEST * max(rates.values())), 1)
+
+
+def measure_finishing(base: Base, pace: Pace) -> None:
+    """Time a decoding and an enlarging, so that the first estimate is a measurement."""
+    latent = next(base.noises(0, width=base.spec.size, height=base.spec.size))
+    began = time.perf_counter()
+    image = base.decode(latent[None])[0]
+    pace.finished(1, time.perf_counter() - began, enlarged=False)
+    if base.enlarger is not None:
+        base.enlarge([image])
+        pace.finished(1, time.perf_counter() - began, enlarged=True)
+
+
+def _shortest_step(base: Base, rows: int) -> float:
+    seconds = [_step(base, rows)]
+    while len(seconds) < TIMES and min(seconds) < LONG_STEP_S:
+        seconds.append(_step(base, rows))
+    return min(seconds)
+
+
+def _step(base: Base, rows: int) -> float:
+    latent = next(base.noises(0, width=base.spec.size, height=base.spec.size))
+    texts = base.join_texts(base.encode_prompts([""]) * rows)
+    latents_BCHW, timesteps_B = torch.stack([latent] * rows), torch.zeros(rows, device=latent.device)
+    await_device(base.device)
+    began = time.perf_counter()
+    with torch.no_grad():
+        base.predict(latents_BCHW, timesteps_B, texts)
+    await_device(base.device)
+    return time.perf_counter() - began
