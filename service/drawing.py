@@ -99,6 +99,11 @@ class Studio:
                 self.engines[spec.id] = await asyncio.to_thread(self.open_engine, spec)
             return self.engines[spec.id]
 
+    def forget(self, adapter_sha256: str) -> None:
+        """Let no engine keep an adapter that was switched off."""
+        for engine in self.engines.values():
+            engine.forget(adapter_sha256)
+
     def drop(self, engine: Draws) -> None:
         """Forget an engine that takes no more requests; the next order opens another."""
         for base in [base for base, known in self.engines.items() if known is engine]:

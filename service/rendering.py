@@ -60,7 +60,11 @@ async def draw(order_id: str, fence: int) -> Drawn:
     try:
         turn = Turn(client=order.client_id, creator=version.creator_id)
         async with place.places.take(order.count, turn):
-            return await _attempt(opened, place, order, version, turn)
+            drawn = await _attempt(opened, place, order, version, turn)
+        if drawn["end"] == "withdrawn":
+            # The notice of it may have been lost, or have come before the adapter was opened.
+            place.forget(version.adapter_sha256)
+        return drawn
     except InferenceError as error:
         return {"end": "failed", "message": f"{error}; nothing was charged."}
     finally:

@@ -209,7 +209,7 @@ def two_clients(spec: BaseSpec, *, steps: int) -> list[Figure]:
             name=f"ended before a single picture, of {HEAVY} by another client",
             value=waited,
             unit="pictures",
-            goal=2 * rows,
+            goal=rows,
             at_most=True,
         )
     ]

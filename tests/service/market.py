@@ -51,18 +51,18 @@ def write_configs(folder: Path, *, enlarger: bool = False) -> Path:
     return folder
 
 
-def write_style_adapter(configs: Path, path: Path) -> bytes:
-    """A random adapter of the tiny base with its trigger inside, as a file's bytes."""
-    spec = base_spec("tiny", folder=configs / "bases")
-    adapter = random_adapter(StableDiffusion(spec).unet, ("to_q", "to_v"), seed=1, rank=4)
-    manifest = AdapterManifest(trigger=TRIGGER, base="tiny", rank=4)
+def write_style_adapter(configs: Path, path: Path, *, base: str = "tiny", seed: int = 1) -> bytes:
+    """A random adapter of a base with its trigger inside, as a file's bytes."""
+    spec = base_spec(base, folder=configs / "bases")
+    adapter = random_adapter(StableDiffusion(spec).unet, ("to_q", "to_v"), seed=seed, rank=4)
+    manifest = AdapterManifest(trigger=TRIGGER, base=base, rank=4)
     write_adapter(path, adapter, metadata=manifest.as_metadata(tensors_sha256="0"))
     return path.read_bytes()
 
 
-async def publish_style(web: Gateway, creator: Person, adapter: bytes, **fields: Any) -> str:
+async def publish_style(web: Gateway, creator: Person, adapter: bytes, *, base: str = "tiny", **fields: Any) -> str:
     """A style of the creator with a published version whose adapter is `adapter`; its id."""
-    style_id = await make_style(creator, base="tiny", **fields)
+    style_id = await make_style(creator, base=base, **fields)
     training_id, version_id = new_id("trn"), new_id("ver")
     key = f"versions/{version_id}/adapter.safetensors"
     web.storage.put(key, adapter)
@@ -70,14 +70,14 @@ async def publish_style(web: Gateway, creator: Person, adapter: bytes, **fields:
         await conn.execute(
             "INSERT INTO service.trainings"
             " (id, style_id, creator_id, base, recipe, seed, state, created_at, updated_at)"
-            " VALUES ($1, $2, $3, 'tiny', 'tiny-style', 0, 'passed', now(), now())",
-            *(training_id, style_id, creator.account.id),
+            " VALUES ($1, $2, $3, $4, $4 || '-style', 0, 'passed', now(), now())",
+            *(training_id, style_id, creator.account.id, base),
         )
         await conn.execute(
             "INSERT INTO service.versions (id, style_id, creator_id, training_id, number, base, trigger, adapter_key,"
             " adapter_sha256, report_key, receipt_key, gate_passed, created_at)"
-            " VALUES ($1, $2, $3, $4, 1, 'tiny', $5, $6, $7, 'none', 'none', true, now())",
-            *(version_id, style_id, creator.account.id, training_id, TRIGGER, key),
+            " VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, 'none', 'none', true, now())",
+            *(version_id, style_id, creator.account.id, training_id, base, TRIGGER, key),
             hashlib.sha256(adapter).hexdigest(),
         )
     answer = await creator.http.post(f"/v1/versions/{version_id}/publish")
@@ -250,23 +250,32 @@ def size_of(png: bytes) -> tuple[int, int]:
 
 @asynccontextmanager
 async def open_market(
-    database_url: str, folder: Path, *, enlarger: bool = False, **settings: Any
+    database_url: str,
+    folder: Path,
+    *,
+    enlarger: bool = False,
+    base: str = "tiny",
+    draws: Callable[[BaseSpec], Draws] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Market]:
-    """A market in this process: web and worker together."""
-    configs = write_configs(folder / "configs", enlarger=enlarger)
+    """A market in this process: web and worker together. base: the tiny one, or one that is shipped. draws: opens
+    another engine than one with a curtain."""
+    configs = write_configs(folder / "configs", enlarger=enlarger) if base == "tiny" else ROOT / "configs"
     chosen = Settings(
-        home=folder / "home", configs=configs, default_base="tiny", poll_interval_s=0.05, max_rows=4, **settings
+        home=folder / "home", configs=configs, default_base=base, poll_interval_s=0.05, max_rows=4, **settings
     )
     app, curtain = create_app(chosen, database_url, clock=utc_now, role="both"), Curtain()
 
     def open_engine(spec: BaseSpec) -> Draws:
-        return CurtainedEngine(spec, curtain)
+        return CurtainedEngine(spec, curtain) if draws is None else draws(spec)
 
     async with app.router.lifespan_context(app), drawing_with(app.state.gateway, open_engine):
         place = Place(app=app, settings=chosen, database_url=database_url, stranger=connect(app))
         creator = await place.person("creator")
-        adapter = write_style_adapter(configs, folder / "adapter.safetensors")
-        style_id = await publish_style(place.gateway, creator, adapter, name="Inky Apples", summary="Round and inky")
+        adapter = write_style_adapter(configs, folder / "adapter.safetensors", base=base)
+        style_id = await publish_style(
+            place.gateway, creator, adapter, base=base, name="Inky Apples", summary="Round and inky"
+        )
         yield Market(**vars(place), creator=creator, style_id=style_id, adapter=adapter, curtain=curtain)
 
 

@@ -1,6 +1,7 @@
 """The watch: a worker goes on only while the gateway says so, and stops by itself when it cannot ask."""
 
 import asyncio
+import hashlib
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 from service.drawing import studio
 from service.watch import LEASE_LOST, Watch
 from tests.postgres import Server
-from tests.service.market import Market, prepaid
+from tests.service.market import CurtainedEngine, Market, prepaid
 
 
 async def held(market: Market) -> str:
@@ -161,3 +162,21 @@ async def test_an_engine_that_broke_is_replaced_and_the_order_drawn(market: Mark
 
     assert generation["state"] == "settled"
     assert studio().engines["tiny"] is not broken
+
+
+async def test_a_withdrawn_orders_adapter_is_forgotten_though_the_notice_was_lost(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+):
+    forgotten: list[str] = []
+    monkeypatch.setattr(CurtainedEngine, "forget", lambda _, sha256: forgotten.append(sha256))
+    monkeypatch.setattr(studio().watch, "_on_switch", lambda _: None)
+    await held(market)
+
+    await market.switch("off")
+    market.curtain.wait_at(None)
+
+    deadline = time.monotonic() + 10
+    while not forgotten and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
+    assert forgotten == [hashlib.sha256(market.adapter).hexdigest()]
+    await market.switch("live")
