@@ -52,14 +52,13 @@ def find_kin(strokes_ND: Numbers) -> Kinship:
     far_N = np.sort(apart_NN, axis=1)[:, NEIGHBOURS - 1]
     far_N = far_N / max(float(np.median(far_N)), 1e-9)
     typical = tuple(int(number) for number in np.argsort(far_N, kind="stable"))
-    second = _second_style(strokes_ND)
-    if second:
-        return Kinship(strangers={}, second_style=second, typical=typical)
     deviation = float(np.median(np.abs(far_N - 1))) + DEVIATION_MIN
     strangers = {number: float(far_N[number]) for number in range(count) if far_N[number] > 1 + STRANGE * deviation}
     if len(strangers) > STRANGE_SHARE_MAX * count:
         strangers = {}
-    return Kinship(strangers=strangers, second_style=(), typical=typical)
+    # Who is far from everybody belongs to no second style either.
+    second = tuple(number for number in _second_style(strokes_ND) if number not in strangers)
+    return Kinship(strangers=strangers, second_style=second if len(second) >= GROUP_MIN else (), typical=typical)
 
 
 def _second_style(strokes_ND: Numbers) -> tuple[int, ...]:
