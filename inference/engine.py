@@ -149,6 +149,7 @@ class Engine:
         share = self._share(planned)
         return Load(
             steps=max(steps, 1),
+            all_steps=max(planned.steps, 1),
             questions=num_asks * share,
             admission_s=0.0 if is_running else self._pace.admission_seconds,
             finishing_s=self._pace.finish_seconds(share, enlarged=planned.enlargement > 1),

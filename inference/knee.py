@@ -31,7 +31,7 @@ def measure_steps(base: Base, pace: Pace, *, most: int) -> int:
             seconds = _shortest_step(base, rows)
         except torch.OutOfMemoryError:
             break
-        pace.saw(rows, seconds)
+        pace.measured(rows, seconds)
         rates[rows] = rows / seconds
         if seconds >= LONG_STEP_S:
             break

@@ -2,25 +2,33 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inference.messages import Estimate
 
 PREVIEW_SHARE = 0.15
 """Previews may take this share of the time that steps take."""
+NEWEST = 8
+"""Steps that say how fast the machine is now."""
 FADING = 0.98
 """What was spent on steps and previews counts this much less with every step."""
 
 
 class Pace:
-    """Step times fitted as `seconds = per_row * rows + fixed`, over the newest steps; and a budget for previews."""
+    """Step times fitted as `seconds = per_row * rows + fixed`, over what was measured at first, times how much longer
+    the newest steps took; and a budget for previews."""
 
     def __init__(self, remember: int = 64) -> None:
-        self._seen: deque[tuple[float, float]] = deque(maxlen=remember)
+        self._measured: list[tuple[float, float]] = []
+        self._seen: deque[tuple[float, float]] = deque(maxlen=NEWEST)
         self._finishes: dict[bool, deque[float]] = {enlarged: deque(maxlen=remember) for enlarged in (False, True)}
         self._admissions: deque[float] = deque(maxlen=remember)
         self._steps_s = 0.0
         self._previews_s = 0.0
+
+    def measured(self, rows: float, seconds: float) -> None:
+        """A step of `rows` rows took `seconds` before any picture was made: how steps grow with their rows."""
+        self._measured.append((rows, seconds))
 
     def saw(self, rows: float, seconds: float) -> None:
         """A step of `rows` rows (of the base's own size; larger pictures count by their pixels) took `seconds`."""
@@ -59,17 +67,25 @@ class Pace:
         return self._previews_s <= PREVIEW_SHARE * self._steps_s
 
     def step_seconds(self, rows: float) -> float:
-        """Estimated seconds of a step of `rows` rows; 0 before any step was seen."""
-        if not self._seen:
+        """Estimated seconds of a step of `rows` rows; 0 before any step was seen.
+
+        Styles, and whatever else the machine does, make steps of any size longer at once.
+        """
+        if not self._measured:
             return 0.0
-        count = len(self._seen)
-        mean_rows = sum(seen for seen, _ in self._seen) / count
-        mean_s = sum(seconds for _, seconds in self._seen) / count
-        spread = sum((seen - mean_rows) ** 2 for seen, _ in self._seen)
+        said = sum(self._fitted(seen) for seen, _ in self._seen)
+        took = sum(seconds for _, seconds in self._seen)
+        return self._fitted(rows) * (took / said if said else 1.0)
+
+    def _fitted(self, rows: float) -> float:
+        count = len(self._measured)
+        mean_rows = sum(seen for seen, _ in self._measured) / count
+        mean_s = sum(seconds for _, seconds in self._measured) / count
+        spread = sum((seen - mean_rows) ** 2 for seen, _ in self._measured)
         if spread < 1e-9:
-            # Only one batch size was seen: take the time as proportional, which overestimates larger batches.
+            # Only one batch size was measured: take the time as proportional, which overestimates larger batches.
             return mean_s * rows / mean_rows if rows > mean_rows else mean_s
-        per_row = sum((seen - mean_rows) * (seconds - mean_s) for seen, seconds in self._seen) / spread
+        per_row = sum((seen - mean_rows) * (seconds - mean_s) for seen, seconds in self._measured) / spread
         per_row = max(per_row, 0.0)
         return max(mean_s + per_row * (rows - mean_rows), 0.0)
 
@@ -84,7 +100,8 @@ class Load:
     """What one picture still costs."""
 
     steps: int
-    """At least 1."""
+    """That are left, at least 1."""
+    all_steps: int
     questions: float
     """That each step asks about it, times its pixels in pictures of the base's own size."""
     admission_s: float
@@ -102,10 +119,11 @@ def forecast(
     max_questions: float,
     step_seconds: Callable[[float], float],
 ) -> Estimate:
-    """When `mine` begins and ends if it goes in behind all that waits and nobody else comes.
+    """When `mine` begins and ends if it goes in behind all that waits.
 
-    step_seconds: of a step of so many questions. Runs through what the engine will do, from one picture's end to the
-    next.
+    Behind it, whoever leaves is followed by another alike: an engine at work stays as full as it is, and one that
+    rests draws it alone. step_seconds: of a step of so many questions. Runs through what the engine will do, from
+    one picture's end to the next.
     """
 
     def has_room(load: Load) -> bool:
@@ -113,11 +131,11 @@ def forecast(
         return not active or (len(active) < max_rows and asked <= max_questions)
 
     active = [(load.steps, load) for load in running]
-    line = deque([*waiting, mine])
+    line, gone = deque([*waiting, mine]), deque[Load]()
     now = begins = 0.0
     while True:
-        while line and has_room(line[0]):
-            load = line.popleft()
+        while (next_ones := line or gone) and has_room(next_ones[0]):
+            load = next_ones.popleft()
             begins = now if load is mine else begins
             now += load.admission_s
             active.append((load.steps, load))
@@ -129,3 +147,4 @@ def forecast(
             now += load.finishing_s
             if load is mine:
                 return Estimate(begins_s=begins, ends_s=now)
+            gone.append(replace(load, steps=load.all_steps, admission_s=mine.admission_s))

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,11 @@ import torch
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from inference.adapters.cache import AdapterCache
 from inference.adapters.files import diffusers_names
-from inference.adapters.stack import Adapter, Gathered, StackedAdapters
+from inference.adapters.stack import Adapter, Gathered, StackedAdapters, side_by_side
 from inference.bases import Base, open_base
 from inference.bases.sd import StableDiffusion
 from inference.catalog import BaseSpec, base_spec
@@ -34,6 +35,7 @@ from inference.messages import AdapterRef, ImageRequest, Picture, Step
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.training import interleaved
 from tests.inference.random_adapters import random_adapter, write_adapter
+from tests.inference.test_joining import SAME, largest_difference
 from training.recipe import load_recipe
 
 RANKS = (4, 8, 16, 32, 4, 8, 16, 32)
@@ -42,6 +44,15 @@ STRENGTH = 0.1
 """Of the random adapters, so that pictures stay pictures."""
 HEAVY = 200
 """Pictures that one client asks for before another asks for one."""
+COLD_READS = 5
+SD15 = {
+    "cross_attention_dim": 768,
+    "block_out_channels": (320, 640, 1280, 1280),
+    "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+    "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+    "attention_head_dim": 8,
+}
+"""The settings of Stable Diffusion 1.5's UNet that are not the class's own."""
 ETAS = 24
 """Requests whose estimates are compared with what came."""
 
@@ -72,6 +83,9 @@ def measure(*, seed: int, say: Callable[[str], None], base: str, rounds: int, st
         figures += pictures_side_by_side(spec, refs, rounds=max(rounds // 4, 2), steps=steps, seed=seed)
         say("adapters from disk ...")
         figures += cold_adapters(opened, refs)
+        figures += cold_large_adapter(Path(folder), seed=seed)
+        say("nine guests ...")
+        figures += guests(Path(folder))
         say("two clients ...")
         figures += two_clients(spec, steps=max(steps // 4, 2))
         say("estimates ...")
@@ -82,6 +96,8 @@ def steps_side_by_side(base: Base, adapters: Sequence[Adapter], *, rounds: int, 
     """The denoiser's answers about eight rows, each through its own adapter."""
     count = len(adapters)
     size = base.spec.size
+    # As the engine lays them: those of nearly one rank are neighbours.
+    adapters = [adapters[number] for number in side_by_side([((adapter, STRENGTH),) for adapter in adapters])]
     latents = torch.stack([next(base.noises(seed + number, width=size, height=size)) for number in range(count)])
     timesteps = torch.linspace(950, 50, count)
     texts = base.encode_prompts([f"an apple number {number}" for number in range(count)])
@@ -91,11 +107,15 @@ def steps_side_by_side(base: Base, adapters: Sequence[Adapter], *, rounds: int, 
     # Gathered once, as the engine does where a picture joins or leaves, not in every step.
     each = [stack.gather([((adapter, STRENGTH),)]) for adapter in adapters]
     all_of_them = stack.gather([((adapter, STRENGTH),) for adapter in adapters])
+    # As a base that weighs styles asks: three questions about a picture, one of them through its adapter.
+    thrice = [number for _ in range(3) for number in range(count)]
+    one_of_three = stack.gather([*(((adapter, STRENGTH),) for adapter in adapters), *((),) * (2 * count)])
 
-    def ask(rows: slice, worn: Gathered) -> Tensor:
+    def ask(rows: slice | list[int], worn: Gathered) -> Tensor:
         stack.lay(worn)
+        asked = [texts[number] for number in rows] if isinstance(rows, list) else texts[rows]
         with torch.no_grad():
-            return base.predict(latents[rows], timesteps[rows], base.join_texts(texts[rows]))
+            return base.predict(latents[rows], timesteps[rows], base.join_texts(asked))
 
     def together() -> Tensor:
         return ask(slice(None), all_of_them)
@@ -116,6 +136,7 @@ def steps_side_by_side(base: Base, adapters: Sequence[Adapter], *, rounds: int, 
 
     variants = {"plain": plain, "ours": together, "singly": singly, "peft": by_peft}
     off = {name: float((variant() - together()).abs().max()) for name, variant in variants.items()}
+    variants |= {"styles": lambda: ask(thrice, one_of_three), "no styles": lambda: ask(thrice, {})}
     seconds = interleaved({name: _endless(variant) for name, variant in variants.items()}, rounds=rounds, turn=1)
     stack.clear()
     return [
@@ -126,6 +147,11 @@ def steps_side_by_side(base: Base, adapters: Sequence[Adapter], *, rounds: int, 
             unit="times",
             goal=1.10,
             at_most=True,
+        ),
+        Figure(
+            name=f"the same, {3 * count} questions, a third through adapters",
+            value=seconds["styles"] / seconds["no styles"],
+            unit="times",
         ),
         Figure(name="one after another against together", value=seconds["singly"] / seconds["ours"], unit="times"),
         Figure(name="peft's mixed batch against ours", value=seconds["peft"] / seconds["ours"], unit="times", goal=1.2),
@@ -184,6 +210,54 @@ def cold_adapters(base: Base, refs: Sequence[AdapterRef]) -> list[Figure]:
     ]
 
 
+def cold_large_adapter(folder: Path, *, seed: int) -> list[Figure]:
+    """The same for an adapter of rank 32 over the attention of a UNet of Stable Diffusion 1.5's shape.
+
+    The UNet has no weights: they play no part in it.
+    """
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**SD15)
+    base: Any = SimpleNamespace(
+        spec=base_spec("openicons"),
+        sha256="",
+        names=StableDiffusion.names,
+        device=torch.device("cpu"),
+        text_stack=StackedAdapters(nn.Module()),
+    )
+    adapter = random_adapter(unet, ("to_q", "to_k", "to_v", "to_out.0"), seed=seed, rank=32)
+    ref = write_adapter(folder / "large.safetensors", adapter)
+    seconds = []
+    for _ in range(COLD_READS):
+        cache = AdapterCache(base, StackedAdapters(unet))
+        began = time.perf_counter()
+        cache.open(ref)
+        seconds.append(time.perf_counter() - began)
+    return [
+        Figure(
+            name=f"the same, SD 1.5's shape, rank 32, {ref.path.stat().st_size / 1e6:.0f} MB",
+            value=1000 * float(np.median(seconds)),
+            unit="ms",
+            goal=100,
+            at_most=True,
+        )
+    ]
+
+
+def guests(folder: Path) -> list[Figure]:
+    """Pictures with eight samplers that join a batch at nine steps, against the stock pipeline one at a time."""
+    apart, calls = largest_difference(folder)
+    return [
+        Figure(
+            name="nine pictures, eight samplers: off from diffusers alone",
+            value=apart,
+            unit="share",
+            goal=SAME,
+            at_most=True,
+        ),
+        Figure(name=f"model calls together; alone {calls.alone}", value=calls.together, unit="calls"),
+    ]
+
+
 def two_clients(spec: BaseSpec, *, steps: int) -> list[Figure]:
     """How many pictures of one client's many end between another's single request and its picture."""
     ended: list[str] = []
@@ -218,7 +292,7 @@ def two_clients(spec: BaseSpec, *, steps: int) -> list[Figure]:
 def estimates(spec: BaseSpec, refs: Sequence[AdapterRef], *, steps: int, seed: int) -> list[Figure]:
     """How far the time that is told when a picture is asked for is from the time that it takes.
 
-    Of pictures that wait behind others, at an engine at work: who comes later changes nothing for them.
+    Of pictures that wait behind others, at an engine at work.
     """
     errors: list[float] = []
     with Engine(spec, max_rows=8, max_waiting=ETAS) as engine:

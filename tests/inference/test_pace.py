@@ -12,7 +12,7 @@ def test_nothing_is_promised_before_anything_was_seen():
 def test_a_fit_separates_what_each_row_costs_from_what_every_step_costs():
     pace = Pace()
     for rows in (1, 2, 4, 8):
-        pace.saw(rows, 0.5 + 0.1 * rows)
+        pace.measured(rows, 0.5 + 0.1 * rows)
 
     assert pace.step_seconds(16) == pytest.approx(2.1)
     assert pace.step_seconds(1) == pytest.approx(0.6)
@@ -20,7 +20,7 @@ def test_a_fit_separates_what_each_row_costs_from_what_every_step_costs():
 
 def test_one_batch_size_is_taken_as_proportional_upwards_and_as_fixed_downwards():
     pace = Pace()
-    pace.saw(2, 1.0)
+    pace.measured(2, 1.0)
 
     assert pace.step_seconds(4) == 2.0
     assert pace.step_seconds(1) == 1.0
@@ -28,6 +28,7 @@ def test_one_batch_size_is_taken_as_proportional_upwards_and_as_fixed_downwards(
 
 def test_previews_take_no_more_than_their_share():
     pace = Pace()
+    pace.measured(2, 1.0)
     for _ in range(10):
         pace.saw(2, 1.0)
     assert pace.affords_preview
@@ -42,16 +43,17 @@ def test_previews_take_no_more_than_their_share():
 
 
 def test_old_steps_are_forgotten():
-    pace = Pace(remember=4)
+    pace = Pace()
+    pace.measured(1, 1.0)
     pace.saw(1, 100.0)
-    for _ in range(4):
+    for _ in range(8):
         pace.saw(1, 1.0)
 
     assert pace.step_seconds(1) == 1.0
 
 
 def load(steps: int, *, questions: float = 1, admission_s: float = 0, finishing_s: float = 0) -> Load:
-    return Load(steps=steps, questions=questions, admission_s=admission_s, finishing_s=finishing_s)
+    return Load(steps=steps, all_steps=10, questions=questions, admission_s=admission_s, finishing_s=finishing_s)
 
 
 @pytest.mark.parametrize(
@@ -82,9 +84,40 @@ def test_everything_that_stands_still_meanwhile_is_counted():
         step_seconds=lambda rows: rows,
     )
 
-    # The other is let in; both take 2 steps and end; mine is let in and alone.
+    # The other is let in; both take 2 steps and end; mine is let in, and one more like those that left.
     assert found.begins_s == 100 + 2 * 2 + 10 + 1000
-    assert found.ends_s == found.begins_s + 0.5 + 3 * 2 + 0.25
+    assert found.ends_s == found.begins_s + 2 * 0.5 + 3 * (2 + 1) + 0.25
+
+
+def test_an_engine_at_work_stays_as_full_as_it_is():
+    busy, alone = (
+        forecast(
+            running,
+            [],
+            load(20, admission_s=0.5, finishing_s=0.25),
+            max_rows=3,
+            max_questions=100,
+            step_seconds=lambda questions: questions,
+        )
+        for running in ([load(5, finishing_s=1), load(40)], [])
+    )
+
+    # One leaves after 5 and 15 steps, two others come instead; the other stays.
+    assert busy.ends_s == 0.5 + 20 * 3 + 2 * (1 + 0.5) + 0.25
+    assert alone.ends_s == 0.5 + 20 + 0.25
+
+
+def test_the_newest_steps_say_how_fast_the_machine_is_now():
+    pace = Pace()
+    for rows in (1, 2, 4, 8):
+        pace.measured(rows, 0.5 + 0.1 * rows)
+
+    for _ in range(8):
+        pace.saw(8, 2.6)
+
+    # All steps take twice as long, also of those sizes that were not seen since.
+    assert pace.step_seconds(8) == pytest.approx(2.6)
+    assert pace.step_seconds(1) == pytest.approx(1.2)
 
 
 def test_what_a_picture_takes_before_its_first_step_is_remembered():
