@@ -5,6 +5,7 @@ everybody only waits longer, for a picture and for a stop.
 """
 
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -41,28 +42,28 @@ def measure_steps(base: Base, pace: Pace, *, most: int) -> int:
 def measure_finishing(base: Base, pace: Pace) -> None:
     """Time a decoding and an enlarging, so that the first estimate is a measurement."""
     latent = next(base.noises(0, width=base.spec.size, height=base.spec.size))
-    began = time.perf_counter()
-    image = base.decode(latent[None])[0]
-    pace.finished(1, time.perf_counter() - began, enlarged=False)
+    decoding_s = _shortest(lambda: base.decode(latent[None]), base)
+    pace.finished(1, decoding_s, enlarged=False)
     if base.enlarger is not None:
-        base.enlarge([image])
-        pace.finished(1, time.perf_counter() - began, enlarged=True)
+        image = base.decode(latent[None])
+        pace.finished(1, decoding_s + _shortest(lambda: base.enlarge(image), base), enlarged=True)
 
 
 def _shortest_step(base: Base, rows: int) -> float:
-    seconds = [_step(base, rows)]
-    while len(seconds) < TIMES and min(seconds) < LONG_STEP_S:
-        seconds.append(_step(base, rows))
-    return min(seconds)
-
-
-def _step(base: Base, rows: int) -> float:
     latent = next(base.noises(0, width=base.spec.size, height=base.spec.size))
     texts = base.join_texts(base.encode_prompts([""]) * rows)
     latents_BCHW, timesteps_B = torch.stack([latent] * rows), torch.zeros(rows, device=latent.device)
-    await_device(base.device)
-    began = time.perf_counter()
     with torch.no_grad():
-        base.predict(latents_BCHW, timesteps_B, texts)
-    await_device(base.device)
-    return time.perf_counter() - began
+        return _shortest(lambda: base.predict(latents_BCHW, timesteps_B, texts), base)
+
+
+def _shortest(call: Callable[[], object], base: Base) -> float:
+    """Seconds of a few calls' shortest, with all that they ask of a GPU."""
+    seconds: list[float] = []
+    while len(seconds) < TIMES and min(seconds, default=0.0) < LONG_STEP_S:
+        await_device(base.device)
+        began = time.perf_counter()
+        call()
+        await_device(base.device)
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)

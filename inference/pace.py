@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 from inference.messages import Estimate
 
@@ -47,7 +48,7 @@ class Pace:
     @property
     def admission_seconds(self) -> float:
         """Estimated seconds that a picture takes before its first step; 0 before one was seen."""
-        return sum(self._admissions) / len(self._admissions) if self._admissions else 0.0
+        return median(self._admissions) if self._admissions else 0.0
 
     def finished(self, share: float, seconds: float, *, enlarged: bool) -> None:
         """Decoding, enlarging if asked for, and encoding of a picture took `seconds`.
@@ -59,7 +60,7 @@ class Pace:
     def finish_seconds(self, share: float, *, enlarged: bool) -> float:
         """Estimated seconds from the last step of a picture to its file; 0 before one was seen."""
         seen = self._finishes[enlarged]
-        return share * sum(seen) / len(seen) if seen else 0.0
+        return share * median(seen) if seen else 0.0
 
     @property
     def affords_preview(self) -> bool:
