@@ -79,9 +79,17 @@ class Storm:
 
     def asked(self, drawing: Drawing) -> None:
         """The picture of the creator who will press asks whether it may go on."""
-        if drawing.questions == self.press_at and self.pressed is not None:
-            self._loop.call_soon_threadsafe(self.pressed.set)
+        if drawing.questions == self.press_at:
+            self._press()
         drawing.questions += 1
+
+    def ended(self) -> None:
+        """It is handed over and not yet sold. How often it asks differs a little: then off is pressed here."""
+        self._press()
+
+    def _press(self) -> None:
+        if self.pressed is not None:
+            self._loop.call_soon_threadsafe(self.pressed.set)
 
 
 class StormyEngine:
@@ -114,6 +122,8 @@ class StormyEngine:
             drawing.ended_s = time.perf_counter()
             result = future.result()
             drawing.picture = result if isinstance(result, Picture) else None
+            if request.seed == VICTIM:
+                self._storm.ended()
 
         future = self._engine.submit(request, stop=stops, on_step=heard, turn=turn)
         future.add_done_callback(ended)
