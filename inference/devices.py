@@ -28,6 +28,11 @@ def choose_device(name: str = AUTO) -> str:
     return name
 
 
+def name_of(device: torch.device) -> str:
+    """What people call it: the GPU's name, or `cpu`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def await_device(device: torch.device) -> None:
     """Wait until everything that was asked of a GPU is done; a CPU answers at once."""
     if device.type == "cuda":

@@ -16,7 +16,7 @@ from inference.admission import make_row
 from inference.bases import open_base
 from inference.catalog import BaseSpec
 from inference.denoise import Batch, Row
-from inference.devices import await_device
+from inference.devices import await_device, name_of
 from inference.errors import EngineClosed, EngineFull, PictureFailed, TooLate
 from inference.fairness import FairQueue, Turn
 from inference.jobs import Job, Result
@@ -24,6 +24,7 @@ from inference.knee import measure_finishing, measure_steps
 from inference.messages import MAX_ASKS, Estimate, ImageRequest, Picture, Plan, Step, plan
 from inference.pace import Load, Pace, forecast
 from inference.pictures import jpeg_bytes, png_bytes
+from inference.receipt import Receipt, receipt_of
 
 PREVIEW_EVERY = 4
 """Steps between two previews of one picture, at least; each costs a decode, so together they have a budget."""
@@ -259,6 +260,8 @@ class Engine:
         finally:
             self._in_step = []
         self._pace.saw(batch.num_forward_rows * self._share(jobs[0].plan), time.perf_counter() - began)
+        for job in jobs:
+            job.largest_batch = max(job.largest_batch, batch.num_forward_rows)
         with self._changed:
             for job in jobs:
                 self._waiting.charge(job.turn, self._questions(job))
@@ -331,8 +334,20 @@ class Engine:
                 seed=job.plan.request.seed,
                 steps=len(row.table),
                 seconds=time.perf_counter() - job.started_s,
+                receipt=self._receipt(job).as_dict(),
                 notes=job.notes,
             )
+        )
+
+    def _receipt(self, job: Job) -> Receipt:
+        row = job.started_row()
+        return receipt_of(
+            job.plan,
+            base_sha256=self._base.sha256,
+            table_sha256=row.table.sha256,
+            weights=tuple(ask.weight for ask in row.asks),
+            largest_batch=job.largest_batch,
+            device=name_of(self._base.device),
         )
 
     def _fail(self, job: Job, error: BaseException) -> None:

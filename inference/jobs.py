@@ -23,6 +23,8 @@ class Job:
     future: "Future[Result]" = field(default_factory=Future)
     row: Row | None = None
     notes: tuple[str, ...] = ()
+    largest_batch: int = 0
+    """Questions that the fullest of its steps answered."""
     started_s: float = 0.0
     """By `time.perf_counter`."""
     stop_reason: str | None = None

@@ -1,8 +1,10 @@
 """What crosses the engine's door: requests in, steps and pictures out. Thin: no torch."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from inference.catalog import BaseSpec, enlargement, samplers_of, size_step
 from inference.errors import ImageRefused, InvalidRequest
@@ -80,7 +82,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A finished picture, with what is needed to make it again."""
+    """A finished picture."""
 
     request_id: str
     png: bytes
@@ -90,6 +92,8 @@ class Picture:
     steps: int
     seconds: float
     """From the first step to the encoded file."""
+    receipt: Mapping[str, Any]
+    """What is needed to make it again, as plain values (`inference.receipt`)."""
     notes: tuple[str, ...] = ()
     """Sentences for the person who asked, for example which words of a long prompt the base could not read."""
 

@@ -1,17 +1,20 @@
 """`python -m inference.run`: one picture from the shell, without the service."""
 
 import argparse
+import json
 import secrets
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 from inference.adapters.manifest import file_sha256, read_manifest
-from inference.catalog import base_spec
+from inference.catalog import BaseSpec, base_spec, fingerprint
 from inference.engine import Engine
-from inference.errors import ImageRefused, InferenceError, InvalidRequest
+from inference.errors import ImageRefused, InferenceError, InvalidRequest, WrongBase
 from inference.messages import AdapterRef, ImageRequest, Picture, Step
+from inference.receipt import Receipt, differences, read_receipt, request_again
 
 
 def generate_file(
@@ -58,6 +61,47 @@ def generate_file(
         image=None if image is None else _read(image),
         strength=strength,
     )
+    picture = _make(spec, request, on_step, device)
+    out.write_bytes(picture.png)
+    return picture
+
+
+def make_again(
+    *,
+    receipt: Path,
+    out: Path,
+    base: str | None = None,
+    adapter: Path | None = None,
+    image: Path | None = None,
+    mask: Path | None = None,
+    on_step: Callable[[Step], None] | None = None,
+    device: str = "cpu",
+) -> Picture:
+    """Make the picture of a receipt again and write it as a PNG to `out`.
+
+    base: where the receipt's is not an id in configs/bases. What differs from then, and so may change the picture's
+    last bits, stands in its notes; another base is refused, as is another adapter or source picture. Raises
+    InferenceError.
+    """
+    if not out.parent.is_dir():
+        raise InvalidRequest(f"the folder {str(out.parent)!r} does not exist; make it, or choose another place")
+    then = _read_receipt(receipt)
+    spec = base_spec(base or then.base)
+    request = request_again(
+        then,
+        id=out.name,
+        adapters={} if adapter is None else {file_sha256(adapter): adapter},
+        image=None if image is None else _read(image),
+        mask=None if mask is None else _read(mask),
+    )
+    if fingerprint(spec) != then.base_sha256:
+        raise WrongBase(f"the picture was made with another version of the base {spec.id!r}; restore that version")
+    picture = _make(spec, request, on_step, device)
+    out.write_bytes(picture.png)
+    return replace(picture, notes=(*picture.notes, *differences(then, read_receipt(picture.receipt))))
+
+
+def _make(spec: BaseSpec, request: ImageRequest, on_step: Callable[[Step], None] | None, device: str) -> Picture:
     closed = Event()
     with Engine(spec, device=device, max_rows=1) as engine:
         future = engine.submit(request, stop=lambda: "interrupted" if closed.is_set() else None, on_step=on_step)
@@ -66,8 +110,12 @@ def generate_file(
         finally:
             closed.set()
     assert isinstance(picture, Picture), "nobody but this function can stop the request"
-    out.write_bytes(picture.png)
     return picture
+
+
+def write_receipt(picture: Picture, path: Path) -> None:
+    """Write how a picture was made, as `make_again` reads it."""
+    path.write_text(json.dumps(picture.receipt, indent=1) + "\n", encoding="utf-8")
 
 
 def adapter_ref(path: Path, *, strength: float = 1.0, no_trigger: bool = False) -> AdapterRef:
@@ -79,9 +127,12 @@ def adapter_ref(path: Path, *, strength: float = 1.0, no_trigger: bool = False) 
 def main(arguments: list[str] | None = None) -> int:
     """The command line: exit 0 with the picture written, 1 with a sentence on stderr."""
     parser = argparse.ArgumentParser(prog="python -m inference.run", description=generate_file.__doc__)
-    parser.add_argument("--base", required=True, help="an id in configs/bases")
-    parser.add_argument("--prompt", required=True)
+    parser.add_argument("--base", help="an id in configs/bases")
+    parser.add_argument("--prompt")
     parser.add_argument("--out", required=True, type=Path, help="PNG file to write")
+    parser.add_argument("--again", type=Path, help="a receipt, instead of base and prompt: make that picture again")
+    parser.add_argument("--mask", type=Path, help="with --again: the mask that was sent")
+    parser.add_argument("--receipt", type=Path, help="where to write how it was made")
     parser.add_argument("--adapter", type=Path, help="a .safetensors file")
     parser.add_argument("--no-trigger", action="store_true", help="do not call the adapter's style")
     parser.add_argument("--enlarge", action="store_true", help="draw the edges anew, larger (bases with an enlarger)")
@@ -94,8 +145,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sampler")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args(arguments)
+    if given.again is None and None in (given.base, given.prompt):
+        parser.error("name --base and --prompt, or --again with a receipt")
     try:
-        picture = generate_file(**vars(given), on_step=_show)
+        picture = _from_shell(given)
     except InferenceError as error:
         sys.stderr.write(f"\n{error}\n")
         return 1
@@ -103,6 +156,28 @@ def main(arguments: list[str] | None = None) -> int:
     for note in picture.notes:
         sys.stderr.write(f"{note}\n")
     return 0
+
+
+def _from_shell(given: argparse.Namespace) -> Picture:
+    asked = vars(given)
+    again, mask, receipt = (asked.pop(name) for name in ("again", "mask", "receipt"))
+    if again is not None:
+        known = {name: asked[name] for name in ("base", "adapter", "image", "out", "device")}
+        picture = make_again(receipt=again, mask=mask, on_step=_show, **known)
+    else:
+        picture = generate_file(**asked, on_step=_show)
+    if receipt is not None:
+        write_receipt(picture, receipt)
+    return picture
+
+
+def _read_receipt(path: Path) -> Receipt:
+    try:
+        return read_receipt(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        if isinstance(error, InvalidRequest):
+            raise
+        raise InvalidRequest(f"the receipt {path.name!r} cannot be read ({error}); check the path") from error
 
 
 def _show(step: Step) -> None:

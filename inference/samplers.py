@@ -7,10 +7,11 @@ advances rows that differ in sampler, step count and position.
 Shapes: S model calls of one picture, K outputs remembered.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import import_module
 from inspect import signature
 from threading import Lock
@@ -56,6 +57,16 @@ class Table:
     def memory(self) -> int:
         """K: how many outputs a row must remember."""
         return self.mix_SK.shape[1]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of its numbers, in hexadecimal."""
+        digest = hashlib.sha256(repr(self.start_noise).encode())
+        for numbers in (self.timesteps_S, self.scale_in_S, self.carry_S, self.mix_SK, self.fresh_S):
+            digest.update(repr(tuple(numbers.shape)).encode() + numbers.contiguous().numpy().tobytes())
+        for levels_S1 in (self.clean_S1, self.noise_S1):
+            digest.update(levels_S1.contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
 
 def read_table(

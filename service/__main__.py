@@ -201,20 +201,34 @@ def train(home: Path | None, device: str | None, **asked: Any) -> None:
 @main.command()
 @click.option("--base", default="openicons", show_default=True, help="An id in configs/bases.")
 @click.option("--adapter", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--prompt", required=True)
+@click.option("--prompt")
 @click.option("--seed", type=int, help="The same seed makes the same picture; default: one by chance.")
 @click.option("--image", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A picture to vary.")
 @click.option("--strength", type=float, help="How far from the picture to go, 0 to 1.")
 @click.option("--no-trigger", is_flag=True, help="Leave the adapter's trigger out of the prompt.")
 @click.option("--enlarge", is_flag=True, help="Draw the edges anew, larger, as paid pictures are delivered.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@click.option("--receipt", type=click.Path(dir_okay=False, path_type=Path), help="Where to write how it was made.")
+@click.option(
+    "--again",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A receipt, instead of a prompt: make that picture again, with the adapter and image it names.",
+)
 @device_option
-def generate(out: Path, device: str | None, **asked: Any) -> None:
+def generate(out: Path, device: str | None, receipt: Path | None, again: Path | None, **asked: Any) -> None:
     """Make one picture, without the service."""
     from inference.devices import choose_device
-    from inference.run import generate_file
+    from inference.run import generate_file, make_again, write_receipt
 
-    picture = generate_file(out=out, device=choose_device(settings_for(device=device).device), **asked)
+    chosen = choose_device(settings_for(device=device).device)
+    if again is not None:
+        picture = make_again(receipt=again, out=out, adapter=asked["adapter"], image=asked["image"], device=chosen)
+    elif asked["prompt"] is not None:
+        picture = generate_file(out=out, device=chosen, **asked)
+    else:
+        raise click.UsageError("Name a --prompt, or --again with a receipt.")
+    if receipt is not None:
+        write_receipt(picture, receipt)
     click.echo(f"{out}: {picture.width} x {picture.height}, seed {picture.seed}, {picture.seconds:.1f} s")
     for note in picture.notes:
         click.echo(note)

@@ -15,7 +15,7 @@ Every step may run twice: a kill between a step and the note that it was done ma
 import asyncio
 import functools
 import hashlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from inference.catalog import base_spec
@@ -192,7 +192,8 @@ async def seal_pictures(order_id: str, fence: int, pictures: list[dict[str, Any]
         except SealRefused:
             async with web.pool.acquire() as conn:
                 return await _why_stopped(conn, order_id)
-        sealed.append(asdict(await seal_picture(web, signer, number=picture["number"], png=png)))
+        done = await seal_picture(web, signer, number=picture["number"], png=png)
+        sealed.append(asdict(replace(done, receipt=picture.get("receipt", {}))))
         if len(sealed) == 1:
             _reach("first_picture_sealed")
     return {"end": "sealed", "pictures": sealed}
@@ -309,6 +310,7 @@ def _output(order: Order, one: Sealed, *, now: Any) -> Output:
         height=one.height,
         num_bytes=one.num_bytes,
         sha256=one.sha256,
+        receipt=one.receipt,
         created_at=now,
     )
 

@@ -3,22 +3,25 @@
 They are served at every level of the switch: what was bought stays the buyer's.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from licensing.database import Connection
 from service.db.connections import read
 
 _COLUMNS = (
     "id, generation_id, client_id, style_id, creator_id, number, storage_key, mime, width, height, num_bytes, sha256,"
-    " created_at"
+    " receipt, created_at"
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """One picture. `number` counts from 1 within its generation; `sha256` is of the sealed bytes."""
+    """One picture. `number` counts from 1 within its generation; `sha256` is of the sealed bytes; `receipt` says how it
+    was made (`inference.receipt`) and is empty for a picture of a test key."""
 
     id: str
     generation_id: str
@@ -32,16 +35,18 @@ class Output:
     height: int
     num_bytes: int
     sha256: str
+    receipt: dict[str, Any]
     created_at: datetime
 
 
 async def add_output(conn: Connection, output: Output) -> None:
     """Goes into the transaction of the settle."""
     await conn.execute(
-        f"INSERT INTO service.outputs ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        f"INSERT INTO service.outputs ({_COLUMNS})"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         *(output.id, output.generation_id, output.client_id, output.style_id, output.creator_id, output.number),
         *(output.storage_key, output.mime, output.width, output.height, output.num_bytes, output.sha256),
-        output.created_at,
+        *(json.dumps(output.receipt), output.created_at),
     )
 
 

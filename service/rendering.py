@@ -148,6 +148,7 @@ def _outcome(order: Order, results: Sequence[Picture | Stopped | BaseException])
             "key": pending.drawn_key(order.id, number),
             "seed": result.seed,
             "notes": list(result.notes),
+            "receipt": dict(result.receipt),
         }
         for number, result in enumerate(results, 1)
         if isinstance(result, Picture)

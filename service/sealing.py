@@ -7,8 +7,8 @@ said so would lie.
 import asyncio
 import hashlib
 import io
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from PIL import Image
 
@@ -42,6 +42,8 @@ class Sealed:
     sha256: str
     phash: str
     certificate: str
+    receipt: dict[str, Any] = field(default_factory=dict)
+    """How it was made; empty for a picture of a test key."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ THIRD_PARTY = (*HEAVY, "dbos", "fastapi", "sqlalchemy", "asyncpg", "PIL.Image", 
 WEB = ("service.app", "service.web", "service.settings")
 THIN = (
     "inference.messages",
+    "inference.receipt",
     "inference.catalog",
     "inference.adapters.manifest",
     "training.description.messages",

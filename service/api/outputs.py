@@ -1,4 +1,4 @@
-"""`/v1/outputs`: pictures that are the client's, and their certificates. Served at every level of the switch."""
+"""`/v1/outputs`: a client's pictures, their certificates and receipts. Served at every level of the switch."""
 
 import asyncio
 from typing import Any
@@ -50,6 +50,15 @@ async def get_certificate(web: Web, asker: ClientReading, output_id: str) -> dic
         "revoked_at": row["revoked_at"],
         "revoked_reason": row["revoked_reason"],
     }
+
+
+@router.get("/outputs/{output_id}/receipt")
+async def get_receipt(web: Web, asker: ClientReading, output_id: str) -> dict[str, Any]:
+    """How the picture was made: enough to make it again with the same base and adapter."""
+    output = await _own(web, output_id, asker.account_id)
+    if not output.receipt:
+        raise not_found("receipt of", output_id)
+    return output.receipt
 
 
 async def read_output(web: Gateway, output_id: str, *, client_id: str) -> tuple[Output, bytes]:

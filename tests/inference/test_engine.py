@@ -1,10 +1,12 @@
 """Pictures share a forward and nothing else: they join, leave, stop and fail alone."""
 
 import io
+import json
 import threading
 import time
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,10 +20,30 @@ from inference.engine import Engine
 from inference.errors import AdapterRefused, EngineClosed, EngineFull, ImageRefused, InvalidRequest, TooLate
 from inference.fairness import Turn
 from inference.messages import AdapterRef, ImageRequest, Picture, Stopped, plan
+from inference.receipt import KIND, Receipt, differences, read_receipt, request_again
 from inference.run import generate_file, main
 from tests.inference.random_adapters import random_adapter, write_adapter
 
 ENDINGS = ("to_q", "to_v", "to_out.0", "conv1")
+RECEIPT = {
+    "base": "tiny",
+    "base_sha256": "",
+    "adapters": (),
+    "prompt": "an apple",
+    "negative_prompt": "",
+    "seed": 1,
+    "width": 32,
+    "height": 32,
+    "enlarged": False,
+    "sampler": "ddim",
+    "steps": 6,
+    "guidance": 3.0,
+    "strength": 1.0,
+    "image_sha256": None,
+    "mask_sha256": None,
+    "weights": (3.0, -2.0),
+    "largest_batch": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -369,6 +391,74 @@ def test_the_shell_adds_the_trigger_unless_told_not_to(tiny_entry, adapters, tin
 
     assert (tmp_path / "a.png").read_bytes() == with_trigger.png == typed.png
     assert with_trigger.png != without.png
+
+
+def test_a_receipt_makes_the_picture_again(engine, adapters, tmp_path):
+    first = engine.submit(
+        asked(adapters=(adapters[2],), image=png("red"), strength=0.7, sampler="euler_a", steps=7, seed=5), stop=never
+    )
+    beside = engine.submit(asked("b", steps=9), stop=never)
+    picture = first.result(60)
+    beside.result(60)
+    written = read_receipt(json.loads(json.dumps(picture.receipt)))
+
+    files = {adapters[2].sha256: adapters[2].path}
+    again = make(engine, request_again(written, id="again", adapters=files, image=png("red")))
+
+    assert np.abs(pixels(again) - pixels(picture)).max() <= 1
+    assert written.largest_batch >= 4, "its own two questions and its neighbour's"
+    now = read_receipt(again.receipt)
+    assert replace(now, largest_batch=written.largest_batch) == written
+    assert differences(written, now) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"image": None}, "was made from the image with the SHA-256"),
+        ({"mask": b"none was sent"}, "was made from no mask"),
+        ({"adapters": {}}, "went through the adapter"),
+    ],
+)
+def test_a_receipt_asks_for_the_files_it_names(engine, adapters, change, reason):
+    written = read_receipt(make(engine, asked(adapters=(adapters[0],), image=png("red"), strength=0.5)).receipt)
+    given = {"adapters": {adapters[0].sha256: adapters[0].path}, "image": png("red")} | change
+
+    with pytest.raises(InvalidRequest, match=reason):
+        request_again(written, id="again", **given)
+
+
+def test_what_differs_from_then_is_said():
+    then = Receipt(**RECEIPT, table_sha256="a", device="cpu", software={"torch": "2.0", "gone": "1"})
+    now = Receipt(**RECEIPT, table_sha256="b", device="NVIDIA H100", software={"torch": "2.1"})
+
+    found = differences(then, now)
+
+    assert "counts otherwise" in found[0]
+    assert "torch 2.0, now 2.1, gone 1, now missing" in found[1]
+    assert "made then on cpu, now on NVIDIA H100" in found[2]
+    assert differences(then, then) == ()
+
+
+@pytest.mark.parametrize("document", [{}, {"kind": "other"}, {"kind": KIND}, {"kind": KIND, "adapters": [{}]}])
+def test_what_is_no_receipt_is_refused(document):
+    with pytest.raises(InvalidRequest, match="receipt"):
+        read_receipt(document)
+
+
+def test_the_shell_writes_a_receipt_and_draws_by_it(tiny_entry, adapters, tmp_path, capsys):
+    first, again, receipt = (str(tmp_path / name) for name in ("a.png", "b.png", "a.json"))
+    adapter = ["--adapter", str(adapters[0].path)]
+
+    drawn = main(["--base", str(tiny_entry), "--prompt", "cat", "--out", first, "--receipt", receipt, *adapter])
+    redrawn = main(["--again", receipt, "--base", str(tiny_entry), "--out", again, *adapter])
+
+    assert (drawn, redrawn) == (0, 0)
+    assert Path(first).read_bytes() == Path(again).read_bytes()
+    assert main(["--again", receipt, "--base", str(tiny_entry), "--out", again]) == 1
+    assert "name that file" in capsys.readouterr().err
+    assert main(["--again", first, "--base", str(tiny_entry), "--out", again]) == 1
+    assert "cannot be read" in capsys.readouterr().err
 
 
 def test_the_shell_explains_what_is_wrong(tiny_entry, tmp_path, capsys):

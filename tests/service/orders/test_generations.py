@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import dataclasses
+import hashlib
 import io
 
 import pytest
@@ -288,6 +289,22 @@ async def test_a_test_key_gets_marked_pictures_that_cost_nothing(market: Market)
     quote = await client.http.post("/v1/quotes", json={"style": market.style_id, "prompt": "an apple"})
     assert quote.json()["amount"]["amount"] == 0
     assert await market.ledger_problems() == []
+
+
+async def test_a_receipt_says_how_a_picture_was_made_to_its_buyer_alone(market: Market):
+    client, other = await market.client(), await market.client()
+    bought = (await market.order(client, seed=11, count=2)).json()["outputs"]
+    tested = (await market.order(await market.client(cents=0, kind="test"))).json()["outputs"][0]["id"]
+
+    receipts = [(await client.http.get(f"/v1/outputs/{one['id']}/receipt")).json() for one in bought]
+    theirs = await other.http.get(f"/v1/outputs/{bought[0]['id']}/receipt")
+    of_test = await client.http.get(f"/v1/outputs/{tested}/receipt")
+
+    assert [receipt["seed"] for receipt in receipts] == [11, 12]
+    assert receipts[0]["prompt"] == "a red apple"
+    assert [used["sha256"] for used in receipts[0]["adapters"]] == [hashlib.sha256(market.adapter).hexdigest()]
+    assert receipts[0]["software"]["torch"]
+    assert (theirs.status_code, of_test.status_code) == (404, 404)
 
 
 async def test_a_draft_is_small_and_carries_its_mark(market: Market):
