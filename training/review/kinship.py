@@ -56,9 +56,8 @@ def find_kin(strokes_ND: Numbers) -> Kinship:
     strangers = {number: float(far_N[number]) for number in range(count) if far_N[number] > 1 + STRANGE * deviation}
     if len(strangers) > STRANGE_SHARE_MAX * count:
         strangers = {}
-    # Who is far from everybody belongs to no second style either.
-    second = tuple(number for number in _second_style(strokes_ND) if number not in strangers)
-    return Kinship(strangers=strangers, second_style=second if len(second) >= GROUP_MIN else (), typical=typical)
+    # One may be of a second style and far from everybody: the second style may be one that is seen by mistake.
+    return Kinship(strangers=strangers, second_style=_second_style(strokes_ND), typical=typical)
 
 
 def _second_style(strokes_ND: Numbers) -> tuple[int, ...]:
