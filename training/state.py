@@ -110,10 +110,6 @@ def begin(
 ) -> Training:
     """A training at its start: an adapter that changes nothing yet. Without a way it takes the plain one."""
     adapter = new_adapter(base, recipe, seed=seed)
-    parameters = list(adapter_tensors(adapter).values())
-    optimizer = torch.optim.AdamW(
-        parameters, lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=recipe.weight_decay
-    )
     return Training(
         base=base,
         stack=stack,
@@ -124,8 +120,18 @@ def begin(
         fingerprint=fingerprint,
         folder=folder,
         adapter=adapter,
-        optimizer=optimizer,
+        optimizer=new_optimizer(adapter, recipe),
         way=way or Way(),
+    )
+
+
+def new_optimizer(adapter: Adapter, recipe: Recipe) -> torch.optim.Optimizer:
+    """What moves an adapter's tensors along their gradients."""
+    return torch.optim.AdamW(
+        list(adapter_tensors(adapter).values()),
+        lr=recipe.learning_rate,
+        betas=(0.9, 0.99),
+        weight_decay=recipe.weight_decay,
     )
 
 

@@ -22,18 +22,15 @@ from inference.adapters.stack import Adapter, LayerChange, RowAdapters, StackedA
 from tests.benchmarks.drawn_works import read_shown
 from tests.benchmarks.examined import examine_training
 from tests.benchmarks.figures import Figure
+from tests.benchmarks.styles import HELD_OUT, PORTFOLIO
 from training.base.sources import words_of
 from training.gate import Scores, judge
 from training.recipe import load_recipe
-from training.state import Training, adapter_tensors
+from training.state import Training, new_optimizer
 from training.trial import compare
 
-SETS = {
-    "streamline-ultimate-color": "1.2.2",
-    "streamline-stickies-color": "1.2.2",
-}
-"""Sets (npm `@iconify-json/<set>`) that no base recipe names: one of lines, one of grounds."""
-PORTFOLIO = 40
+SETS = {name: HELD_OUT[name] for name in ("streamline-ultimate-color", "streamline-stickies-color")}
+"""One of lines, one of grounds."""
 LINEAR = ("to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2")
 """Layers that peft's OFT can turn: over convolutions of 3 x 3 it changes the answers before it has learnt anything."""
 ROTATION_RATE = 0.3
@@ -217,7 +214,7 @@ def _by_noise(training: Training) -> None:
 def _only(beginnings: tuple[str, ...], training: Training) -> None:
     layers = {name: change for name, change in training.adapter.layers.items() if name.startswith(beginnings)}
     training.adapter = replace(training.adapter, layers=layers)
-    _retake(training, list(adapter_tensors(training.adapter).values()))
+    training.optimizer = new_optimizer(training.adapter, training.recipe)
 
 
 def _rotate(size: int, factor: float, training: Training) -> None:
@@ -227,13 +224,6 @@ def _rotate(size: int, factor: float, training: Training) -> None:
     training.stack = InPlace(denoiser)
     rotations = [parameter for name, parameter in denoiser.named_parameters() if "oft_" in name]
     training.optimizer = TwoRates(training, rotations, factor=factor)
-
-
-def _retake(training: Training, parameters: Sequence[Tensor]) -> None:
-    recipe = training.recipe
-    training.optimizer = torch.optim.AdamW(
-        parameters, lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=recipe.weight_decay
-    )
 
 
 KINDS = {

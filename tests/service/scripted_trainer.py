@@ -1,9 +1,9 @@
 """A trainer that follows a script instead of learning: the events, files and manners of `python -m training.run`.
 
 It takes 20 steps of 20 ms, keeps its place in a checkpoint file, stops with a checkpoint on SIGTERM and when its
-standard input closes, and writes an adapter without tensors. The seed chooses the end: 1 is refused by the gate, 2
-fails with a sentence, 3 dies without a word at its first start, 4 takes 500 steps. Its pictures are plain: works are
-red, what the base draws is green, what the style draws is blue.
+standard input closes, and writes an adapter without tensors. The seed chooses the end: REFUSED by the gate, FAILS with
+a sentence, DIES_ONCE without a word at its first start, LONG takes 500 steps. Its pictures are plain: works are red,
+what the base draws is green, what the style draws is blue.
 """
 
 import hashlib
@@ -20,7 +20,8 @@ from PIL import Image
 from training.report import Pair, draw_sheet
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-STEPS = {4: 500}
+REFUSED, FAILS, DIES_ONCE, LONG = 1, 2, 3, 4
+STEPS = {LONG: 500}
 
 
 def main() -> int:
@@ -36,17 +37,17 @@ def main() -> int:
     say(event="estimate", seconds=1.0, steps=STEPS.get(seed, 20))
     starts = scratch / "starts"
     starts.write_text(starts.read_text() + "x" if starts.exists() else "x")
-    if seed == 3 and starts.read_text() == "x":
+    if seed == DIES_ONCE and starts.read_text() == "x":
         os.kill(os.getpid(), signal.SIGKILL)
     say(event="state", state="training", message="")
     if not take_steps(scratch, STEPS.get(seed, 20), stopping):
         return 4
     say(event="state", state="measuring", message="")
-    if seed == 2:
+    if seed == FAILS:
         say(event="state", state="failed", message="The works taught nothing; add more.")
         return 1
-    finish(request, out, "refused" if seed == 1 else "passed", device=sys.argv[sys.argv.index("--device") + 1])
-    return 3 if seed == 1 else 0
+    finish(request, out, "refused" if seed == REFUSED else "passed", device=sys.argv[sys.argv.index("--device") + 1])
+    return 3 if seed == REFUSED else 0
 
 
 def take_steps(scratch: Path, steps: int, stopping: threading.Event) -> bool:

@@ -19,10 +19,9 @@ from service import finetuning, trainings
 from service.speeds import plan_training
 from service.styles import find_style
 from tests.service.conftest import Person, Place, make_style, slug_of, wait_for, with_works
+from tests.service.scripted_trainer import DIES_ONCE, FAILS, LONG, REFUSED
 from training.messages import Way, read_request
 from training.recipe import load_recipe
-
-REFUSED, FAILS, DIES_ONCE, LONG = 1, 2, 3, 4
 
 
 async def start(person: Person, style_id: str, *, seed: int = 0) -> str:
@@ -374,7 +373,7 @@ async def test_a_limit_that_is_known_to_be_too_short_starts_nothing(creator: Per
 async def test_the_limit_and_the_measured_way_reach_the_trainer(creator: Person, style_id: str, place: Place):
     await estimated(creator, style_id)
 
-    begun = await creator.http.post(f"/v1/styles/{style_id}/trainings", json={"seed": 4, "max_minutes": 200})
+    begun = await creator.http.post(f"/v1/styles/{style_id}/trainings", json={"seed": LONG, "max_minutes": 200})
     request = place.settings.home / "scratch" / begun.json()["id"] / "request.json"
     while not request.exists():
         await asyncio.sleep(0.05)
@@ -387,7 +386,7 @@ async def test_the_limit_and_the_measured_way_reach_the_trainer(creator: Person,
 
 
 async def test_a_training_that_ended_early_goes_on_within_a_new_limit(creator: Person, style_id: str, place: Place):
-    begun = await creator.http.post(f"/v1/styles/{style_id}/trainings", json={"seed": 4, "max_minutes": 200})
+    begun = await creator.http.post(f"/v1/styles/{style_id}/trainings", json={"seed": LONG, "max_minutes": 200})
     training_id = begun.json()["id"]
     await wait_for_step(creator, training_id, 5)
     await creator.http.post(f"/v1/trainings/{training_id}/pause")

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.service.conftest import Person, Place, browser, sign_in, wait_for, with_works
+from tests.service.scripted_trainer import FAILS
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ async def test_a_training_that_failed_is_given_another_limit(creator: Person, st
     http, csrf = studio
     style_id = await with_works(creator)
     url = f"/studio/styles/{style_id}/training"
-    begun = await creator.http.post(f"/v1/styles/{style_id}/trainings", json={"seed": 2, "max_minutes": 100})
+    begun = await creator.http.post(f"/v1/styles/{style_id}/trainings", json={"seed": FAILS, "max_minutes": 100})
     await wait_for(creator, begun.json()["id"], "failed")
 
     page = (await http.get(url)).text
