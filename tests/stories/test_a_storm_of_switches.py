@@ -80,15 +80,16 @@ class Storm:
     def asked(self, drawing: Drawing) -> None:
         """The picture of the creator who will press asks whether it may go on."""
         if drawing.questions == self.press_at:
-            self._press()
+            self._press(drawing)
         drawing.questions += 1
 
-    def ended(self) -> None:
+    def ended(self, drawing: Drawing) -> None:
         """It is handed over and not yet sold. How often it asks differs a little: then off is pressed here."""
-        self._press()
+        self._press(drawing)
 
-    def _press(self) -> None:
-        if self.pressed is not None:
+    def _press(self, drawing: Drawing) -> None:
+        # The picture of an earlier press may end a little later than its order.
+        if self.pressed is not None and drawing is self.drawings.get(VICTIM):
             self._loop.call_soon_threadsafe(self.pressed.set)
 
 
@@ -123,7 +124,7 @@ class StormyEngine:
             result = future.result()
             drawing.picture = result if isinstance(result, Picture) else None
             if request.seed == VICTIM:
-                self._storm.ended()
+                self._storm.ended(drawing)
 
         future = self._engine.submit(request, stop=stops, on_step=heard, turn=turn)
         future.add_done_callback(ended)
