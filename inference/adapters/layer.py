@@ -66,7 +66,8 @@ def _add_multiplied(x: Tensor, y: Tensor, part: Part) -> None:
     """Add to y in place; the rows of a run are only more places of one."""
     runs = len(part.down)
     inner_GTR = torch.bmm(x.reshape(runs, -1, x.shape[-1]), part.down)
-    y.view(runs, -1, y.shape[-1]).baddbmm_(inner_GTR, part.up)
+    # Autocast, under which trainings may run, leaves sums in place alone.
+    y.view(runs, -1, y.shape[-1]).baddbmm_(inner_GTR.to(y.dtype), part.up.to(y.dtype))
 
 
 def _add_convolved(layer: nn.Conv2d, x_NIHW: Tensor, y_NOHW: Tensor, part: Part) -> None:
@@ -77,7 +78,7 @@ def _add_convolved(layer: nn.Conv2d, x_NIHW: Tensor, y_NOHW: Tensor, part: Part)
         y_NOHW += F.conv2d(inner, up[0, :, :, None, None])
         return
     y_NOP = y_NOHW.view(len(up), up.shape[1], -1)
-    y_NOP.baddbmm_(up, _convolve_each(layer, x_NIHW, part))
+    y_NOP.baddbmm_(up.to(y_NOP.dtype), _convolve_each(layer, x_NIHW, part).to(y_NOP.dtype))
 
 
 def _convolve_each(layer: nn.Conv2d, x_NIHW: Tensor, part: Part) -> Tensor:

@@ -201,3 +201,34 @@ def test_rows_that_wear_the_same_are_put_side_by_side():
     order = side_by_side([large, (), small, other, (), small])
 
     assert order == [3, 2, 5, 0, 1, 4]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Linear(6, 5), (6, 7, 6)),
+        (nn.Conv2d(6, 5, 1), (6, 6, 8, 8)),
+        (nn.Conv2d(6, 5, 3, padding=1), (6, 6, 8, 8)),
+        (nn.Conv2d(6, 5, 3, stride=2, padding=1), (6, 6, 8, 8)),
+    ],
+    ids=["linear", "1x1 convolution", "convolution", "strided convolution"],
+)
+def test_autocast_changes_no_more_than_its_rounding(layer, shape, count):
+    model = nn.ModuleDict({"layer": layer}).requires_grad_(False)
+    adapters = [random_adapter(model, ("layer",), seed=seed, rank=2) for seed in range(count)]
+    for adapter in adapters:
+        adapter.layers["layer"].down.requires_grad_()
+    rows = [((adapters[number % count], 1.0),) for number in range(len(torch.empty(shape)))]
+    x = torch.randn(*shape)
+    stack = StackedAdapters(model)
+    stack.bind(rows)
+    exact = model["layer"](x)
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        stack.bind(rows)
+        rounded = model["layer"](x)
+    rounded.float().sum().backward()
+
+    torch.testing.assert_close(rounded.float(), exact, atol=0.1, rtol=0.05)
+    assert adapters[0].layers["layer"].down.grad.abs().max() > 0
