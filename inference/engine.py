@@ -242,6 +242,9 @@ class Engine:
         except _Interrupted:
             return
         except Exception as error:  # noqa: BLE001 - find the row that breaks the step, so that it fails alone
+            if isinstance(error, torch.OutOfMemoryError):
+                # Those who are here are drawn one by one; so many are not let in again.
+                self.max_questions = max(self.max_questions // 2, 1)
             if len(jobs) == 1:
                 self._fail(jobs[0], error)
                 return
@@ -346,6 +349,7 @@ class Engine:
             base_sha256=self._base.sha256,
             table_sha256=row.table.sha256,
             weights=tuple(ask.weight for ask in row.asks),
+            guidance_rescale=row.guidance_rescale,
             largest_batch=job.largest_batch,
             device=name_of(self._base.device),
         )

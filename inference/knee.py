@@ -59,6 +59,9 @@ def _shortest_step(base: Base, rows: int) -> float:
 
 def _shortest(call: Callable[[], object], base: Base) -> float:
     """Seconds of a few calls' shortest, with all that they ask of a GPU."""
+    if base.device.type == "cuda":
+        # The first pays for loading what computes it, which may take longer than a long step.
+        call()
     seconds: list[float] = []
     while len(seconds) < TIMES and min(seconds, default=0.0) < LONG_STEP_S:
         await_device(base.device)

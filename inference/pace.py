@@ -48,7 +48,8 @@ class Pace:
     @property
     def admission_seconds(self) -> float:
         """Estimated seconds that a picture takes before its first step; 0 before one was seen."""
-        return median(self._admissions) if self._admissions else 0.0
+        seen = tuple(self._admissions)
+        return median(seen) if seen else 0.0
 
     def finished(self, share: float, seconds: float, *, enlarged: bool) -> None:
         """Decoding, enlarging if asked for, and encoding of a picture took `seconds`.
@@ -59,7 +60,7 @@ class Pace:
 
     def finish_seconds(self, share: float, *, enlarged: bool) -> float:
         """Estimated seconds from the last step of a picture to its file; 0 before one was seen."""
-        seen = self._finishes[enlarged]
+        seen = tuple(self._finishes[enlarged])
         return share * median(seen) if seen else 0.0
 
     @property
@@ -74,8 +75,10 @@ class Pace:
         """
         if not self._measured:
             return 0.0
-        said = sum(self._fitted(seen) for seen, _ in self._seen)
-        took = sum(seconds for _, seconds in self._seen)
+        # Copied first: the engine's thread goes on adding while others ask.
+        newest = tuple(self._seen)
+        said = sum(self._fitted(seen) for seen, _ in newest)
+        took = sum(seconds for _, seconds in newest)
         return self._fitted(rows) * (took / said if said else 1.0)
 
     def _fitted(self, rows: float) -> float:

@@ -6,16 +6,18 @@ The same request on the same software and device gives the same picture, within 
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from inference.errors import InvalidRequest
 from inference.messages import AdapterRef, ImageRequest, Plan
 
 KIND = "ownhand.picture.v1"
+PLAIN = (str, int, float, bool, str | None)
+Record = TypeVar("Record", "AdapterUsed", "Receipt")
 SOFTWARE = ("ownhand", "torch", "diffusers", "transformers", "safetensors", "pillow")
 
 
@@ -55,6 +57,8 @@ class Receipt:
     """Of the sampler's numbers: the same table leads the same way, whatever the sampler is called."""
     weights: tuple[float, ...]
     """What the answer to each question of a step weighed, the wanted one first."""
+    guidance_rescale: float
+    """Share by which the blended answer is set back to the deviation of the wanted one."""
     largest_batch: int
     """Questions that the fullest of its steps answered, its own and others'."""
     device: str
@@ -71,6 +75,7 @@ def receipt_of(
     base_sha256: str,
     table_sha256: str,
     weights: tuple[float, ...],
+    guidance_rescale: float,
     largest_batch: int,
     device: str,
 ) -> Receipt:
@@ -96,22 +101,34 @@ def receipt_of(
         mask_sha256=_sha256(request.mask),
         table_sha256=table_sha256,
         weights=weights,
+        guidance_rescale=guidance_rescale,
         largest_batch=largest_batch,
         device=device,
         software=software(),
     )
 
 
-def read_receipt(document: Mapping[str, Any]) -> Receipt:
+def read_receipt(document: object) -> Receipt:
     """What `as_dict` wrote. Raises InvalidRequest for anything else."""
-    values = dict(document)
-    if values.pop("kind", None) != KIND:
+    if not isinstance(document, Mapping) or document.get("kind") != KIND:
         raise InvalidRequest(f"this is no receipt of a picture: its kind is not {KIND}")
+    values = {name: value for name, value in document.items() if name != "kind"}
     try:
-        adapters = tuple(AdapterUsed(**adapter) for adapter in values.pop("adapters"))
-        return Receipt(**values | {"adapters": adapters, "weights": tuple(values.pop("weights"))})
-    except (KeyError, TypeError) as error:
+        adapters = tuple(_checked(AdapterUsed(**adapter)) for adapter in values.pop("adapters"))
+        weights = tuple(float(weight) for weight in values.pop("weights"))
+        software = {str(name): str(number) for name, number in dict(values.pop("software")).items()}
+        return _checked(Receipt(**values, adapters=adapters, weights=weights, software=software))
+    except (KeyError, TypeError, ValueError) as error:
         raise InvalidRequest(f"this receipt is damaged: {error}") from error
+
+
+def _checked(read: Record) -> Record:
+    """The same, if its plain fields hold what they say. Raises TypeError."""
+    for field in fields(read):
+        wanted: Any = int | float if field.type is float else field.type
+        if field.type in PLAIN and not isinstance(getattr(read, field.name), wanted):
+            raise TypeError(f"{field.name} cannot be {getattr(read, field.name)!r}")
+    return read
 
 
 def request_again(
@@ -123,11 +140,16 @@ def request_again(
     """
     for name, content, expected in (("image", image, receipt.image_sha256), ("mask", mask, receipt.mask_sha256)):
         if _sha256(content) != expected:
-            wanted = f"the {name} with the SHA-256 {expected[:12]}..." if expected else f"no {name}"
-            raise InvalidRequest(f"the picture was made from {wanted}; send that, byte for byte")
-    missing = [used.sha256 for used in receipt.adapters if used.sha256 not in adapters]
-    if missing:
-        raise InvalidRequest(f"the picture went through the adapter {missing[0][:12]}...; name that file")
+            if expected is None:
+                raise InvalidRequest(f"the picture was made without {name}; leave it out")
+            raise InvalidRequest(
+                f"the picture was made from the {name} with the SHA-256 {expected[:12]}...; send that, byte for byte"
+            )
+    used = {adapter.sha256 for adapter in receipt.adapters}
+    if missing := used - adapters.keys():
+        raise InvalidRequest(f"the picture went through the adapter {min(missing)[:12]}...; name that file")
+    if others := adapters.keys() - used:
+        raise InvalidRequest(f"the picture did not go through the adapter {min(others)[:12]}...; leave it out")
     return ImageRequest(
         id=id,
         base=receipt.base,
@@ -135,8 +157,8 @@ def request_again(
         negative_prompt=receipt.negative_prompt,
         seed=receipt.seed,
         adapters=tuple(
-            AdapterRef(path=adapters[used.sha256], sha256=used.sha256, strength=used.strength, trigger=used.trigger)
-            for used in receipt.adapters
+            AdapterRef(path=adapters[one.sha256], sha256=one.sha256, strength=one.strength, trigger=one.trigger)
+            for one in receipt.adapters
         ),
         width=receipt.width,
         height=receipt.height,
@@ -155,6 +177,8 @@ def differences(then: Receipt, now: Receipt) -> tuple[str, ...]:
     found = []
     if now.table_sha256 != then.table_sha256:
         found.append(f"the sampler {then.sampler!r} counts otherwise in this software: the picture differs")
+    if (now.weights, now.guidance_rescale) != (then.weights, then.guidance_rescale):
+        found.append("the base's entry or the adapter weighs the style otherwise than then: the picture differs")
     changed = [
         f"{name} {then.software[name]}, now {now.software.get(name, 'missing')}"
         for name in then.software

@@ -4,7 +4,7 @@ import argparse
 import json
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -15,6 +15,12 @@ from inference.engine import Engine
 from inference.errors import ImageRefused, InferenceError, InvalidRequest, WrongBase
 from inference.messages import AdapterRef, ImageRequest, Picture, Step
 from inference.receipt import Receipt, differences, read_receipt, request_again
+
+NOT_AGAIN = (
+    *("prompt", "negative_prompt", "seed", "width", "height", "steps", "guidance", "sampler", "strength"),
+    *("no_trigger", "enlarge"),
+)
+"""What a receipt says itself, and so is not said beside it."""
 
 
 def generate_file(
@@ -42,8 +48,7 @@ def generate_file(
     The adapter's trigger, named in its file, calls its style unless `no_trigger`. Without a seed one is drawn
     and named in the answer. Raises InferenceError with a sentence for whatever was wrong.
     """
-    if not out.parent.is_dir():
-        raise InvalidRequest(f"the folder {str(out.parent)!r} does not exist; make it, or choose another place")
+    require_folder(out)
     spec = base_spec(base)
     request = ImageRequest(
         id=out.name,
@@ -71,7 +76,7 @@ def make_again(
     receipt: Path,
     out: Path,
     base: str | None = None,
-    adapter: Path | None = None,
+    adapters: Sequence[Path] = (),
     image: Path | None = None,
     mask: Path | None = None,
     on_step: Callable[[Step], None] | None = None,
@@ -83,14 +88,13 @@ def make_again(
     last bits, stands in its notes; another base is refused, as is another adapter or source picture. Raises
     InferenceError.
     """
-    if not out.parent.is_dir():
-        raise InvalidRequest(f"the folder {str(out.parent)!r} does not exist; make it, or choose another place")
+    require_folder(out)
     then = _read_receipt(receipt)
     spec = base_spec(base or then.base)
     request = request_again(
         then,
         id=out.name,
-        adapters={} if adapter is None else {file_sha256(adapter): adapter},
+        adapters={file_sha256(adapter): adapter for adapter in adapters},
         image=None if image is None else _read(image),
         mask=None if mask is None else _read(mask),
     )
@@ -116,6 +120,12 @@ def _make(spec: BaseSpec, request: ImageRequest, on_step: Callable[[Step], None]
 def write_receipt(picture: Picture, path: Path) -> None:
     """Write how a picture was made, as `make_again` reads it."""
     path.write_text(json.dumps(picture.receipt, indent=1) + "\n", encoding="utf-8")
+
+
+def require_folder(path: Path) -> None:
+    """Raise InvalidRequest if the folder that a file shall be written to does not exist."""
+    if not path.parent.is_dir():
+        raise InvalidRequest(f"the folder {str(path.parent)!r} does not exist; make it, or choose another place")
 
 
 def adapter_ref(path: Path, *, strength: float = 1.0, no_trigger: bool = False) -> AdapterRef:
@@ -147,6 +157,11 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.again is None and None in (given.base, given.prompt):
         parser.error("name --base and --prompt, or --again with a receipt")
+    ignored = [name for name in NOT_AGAIN if getattr(given, name) not in (None, "", False)]
+    if given.again is not None and ignored:
+        parser.error(f"the receipt says what --{ignored[0].replace('_', '-')} was; leave that out")
+    if given.again is None and given.mask is not None:
+        parser.error("--mask goes with --again")
     try:
         picture = _from_shell(given)
     except InferenceError as error:
@@ -161,9 +176,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _from_shell(given: argparse.Namespace) -> Picture:
     asked = vars(given)
     again, mask, receipt = (asked.pop(name) for name in ("again", "mask", "receipt"))
+    if receipt is not None:
+        require_folder(receipt)
     if again is not None:
-        known = {name: asked[name] for name in ("base", "adapter", "image", "out", "device")}
-        picture = make_again(receipt=again, mask=mask, on_step=_show, **known)
+        known = {name: asked[name] for name in ("base", "image", "out", "device")}
+        adapters = [] if asked["adapter"] is None else [asked["adapter"]]
+        picture = make_again(receipt=again, adapters=adapters, mask=mask, on_step=_show, **known)
     else:
         picture = generate_file(**asked, on_step=_show)
     if receipt is not None:

@@ -21,7 +21,7 @@ _COLUMNS = (
 @dataclass(frozen=True, kw_only=True)
 class Output:
     """One picture. `number` counts from 1 within its generation; `sha256` is of the sealed bytes; `receipt` says how it
-    was made (`inference.receipt`) and is empty for a picture of a test key."""
+    was made (`inference.receipt`) and is empty where nobody knows: of a test key, or from before receipts."""
 
     id: str
     generation_id: str

@@ -331,7 +331,7 @@ outputs = sa.Table(
     _number("height"),
     _number("num_bytes"),
     _text("sha256"),
-    _json("receipt"),  # how it was made (`inference.receipt`); empty for a picture of a test key
+    _json("receipt"),  # how it was made (`inference.receipt`); empty where nobody knows: of a test key, or from before
     _time("created_at"),
     sa.UniqueConstraint("generation_id", "number", name="a_picture_once_per_generation"),
     sa.Index("outputs_of_client", "client_id", "id"),

@@ -13,7 +13,7 @@ from service.api.generations import cancel_generation
 from service.api.outputs import get_certificate
 from service.errors import Problem, not_found
 from service.orders import Order, find_order, list_orders
-from service.outputs import Output, outputs_of
+from service.outputs import Output, find_output, outputs_of
 from service.pages.render import page, see_other
 from service.pages.shelf import Book, shelf
 from service.pages.visits import ClientVisit, Member
@@ -88,6 +88,8 @@ async def cancel_order(visit: ClientVisit, order_id: str) -> Response:
 async def certificate_page(visit: ClientVisit, output_id: str) -> HTMLResponse:
     """The certificate of one picture, readable, with the signed document."""
     found = await get_certificate(visit.web, visit.identity, output_id)
+    async with visit.web.pool.acquire() as conn:
+        output = await find_output(conn, output_id, client_id=visit.account.id)
     paper = found["document"]
     if paper is None:
         raise not_found("certificate", output_id)
@@ -97,6 +99,7 @@ async def certificate_page(visit: ClientVisit, output_id: str) -> HTMLResponse:
         paper=paper,
         amount=Money(**paper["amount"]),
         document=found["certificate"],
+        has_receipt=output is not None and bool(output.receipt),
         revoked_reason=found["revoked_reason"],
         origin=visit.web.settings.origin,
     )

@@ -16,6 +16,7 @@ from PIL import Image
 
 from inference.adapters.layer import AdaptedLayer
 from inference.catalog import SAMPLERS
+from inference.denoise import Batch
 from inference.engine import Engine
 from inference.errors import AdapterRefused, EngineClosed, EngineFull, ImageRefused, InvalidRequest, TooLate
 from inference.fairness import Turn
@@ -42,6 +43,7 @@ RECEIPT = {
     "image_sha256": None,
     "mask_sha256": None,
     "weights": (3.0, -2.0),
+    "guidance_rescale": 0.0,
     "largest_batch": 2,
 }
 
@@ -416,7 +418,7 @@ def test_a_receipt_makes_the_picture_again(engine, adapters, tmp_path):
     ("change", "reason"),
     [
         ({"image": None}, "was made from the image with the SHA-256"),
-        ({"mask": b"none was sent"}, "was made from no mask"),
+        ({"mask": b"none was sent"}, "was made without mask; leave it out"),
         ({"adapters": {}}, "went through the adapter"),
     ],
 )
@@ -440,10 +442,37 @@ def test_what_differs_from_then_is_said():
     assert differences(then, then) == ()
 
 
-@pytest.mark.parametrize("document", [{}, {"kind": "other"}, {"kind": KIND}, {"kind": KIND, "adapters": [{}]}])
+@pytest.mark.parametrize(
+    "document",
+    [
+        *([1, 2], None, {}, {"kind": "other"}, {"kind": KIND}, {"kind": KIND, "adapters": [{}]}),
+        *({"seed": "7"}, {"base": 3}, {"software": 1}, {"weights": ["a"]}, {"image_sha256": 5}, {"unknown": 1}),
+    ],
+)
 def test_what_is_no_receipt_is_refused(document):
+    if isinstance(document, dict) and "kind" not in document and document:
+        whole = Receipt(**RECEIPT, table_sha256="a", device="cpu", software={}).as_dict()
+        assert read_receipt(whole)
+        document = whole | document
+
     with pytest.raises(InvalidRequest, match="receipt"):
         read_receipt(document)
+
+
+def test_where_memory_ends_fewer_are_let_in(tiny_spec, monkeypatch):
+    truly = Batch.step
+
+    def step(batch: Batch) -> None:
+        if batch.num_forward_rows > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        truly(batch)
+
+    monkeypatch.setattr(Batch, "step", step)
+    with Engine(tiny_spec, max_rows=4, max_questions=8) as engine:
+        futures = [engine.submit(asked(f"{number}"), stop=never) for number in range(4)]
+
+        assert all(isinstance(future.result(60), Picture) for future in futures)
+        assert engine.max_questions <= 4
 
 
 def test_the_shell_writes_a_receipt_and_draws_by_it(tiny_entry, adapters, tmp_path, capsys):
@@ -457,6 +486,8 @@ def test_the_shell_writes_a_receipt_and_draws_by_it(tiny_entry, adapters, tmp_pa
     assert Path(first).read_bytes() == Path(again).read_bytes()
     assert main(["--again", receipt, "--base", str(tiny_entry), "--out", again]) == 1
     assert "name that file" in capsys.readouterr().err
+    assert main(["--again", receipt, "--out", again, "--receipt", str(tmp_path / "no" / "a.json")]) == 1
+    assert "does not exist" in capsys.readouterr().err
     assert main(["--again", first, "--base", str(tiny_entry), "--out", again]) == 1
     assert "cannot be read" in capsys.readouterr().err
 
