@@ -256,7 +256,7 @@ def _limit(web: Gateway, plan: Plan, wanted: float | None) -> float:
         raise Problem(
             "conflict",
             f"This training would take about {plan.estimate.seconds / 60:.1f} minutes here, and its limit is"
-            f" {allowed:g}. Allow more, or choose a recipe with fewer steps.",
+            f" {allowed:g} {'minute' if allowed == 1 else 'minutes'}. Allow more, or choose a recipe with fewer steps.",
             extra={"estimate": plan_document(plan)},
         )
     return allowed
