@@ -4,7 +4,7 @@ import argparse
 import json
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -117,6 +117,12 @@ def _make(spec: BaseSpec, request: ImageRequest, on_step: Callable[[Step], None]
     return picture
 
 
+def said_beside(given: Mapping[str, object]) -> str | None:
+    """The first option that was given beside a receipt which says it already."""
+    said = (name for name in NOT_AGAIN if given.get(name) not in (None, "") and given[name] is not False)
+    return next((f"--{name.replace('_', '-')}" for name in said), None)
+
+
 def write_receipt(picture: Picture, path: Path) -> None:
     """Write how a picture was made, as `make_again` reads it."""
     path.write_text(json.dumps(picture.receipt, indent=1) + "\n", encoding="utf-8")
@@ -157,9 +163,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.again is None and None in (given.base, given.prompt):
         parser.error("name --base and --prompt, or --again with a receipt")
-    ignored = [name for name in NOT_AGAIN if getattr(given, name) not in (None, "", False)]
-    if given.again is not None and ignored:
-        parser.error(f"the receipt says what --{ignored[0].replace('_', '-')} was; leave that out")
+    if given.again is not None and (said := said_beside(vars(given))):
+        parser.error(f"the receipt says what {said} was; leave that out")
     if given.again is None and given.mask is not None:
         parser.error("--mask goes with --again")
     try:

@@ -61,11 +61,10 @@ class Table:
     @cached_property
     def sha256(self) -> str:
         """Of its numbers, in hexadecimal."""
+        calls = (self.timesteps_S, self.scale_in_S, self.carry_S, self.mix_SK, self.fresh_S)
         digest = hashlib.sha256(repr(self.start_noise).encode())
-        for numbers in (self.timesteps_S, self.scale_in_S, self.carry_S, self.mix_SK, self.fresh_S):
+        for numbers in (*calls, self.clean_S1, self.noise_S1):
             digest.update(repr(tuple(numbers.shape)).encode() + numbers.contiguous().numpy().tobytes())
-        for levels_S1 in (self.clean_S1, self.noise_S1):
-            digest.update(levels_S1.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
 

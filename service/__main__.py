@@ -218,15 +218,14 @@ def train(home: Path | None, device: str | None, **asked: Any) -> None:
 def generate(out: Path, device: str | None, receipt: Path | None, again: Path | None, **asked: Any) -> None:
     """Make one picture, without the service."""
     from inference.devices import choose_device
-    from inference.run import generate_file, make_again, require_folder, write_receipt
+    from inference.run import generate_file, make_again, require_folder, said_beside, write_receipt
 
     chosen = choose_device(settings_for(device=device).device)
     if receipt is not None:
         require_folder(receipt)
     if again is not None:
-        said = [name for name in ("prompt", "seed", "strength", "no_trigger", "enlarge") if asked[name]]
-        if said:
-            raise click.UsageError(f"The receipt says what --{said[0].replace('_', '-')} was; leave that out.")
+        if said := said_beside(asked):
+            raise click.UsageError(f"The receipt says what {said} was; leave that out.")
         adapters = [asked["adapter"]] if asked["adapter"] else []
         picture = make_again(receipt=again, out=out, adapters=adapters, image=asked["image"], device=chosen)
     elif asked["prompt"] is not None:

@@ -488,6 +488,9 @@ def test_the_shell_writes_a_receipt_and_draws_by_it(tiny_entry, adapters, tmp_pa
     assert "name that file" in capsys.readouterr().err
     assert main(["--again", receipt, "--out", again, "--receipt", str(tmp_path / "no" / "a.json")]) == 1
     assert "does not exist" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--again", receipt, "--out", again, "--seed", "0"])
+    assert "says what --seed was" in capsys.readouterr().err
     assert main(["--again", first, "--base", str(tiny_entry), "--out", again]) == 1
     assert "cannot be read" in capsys.readouterr().err
 

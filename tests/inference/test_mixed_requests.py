@@ -40,9 +40,9 @@ ENDINGS = ("to_q", "to_v", "conv1")
 class Case:
     """One request, how it is treated, and the ends that are right for it."""
 
-    kind: str
     request: ImageRequest
     ends: tuple[type, ...]
+    kind: str = ""
     stop_at: int | None = None
     """The question at which its stop says so."""
     cancel: bool = False
@@ -92,36 +92,36 @@ class Deal:
         return replace(make(request), kind=kind)
 
     def _sound(self, request: ImageRequest) -> Case:
-        return Case(kind="", request=request, ends=(Picture,))
+        return Case(request=request, ends=(Picture,))
 
     def _variation(self, request: ImageRequest) -> Case:
         changed = replace(request, image=png("red", 50), strength=self._pick.uniform(0, 1))
-        return Case(kind="", request=changed, ends=(Picture,))
+        return Case(request=changed, ends=(Picture,))
 
     def _redo(self, request: ImageRequest) -> Case:
         changed = replace(request, image=png("blue"), mask=half_mask(), strength=1.0)
-        return Case(kind="", request=changed, ends=(Picture,))
+        return Case(request=changed, ends=(Picture,))
 
     def _stopped(self, request: ImageRequest) -> Case:
         # It may be finished before it is asked so often.
-        return Case(kind="", request=request, ends=(Stopped, Picture), stop_at=self._pick.randrange(40))
+        return Case(request=request, ends=(Stopped, Picture), stop_at=self._pick.randrange(40))
 
     def _cancelled(self, request: ImageRequest) -> Case:
-        return Case(kind="", request=request, ends=(CancelledError, Stopped, Picture), cancel=True)
+        return Case(request=request, ends=(CancelledError, Stopped, Picture), cancel=True)
 
     def _broken_adapter(self, request: ImageRequest) -> Case:
         ref, ends = self._pick.choice(self._broken)
-        return Case(kind="", request=replace(request, adapters=(*request.adapters[:1], ref)), ends=ends)
+        return Case(request=replace(request, adapters=(*request.adapters[:1], ref)), ends=ends)
 
     def _broken_picture(self, request: ImageRequest) -> Case:
         content = self._pick.choice((b"", b"no picture", png("red")[:60]))
-        return Case(kind="", request=replace(request, image=content, strength=0.5), ends=(ImageRefused,))
+        return Case(request=replace(request, image=content, strength=0.5), ends=(ImageRefused,))
 
     def _broken_listener(self, request: ImageRequest) -> Case:
         def listener(_: Step) -> None:
             raise RuntimeError("the listener broke")
 
-        return Case(kind="", request=request, ends=(RuntimeError,), listener=listener)
+        return Case(request=request, ends=(RuntimeError,), listener=listener)
 
     def _impossible(self, request: ImageRequest) -> Case:
         changes: Sequence[dict[str, Any]] = (
@@ -132,7 +132,7 @@ class Deal:
             {"base": "other"},
             {"mask": half_mask()},
         )
-        return Case(kind="", request=replace(request, **self._pick.choice(changes)), ends=(InvalidRequest,))
+        return Case(request=replace(request, **self._pick.choice(changes)), ends=(InvalidRequest,))
 
 
 def can_draw(base: StableDiffusion, sampler: str) -> bool:

@@ -93,11 +93,12 @@ class Storm:
             self._loop.call_soon_threadsafe(self.pressed.set)
 
 
-class StormyEngine:
+class StormyEngine(Engine):
     """The real engine, watched."""
 
     def __init__(self, spec: BaseSpec, storm: Storm) -> None:
-        self._engine, self._storm = Engine(spec, max_rows=4), storm
+        super().__init__(spec, max_rows=4)
+        self._storm = storm
 
     def submit(
         self,
@@ -106,6 +107,7 @@ class StormyEngine:
         stop: Callable[[], str | None],
         on_step: Callable[[Step], None] | None = None,
         turn: Turn | None = None,
+        within_s: float | None = None,
     ) -> "Future[Picture | Stopped]":
         drawing = self._storm.drawings.setdefault(request.seed, Drawing(seed=request.seed))
 
@@ -126,15 +128,9 @@ class StormyEngine:
             if request.seed == VICTIM:
                 self._storm.ended(drawing)
 
-        future = self._engine.submit(request, stop=stops, on_step=heard, turn=turn)
+        future = super().submit(request, stop=stops, on_step=heard, turn=turn, within_s=within_s)
         future.add_done_callback(ended)
         return future
-
-    def forget(self, sha256: str) -> None:
-        self._engine.forget(sha256)
-
-    def close(self) -> None:
-        self._engine.close()
 
 
 VICTIM, NEIGHBOUR = 7, 8
