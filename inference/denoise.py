@@ -19,7 +19,7 @@ from inference.samplers import Table, known_state, start_state
 
 @dataclass(kw_only=True)
 class Row:
-    """One picture: its numbers and where it stands. Only `advance` changes it, and only after a whole forward."""
+    """One picture: its numbers and where it stands. Once begun only `advance` changes it, after a whole forward."""
 
     table: Table
     noises: Iterator[Tensor]
@@ -55,6 +55,15 @@ class Row:
     @property
     def is_finished(self) -> bool:
         return self.index >= len(self.table)
+
+    def go_on_from(self, index: int, latent_CHW: Tensor, outputs: Sequence[Tensor]) -> None:
+        """Stand where another row of the same request stood after `index` model calls; outputs are newest first."""
+        for added in self.table.fresh_S[:index].tolist():
+            if added:
+                # What was added up to there is drawn and dropped, so that what follows is the same noise.
+                next(self.noises)
+        self.index, self.latent_CHW = index, latent_CHW
+        self.outputs.extend(outputs)
 
 
 class Batch:

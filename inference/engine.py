@@ -1,5 +1,6 @@
 """The engine: takes requests from any thread, makes their pictures in one, joining and leaving at any step."""
 
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -9,22 +10,26 @@ from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from inference.adapters.cache import AdapterCache
 from inference.adapters.stack import StackedAdapters
 from inference.admission import make_row
 from inference.bases import open_base
 from inference.catalog import BaseSpec
-from inference.denoise import Batch, Row
+from inference.denoise import Batch
 from inference.devices import await_device, name_of
-from inference.errors import EngineClosed, EngineFull, PictureFailed, TooLate
+from inference.errors import EngineClosed, EngineFull, HalfwayUnusable, PictureFailed, TooLate
 from inference.fairness import FairQueue, Turn
+from inference.halfway import go_on, halfway_of
 from inference.jobs import Job, Result
 from inference.knee import measure_finishing, measure_steps
 from inference.messages import MAX_ASKS, Estimate, ImageRequest, Picture, Plan, Step, plan
 from inference.pace import Load, Pace, forecast
 from inference.pictures import jpeg_bytes, png_bytes
 from inference.receipt import Receipt, receipt_of
+
+log = logging.getLogger("ownhand.engine")
 
 PREVIEW_EVERY = 4
 """Steps between two previews of one picture, at least; each costs a decode, so together they have a budget."""
@@ -88,17 +93,19 @@ class Engine:
         on_step: Callable[[Step], None] | None = None,
         turn: Turn | None = None,
         within_s: float | None = None,
+        halfway: bytes | None = None,
     ) -> "Future[Result]":
         """Queue one picture.
 
         stop: called before every step, between sub-blocks, before the picture is decoded, before it is enlarged and
         before it is handed over; a reason ends this request alone. It must be quick and is called from the engine's
-        thread, as is `on_step`. turn: whose it is; places are shared fairly, by pixels, questions and steps. within_s:
-        it is only taken if it will likely be finished within so many seconds. The future fails with an InferenceError
-        if this request cannot be made. Raises InvalidRequest at once for what can be seen without opening anything,
-        EngineUnavailable if the engine takes none.
+        thread, as is `on_step`. turn: whose it is; places are shared fairly, by pixels, questions and steps, and who
+        has a lower priority makes room: it keeps its steps and waits. within_s: it is only taken if it will likely be
+        finished within so many seconds. halfway: what `Step.halfway` wrote of the same request, in any process; it goes
+        on from there. The future fails with an InferenceError if this request cannot be made. Raises InvalidRequest at
+        once for what can be seen without opening anything, EngineUnavailable if the engine takes none.
         """
-        job = Job(plan=plan(request, self.spec), turn=turn or Turn(), stop=stop, on_step=on_step)
+        job = Job(plan=plan(request, self.spec), turn=turn or Turn(), stop=stop, on_step=on_step, halfway=halfway)
         with self._changed:
             if self._is_closing:
                 raise EngineClosed(f"the engine of base {self.spec.id!r} is shut down; submit to another worker")
@@ -134,8 +141,10 @@ class Engine:
         self._thread.join()
 
     def _estimate(self, planned: Plan, turn: Turn) -> Estimate:
+        leaving = self._who_makes_room(planned.num_asks * self._share(planned), turn.priority) or []
+        stay = [job for job in self._running if job not in leaving]
         return forecast(
-            [self._load(job.plan, job.steps_left, job.num_asks, is_running=True) for job in self._running],
+            [self._load(job.plan, job.steps_left, job.num_asks, is_running=True) for job in stay],
             [
                 self._load(job.plan, job.steps_left, job.num_asks)
                 for job in self._waiting.ahead_of(turn, self._row_steps)
@@ -207,14 +216,30 @@ class Engine:
 
     def _admit(self) -> None:
         while (job := self._take()) is not None:
-            began = time.perf_counter()
-            try:
-                job.begin(*make_row(self._base, self._cache, job.plan))
-            except Exception as error:  # noqa: BLE001 - whatever one request breaks, the others go on
-                self._fail(job, error)
-                continue
-            self._pace.admitted(time.perf_counter() - began)
-            self._after_step(job)
+            # One that had made room is a row already.
+            if job.row is None:
+                self._begin(job)
+
+    def _begin(self, job: Job) -> None:
+        began = time.perf_counter()
+        try:
+            job.begin(*make_row(self._base, self._cache, job.plan))
+            job.draws = self._receipt(job).draws
+            self._go_on(job)
+        except Exception as error:  # noqa: BLE001 - whatever one request breaks, the others go on
+            self._fail(job, error)
+            return
+        self._pace.admitted(time.perf_counter() - began)
+        self._after_step(job)
+
+    def _go_on(self, job: Job) -> None:
+        if job.halfway is None:
+            return
+        try:
+            go_on(job.started_row(), job.halfway, draws=job.draws)
+        except HalfwayUnusable as error:
+            # The same picture comes out, only later.
+            log.warning("%s begins anew, what was made of it cannot be used: %s", job.plan.request.id, error)
 
     def _take(self) -> Job | None:
         """Whose turn it is, if there is room: counted among the running at once, so that no estimate misses it."""
@@ -222,12 +247,33 @@ class Engine:
             job = self._waiting.first()
             if job is None:
                 return None
-            asked = sum(self._questions(one) for one in (*self._running, job))
-            if self._running and (len(self._running) >= self._max_rows or asked > self.max_questions):
+            leaving = self._who_makes_room(self._questions(job), job.turn.priority)
+            if leaving is None:
                 return None
             self._waiting.take()
+            for one in leaving:
+                self._running.remove(one)
+                self._waiting.give_back(one)
             self._running.append(job)
             return job
+
+    def _who_makes_room(self, questions: float, priority: int) -> list[Job] | None:
+        """Which pictures leave for one of so many questions: those of lower priority, as few as will do; None: there
+        is no room for it."""
+        stay, leaving = list(self._running), list[Job]()
+        lower = sorted(
+            (job for job in stay if job.turn.priority < priority), key=lambda job: (job.turn.priority, -job.steps_left)
+        )
+        while not self._has_room(stay, questions):
+            if not lower:
+                return None
+            leaving.append(lower.pop(0))
+            stay.remove(leaving[-1])
+        return leaving
+
+    def _has_room(self, running: list[Job], questions: float) -> bool:
+        asked = questions + sum(self._questions(job) for job in running)
+        return not running or (len(running) < self._max_rows and asked <= self.max_questions)
 
     def _by_size(self) -> list[list[Job]]:
         sizes: dict[tuple[int, int], list[Job]] = {}
@@ -303,16 +349,17 @@ class Engine:
             return
         row = job.started_row()
         preview = None
-        if row.index % PREVIEW_EVERY == 0 and not row.is_finished and self._pace.affords_preview:
-            preview = self._preview(row)
+        estimate_CHW = row.estimate_CHW if row.index % PREVIEW_EVERY == 0 and not row.is_finished else None
+        if estimate_CHW is not None and self._pace.affords_preview:
+            preview = self._preview(estimate_CHW)
             if job.must_end():
                 return
-        job.on_step(Step(index=row.index, total=len(row.table), preview=preview))
+        halfway = halfway_of(row, draws=job.draws)
+        job.on_step(Step(index=row.index, total=len(row.table), preview=preview, halfway=halfway.as_bytes))
 
-    def _preview(self, row: Row) -> bytes:
-        assert row.estimate_CHW is not None, "previews are drawn after a step"
+    def _preview(self, estimate_CHW: Tensor) -> bytes:
         began = time.perf_counter()
-        preview = jpeg_bytes(self._base.decode(row.estimate_CHW[None])[0], longest=PREVIEW_EDGE)
+        preview = jpeg_bytes(self._base.decode(estimate_CHW[None])[0], longest=PREVIEW_EDGE)
         self._pace.previewed(time.perf_counter() - began)
         return preview
 

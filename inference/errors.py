@@ -7,6 +7,7 @@ InferenceError
 │   └── WrongBase          it was trained for another base
 ├── BaseUnusable           a base's files are missing, changed, or need something this engine does not do
 ├── PictureFailed          the numbers of one picture broke while it was made
+├── HalfwayUnusable        a half-made picture is not one that this request could go on from
 └── EngineUnavailable      the engine takes no more requests
     ├── EngineFull         too many are waiting
     ├── TooLate            it would not be finished within the time that was asked for
@@ -45,6 +46,10 @@ class BaseUnusable(InferenceError):
 
 class PictureFailed(InferenceError):
     """The numbers of one picture broke while it was made."""
+
+
+class HalfwayUnusable(InferenceError):
+    """A half-made picture is not one that this request could go on from."""
 
 
 class EngineUnavailable(InferenceError):

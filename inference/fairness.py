@@ -55,6 +55,11 @@ class FairQueue(Generic[Item]):
         self._taken.append(self._waiting.pop(_next(self._waiting, self._done)))
         return self._taken[-1][0]
 
+    def give_back(self, item: Item) -> None:
+        """It was taken and waits again, as if it had come first."""
+        place = [other for other, _ in self._taken].index(item)
+        self._waiting.insert(0, self._taken.pop(place))
+
     def charge(self, turn: Turn, work: float) -> None:
         """Work was done for it."""
         self._done.add(turn, work)

@@ -20,8 +20,12 @@ class Job:
     turn: Turn
     stop: Callable[[], str | None]
     on_step: Callable[[Step], None] | None
+    halfway: bytes | None = None
+    """Where another engine left it (`inference.halfway`)."""
     future: "Future[Result]" = field(default_factory=Future)
     row: Row | None = None
+    draws: str = ""
+    """What is drawn (`receipt.Receipt.draws`), from its beginning on."""
     notes: tuple[str, ...] = ()
     largest_batch: int = 0
     """Questions that the fullest of its steps answered."""

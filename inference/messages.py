@@ -1,7 +1,7 @@
 """What crosses the engine's door: requests in, steps and pictures out. Thin: no torch."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,9 @@ class Step:
     total: int
     preview: bytes | None
     """A small JPEG of what the picture is becoming; only every few steps."""
+    halfway: Callable[[], bytes]
+    """Writes down where the picture stands, for an engine that goes on from there (`Engine.submit`). May be called
+    later and in another thread, or not at all."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ The same request on the same software and device gives the same picture, within 
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
@@ -17,6 +18,7 @@ from inference.messages import AdapterRef, ImageRequest, Plan
 
 KIND = "ownhand.picture.v1"
 PLAIN = (str, int, float, bool, str | None)
+CIRCUMSTANCES = ("largest_batch", "device", "software")
 Record = TypeVar("Record", "AdapterUsed", "Receipt")
 SOFTWARE = ("ownhand", "torch", "diffusers", "transformers", "safetensors", "pillow")
 
@@ -67,6 +69,12 @@ class Receipt:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {"kind": KIND, **asdict(self)}
+
+    @property
+    def draws(self) -> str:
+        """SHA-256, in hexadecimal, of all that decides what is drawn; who shared its batches and where does not."""
+        decides = {name: value for name, value in asdict(self).items() if name not in CIRCUMSTANCES}
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 def receipt_of(
