@@ -37,6 +37,7 @@ class Draws(Protocol):
         stop: Callable[[], str | None],
         on_step: Callable[[Step], None] | None = None,
         turn: Turn | None = None,
+        halfway: bytes | None = None,
     ) -> "Future[Picture | Stopped]": ...
 
     def forget(self, sha256: str) -> None: ...

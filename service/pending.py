@@ -17,6 +17,11 @@ def sealed_key(order_id: str, number: int, sha256: str) -> str:
     return f"{PREFIX}{order_id}/{number}.{sha256[:16]}.sealed.png"
 
 
+def halfway_key(order_id: str, number: int) -> str:
+    """A picture in the middle of its making, as the engine wrote it down (`inference.halfway`)."""
+    return f"{PREFIX}{order_id}/{number}.halfway"
+
+
 def final_key(output_id: str) -> str:
     """Where a paid picture stays."""
     return f"outputs/{output_id}.png"

@@ -21,6 +21,7 @@ from inference.messages import AdapterRef, ImageRequest, Picture, Step, Stopped
 from licensing import switch
 from service import delivery, pending
 from service.drawing import Draws, Studio, studio
+from service.errors import ObjectMissing
 from service.faults import reach
 from service.images import read_image
 from service.marks import draw_draft_mark
@@ -47,7 +48,7 @@ async def render(order_id: str, fence: int) -> Drawn:
 
 @durable_step()
 async def draw(order_id: str, fence: int) -> Drawn:
-    """One attempt. A kill in the middle draws them again; the seed makes the same pictures."""
+    """One attempt. After a kill in the middle pictures go on from where they were kept, as the same pictures."""
     opened, place = resources(), studio()
     reach("render_taken", opened.settings.crash_at)
     async with opened.pool.acquire() as conn:
@@ -111,23 +112,23 @@ async def _draw_all(
         return LEASE_LOST if given_up.is_set() else place.watch.reason_to_stop(order.id)
 
     async def one(number: int, request: ImageRequest) -> Picture | Stopped:
-        future = await _submit(engine, request, turn, stop, functools.partial(progress.hear, number))
+        halfway = await _halfway(opened, order, number)
+        future = await _submit(engine, request, turn, stop, functools.partial(progress.hear, number), halfway)
         result = await asyncio.wrap_future(future)
         if isinstance(result, Picture):
             await _store(opened, order, spec, number, result)
         return result
 
-    noting = asyncio.create_task(progress.note_often(opened, order.id))
     try:
-        results = await asyncio.gather(
-            *(one(number, request) for number, request in enumerate(requests, 1)), return_exceptions=True
-        )
+        async with progress.told(opened, order.id):
+            results = await asyncio.gather(
+                *(one(number, request) for number, request in enumerate(requests, 1)), return_exceptions=True
+            )
     finally:
         given_up.set()
-        noting.cancel()
-        await asyncio.gather(noting, return_exceptions=True)
-    await progress.note(opened, order.id)
     drawn = _outcome(order, results)
+    if drawn["end"] == "again":
+        await progress.keep(opened, order.id)
     if drawn["end"] == "made":
         reach("pictures_stored", opened.settings.crash_at)
     return drawn
@@ -168,11 +169,16 @@ def _stopped(reason: str) -> Drawn:
 
 
 async def _submit(
-    engine: Draws, request: ImageRequest, turn: Turn, stop: Callable[[], str | None], on_step: Callable[[Step], None]
+    engine: Draws,
+    request: ImageRequest,
+    turn: Turn,
+    stop: Callable[[], str | None],
+    on_step: Callable[[Step], None],
+    halfway: bytes | None,
 ) -> "Future[Picture | Stopped]":
     while True:
         try:
-            return engine.submit(request, stop=stop, on_step=on_step, turn=turn)
+            return engine.submit(request, stop=stop, on_step=on_step, turn=turn, halfway=halfway)
         except EngineFull:
             reason = await asyncio.to_thread(stop)
             if reason is not None:
@@ -180,6 +186,16 @@ async def _submit(
                 stopped.set_result(Stopped(request_id=request.id, reason=reason, step=0))
                 return stopped
             await asyncio.sleep(_FULL_WAIT_S)
+
+
+async def _halfway(opened: Resources, order: Order, number: int) -> bytes | None:
+    """Where an earlier attempt left a picture, if there was one and it came so far."""
+    if order.started_at is None:
+        return None
+    try:
+        return await asyncio.to_thread(opened.storage.get, pending.halfway_key(order.id, number))
+    except ObjectMissing:
+        return None
 
 
 async def _store(opened: Resources, order: Order, spec: BaseSpec, number: int, picture: Picture) -> None:

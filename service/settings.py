@@ -70,6 +70,8 @@ class Settings:
     """Where a worker and its trainer compute: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU if there is one."""
     max_rows: int = 8
     """Pictures that one worker draws at once with one base."""
+    keep_every_s: float = 2.0
+    """How often a worker stores where its pictures stand: what its death costs them, beside the step they were in."""
     num_threads: int = 0
     """Threads of one computing process; 0 leaves it to torch."""
     poll_interval_s: float = 0.1

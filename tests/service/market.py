@@ -140,6 +140,7 @@ class CurtainedEngine:
         stop: Callable[[], str | None],
         on_step: Callable[[Step], None] | None = None,
         turn: Turn | None = None,
+        halfway: bytes | None = None,
     ) -> "Future[Picture | Stopped]":
         act = self._curtain.begin()
 
@@ -149,7 +150,7 @@ class CurtainedEngine:
             self._curtain.hear(act, step)
 
         self._curtain.requests.append(request)
-        return self._engine.submit(request, stop=stop, on_step=heard, turn=turn)
+        return self._engine.submit(request, stop=stop, on_step=heard, turn=turn, halfway=halfway)
 
     def forget(self, sha256: str) -> None:
         self._engine.forget(sha256)

@@ -75,6 +75,13 @@ class Processes:
             process.kill()
             process.join()
 
+    def stop(self, role: str) -> None:
+        """SIGTERM, as for an upgrade; waits until the process has ended in good order."""
+        process = self._running.pop(role)
+        process.terminate()
+        process.join(START_S)
+        assert process.exitcode == 0, self.log.read_text()[-4000:]
+
     def wait_until_dead(self, role: str, *, within_s: float = 120.0) -> None:
         """Until the role has killed itself."""
         process = self._running.pop(role)

@@ -4,115 +4,24 @@ Real processes are killed by SIGKILL at every named point and started again; the
 same Idempotency-Key, as a program would whose connection broke.
 """
 
-import asyncio
-import contextlib
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from licensing import keys
-from licensing.ledger import check
-from licensing.money import Money
-from licensing.payments import manual
-from service.accounts import Role, ensure_account
 from service.faults import POINTS
-from service.ids import new_id
-from service.resources import Gateway, open_gateway
-from service.settings import Settings
-from tests.service.conftest import Person
-from tests.service.market import PRICE, publish_style, write_configs, write_style_adapter
-from tests.stories.processes import Processes, free_port
+from tests.service.market import PRICE
+from tests.stories.town import Town, open_town
 
 WEB_POINTS = [point for point, meaning in POINTS.items() if meaning.startswith("web:") and point != "voided"]
 WORKER_POINTS = [point for point, meaning in POINTS.items() if meaning.startswith("worker:")]
-CENTS = 1_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Town:
-    """The running processes, and the database and storage behind them."""
-
-    processes: Processes
-    web: Gateway
-    client: Person
-    creator: Person
-    style_id: str
-
-    async def ask(self, key: str, *, wait: int, count: int = 2) -> dict[str, Any] | None:
-        """An order; None where the connection broke."""
-        body = {"style": self.style_id, "prompt": "a red apple", "seed": 3, "count": count}
-        with contextlib.suppress(httpx.TransportError):
-            answer = await self.client.http.post(
-                "/v1/generations", json=body, headers={"Idempotency-Key": key, "Prefer": f"wait={wait}"}
-            )
-            assert answer.status_code == 201, answer.text
-            return dict(answer.json())
-        return None
-
-    async def spent(self) -> int:
-        found = (await self.client.http.get("/v1/usage")).json()
-        assert found["prepaid_held"]["amount"] == 0
-        return CENTS - int(found["prepaid"]["amount"])
-
-    async def is_tidy(self) -> None:
-        """Nothing lies under pending/, every stored output belongs to a row, and the books balance."""
-        storage = self.web.storage
-        for _ in range(200):
-            if not list(storage.list_keys("pending/")):
-                break
-            await asyncio.sleep(0.05)
-        assert list(storage.list_keys("pending/")) == []
-        async with self.web.pool.acquire() as conn:
-            rows = await conn.fetch("SELECT storage_key FROM service.outputs ORDER BY storage_key")
-            assert list(storage.list_keys("outputs/")) == [row["storage_key"] for row in rows]
-            assert await check(conn) == []
-
-
-async def person(web: Gateway, role: Role, kind: keys.KeyKind) -> Person:
-    async with web.pool.acquire() as conn, conn.transaction():
-        account = await ensure_account(
-            conn, role=role, email=f"{role}@example.org", name=None, now=web.clock(), new_id=new_id
-        )
-        issued = await keys.issue(
-            conn, account_id=account.id, kind=kind, new_id=new_id, now=web.clock(), pepper=web.pepper
-        )
-        if role == "client":
-            await manual.credit(conn, account.id, Money(CENTS, "EUR"), "first", web.clock())
-    http = httpx.AsyncClient(
-        base_url=web.settings.origin, headers={"Authorization": f"Bearer {issued.token}"}, timeout=60
-    )
-    return Person(account=account, token=issued.token, http=http)
 
 
 @pytest.fixture(scope="module")
 async def town(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
-    folder: Path = tmp_path_factory.mktemp("town")
-    settings = Settings(
-        home=folder / "home",
-        configs=write_configs(folder / "configs"),
-        database_url=database_url,
-        default_base="tiny",
-        port=free_port(),
-        poll_interval_s=0.05,
-        num_threads=1,
-        num_database_connections=4,
-    )
-    processes = Processes(settings=settings, log=folder / "log")
-    try:
-        async with open_gateway(settings, database_url) as web:
-            processes.start("worker")
-            processes.start("web")
-            creator, client = await person(web, "creator", "creator"), await person(web, "client", "live")
-            adapter = write_style_adapter(settings.configs, folder / "adapter.safetensors")
-            style_id = await publish_style(web, creator, adapter)
-            yield Town(processes=processes, web=web, client=client, creator=creator, style_id=style_id)
-    finally:
-        processes.end()
+    async with open_town(database_url, tmp_path_factory.mktemp("town")) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("point", WEB_POINTS)
