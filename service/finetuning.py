@@ -1,62 +1,44 @@
-"""The story of one training, top to bottom: works with rights in, a draft version out.
+"""The story of trainings, top to bottom: works with rights in, draft versions out; those that wait share a round.
 
-    queued -> taken (fence + 1) -> works laid out -> trainer runs (preparing, training, measuring)
-           -> files stored -> receipt signed by the web role -> version DRAFT, passed or refused by the gate
-    any point -> failed (a sentence), paused or canceled (the creator); where the worker dies, the next one takes it
-           again and the trainer goes on from its checkpoint
+    queued -> taken (fence + 1), with others that wait for the same base and recipe -> works laid out
+           -> ONE trainer (preparing, training, measuring), one seat in it for each (`service.seats`)
+           -> files stored -> filed by the web role (`service.filing`): receipt signed, version DRAFT
+    any point -> failed (a sentence), paused or canceled (the creator): the seat is left, the others go on
+    the trainer dies -> each goes on from its checkpoint, alone: what kills it is then the matter of one
+    the worker dies -> the next one takes the round again, and the trainer goes on from the checkpoints
 
-Only works with `include` and a right other than `unsure` are laid out.
+Only works with `include` and a right other than `unsure` are laid out. A training that a round took along is told by
+that round's story; its own, once it comes off the queue, finds nothing to do.
 """
 
 import asyncio
-import hashlib
-import json
 import logging
 import shlex
 import sys
-from dataclasses import dataclass
+import time
+from collections import deque
+from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Any
 
 import asyncpg
 
-from inference.adapters.manifest import read_manifest
-from licensing.authority import sign_document
-from licensing.compute import charge_training
 from service import trainings
-from service.accounts import account_by_id
+from service.heartbeats import num_workers
 from service.resources import Gateway, Resources
-from service.scratch import Scratch, hold_scratch, lay_out, remove_scratch
+from service.seats import Seat, take_seat
 from service.settings import Settings
-from service.speeds import known_way
-from service.styles import find_style
-from service.trainer import run_trainer
-from service.training_events import Recorder, Superseded
+from service.trainer import LOOK_EVERY_S, Trainer, start_trainer
 from service.trainings import Training
-from service.versions import ADAPTER, EXAMPLES, RECEIPT, REPORT, add_version
-from service.workflows import (
-    BROKEN,
-    SIGNING,
-    TRAINING,
-    ask,
-    durable_step,
-    gateway,
-    resources,
-    start,
-    states_of,
-    story,
-)
-from service.works import StoredWork, list_works
-from training.messages import Done, Event, StateChanged
-from training.recipe import Recipe, load_recipe
+from service.workflows import BROKEN, TRAINING, durable_step, may_pass, resources, start, states_of, story
 
 log = logging.getLogger("ownhand.finetuning")
 
 # The trainer goes on from its checkpoint, so a second try is cheap.
 _TRIES = 2
+# One of several that does not leave by then hangs, and the trainer with it. Long, for the others lose steps by it.
+_PATIENCE_S = 600.0
 # A story is started right after its row's commit; what is younger than this is on its way.
 _ON_ITS_WAY = timedelta(seconds=5)
-_SORRY = "Something broke on our side and was logged. Resume goes on from the last checkpoint."
 
 
 async def start_training(training: Training) -> None:
@@ -66,243 +48,154 @@ async def start_training(training: Training) -> None:
 
 @story("training")
 async def tell_training(training_id: str, run: int) -> None:
-    """One run of a training, on a worker."""
+    """One run of a training, and of those that it takes along, on a worker."""
     try:
-        made = await train(training_id, run)
-        if made is not None:
-            question = (training_id, made["adapter_key"], made["receipt"])
-            jws = await ask(SIGNING, f"{training_id}.{run}.sign", tell_signing, *question)
-            await file_version(training_id, made, jws)
+        await train(training_id, run)
     except Exception:
-        log.exception("training %s failed", training_id)
+        log.exception("the round of training %s failed", training_id)
         await fail(training_id, run)
 
 
-@story("sign_receipt")
-async def tell_signing(training_id: str, adapter_key: str, receipt: dict[str, Any]) -> str:
-    """The receipt as a signed document, on the web role: workers hold no key."""
-    return await sign_receipt(training_id, adapter_key, receipt)
-
-
 @durable_step()
-async def train(training_id: str, run: int) -> dict[str, Any] | None:
-    """Take the training, run the trainer to its end, store its files; None where there is no version to file."""
+async def train(training_id: str, run: int) -> None:
+    """Take the training and its company, and run the trainer to the end of each; nothing where others have it."""
     opened = resources()
     async with opened.pool.acquire() as conn:
-        training = await trainings.take(conn, training_id=training_id, run=run, now=opened.clock())
-    if training is None:
-        return None
-    try:
-        async with hold_scratch(opened.settings.home, training_id) as scratch:
-            heard = await _run(opened, training, scratch)
-            if heard.done is not None and heard.state in ("passed", "refused"):
-                return await _store(opened, training, heard, heard.done)
-    except Superseded:
-        log.info("training %s goes on elsewhere", training_id)
-        return None
-    await _close(opened, training, heard)
-    return None
-
-
-@dataclass(kw_only=True)
-class Heard:
-    """What the trainer said last; everything goes on to the recorder."""
-
-    record: Recorder
-    state: str = ""
-    message: str = ""
-    done: Done | None = None
-
-    async def __call__(self, event: Event) -> None:
-        if isinstance(event, StateChanged):
-            self.state, self.message = event.state, event.message
-        elif isinstance(event, Done):
-            self.done = event
-        await self.record(event)
-
-
-async def _run(opened: Resources, training: Training, scratch: Scratch) -> Heard:
-    async with opened.pool.acquire() as conn:
-        found = await list_works(conn, style_id=training.style_id, creator_id=training.creator_id)
-        words = await _names(conn, training)
-    works = [work for work in found if work.may_train]
-    way = await known_way(opened, training.base, recipe_of(opened, training))
-    await lay_out(scratch, opened, training, works, style_words=words, way=way)
-    await _fix_manifest(opened, training, works)
-    heard = Heard(record=Recorder(opened, training))
-
-    async def should_stop() -> bool:
-        async with opened.pool.acquire() as conn:
-            row = await conn.fetchrow("SELECT wanted, fence FROM service.trainings WHERE id = $1", training.id)
-        return row is None or row["wanted"] is not None or row["fence"] != training.fence
-
-    for _ in range(_TRIES):
-        status = await run_trainer(
-            scratch,
-            opened.settings,
-            trainer_command(opened.settings),
-            options=("--device", opened.settings.device),
-            on_event=heard,
-            should_stop=should_stop,
+        now = opened.clock()
+        living = await num_workers(conn, now=now, silence_s=opened.settings.executor_silence_s)
+        taken = await trainings.take(
+            conn,
+            training_id=training_id,
+            run=run,
+            most=opened.settings.trainings_together,
+            num_workers=max(living, 1),
+            now=now,
         )
-        if heard.state in ("passed", "refused", "failed") or await should_stop():
-            break
-        log.warning("the trainer of %s ended with status %s; see %s", training.id, status, scratch.log)
-    return heard
+    if not taken:
+        return
+    async with AsyncExitStack() as held:
+        seats = [await held.enter_async_context(take_seat(opened, training)) for training in taken]
+        await Round(opened, seats).run()
+    for seat in seats:
+        if seat.error is not None and not may_pass(seat.error):
+            await seat.fail()
+    for seat in seats:
+        if seat.error is not None and may_pass(seat.error):
+            # The step is done again, with those that are still under way.
+            raise seat.error
 
 
-def recipe_of(opened: Resources, training: Training) -> Recipe:
-    return load_recipe(training.recipe, folder=opened.settings.configs / "recipes")
+class Round:
+    """Trainings of one base and recipe that are taken together, and the trainer that runs them."""
+
+    def __init__(self, opened: Resources, seats: list[Seat]) -> None:
+        self._opened = opened
+        self._seats = seats
+        self._trainer: Trainer | None = None
+        self._seated: dict[str, Seat] = {}
+        """Those that the trainer runs, by training."""
+        self._told: dict[Seat, float] = {}
+        """Those of them that were told to leave, and when."""
+
+    async def run(self) -> None:
+        """Run a trainer with all, and others with each alone where that one died. Every seat is over then, or broke."""
+        alone = [[seat] for seat in self._seats if seat.training.goes_alone]
+        groups = deque([[seat for seat in self._seats if not seat.training.goes_alone], *alone])
+        watching = asyncio.create_task(self._watch())
+        try:
+            while groups:
+                if group := [seat for seat in groups.popleft() if not seat.is_over]:
+                    groups += [[seat] for seat in await self._run_trainer(group)]
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def _run_trainer(self, group: list[Seat]) -> list[Seat]:
+        """Hear a trainer to its end; the seats that are to be tried again."""
+        settings = self._opened.settings
+        scratches, options = [seat.scratch for seat in group], ("--device", settings.device)
+        async with start_trainer(scratches, settings, trainer_command(settings), options=options) as trainer:
+            self._trainer, self._seated, self._told = trainer, {seat.training.id: seat for seat in group}, {}
+            try:
+                await self._hear(trainer)
+                status = await trainer.wait()
+            finally:
+                self._trainer, self._seated = None, {}
+            left = [seat for seat in group if not seat.is_over]
+            leaving = await self._leaving(left)
+            if len(leaving) < len(left):
+                log.warning("a trainer ended with status %s and left %s: %s", status, len(left), trainer.last_words)
+        for seat in left:
+            seat.has_left = False
+            seat.num_tries += 1
+            if seat in leaving or (len(group) == 1 and seat.num_tries >= _TRIES):
+                await seat.close()
+        return [seat for seat in left if not seat.is_over]
+
+    async def _hear(self, trainer: Trainer) -> None:
+        try:
+            async for training_id, event in trainer.events():
+                # It names nobody where it was asked for one.
+                seat = self._seated[training_id or next(iter(self._seated))]
+                await seat.hear(event)
+                if seat.is_over and not seat.has_left:
+                    await self._tell_to_leave(seat)
+        except (ValueError, KeyError):
+            log.exception("what the trainer says cannot be understood; it is started again")
+            await trainer.kill()
+
+    async def _watch(self) -> None:
+        """Let go who is to stop, within a second."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                for seat in await self._leaving([seat for seat in self._seats if not seat.is_over]):
+                    if seat.training.id in self._seated:
+                        await self._tell_to_leave(seat)
+                    else:
+                        await seat.close()
+                await self._end_hung()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                log.warning("who is to stop could not be asked; it is tried again", exc_info=True)
+
+    async def _leaving(self, seats: list[Seat]) -> list[Seat]:
+        """Those that their creators stopped, or that go on elsewhere."""
+        async with self._opened.pool.acquire() as conn:
+            rows = await conn.fetch(
+                "SELECT id, fence FROM service.trainings"
+                " WHERE id = ANY($1::text[]) AND wanted IS NULL AND state = ANY($2::text[])",
+                *([seat.training.id for seat in seats], list(trainings.UNDER_WAY)),
+            )
+        staying = {(row["id"], row["fence"]) for row in rows}
+        return [seat for seat in seats if (seat.training.id, seat.training.fence) not in staying]
+
+    async def _tell_to_leave(self, seat: Seat) -> None:
+        if self._trainer is None or seat in self._told:
+            return
+        self._told[seat] = time.monotonic()
+        if all(one.has_left or one in self._told for one in self._seated.values()):
+            await self._trainer.end()
+        else:
+            await self._trainer.stop(seat.training.id)
+
+    async def _end_hung(self) -> None:
+        late = time.monotonic() - _PATIENCE_S
+        hung = [seat.training.id for seat, told in self._told.items() if told < late and not seat.has_left]
+        if self._trainer is not None and hung:
+            log.error("the trainer does not let go of %s; it is killed", ", ".join(hung))
+            await self._trainer.kill()
 
 
 def trainer_command(settings: Settings) -> list[str]:
     return shlex.split(settings.trainer) or [sys.executable, "-m", "training.run"]
 
 
-async def _names(conn: asyncpg.Connection, training: Training) -> tuple[str, ...]:
-    # No caption may name the creator or the style: the trigger stands for both.
-    account = await account_by_id(conn, training.creator_id)
-    style = await find_style(conn, training.style_id, creator_id=training.creator_id)
-    return tuple(found.name for found in (account, style) if found is not None)
-
-
-async def _fix_manifest(opened: Resources, training: Training, works: list[StoredWork]) -> None:
-    manifest = [{"id": work.id, "sha256": work.sha256} for work in works]
-    async with opened.pool.acquire() as conn:
-        status = await conn.execute(
-            "UPDATE service.trainings SET manifest = $3, updated_at = $4 WHERE id = $1 AND fence = $2",
-            *(training.id, training.fence, json.dumps(manifest), opened.clock()),
-        )
-    if status != "UPDATE 1":
-        raise Superseded(training.id)
-
-
-async def _store(opened: Resources, training: Training, heard: Heard, done: Done) -> dict[str, Any]:
-    examples = {f"{training.files}/{EXAMPLES}/{number}.png": path for number, path in enumerate(done.examples, 1)}
-    keys = {f"{training.files}/{ADAPTER}": done.adapter, f"{training.files}/{REPORT}": done.report} | examples
-    for key, path in keys.items():
-        with path.open("rb") as file:
-            await asyncio.to_thread(opened.storage.put, key, file)
-    async with opened.pool.acquire() as conn:
-        fence = await conn.fetchval("SELECT fence FROM service.trainings WHERE id = $1", training.id)
-    if fence != training.fence:
-        for key in keys:
-            await asyncio.to_thread(opened.storage.delete, key)
-        raise Superseded(training.id)
-    with done.adapter.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {
-        "fence": training.fence,
-        "version_id": opened.new_id("ver"),
-        "state": heard.state,
-        "message": heard.message,
-        "scores": dict(done.scores),
-        "trigger": read_manifest(done.adapter).trigger,
-        "adapter_key": f"{training.files}/{ADAPTER}",
-        "adapter_sha256": digest,
-        "examples": list(examples),
-        "receipt": json.loads(done.receipt.read_text())["receipt"],
-    }
-
-
-async def _close(opened: Resources, training: Training, heard: Heard) -> None:
-    """The trainer made nothing to file: the training is paused, canceled or failed."""
-    async with opened.pool.acquire() as conn, conn.transaction():
-        row = await conn.fetchrow(
-            "SELECT wanted FROM service.trainings WHERE id = $1 AND fence = $2 FOR UPDATE", training.id, training.fence
-        )
-        if row is None:
-            return
-        if row["wanted"] == "pause":
-            await trainings.change_state(conn, training, "paused", now=opened.clock())
-        elif row["wanted"] == "cancel":
-            await trainings.change_state(conn, training, "canceled", now=opened.clock())
-        elif heard.state == "refused":
-            # Too few of the works could be used: there is nothing to make a version of.
-            await trainings.change_state(conn, training, "refused", now=opened.clock(), message=heard.message)
-        else:
-            message = heard.message if heard.state == "failed" else _SORRY
-            await trainings.change_state(conn, training, "failed", now=opened.clock(), message=message)
-    if row["wanted"] == "cancel":
-        await asyncio.to_thread(remove_scratch, opened.settings.home, training.id)
-
-
-@durable_step()
-async def sign_receipt(training_id: str, adapter_key: str, receipt: dict[str, Any]) -> str:
-    """Sign what a worker says it trained, after checking it against the rows and the stored adapter.
-
-    Raises ValueError where they do not agree: then nothing is signed.
-    """
-    opened = gateway()
-    async with opened.pool.acquire() as conn:
-        training = await trainings.find_training(conn, training_id, creator_id=None)
-    if training is None or training.state not in trainings.RUNNING:
-        raise ValueError(f"training {training_id} does not run; its receipt is not signed")
-    if not adapter_key.startswith(f"trainings/{training_id}/"):
-        raise ValueError(f"{adapter_key} is not of training {training_id}; its receipt is not signed")
-    content = await asyncio.to_thread(opened.storage.get, adapter_key)
-    if receipt["adapter"]["sha256"] != hashlib.sha256(content).hexdigest():
-        raise ValueError(f"the receipt of training {training_id} is of another adapter; it is not signed")
-    named = {*receipt["works"]["trained"], *receipt["works"]["held_out"]}
-    if not named <= {work["sha256"] for work in training.manifest}:
-        raise ValueError(f"the receipt of training {training_id} names works it was not given; it is not signed")
-    return sign_document(opened.authority, receipt)
-
-
-@durable_step()
-async def file_version(training_id: str, made: dict[str, Any], jws: str) -> None:
-    """The version as a draft, and the training's end, in one commit."""
-    opened = resources()
-    async with opened.pool.acquire() as conn, conn.transaction():
-        row = await conn.fetchrow("SELECT fence, state FROM service.trainings WHERE id = $1 FOR UPDATE", training_id)
-        if row is None or row["fence"] != made["fence"] or row["state"] in trainings.ENDS:
-            return
-        training = await trainings.find_training(conn, training_id, creator_id=None)
-        assert training is not None
-        signed = json.dumps({"receipt": made["receipt"], "signature": jws}, indent=1).encode()
-        await asyncio.to_thread(opened.storage.put, f"{training.files}/{RECEIPT}", signed)
-        await add_version(
-            conn,
-            version_id=made["version_id"],
-            training=training,
-            trigger=made["trigger"],
-            adapter_sha256=made["adapter_sha256"],
-            receipt=made["receipt"],
-            examples=made["examples"],
-            scores=made["scores"],
-            gate_passed=made["state"] == "passed",
-            now=opened.clock(),
-        )
-        if made["state"] == "passed":
-            await _charge(opened, conn, training)
-        await trainings.change_state(conn, training, made["state"], now=opened.clock(), message=made["message"] or None)
-    await asyncio.to_thread(remove_scratch, opened.settings.home, training_id)
-
-
-async def _charge(opened: Resources, conn: asyncpg.Connection, training: Training) -> None:
-    """Exactly what was told before the start, and only for a version that may be published."""
-    if training.price.amount > 0:
-        await charge_training(
-            conn,
-            training_id=training.id,
-            style_id=training.style_id,
-            creator_id=training.creator_id,
-            amount=training.price,
-            now=opened.clock(),
-        )
-
-
 @durable_step()
 async def fail(training_id: str, run: int) -> None:
-    """The story broke: say so, unless the training went on elsewhere."""
-    await _give_up(resources(), training_id, run)
-
-
-async def _give_up(opened: Resources, training_id: str, run: int) -> None:
-    async with opened.pool.acquire() as conn, conn.transaction():
-        training = await trainings.take(conn, training_id=training_id, run=run, now=opened.clock())
-        if training is not None:
-            await trainings.change_state(conn, training, "failed", now=opened.clock(), message=_SORRY)
+    """The round broke: say so of all that it still tells."""
+    opened = resources()
+    async with opened.pool.acquire() as conn:
+        await trainings.give_up(conn, story=f"{training_id}.{run}", now=opened.clock())
 
 
 async def mend_trainings(web: Gateway) -> None:
@@ -312,17 +205,18 @@ async def mend_trainings(web: Gateway) -> None:
     """
     async with web.pool.acquire() as conn:
         rows = await conn.fetch(
-            "SELECT id, run FROM service.trainings WHERE state = ANY($1::text[]) AND updated_at < $2",
-            *(["queued", *trainings.RUNNING], web.clock() - _ON_ITS_WAY),
+            "SELECT id, run, told_by FROM service.trainings WHERE state = ANY($1::text[]) AND updated_at < $2",
+            *(list(trainings.UNDER_WAY), web.clock() - _ON_ITS_WAY),
         )
-    runs = {f"{row['id']}.{row['run']}": (row["id"], row["run"]) for row in rows}
-    if not runs:
+    if not rows:
         return
-    known = await states_of(list(runs))
-    for workflow_id, (training_id, run) in runs.items():
-        if workflow_id not in known:
-            log.warning("training %s was accepted but not started; starting it", workflow_id)
-            await start(TRAINING, workflow_id, tell_training, training_id, run)
-        elif known[workflow_id] in BROKEN:
-            log.error("the story of training %s ended as %s", workflow_id, known[workflow_id])
-            await _give_up(web, training_id, run)
+    tellers = [row["told_by"] or f"{row['id']}.{row['run']}" for row in rows]
+    known = await states_of(tellers)
+    for row, teller in zip(rows, tellers, strict=True):
+        if teller not in known and row["told_by"] is None:
+            log.warning("training %s was accepted but not started; starting it", teller)
+            await start(TRAINING, teller, tell_training, row["id"], row["run"])
+        elif known.get(teller, "SUCCESS") in BROKEN:
+            log.error("the story %s of training %s ended as %s", teller, row["id"], known.get(teller, "unknown"))
+            async with web.pool.acquire() as conn:
+                await trainings.give_up(conn, story=teller, now=web.clock())

@@ -50,6 +50,15 @@ async def _beat(opened: Resources, executor: str, role: str, started_at: datetim
         )
 
 
+async def num_workers(conn: Connection, *, now: datetime, silence_s: float) -> int:
+    """How many processes live that draw and train."""
+    count: int = await conn.fetchval(
+        "SELECT count(*) FROM service.executors WHERE role = ANY($1::text[]) AND seen_at >= $2",
+        *(["worker", "both"], now - timedelta(seconds=silence_s)),
+    )
+    return count
+
+
 async def silent_executors(conn: Connection, *, now: datetime, silence_s: float) -> list[str]:
     """Executors that have not been heard of for `silence_s`: their work may be given to others (`workflows.adopt`)."""
     rows = await conn.fetch(

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import json
 import logging
+import os
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from training.messages import TrainingRequest, Way, Work, read_works
 
 log = logging.getLogger("ownhand.scratch")
 
+_LOCK = "lock"
 _TIDY_EVERY_S = 60.0
 _LAST_CHARACTERS = 2000
 
@@ -50,16 +52,32 @@ class Scratch:
 async def hold_scratch(home: Path, training_id: str) -> AsyncIterator[Scratch]:
     """The training's folder for us alone, waited for where an orphaned trainer still ends in it."""
     folder = scratch_folder(home, training_id)
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.parent.chmod(0o700)
-    with (folder / "lock").open("w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(0.2)
-        yield Scratch(folder=folder, lock=lock)
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.chmod(0o700)
+        with (folder / _LOCK).open("w") as lock:
+            if _is_locked(lock, folder):
+                yield Scratch(folder=folder, lock=lock)
+                return
+        await asyncio.sleep(0.2)
+
+
+def release_scratch(scratch: Scratch) -> None:
+    """Let others have the folder, though a trainer that goes on with other trainings still holds its lock.
+
+    The locked file is taken away; whoever comes makes another.
+    """
+    if _is_locked(scratch.lock, scratch.folder):
+        (scratch.folder / _LOCK).unlink()
+
+
+def _is_locked(lock: IO[str], folder: Path) -> bool:
+    """Whether the folder's lock is ours: this very file, not one that was taken away while it was waited for."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(lock.fileno()), (folder / _LOCK).stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 async def lay_out(
@@ -135,7 +153,7 @@ async def _go_on_tidying(opened: Resources) -> None:
 
 
 def _remove_if_free(folder: Path) -> None:
-    with (folder / "lock").open("w") as lock:
+    with (folder / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

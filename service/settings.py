@@ -65,7 +65,9 @@ class Settings:
     captioner: str = ""
     """The captioning model it asks: a folder, or the hub's id of one that was downloaded. Empty: no suggestions."""
     max_training_minutes: float = 480
-    """How long a training may take at most; its creator may allow less."""
+    """How long a training's own work may take at most; its creator may allow less."""
+    trainings_together: int = 4
+    """Trainings of one base and recipe that one trainer takes together, in one batch; 1: one after another."""
     device: str = "auto"
     """Where a worker and its trainer compute: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU if there is one."""
     max_rows: int = 8

@@ -9,7 +9,7 @@ from typing import Any
 from licensing.database import Connection
 from service.events import append
 from service.resources import Resources
-from service.trainings import RUNNING, Training, change_state
+from service.trainings import RUNNING, UNDER_WAY, Training, change_state
 from training.messages import Estimate, Event, Finding, HeldOut, Progress, Sample, StateChanged
 
 # Progress arrives with every step; rows follow at this pace, and pages with them.
@@ -17,11 +17,14 @@ _PROGRESS_EVERY = timedelta(seconds=0.5)
 
 
 class Superseded(Exception):
-    """Another process took this training meanwhile: its word counts, ours does not."""
+    """Another process took this training meanwhile, or it was stopped before it ran: our word counts no longer."""
 
 
 class Recorder:
-    """Writes a training's events as long as `training.fence` is the newest. Call it with each event, in order."""
+    """Writes a training's events as long as it is under way and `training.fence` is the newest.
+
+    Call it with each event, in order.
+    """
 
     def __init__(self, opened: Resources, training: Training) -> None:
         self._opened = opened
@@ -44,8 +47,9 @@ class Recorder:
     async def _record(self, event: Event, sample: dict[str, Any] | None, now: datetime) -> None:
         async with self._opened.pool.acquire() as conn, conn.transaction():
             row = await conn.fetchrow(
-                "SELECT state, heldout, samples FROM service.trainings WHERE id = $1 AND fence = $2 FOR UPDATE",
-                *(self._training.id, self._training.fence),
+                "SELECT state, heldout, samples FROM service.trainings"
+                " WHERE id = $1 AND fence = $2 AND state = ANY($3::text[]) FOR UPDATE",
+                *(self._training.id, self._training.fence, list(UNDER_WAY)),
             )
             if row is None:
                 raise Superseded(self._training.id)

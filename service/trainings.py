@@ -1,5 +1,6 @@
 """Trainings as rows: what was asked, where it stands, and who may write to it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +16,13 @@ TrainingState = Literal[
     "queued", "preparing", "training", "measuring", "passed", "refused", "failed", "canceled", "paused"
 ]
 RUNNING: tuple[TrainingState, ...] = ("preparing", "training", "measuring")
-OPEN: tuple[TrainingState, ...] = ("queued", *RUNNING, "paused")
+UNDER_WAY: tuple[TrainingState, ...] = ("queued", *RUNNING)
+OPEN: tuple[TrainingState, ...] = (*UNDER_WAY, "paused")
 ENDS = frozenset({"passed", "refused", "failed", "canceled"})
+SORRY = "Something broke on our side and was logged. Resume goes on from the last checkpoint."
 
+# Takings of a run after the first, which had been cut off.
+_MISHAPS = 2
 _COLUMNS = (
     "id, style_id, creator_id, base, recipe, seed, state, wanted, run, fence, message, manifest, step, steps, loss,"
     " eta_s, estimate_s, max_minutes, price, currency, heldout, samples, scores, version_id,"
@@ -67,6 +72,14 @@ class Training:
     def files(self) -> str:
         """Where in storage the process that took it puts what it makes: nobody else writes there."""
         return f"trainings/{self.id}/{self.fence}"
+
+    @property
+    def goes_alone(self) -> bool:
+        """Whether so many processes that had taken it did not end it that it shares none with others any more.
+
+        One may be killed for any reason; a training that is there whenever one dies may be that reason.
+        """
+        return self.fence - self.run >= _MISHAPS
 
 
 async def add_training(
@@ -166,24 +179,48 @@ async def resume(
         if other is not None:
             return other
         await conn.execute(
-            "UPDATE service.trainings SET run = run + 1, wanted = NULL, ended_at = NULL,"
+            "UPDATE service.trainings SET run = run + 1, wanted = NULL, ended_at = NULL, told_by = NULL,"
             " max_minutes = coalesce($2, max_minutes) WHERE id = $1",
             *(training_id, max_minutes),
         )
         return await change_state(conn, training, "queued", now=now)
 
 
-async def take(conn: Connection, *, training_id: str, run: int, now: datetime) -> Training | None:
-    """A process takes a run: the fence rises, and whoever had it before can no longer write.
+async def take(
+    conn: Connection, *, training_id: str, run: int, most: int, num_workers: int, now: datetime
+) -> list[Training]:
+    """A process takes a run, and with it others that wait for the same base and recipe: `most` altogether, and no more
+    than its part of what waits where there are several workers. Their fences rise, and whoever had them before can no
+    longer write.
 
-    None where there is nothing to do any more: canceled, paused, or resumed as another run meanwhile.
+    Of every creator one is taken before of any a second; else who came first comes first. What the same story took
+    before, in a process that died, comes first of all, whatever became of the run itself. Empty where there is nothing
+    to do any more: canceled, paused, resumed as another run, or taken along by another story.
     """
-    row = await conn.fetchrow(
-        "UPDATE service.trainings SET fence = fence + 1, started_at = coalesce(started_at, $3), updated_at = $3"
-        f" WHERE id = $1 AND run = $2 AND state = ANY($4::text[]) RETURNING {_COLUMNS}",
-        *(training_id, run, now, ["queued", *RUNNING]),
-    )
-    return _read(row) if row else None
+    story = f"{training_id}.{run}"
+    async with conn.transaction():
+        rows = await conn.fetch(
+            "SELECT id FROM service.trainings WHERE state = ANY($4::text[])"
+            " AND (told_by = $3 OR (id = $1 AND run = $2 AND told_by IS NULL)) ORDER BY id = $1 DESC, id FOR UPDATE",
+            *(training_id, run, story, list(UNDER_WAY)),
+        )
+        taken = await _mark_taken(conn, [row["id"] for row in rows], story=story, now=now)
+        if not taken or any(training.goes_alone for training in taken):
+            return taken
+        waiting = await _waiting(conn, beside=taken, most=most - len(taken), num_workers=num_workers)
+        return taken + await _mark_taken(conn, waiting, story=story, now=now)
+
+
+async def give_up(conn: Connection, *, story: str, now: datetime) -> None:
+    """What a story tells, or waits to be told by it, failed on our side; its fence rises."""
+    async with conn.transaction():
+        rows = await conn.fetch(
+            "UPDATE service.trainings SET fence = fence + 1 WHERE coalesce(told_by, id || '.' || run) = $1"
+            f" AND state = ANY($2::text[]) RETURNING {_COLUMNS}",
+            *(story, list(UNDER_WAY)),
+        )
+        for row in rows:
+            await change_state(conn, _read(row), "failed", now=now, message=SORRY)
 
 
 async def change_state(
@@ -207,6 +244,36 @@ def _read(row: Mapping[str, Any]) -> Training:
     values = dict(row)
     price = Money(values.pop("price"), values.pop("currency"))
     return read(Training, {**values, "price": price})
+
+
+async def _mark_taken(conn: Connection, ids: list[str], *, story: str, now: datetime) -> list[Training]:
+    rows = await conn.fetch(
+        "UPDATE service.trainings SET fence = fence + 1, told_by = $2, started_at = coalesce(started_at, $3),"
+        f" updated_at = $3 WHERE id = ANY($1::text[]) RETURNING {_COLUMNS}",
+        *(ids, story, now),
+    )
+    taken = {row["id"]: _read(row) for row in rows}
+    return [taken[one] for one in ids]
+
+
+async def _waiting(conn: Connection, *, beside: list[Training], most: int, num_workers: int) -> list[str]:
+    """Whose turn it is to join these; locked. What another process takes at this moment is left to it."""
+    in_line: int = await conn.fetchval(
+        "SELECT count(*) FROM service.trainings WHERE state = 'queued' AND told_by IS NULL"
+    )
+    own_part = math.ceil((in_line + len(beside)) / num_workers) - len(beside)
+    rows = await conn.fetch(
+        "SELECT t.id FROM service.trainings t JOIN"
+        " (SELECT id, row_number() OVER (PARTITION BY creator_id ORDER BY updated_at, id) AS place"
+        "  FROM service.trainings WHERE state = 'queued' AND told_by IS NULL AND base = $1 AND recipe = $2"
+        "   AND fence + 1 - run < $5) AS line USING (id)"
+        " WHERE t.state = 'queued' AND t.told_by IS NULL"
+        " ORDER BY line.place + (SELECT count(*) FROM unnest($3::text[]) AS creator WHERE creator = t.creator_id),"
+        "  t.updated_at, t.id"
+        " LIMIT $4 FOR UPDATE OF t SKIP LOCKED",
+        *(beside[0].base, beside[0].recipe, [one.creator_id for one in beside], max(min(most, own_part), 0), _MISHAPS),
+    )
+    return [row["id"] for row in rows]
 
 
 async def _refuse_second(conn: Connection, style_id: str, *, beside: str = "") -> Refusal | None:

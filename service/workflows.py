@@ -16,6 +16,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import Context
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar, cast
@@ -88,9 +89,16 @@ def gateway() -> Gateway:
 
 
 async def start(queue: str, workflow_id: str, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
-    """Put a story on its queue; nothing happens where its id is known already."""
-    with SetWorkflowID(workflow_id):
-        await DBOS.enqueue_workflow_async(queue, cast(Any, function), *args)
+    """Put a story on its queue; nothing happens where its id is known already.
+
+    Also within a step of another story: it is no child of that one, so the engine is not to see where it is called.
+    """
+
+    async def enqueue() -> None:
+        with SetWorkflowID(workflow_id):
+            await DBOS.enqueue_workflow_async(queue, cast(Any, function), *args)
+
+    await asyncio.create_task(enqueue(), context=Context())
     await ring(resources(), queue)
 
 
@@ -118,10 +126,11 @@ async def ask(
 def durable_step() -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Register an async function as a step of a story: its result is kept, and it is tried again, for about a minute,
     where the database or the storage could not be reached."""
-    return DBOS.step(retries_allowed=True, max_attempts=8, interval_seconds=0.5, should_retry=_may_pass)
+    return DBOS.step(retries_allowed=True, max_attempts=8, interval_seconds=0.5, should_retry=may_pass)
 
 
-def _may_pass(error: BaseException) -> bool:
+def may_pass(error: BaseException) -> bool:
+    """Whether what was done may go well when it is done again in a while."""
     # asyncpg answers with an InternalClientError where a connection breaks in the middle of its own clean-up.
     return isinstance(
         error, OSError | asyncpg.PostgresConnectionError | asyncpg.InterfaceError | asyncpg.InternalClientError

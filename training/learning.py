@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image
@@ -22,13 +23,14 @@ from training.interruption import Interrupted
 from training.measure import Grid, make_grid, measure_gain
 from training.messages import Estimate, Event, HeldOut, Progress, Sample, StateChanged, TrainingRequest, Way
 from training.plan import split_works
-from training.probe import fastest_way
+from training.probe import fastest_way, row_bytes, rows_with_room
 from training.recipe import Recipe
 from training.sampling import draw, order_for
 from training.works import Review
 
 PROBE_STEPS = 3
-"""Steps that are timed before the estimate is told; the first one is slower than the others and not counted."""
+"""Steps that each takes alone, and that are timed before the estimate is told; the first one is slower than the others
+and not counted."""
 PROGRESS_EVERY = 5
 
 
@@ -45,7 +47,7 @@ class Learner:
         on_event: Callable[[Event], None],
         go_on: Callable[[], None],
     ) -> None:
-        """`go_on` is called after every step and may raise Interrupted; a checkpoint is written then."""
+        """`go_on` may raise Interrupted; a checkpoint is written then."""
         self.training = training
         self.held_out = held_out
         self.message = ""
@@ -60,26 +62,38 @@ class Learner:
         self._pace = _Pace()
 
     def begin(self) -> None:
-        """Say that it learns now, and heed who wants it to end before the first step."""
+        """Say that it learns now."""
         self._on_event(StateChanged(state="training"))
-        self._heed(self._go_on)
 
     def take(self, done: steps.StepDone | TrainingBroke) -> None:
-        """A step was taken: tell, look and save as the recipe says, and heed who wants it to end."""
+        """A step was taken: tell, look and save as the recipe says."""
         if isinstance(done, TrainingBroke):
-            self.error = done
-        else:
-            self._heed(lambda: self._note(done))
+            self._end(done)
+            return
+        self._budget.count(done.own_s)
+        with self._budget.counting():
+            try:
+                self._note(done)
+            except TrainingError as error:
+                self._end(error)
 
-    def _heed(self, step: Callable[[], None]) -> None:
+    def heed(self) -> None:
+        """End here, with a checkpoint, if somebody wants that. Only once every step so far was taken note of."""
         try:
-            step()
-        except Interrupted as interrupted:
+            self._go_on()
+        except Interrupted:
+            self.leave()
+
+    def leave(self) -> None:
+        """End here, with a checkpoint."""
+        self._end(Interrupted())
+        try:
             self._save()
-            self.error = interrupted
         except TrainingError as error:
-            self.error = error
-        self.training.is_stopped = self.training.is_stopped or self.error is not None
+            self._end(error)
+
+    def _end(self, error: TrainingError | Interrupted) -> None:
+        self.error, self.training.is_stopped = error, True
 
     def _note(self, done: steps.StepDone) -> None:
         training, recipe = self.training, self.training.recipe
@@ -94,13 +108,11 @@ class Learner:
                 f"Its time was nearly used up after {training.step} of {recipe.steps} steps, so it ended there."
             )
             training.is_stopped = True
-            return
-        self._go_on()
 
     @property
     def is_spent(self) -> bool:
         """True if the budget has just enough left to judge what was learnt."""
-        return self._budget.left_s < self._examination_steps * self._pace.step_s
+        return self._budget.left_s < self._examination_steps * self._pace.alone_s
 
     def _tell(self, done: steps.StepDone) -> None:
         """Say where it stands, and, once the pace is known, how long it takes. Raises OverBudget."""
@@ -112,7 +124,8 @@ class Learner:
             seconds = round(self._budget.spent_s + left_s, 1)
             self._on_event(Estimate(seconds=seconds, steps=recipe.steps))
         if done.step % PROGRESS_EVERY == 0 or self.training.is_over:
-            loss, eta_s = round(self._pace.loss, 5), round(left_s, 1)
+            # Of all that is done meanwhile, the others' looks and examinations among it, its share is that of its rows.
+            loss, eta_s = round(self._pace.loss, 5), round(left_s / done.share, 1)
             self._on_event(Progress(step=done.step, steps=recipe.steps, loss=loss, eta_s=eta_s))
 
     def _look_at_heldout(self) -> None:
@@ -132,22 +145,31 @@ class Learner:
         state.save(self.training)
 
     def _left_s(self, num_steps: int) -> float:
-        return (num_steps * (1 + self._looking_per_step) + self._examination_steps) * self._pace.step_s
+        """Of its own work."""
+        pace = self._pace
+        return num_steps * pace.own_s + (num_steps * self._looking_per_step + self._examination_steps) * pace.alone_s
 
 
 class _Pace:
     """Time and loss of the steps so far, smoothed for those who watch; the first step is slower and not counted."""
 
     def __init__(self) -> None:
-        self.step_s = 0.0
+        self.own_s = 0.0
+        """Its share of a step."""
+        self.alone_s = 0.0
+        """A step that it takes alone, as it is looked at and judged."""
         self.loss = 0.0
-        self._counted = 0
+        self._counted = self._alone = 0
 
     def saw(self, done: steps.StepDone) -> None:
         self._counted += 1
         self.loss = done.loss if self._counted == 1 else 0.95 * self.loss + 0.05 * done.loss
-        if self._counted > 1:
-            self.step_s += (done.seconds - self.step_s) / (self._counted - 1)
+        if self._counted == 1:
+            return
+        self.own_s += (done.own_s - self.own_s) / (self._counted - 1)
+        if done.share == 1:
+            self._alone += 1
+            self.alone_s += (done.seconds - self.alone_s) / self._alone
 
 
 def begin_learning(
@@ -164,8 +186,8 @@ def begin_learning(
 ) -> Learner:
     """A training at its first step, or where its last run left it.
 
-    stack: over the base's denoiser, shared by all that learn together. way: of computing, which they share as well;
-    None: the request's, or what is measured now. go_on: see Learner. Raises TrainingError and what `go_on` raises.
+    stack: over the base's denoiser, shared by all that learn together. way: of computing, where it has none of its own;
+    None: measured now. go_on: see Learner. Raises TrainingError and what `go_on` raises.
     """
     on_event(StateChanged(state="preparing", message=f"Reading {len(review.good)} works."))
     data = encode(
@@ -178,7 +200,7 @@ def begin_learning(
         seed=request.seed,
         go_on=go_on,
     )
-    way = way or _way(request, base, data, recipe, go_on)
+    way = _way(request, way, base, data, recipe, go_on)
     training = state.begin(
         base,
         stack,
@@ -197,14 +219,47 @@ def begin_learning(
     return Learner(training, grid, budget, request.scratch, on_event=on_event, go_on=go_on)
 
 
-def learn(learners: Sequence[Learner]) -> None:
-    """Take all steps that are left of each, in one batch. How each ended it knows itself: none ends another."""
-    of = {id(learner.training): learner for learner in learners}
+def learn(learners: Sequence[Learner], *, when_over: Callable[[Learner], None] = lambda learner: None) -> None:
+    """Take all steps that are left of each, in one batch, after a few that each takes alone to know what it costs.
+
+    How each ended it knows itself: none ends another. when_over: hears of each as soon as it has ended; the others wait
+    meanwhile. Those whose ways of computing differ take turns. Raises TooLarge if not even one row fits into memory.
+    """
     for learner in learners:
-        learner.begin()
-    for taken in steps.take_steps_together([learner.training for learner in learners]):
+        if learner.error is None:
+            learner.begin()
+            learner.heed()
+    for learner in learners:
+        if learner.training.is_over:
+            when_over(learner)
+    ways = [replace(learner.training.way, rows_at_once=0) for learner in learners]
+    for way in dict.fromkeys(ways):
+        alike = [learner for learner, own in zip(learners, ways, strict=True) if own == way]
+        if len(alike) > 1:
+            for learner in alike:
+                _take_steps([learner], when_over, most=PROBE_STEPS)
+        _take_steps(alike, when_over)
+
+
+def _take_steps(learners: Sequence[Learner], when_over: Callable[[Learner], None], *, most: int | None = None) -> None:
+    of = {id(learner.training): learner for learner in learners}
+    trainings = [learner.training for learner in learners]
+    for taken in islice(steps.take_steps_together(trainings, most_rows=_most_rows(trainings)), most):
         for training, done in taken:
             of[id(training)].take(done)
+        for training, _ in taken:
+            if not training.is_over:
+                of[id(training)].heed()
+            if training.is_over:
+                when_over(of[id(training)])
+
+
+def _most_rows(trainings: Sequence[state.Training]) -> int:
+    """How many rows of many trainings a CPU has room for; of one alone its way says it, and a GPU refuses by itself."""
+    left = [training for training in trainings if not training.is_over]
+    if len(left) <= 1 or left[0].base.device.type != "cpu":
+        return 0
+    return rows_with_room(max(row_bytes(one.base, one.data, one.recipe, one.way, stack=one.stack) for one in left))
 
 
 def _draw_progress(training: state.Training, work: int) -> Image.Image:
@@ -220,16 +275,18 @@ def _draw_progress(training: state.Training, work: int) -> Image.Image:
     )[0]
 
 
-def _way(request: TrainingRequest, base: Base, data: Encoded, recipe: Recipe, go_on: Callable[[], None]) -> Way:
+def _way(
+    request: TrainingRequest, way: Way | None, base: Base, data: Encoded, recipe: Recipe, go_on: Callable[[], None]
+) -> Way:
     """The way that was measured before, or is now; once begun, a training keeps to its way."""
+    kept = request.scratch / "way.json"
+    if kept.is_file():
+        return Way(**json.loads(kept.read_text()))
     if request.way is not None:
         return request.way
     if base.device.type == "cpu":
         return Way()
-    kept = request.scratch / "way.json"
-    if kept.is_file():
-        return Way(**json.loads(kept.read_text()))
-    way, _ = fastest_way(base, data, recipe, go_on=go_on)
+    way = way or fastest_way(base, data, recipe, go_on=go_on)[0]
     save_text(kept, json.dumps(asdict(way)))
     return way
 

@@ -14,7 +14,9 @@ MAX_CAPTION_CHARACTERS = 300
 MAX_SEED = 2**53 - 1
 
 Precision = Literal["float32", "bfloat16"]
-TrainingState = Literal["preparing", "training", "measuring", "passed", "refused", "failed"]
+TrainingState = Literal["preparing", "training", "measuring", "passed", "refused", "failed", "interrupted"]
+TRAINING_ENDS: frozenset[TrainingState] = frozenset({"passed", "refused", "failed", "interrupted"})
+"""A training that has said one of these touches nothing any more; an interrupted one goes on when it is asked again."""
 Severity = Literal["error", "warning", "note"]
 """error: the work is left out; warning: it is used, better look; note: for information."""
 
@@ -63,7 +65,7 @@ class TrainingRequest:
     is_reviewed: bool = False
     """True: the creator has seen a whole review of these works; only what the training itself needs is looked at."""
     max_minutes: float = 0.0
-    """Hard limit of the time that the training may take, over all of its runs; 0: none."""
+    """Hard limit of the time that the training's own work may take, over all of its runs; 0: none."""
     way: Way | None = None
     """None: a GPU is measured at the start, a CPU takes the plain way."""
 
@@ -187,10 +189,16 @@ def event_line(event: Event, *, training: str = "") -> str:
 
 
 def read_event(line: str) -> Event:
-    """What `event_line` wrote. Raises ValueError on anything else."""
+    """What `event_line` wrote, of whichever training. Raises ValueError on anything else."""
+    return read_line(line)[1]
+
+
+def read_line(line: str) -> tuple[str, Event]:
+    """Whose event a line of `event_line` is, "" where it names nobody, and the event. Raises ValueError on others."""
     content: dict[str, Any] = json.loads(line)
     if not isinstance(content, dict) or content.get("event") not in EVENTS:
         raise ValueError(f"not an event of a training: {line[:80]!r}")
+    training = str(content.pop("training", ""))
     kind = EVENTS[content.pop("event")]
     paths = {entry.name for entry in fields(kind) if entry.type is Path}
     values: dict[str, Any] = {name: Path(value) if name in paths else value for name, value in content.items()}
@@ -200,7 +208,7 @@ def read_event(line: str) -> Event:
         values[name] = tuple(values[name])
     if "way" in values:
         values["way"] = Way(**values["way"])
-    return kind(**values)
+    return training, kind(**values)
 
 
 def read_request(text: str) -> TrainingRequest:

@@ -1,5 +1,6 @@
 """The story of a training, alone or beside others, top to bottom: works in, an adapter with receipt and report out."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ from inference.catalog import base_spec
 from inference.errors import InferenceError
 from inference.pictures import png_bytes
 from training.budget import Budget
-from training.errors import RequestInvalid, TrainingError
+from training.errors import RequestInvalid, TooLarge, TrainingError
 from training.export import ADAPTER, RECEIPT, REPORT, Facts, export_adapter, make_receipt, write_receipt
 from training.gate import Verdict
 from training.interruption import Interrupted, unless
@@ -77,25 +78,28 @@ def train_together(jobs: Sequence[Job], *, device: str = "cpu") -> list[Trained 
     """Train one adapter for each of many creators over one base, their steps in one batch; how each ended, in order.
 
     None of them touches another: each has its own works, limits, stop, gate and files, and one that is refused, fails
-    or is stopped leaves the others to go on. Raises RequestInvalid if they are not all for the same base.
+    or is stopped leaves the others to go on. Who has learnt is examined at once, while the others wait. Raises
+    RequestInvalid if they are not all for the same base, and TooLarge if not even one row fits into memory beside what
+    belongs to all of them: each may fit alone.
     """
     if len({job.request.base for job in jobs}) > 1:
         raise RequestInvalid("trainings over different bases cannot share a batch; run them one by one")
-    stories = [_Story(job, Budget(job.request.max_minutes)) for job in jobs]
+    stories: list[_Story] = []
+    stories += [_Story(job, Budget(job.request.max_minutes), stories) for job in jobs]
     for story in stories:
         story.go_on(_look)
     _learn_together([story for story in stories if story.ended is None], device)
-    for story in stories:
-        story.go_on(_examine)
     return [story.told for story in stories]
 
 
 class _Story:
     """Where one of the trainings stands, and how it ended once it has."""
 
-    def __init__(self, job: Job, budget: Budget) -> None:
+    def __init__(self, job: Job, budget: Budget, company: "Sequence[_Story]") -> None:
+        """company: all that run together, this one among them."""
         self.job = job
         self.budget = budget
+        self._company = company
         self.ended: Trained | TrainingError | InferenceError | None = None
         self.review: Review
         self.recipe: Recipe
@@ -107,7 +111,10 @@ class _Story:
         return self.ended
 
     def heed(self) -> None:
-        """Raise Interrupted if it is to stop."""
+        """Raise Interrupted if it is to stop. Who of the others is leaves meanwhile: it need not wait for its turn."""
+        for other in self._company:
+            if other is not self and other.ended is None and other.job.stop():
+                other.go_on(_leave)
         unless(self.job.stop)()
 
     def heed_in_budget(self) -> None:
@@ -120,9 +127,12 @@ class _Story:
         if self.ended is not None:
             return
         try:
-            step(self)
+            with self.budget.counting():
+                step(self)
         except Interrupted:
-            self.ended = Trained(outcome="interrupted", message="stopped; run the same request again to continue")
+            message = "stopped; run the same request again to continue"
+            self.job.on_event(StateChanged(state="interrupted", message=message))
+            self.ended = Trained(outcome="interrupted", message=message)
         except (TrainingError, InferenceError) as error:
             self.fail(error)
 
@@ -154,20 +164,43 @@ def _look(story: _Story) -> None:
 
 
 def _learn_together(stories: Sequence[_Story], device: str) -> None:
-    """One open base for all; who cannot begin is told so, and the others learn."""
+    """One open base for all; who cannot begin is told so, and the others learn and are examined."""
     if not stories:
         return
+    began = time.monotonic()
     try:
         base = open_base(base_spec(stories[0].job.request.base), device=device)
     except InferenceError as error:
-        for story in stories:
-            story.fail(error)
+        _fail_all(stories, error)
         return
+    for story in stories:
+        story.budget.count((time.monotonic() - began) / len(stories))
     stack, way = StackedAdapters(base.denoiser), None
     for story in stories:
         story.go_on(partial(_begin, base=base, stack=stack, way=way))
         way = story.learner.training.way if story.learner else way
-    learn([story.learner for story in stories if story.learner is not None])
+    of = {story.learner: story for story in stories if story.learner is not None and story.ended is None}
+    try:
+        learn(list(of), when_over=lambda learner: of[learner].go_on(_examine))
+    except TooLarge as error:
+        if len(of) > 1:
+            raise
+        _fail_all(stories, error)
+
+
+def _fail_all(stories: Sequence[_Story], error: TrainingError | InferenceError) -> None:
+    for story in stories:
+        if story.ended is None:
+            story.fail(error)
+
+
+def _leave(story: _Story) -> None:
+    """It is told to stop while another one is at work."""
+    if story.learner is not None:
+        story.learner.leave()
+        assert story.learner.error is not None
+        raise story.learner.error
+    raise Interrupted
 
 
 def _begin(story: _Story, *, base: Base, stack: StackedAdapters, way: Way | None) -> None:

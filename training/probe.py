@@ -99,9 +99,7 @@ def fastest_way(base: Base, data: Encoded, recipe: Recipe, *, go_on: Callable[[]
 def _timed(base: Base, data: Encoded, recipe: Recipe, way: Way, go_on: Callable[[], None]) -> tuple[Way, float]:
     """The way with the rows that fit, and the seconds of one step."""
     if base.device.type == "cpu":
-        # A CPU does not refuse memory, it swaps or kills: so a row is weighed before more of them are taken.
-        room = MEMORY_SHARE * psutil.virtual_memory().available
-        way = replace(way, rows_at_once=max(int(room / row_bytes(base, data, recipe, way)), 1))
+        way = replace(way, rows_at_once=rows_with_room(row_bytes(base, data, recipe, way)))
     seconds: list[float] = []
     with TemporaryDirectory() as folder:
         training = _training(base, data, replace(recipe, steps=COUNTED + 1), way, Path(folder))
@@ -116,8 +114,19 @@ def _timed(base: Base, data: Encoded, recipe: Recipe, way: Way, go_on: Callable[
     return way, sum(seconds[1:]) / COUNTED
 
 
-def row_bytes(base: Base, data: Encoded, recipe: Recipe, way: Way) -> int:
-    """What one row keeps in memory between a step's forward and backward pass, the base's own weights aside."""
+def rows_with_room(one_row_bytes: int) -> int:
+    """How many rows a CPU's memory has room for, one at least.
+
+    A CPU does not refuse memory, it swaps or kills: so a row is weighed before more of them are taken.
+    """
+    return max(int(MEMORY_SHARE * psutil.virtual_memory().available / one_row_bytes), 1)
+
+
+def row_bytes(base: Base, data: Encoded, recipe: Recipe, way: Way, *, stack: StackedAdapters | None = None) -> int:
+    """What one row keeps in memory between a step's forward and backward pass, the base's own weights aside.
+
+    stack: the one that lies over the base's denoiser, if there is one.
+    """
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -126,16 +135,19 @@ def row_bytes(base: Base, data: Encoded, recipe: Recipe, way: Way) -> int:
         return tensor
 
     with TemporaryDirectory() as folder, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        training = _training(base, data, replace(recipe, batch=1, prior_share=0.0, steps=1), way, Path(folder))
+        one_row = replace(recipe, batch=1, prior_share=0.0, steps=1)
+        training = _training(base, data, one_row, way, Path(folder), stack)
         for _ in steps.take_steps(training):
             pass
     weights = {parameter.untyped_storage().data_ptr() for parameter in base.denoiser.parameters()}
     return max(sum(size for place, size in kept.items() if place not in weights), 1)
 
 
-def _training(base: Base, data: Encoded, recipe: Recipe, way: Way, folder: Path) -> state.Training:
+def _training(
+    base: Base, data: Encoded, recipe: Recipe, way: Way, folder: Path, stack: StackedAdapters | None = None
+) -> state.Training:
     split = Split(trained=tuple((work,) for work in range(data.num_works)), held_out=())
-    stack = StackedAdapters(base.denoiser)
+    stack = stack or StackedAdapters(base.denoiser)
     return state.begin(base, stack, data, split, recipe, seed=0, fingerprint="", folder=folder, way=way)
 
 

@@ -1,9 +1,9 @@
 """`python -m training.run REQUEST.json ... [--device auto]`: trainings as a process, one JSON event a line on stdout.
 
 Several requests, for one base, take their steps in one batch; each line then names its `training`. It ends when its
-stdin closes or on SIGTERM, with checkpoints; the same requests continue it. Exit codes: 0 passed the gate, 3 refused,
-75 interrupted (run again), 1 failed (the sentence is in the last event and on stderr); of several codes the first of
-1, 75, 3 and 0.
+stdin closes or on SIGTERM, with checkpoints; a line `stop <id>` on stdin ends that training alone in the same way. The
+same requests continue it. Exit codes: 0 passed the gate, 3 refused, 75 interrupted (run again), 1 failed (the sentence
+is in the last event and on stderr); of several codes the first of 1, 75, 3 and 0.
 """
 
 import argparse
@@ -32,11 +32,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--device", default=AUTO, help="cpu, cuda or cuda:1; auto takes a GPU if there is one")
     asked = parser.parse_args(arguments)
     try:
-        with told_to_end() as stop:
+        with told_to_end() as told:
             requests = [read_request(file.read_text(encoding="utf-8")) for file in asked.requests]
             names = [request.id if len(requests) > 1 else "" for request in requests]
             jobs = [
-                Job(request=request, on_event=partial(_print_event, name), stop=stop)
+                Job(request=request, on_event=partial(_print_event, name), stop=partial(told.to_stop, request.id))
                 for request, name in zip(requests, names, strict=True)
             ]
             ended = train_together(jobs, device=choose_device(asked.device))

@@ -35,9 +35,16 @@ class StepDone:
     """Steps done."""
     loss: float
     seconds: float
-    """Since the batch of this step was begun."""
+    """That the batch of this step took."""
+    share: float
+    """Of the batch's rows that were this training's own; 1 where it was alone."""
     rows_at_once: int
     """Rows of the whole batch that fitted into memory together."""
+
+    @property
+    def own_s(self) -> float:
+        """Its share of the time: by rows, for every row costs the same whoever it is of."""
+        return self.seconds * self.share
 
 
 def take_steps(training: Training) -> Iterator[StepDone]:
@@ -48,39 +55,55 @@ def take_steps(training: Training) -> Iterator[StepDone]:
         yield done
 
 
-def take_steps_together(trainings: Sequence[Training]) -> Iterator[list[tuple[Training, StepDone | TrainingBroke]]]:
+def take_steps_together(
+    trainings: Sequence[Training], *, most_rows: int = 0
+) -> Iterator[list[tuple[Training, StepDone | TrainingBroke]]]:
     """Take a step of every training that is not over, in one batch; pauses after each, until none is left.
 
     The trainings share one base and one way of computing. Each has its own adapter, optimiser, order and end; in the
     batch their rows stand side by side, each seen through its own adapter, so no gradient crosses from one to another.
     A training whose numbers broke is left out from then on, and the others go on. A batch that holds works of several
-    shapes, or does not fit into memory, is taken in parts, which add up to the same step. Raises TooLarge if not even
-    one row fits.
+    shapes, or does not fit into memory, is taken in parts, which add up to the same step. most_rows: of all trainings,
+    at once; 0: as many as each one's way allows. Raises TooLarge if not even one row fits.
     """
     broken: set[int] = set()
     if not trainings:
         return
-    rows_at_once = _rows_that_fit(trainings)
+    rows_at_once = _rows_that_fit(trainings, most_rows)
     while active := [one for one in trainings if not one.is_over and id(one) not in broken]:
         began = time.perf_counter()
         losses, rows_at_once = _learn(active, rows_at_once)
-        ended: list[tuple[Training, StepDone | TrainingBroke]] = []
         for training, loss in zip(active, losses, strict=True):
             if math.isfinite(loss):
                 _apply(training)
                 training.step += 1
-                seconds = time.perf_counter() - began
-                done = StepDone(step=training.step, loss=loss, seconds=seconds, rows_at_once=rows_at_once)
-                ended.append((training, done))
             else:
                 broken.add(id(training))
-                ended.append((training, _broke(training, loss)))
-        yield ended
+        seconds, rows = time.perf_counter() - began, _rows(active)
+        yield [
+            (
+                training,
+                _broke(training, loss)
+                if id(training) in broken
+                else StepDone(
+                    step=training.step,
+                    loss=loss,
+                    seconds=seconds,
+                    share=training.recipe.batch / rows,
+                    rows_at_once=rows_at_once,
+                ),
+            )
+            for training, loss in zip(active, losses, strict=True)
+        ]
 
 
-def _rows_that_fit(trainings: Sequence[Training]) -> int:
-    every = sum(training.recipe.batch for training in trainings)
-    return min(every, trainings[0].way.rows_at_once or every)
+def _rows(trainings: Sequence[Training]) -> int:
+    return sum(training.recipe.batch for training in trainings)
+
+
+def _rows_that_fit(trainings: Sequence[Training], most_rows: int) -> int:
+    limits = [most_rows, *(training.way.rows_at_once for training in trainings)]
+    return min([_rows(trainings), *(limit for limit in limits if limit)])
 
 
 def _broke(training: Training, loss: float) -> TrainingBroke:

@@ -37,7 +37,7 @@ class NewTraining(BaseModel):
     recipe: Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")] | None = None
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
     max_minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """A hard limit; without one the operator's."""
+    """A hard limit of its own work, whoever shares the trainer with it; without one the operator's."""
 
 
 class Resumption(BaseModel):

@@ -203,6 +203,7 @@ trainings = sa.Table(
     _text("wanted", optional=True),  # what the creator asked of a running training: 'pause' or 'cancel'
     _number("run", "1"),  # grows by one with each resume: names the workflow
     _number("fence", "0"),  # grows by one with each process that takes it: an older one can no longer write
+    _text("told_by", optional=True),  # the story that tells it: of the round it learns in, then of its filing
     _text("message", optional=True),
     _json("manifest", "[]"),  # the works it may use: [{"id", "sha256"}], fixed when it starts
     _number("step", "0"),

@@ -39,7 +39,9 @@ from training.works import Review, works_in
 
 DEMO = Path("configs/demo/works")
 """40 works of a set that the base never saw."""
-CREATORS = 8
+SHARED = ((8, 1), (8, 4), (8, 8), (4, 8), (2, 8))
+"""Creators in one batch, and rows of each."""
+GOALS = {(8, 1): 1.5, (8, 4): 1.1, (8, 8): 1.0}
 WARM_UP = 2
 """Steps of each variant that are taken first and not counted."""
 
@@ -64,8 +66,9 @@ def measure(*, seed: int, say: Callable[[str], None], base: str, works: Path, ro
     recipe = load_recipe(f"{base}-style")
     figures += against_plain(opened, review, recipe, rounds=rounds, turn=turn, seed=seed)
     say("creators together and one after another ...")
-    for rows in (1, 4, 8):
-        figures += together(opened, review, replace(recipe, batch=rows), rounds=rounds, turn=turn, seed=seed)
+    for creators, rows in SHARED:
+        one = replace(recipe, batch=rows)
+        figures += together(opened, review, one, creators=creators, rounds=rounds, turn=turn, seed=seed)
     return figures
 
 
@@ -134,20 +137,22 @@ def against_plain(base: Base, review: Review, recipe: Recipe, *, rounds: int, tu
     ]
 
 
-def together(base: Base, review: Review, recipe: Recipe, *, rounds: int, turn: int, seed: int) -> list[Figure]:
-    """Eight creators in one batch against the same eight one after another; `recipe.batch` rows of each."""
+def together(
+    base: Base, review: Review, recipe: Recipe, *, creators: int, rounds: int, turn: int, seed: int
+) -> list[Figure]:
+    """Creators in one batch against the same ones one after another; `recipe.batch` rows of each."""
     data, split = _encoded(base, review, recipe, seed)
     stack, endless = StackedAdapters(base.denoiser), replace(recipe, steps=10**6)
 
     def begun() -> list[state.Training]:
-        return [_begin(base, stack, data, split, endless, seed + number) for number in range(CREATORS)]
+        return [_begin(base, stack, data, split, endless, seed + number) for number in range(creators)]
 
     in_one = _steps_of(begun())
     one_by_one = _in_turn([_steps_of([training]) for training in begun()])
     seconds = interleaved({"in one": in_one, "one by one": one_by_one}, rounds=rounds, turn=max(turn // 2, 1))
-    each = {name: value / (CREATORS * recipe.batch) for name, value in seconds.items()}
-    goal = {1: 1.5, 4: 1.1, 8: 1.0}.get(recipe.batch)
-    name = f"{CREATORS} creators, {recipe.batch} rows each"
+    each = {name: value / (creators * recipe.batch) for name, value in seconds.items()}
+    goal = GOALS.get((creators, recipe.batch))
+    name = f"{creators} creators, {recipe.batch} rows each"
     return [
         Figure(name=f"{name}: in one pass", value=each["in one"], unit="CPU-s"),
         Figure(name=f"{name}: one after another", value=each["one by one"], unit="CPU-s"),

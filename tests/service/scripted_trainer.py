@@ -1,9 +1,11 @@
 """A trainer that follows a script instead of learning: the events, files and manners of `python -m training.run`.
 
-It takes 20 steps of 20 ms, keeps its place in a checkpoint file, stops with a checkpoint on SIGTERM and when its
-standard input closes, and writes an adapter without tensors. The seed chooses the end: REFUSED by the gate, FAILS with
-a sentence, DIES_ONCE without a word at its first start, LONG takes 500 steps. Its pictures are plain: works are red,
-what the base draws is green, what the style draws is blue.
+Each of its trainings takes 20 steps, in turn with the others, 20 ms a round. It keeps their places in checkpoint files,
+stops with checkpoints on SIGTERM and when its standard input closes, one alone at `stop <id>`, and writes adapters
+without tensors. The seed chooses a training's end: REFUSED by the gate, FAILS with a sentence, DIES_ONCE without a word
+at its first start, DIES after every three steps, DIES_IN_COMPANY alike, LONG takes 500 steps, MUTE as many and ignores
+`stop`. Its pictures are plain: works are red, what the base draws is green, what the style draws is blue. Who was
+started with whom lies in each scratch folder, as lines of `company`.
 """
 
 import hashlib
@@ -13,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 from PIL import Image
@@ -20,90 +23,133 @@ from PIL import Image
 from training.report import Pair, draw_sheet
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-REFUSED, FAILS, DIES_ONCE, LONG = 1, 2, 3, 4
-STEPS = {LONG: 500}
+REFUSED, FAILS, DIES_ONCE, LONG, DIES, DIES_IN_COMPANY, MUTE = 1, 2, 3, 4, 5, 6, 7
+STEPS = {LONG: 500, MUTE: 500}
+PASSED, INTERRUPTED = 0, 75
 
 
 def main() -> int:
-    request = json.loads(Path(sys.argv[1]).read_text())
-    scratch, out, seed = Path(request["scratch"]), Path(request["out"]), request["seed"]
-    scratch.mkdir(parents=True, exist_ok=True)
-    out.mkdir(parents=True, exist_ok=True)
-    stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    threading.Thread(target=lambda: (sys.stdin.read(), stopping.set()), daemon=True).start()
-    say(event="state", state="preparing", message="")
-    say(event="finding", work=None, kind="count", severity="note", why="Enough works.", fix="Nothing to do.")
-    say(event="estimate", seconds=1.0, steps=STEPS.get(seed, 20))
-    starts = scratch / "starts"
-    starts.write_text(starts.read_text() + "x" if starts.exists() else "x")
-    if seed == DIES_ONCE and starts.read_text() == "x":
-        os.kill(os.getpid(), signal.SIGKILL)
-    say(event="state", state="training", message="")
-    if not take_steps(scratch, STEPS.get(seed, 20), stopping):
-        return 4
-    say(event="state", state="measuring", message="")
-    if seed == FAILS:
-        say(event="state", state="failed", message="The works taught nothing; add more.")
-        return 1
-    finish(request, out, "refused" if seed == REFUSED else "passed", device=sys.argv[sys.argv.index("--device") + 1])
-    return 3 if seed == REFUSED else 0
-
-
-def take_steps(scratch: Path, steps: int, stopping: threading.Event) -> bool:
-    """True if all were taken; the place is kept after every step."""
-    checkpoint = scratch / "step"
-    start = int(checkpoint.read_text()) if checkpoint.exists() else 0
-    print("a library says hello on standard output", flush=True)
-    for step in range(start + 1, steps + 1):
-        if stopping.is_set():
-            return False
-        time.sleep(0.02)
-        checkpoint.write_text(str(step))
-        say(event="progress", step=step, steps=steps, loss=1 / step, eta_s=(steps - step) * 0.02)
-        if step % 10 == 0:
-            say(event="heldout", step=step, gain=step / 100)
-            sample = scratch / "sample.png"
-            sample.write_bytes(b"\x89PNG\r\n\x1a\n not much of a picture")
-            say(event="sample", step=step, path=str(sample))
-    return True
-
-
-def finish(request: dict, out: Path, state: str, *, device: str) -> None:
-    metadata = {"modelspec.trigger_phrase": "zorbel", "ownhand.base": request["base"], "ownhand.rank": "2"}
-    header = json.dumps({"__metadata__": metadata}).encode()
-    adapter = len(header).to_bytes(8, "little") + header
-    (out / "adapter.safetensors").write_bytes(adapter)
-    (out / "report.html").write_text(
-        f"<!doctype html><title>Report</title><style>p {{color: green}}</style><p>It looks right, on {device}."
-    )
-    works = sorted(hashlib.sha256(Path(work["path"]).read_bytes()).hexdigest() for work in request["works"])
-    receipt = {
-        "adapter": {"sha256": hashlib.sha256(adapter).hexdigest()},
-        "works": {"trained": works, "held_out": []},
+    device = sys.argv[sys.argv.index("--device") + 1]
+    requests = [json.loads(Path(path).read_text()) for path in sys.argv[1 : sys.argv.index("--device")]]
+    ending, stopped = threading.Event(), set[str]()
+    signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    threading.Thread(target=listen, args=(ending, stopped), daemon=True).start()
+    company = " ".join(request["id"] for request in requests)
+    running = {
+        request["id"]: Script(request, company if len(requests) > 1 else "", device).play() for request in requests
     }
-    (out / "receipt.json").write_text(json.dumps({"receipt": receipt, "signature": None}))
-    files = {"adapter": "adapter.safetensors", "receipt": "receipt.json", "report": "report.html"}
-    examples = draw_pictures(Path(request["scratch"]))
-    paths = {name: str(out / file) for name, file in files.items()}
-    say(event="done", scores={"heldout_gain": 0.2}, examples=examples, **paths)
-    say(event="state", state=state, message="" if state == "passed" else "It copies its works; add different ones.")
+    seeds = {request["id"]: request["seed"] for request in requests}
+    for script in running.values():
+        next(script)
+    codes: list[int] = []
+    while running:
+        for training_id, script in list(running.items()):
+            to_stop = ending.is_set() or (training_id in stopped and seeds[training_id] != MUTE)
+            code = script.send(to_stop)
+            if code is not None:
+                codes.append(code)
+                del running[training_id]
+        time.sleep(0.02)
+    return max(codes)
 
 
-def draw_pictures(scratch: Path) -> list[str]:
-    """The sheet, as the last sample, and the examples, whose paths are returned."""
-    work, without, with_style = (Image.new("RGB", (24, 24), colour) for colour in (RED, GREEN, BLUE))
-    pair = Pair(caption="a shape", work=work, without=without, with_style=with_style)
-    draw_sheet([pair, pair]).save(scratch / "with-and-without.png")
-    say(event="sample", step=20, path=str(scratch / "with-and-without.png"))
-    paths = [scratch / f"example-{number}.png" for number in (1, 2)]
-    for path in paths:
-        with_style.save(path)
-    return [str(path) for path in paths]
+def listen(ending: threading.Event, stopped: set[str]) -> None:
+    for line in sys.stdin:
+        stopped.add(line.removeprefix("stop ").strip())
+    ending.set()
 
 
-def say(**event: object) -> None:
-    print(json.dumps(event), flush=True)
+class Script:
+    """One training. `company`: all that were started with it, where there are others."""
+
+    def __init__(self, request: dict, company: str, device: str) -> None:
+        self.request, self.company, self.device = request, company, device
+        self.scratch, self.out, self.seed = Path(request["scratch"]), Path(request["out"]), request["seed"]
+        self.steps = STEPS.get(self.seed, 20)
+
+    def play(self) -> Generator[int | None, bool, None]:
+        """Yields None before every step, or the exit code at the end; is sent True where it is to stop."""
+        self.start()
+        yield None
+        checkpoint = self.scratch / "step"
+        start = int(checkpoint.read_text()) if checkpoint.exists() else 0
+        for step in range(start + 1, self.steps + 1):
+            if (yield None):
+                self.say(event="state", state="interrupted", message="stopped")
+                yield INTERRUPTED
+            if step == start + 4 and (self.seed == DIES or (self.seed == DIES_IN_COMPANY and self.company)):
+                os.kill(os.getpid(), signal.SIGKILL)
+            checkpoint.write_text(str(step))
+            self.tell(step)
+        self.say(event="state", state="measuring", message="")
+        yield self.end()
+
+    def start(self) -> None:
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.say(event="state", state="preparing", message="")
+        self.say(event="finding", work=None, kind="count", severity="note", why="Enough works.", fix="Nothing to do.")
+        self.say(event="estimate", seconds=1.0, steps=self.steps)
+        with (self.scratch / "company").open("a") as companies:
+            companies.write(f"{self.company}\n")
+        starts = (self.scratch / "company").read_text().count("\n")
+        if self.seed == DIES_ONCE and starts == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.say(event="state", state="training", message="")
+        print("a library says hello on standard output", flush=True)
+
+    def tell(self, step: int) -> None:
+        self.say(event="progress", step=step, steps=self.steps, loss=1 / step, eta_s=(self.steps - step) * 0.02)
+        if step % 10 == 0:
+            self.say(event="heldout", step=step, gain=step / 100)
+            sample = self.scratch / "sample.png"
+            sample.write_bytes(b"\x89PNG\r\n\x1a\n not much of a picture")
+            self.say(event="sample", step=step, path=str(sample))
+
+    def end(self) -> int:
+        if self.seed == FAILS:
+            self.say(event="state", state="failed", message="The works taught nothing; add more.")
+            return 1
+        self.write_files()
+        state, message = (
+            ("refused", "It copies its works; add different ones.") if self.seed == REFUSED else ("passed", "")
+        )
+        self.say(event="state", state=state, message=message)
+        return 3 if self.seed == REFUSED else PASSED
+
+    def write_files(self) -> None:
+        metadata = {"modelspec.trigger_phrase": "zorbel", "ownhand.base": self.request["base"], "ownhand.rank": "2"}
+        header = json.dumps({"__metadata__": metadata}).encode()
+        adapter = len(header).to_bytes(8, "little") + header
+        (self.out / "adapter.safetensors").write_bytes(adapter)
+        (self.out / "report.html").write_text(
+            f"<!doctype html><title>Report</title><style>p {{color: green}}</style><p>It looks right, on {self.device}."
+        )
+        works = sorted(hashlib.sha256(Path(work["path"]).read_bytes()).hexdigest() for work in self.request["works"])
+        receipt = {
+            "adapter": {"sha256": hashlib.sha256(adapter).hexdigest()},
+            "works": {"trained": works, "held_out": []},
+        }
+        (self.out / "receipt.json").write_text(json.dumps({"receipt": receipt, "signature": None}))
+        files = {"adapter": "adapter.safetensors", "receipt": "receipt.json", "report": "report.html"}
+        examples = self.draw_pictures()
+        paths = {name: str(self.out / file) for name, file in files.items()}
+        self.say(event="done", scores={"heldout_gain": 0.2}, examples=examples, **paths)
+
+    def draw_pictures(self) -> list[str]:
+        """The sheet, as the last sample, and the examples, whose paths are returned."""
+        work, without, with_style = (Image.new("RGB", (24, 24), colour) for colour in (RED, GREEN, BLUE))
+        pair = Pair(caption="a shape", work=work, without=without, with_style=with_style)
+        draw_sheet([pair, pair]).save(self.scratch / "with-and-without.png")
+        self.say(event="sample", step=20, path=str(self.scratch / "with-and-without.png"))
+        paths = [self.scratch / f"example-{number}.png" for number in (1, 2)]
+        for path in paths:
+            with_style.save(path)
+        return [str(path) for path in paths]
+
+    def say(self, **event: object) -> None:
+        whose = {"training": self.request["id"]} if self.company else {}
+        print(json.dumps({**whose, **event}), flush=True)
 
 
 if __name__ == "__main__":

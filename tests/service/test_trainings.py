@@ -15,7 +15,7 @@ from licensing.authority import verify_document
 from licensing.compute import training_price
 from licensing.ledger import balance
 from licensing.money import Money
-from service import finetuning, trainings
+from service import filing, finetuning, trainings
 from service.speeds import plan_training
 from service.styles import find_style
 from tests.service.conftest import Person, Place, make_style, slug_of, wait_for, with_works
@@ -267,11 +267,11 @@ async def test_a_receipt_that_does_not_fit_is_not_signed(creator: Person, style_
     of_another = {"adapter": {"sha256": "0" * 64}, "works": {"trained": [], "held_out": []}}
 
     with pytest.raises(ValueError, match="another adapter"):
-        await finetuning.sign_receipt(training_id, key, of_another)
+        await filing.sign_receipt(training_id, key, of_another)
     with pytest.raises(ValueError, match="does not run"):
-        await finetuning.sign_receipt("trn_unknown", key, of_another)
+        await filing.sign_receipt("trn_unknown", key, of_another)
     with pytest.raises(ValueError, match="is not of training"):
-        await finetuning.sign_receipt(training_id, "trainings/other/1/adapter.safetensors", of_another)
+        await filing.sign_receipt(training_id, "trainings/other/1/adapter.safetensors", of_another)
 
     await creator.http.post(f"/v1/trainings/{training_id}/cancel")
     await wait_for(creator, training_id, "canceled")
@@ -324,6 +324,27 @@ async def test_a_training_whose_story_broke_is_told_to_have_failed(creator: Pers
         # The engine notes the story's end a moment after the training's.
         while (training := (await creator.http.get(f"/v1/trainings/{training_id}")).json())["state"] == "training":
             await finetuning.mend_trainings(place.gateway)
+
+    assert training["state"] == "failed"
+    assert "Resume" in training["message"]
+
+
+async def test_a_training_whose_version_cannot_be_filed_is_told_to_have_failed(
+    creator: Person, style_id: str, place: Place, monkeypatch: pytest.MonkeyPatch
+):
+    def no_key(*_: object) -> str:
+        raise RuntimeError("the key is gone")
+
+    monkeypatch.setattr(filing, "sign_document", no_key)
+    training_id = await start(creator, style_id)
+    await wait_for(creator, training_id, "measuring")
+    web = place.gateway
+    later = replace(web, clock=lambda: web.clock() + timedelta(minutes=1))
+
+    async with asyncio.timeout(30):
+        while (training := (await creator.http.get(f"/v1/trainings/{training_id}")).json())["state"] == "measuring":
+            await finetuning.mend_trainings(later)
+            await asyncio.sleep(0.05)
 
     assert training["state"] == "failed"
     assert "Resume" in training["message"]
@@ -468,6 +489,29 @@ async def test_what_passes_costs_exactly_what_was_told(creator: Person, style_id
     month = place.gateway.clock().strftime("%Y-%m")
     [line] = (await creator.http.get(f"/v1/statements/{month}")).json()["lines"]
     assert (line["kind"], line["share"]["amount"]) == ("compute", -told["amount"])
+
+
+async def test_company_changes_nothing_of_what_it_costs(
+    creator: Person, other_creator: Person, style_id: str, place: Place, priced: Money
+):
+    told = (await estimated(creator, style_id))["price"]
+    somebody = await place.person("creator")
+    before = await start(somebody, await with_works(somebody), seed=LONG)
+    await wait_for(somebody, before, "training")
+    own = await start(creator, style_id)
+    beside = await start(other_creator, await with_works(other_creator), seed=LONG)
+
+    await somebody.http.post(f"/v1/trainings/{before}/cancel")
+    await wait_for_step(other_creator, beside, 1)
+    ended = await wait_for(creator, own, "passed")
+    company = (place.settings.home / "scratch" / beside / "trainer" / "company").read_text().split()
+    await other_creator.http.post(f"/v1/trainings/{beside}/cancel")
+    await wait_for(other_creator, beside, "canceled")
+
+    assert company == [own, beside]
+    assert ended["price"] == told
+    assert await payable(place, creator) == -told["amount"]
+    assert await payable(place, other_creator) == 0
 
 
 async def test_what_is_refused_costs_nothing(creator: Person, style_id: str, place: Place, priced: Money):

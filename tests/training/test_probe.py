@@ -18,7 +18,7 @@ from training.budget import Budget
 from training.errors import OverBudget
 from training.estimate import estimate
 from training.examination import num_answers
-from training.messages import Estimate, HeldOut, Speed, StateChanged, Way, read_event
+from training.messages import Estimate, HeldOut, Progress, Speed, StateChanged, Way, read_event
 from training.pipeline import train
 from training.probe import fastest_way, probe, row_bytes
 from training.recipe import Recipe, load_recipe
@@ -174,16 +174,32 @@ def test_a_budget_counts_all_runs_of_a_training():
     clock = Clock()
     budget = Budget(2, clock=clock)
     budget.count(60.0)
-    clock.now_s = 30.0
 
-    assert budget.spent_s == 90
-    assert budget.left_s == 30
-    budget.require_room_for(30)
-    with pytest.raises(OverBudget, match=r"about 2\.0 minutes on this machine, and its limit is 2"):
-        budget.require_room_for(31)
-    clock.now_s = 61.0
-    with pytest.raises(OverBudget, match="allow more and it goes on from there"):
-        budget.require_any()
+    with budget.counting():
+        clock.now_s = 30.0
+        assert budget.spent_s == 90
+        assert budget.left_s == 30
+        budget.require_room_for(30)
+        with pytest.raises(OverBudget, match=r"about 2\.0 minutes on this machine, and its limit is 2"):
+            budget.require_room_for(31)
+        clock.now_s = 61.0
+        with pytest.raises(OverBudget, match="allow more and it goes on from there"):
+            budget.require_any()
+
+
+def test_a_budget_stands_still_while_others_work():
+    clock = Clock()
+    budget = Budget(2, clock=clock)
+    with budget.counting():
+        clock.now_s = 10.0
+    clock.now_s = 500.0
+
+    budget.count(5.0)
+
+    assert budget.spent_s == 15
+    with budget.counting():
+        clock.now_s = 501.0
+    assert budget.spent_s == 16
 
 
 def test_without_a_limit_there_is_always_room():
@@ -205,15 +221,17 @@ def test_a_training_that_does_not_fit_is_refused_after_three_steps(portfolio, ti
 
 
 def test_a_training_that_turns_slow_ends_early_and_is_judged(portfolio, tiny_entry, tiny_recipe, tmp_path, monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr("training.pipeline.Budget", lambda minutes: Budget(minutes, clock=clock))
+    budget = Budget(60, clock=(clock := Clock()))
+    monkeypatch.setattr("training.pipeline.Budget", lambda minutes: budget)
     request = request_for(portfolio, tiny_entry, tiny_recipe, tmp_path, max_minutes=60.0)
     events = []
 
     def hear(event):
         events.append(event)
         if isinstance(event, HeldOut) and event.step == 6:
-            clock.now_s = 3599.9
+            # More than the next step takes, less than judging does, which is most of what is left.
+            [progress] = [one for one in events if isinstance(one, Progress)]
+            clock.now_s += budget.left_s - progress.eta_s / 2
 
     ended = train(request, on_event=hear, stop=lambda: False)
 

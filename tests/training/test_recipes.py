@@ -11,12 +11,14 @@ from training.messages import (
     MAX_WORKS,
     Done,
     Finding,
+    Progress,
     Sample,
     StateChanged,
     TrainingRequest,
     Work,
     event_line,
     read_event,
+    read_line,
     read_request,
 )
 from training.recipe import RANGES, Recipe, load_recipe, recipe_for
@@ -96,6 +98,13 @@ def test_an_event_survives_the_way_through_a_line(event):
     assert read_event(line) == event
     assert "\n" not in line
     assert "event" in json.loads(line)
+
+
+def test_a_line_names_whose_event_it_is():
+    event = Progress(step=1, steps=2, loss=0.5, eta_s=3.0)
+
+    assert read_line(event_line(event, training="trn_1")) == ("trn_1", event)
+    assert read_line(event_line(event)) == ("", event)
 
 
 def test_a_line_that_is_no_event_is_refused():

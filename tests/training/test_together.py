@@ -2,8 +2,11 @@
 
 import json
 import math
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,10 +16,14 @@ from inference.adapters.stack import StackedAdapters
 from inference.bases.sd import StableDiffusion
 from tests.training.portfolio import drawing
 from tests.training.test_training import request_for
-from training import state, steps
+from training import learning, probe, state, steps
+from training.budget import Budget
+from training.checkpoint import load_latest_checkpoint
 from training.encode import encode
 from training.errors import OverBudget, RecipeInvalid, RequestInvalid, TooLarge, TrainingBroke
-from training.messages import HeldOut, StateChanged
+from training.interruption import Told
+from training.learning import Learner, learn
+from training.messages import Event, HeldOut, Progress, StateChanged, Way
 from training.pipeline import Job, Trained, train_together
 from training.plan import split_works
 from training.recipe import Recipe
@@ -117,6 +124,74 @@ def test_each_creator_has_an_own_end(begin):
     ]
 
     assert taken == [[(0, 1), (1, 1)], [(0, 2), (1, 2)], [(1, 3)], [(1, 4)]]
+
+
+def test_the_time_of_a_step_is_shared_by_rows(begin):
+    small, large = begin(0), begin(1, replace(RECIPE, batch=12, steps=2))
+
+    rounds = [{training.seed: done for training, done in taken} for taken in steps.take_steps_together([small, large])]
+
+    assert [{seed: done.share for seed, done in taken.items()} for taken in rounds] == [
+        {0: 0.25, 1: 0.75},
+        {0: 0.25, 1: 0.75},
+        {0: 1.0},
+        {0: 1.0},
+    ]
+    assert rounds[0][0].own_s + rounds[0][1].own_s == pytest.approx(rounds[0][0].seconds)
+
+
+class Watched(Learner):
+    """A learner that notes down how it took its steps, and neither looks nor saves."""
+
+    def __init__(self, training: state.Training) -> None:
+        super().__init__(training, None, Budget(0), training.folder, on_event=lambda event: None, go_on=lambda: None)
+        self.taken: list[steps.StepDone] = []
+
+    def take(self, done) -> None:
+        self.taken.append(done)
+
+
+def test_everyone_takes_the_first_steps_alone_to_know_what_they_cost(begin):
+    learners = [Watched(begin(creator, replace(RECIPE, steps=5))) for creator in range(2)]
+
+    learn(learners)
+
+    for learner in learners:
+        assert [(done.step, done.share) for done in learner.taken] == [(1, 1), (2, 1), (3, 1), (4, 0.5), (5, 0.5)]
+
+
+def test_a_cpu_takes_as_many_rows_of_all_as_it_has_room_for(begin, monkeypatch):
+    learners = [Watched(begin(creator, replace(RECIPE, steps=4))) for creator in range(2)]
+    one = learners[0].training
+    room = 2.5 * probe.row_bytes(one.base, one.data, one.recipe, one.way) / probe.MEMORY_SHARE
+    monkeypatch.setattr(probe.psutil, "virtual_memory", lambda: type("Memory", (), {"available": room}))
+
+    learn(learners)
+
+    assert [done.rows_at_once for done in learners[0].taken] == [4, 4, 4, 2], "of one alone its way says it"
+    [alone] = finished([begin(0)])
+    for name, tensor in alone.parameters.items():
+        torch.testing.assert_close(one.parameters[name], tensor, atol=2e-5, rtol=1e-3, msg=name)
+
+
+def test_those_whose_ways_differ_take_turns(begin):
+    learners = [Watched(begin(creator)) for creator in range(3)]
+    learners[1].training.way = Way(is_checkpointed=True)
+    over: list[int] = []
+
+    learn(learners, when_over=lambda learner: over.append(learner.training.seed))
+
+    assert over == [0, 2, 1]
+    assert [done.share for done in learners[2].taken] == [1, 1, 1, 0.5]
+    assert {done.share for done in learners[1].taken} == {1}
+
+
+def test_a_training_keeps_to_the_way_that_it_began_with(jobs_of):
+    request = jobs_of([0], way=Way(precision="float32"))[0].request
+    request.scratch.mkdir(parents=True)
+    (request.scratch / "way.json").write_text('{"precision": "bfloat16"}')
+
+    assert learning._way(request, None, None, None, RECIPE, None) == Way(precision="bfloat16")
 
 
 def test_recipes_may_differ_in_rank_and_rows(begin):
@@ -264,6 +339,68 @@ def test_one_that_stops_fails_or_has_too_few_works_leaves_the_others_to_go_on(jo
     assert resumed.outcome in ("passed", "refused")
 
 
+def test_who_has_learnt_is_examined_while_others_learn_and_they_can_leave_meanwhile(jobs_of, tmp_path, tiny_recipe):
+    short = tmp_path / "short-style.toml"
+    short.write_text(Path(tiny_recipe).read_text().replace("steps = 12", "steps = 6"))
+    quick, learning, leaves = jobs_of([0, 1, 2])
+    quick = replace(quick, request=replace(quick.request, recipe=str(short)))
+    heard: list[tuple[str, Event]] = []
+
+    def is_examined() -> bool:
+        return ("trn_0", StateChanged(state="measuring")) in heard
+
+    jobs = [
+        replace(job, on_event=lambda event, job=job: heard.append((job.request.id, event)))
+        for job in (quick, learning, replace(leaves, stop=is_examined))
+    ]
+
+    ended = train_together(jobs)
+
+    ends = [(name, event.state) for name, event in heard if isinstance(event, StateChanged)]
+    quick_end = ends.index(("trn_0", ended[0].outcome))
+    assert ends.index(("trn_2", "interrupted")) < quick_end < ends.index(("trn_1", "measuring"))
+    assert [event.step for name, event in heard if name == "trn_2" and isinstance(event, HeldOut)] == [6]
+    assert ended[2].outcome == "interrupted"
+    left = load_latest_checkpoint(leaves.request.scratch / "checkpoints")
+    assert left is not None
+    assert left.state["step"] == 6
+    assert [step for step, _ in left.state["heldout"]] == [6], "the look that belongs to the step is in it"
+
+
+def test_nobodys_time_is_used_up_by_the_others(jobs_of, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("training.pipeline.Budget", lambda minutes: Budget(minutes, clock=lambda: now[0]))
+    slow, hurried = jobs_of([0, 1])
+    hurried = replace(hurried, request=replace(hurried.request, max_minutes=10))
+
+    def take_an_hour(event: Event) -> None:
+        if isinstance(event, HeldOut | StateChanged):
+            now[0] += 3600
+
+    ended = train_together([replace(slow, on_event=take_an_hour), hurried])
+
+    assert ended[1].outcome in ("passed", "refused")
+    progress = [event for event in jobs_of.heard[1] if isinstance(event, Progress)]
+    assert progress[-1].step == progress[-1].steps, "it took all of its steps"
+
+
+def test_where_no_row_fits_one_alone_is_told_so_and_several_may_be_tried_one_by_one(jobs_of, monkeypatch):
+    def no_room(trainings, rows_at_once):
+        raise TooLarge("not even one row fits")
+
+    monkeypatch.setattr("training.steps._learn", no_room)
+    first, second, alone = jobs_of([0, 1, 2])
+
+    with pytest.raises(TooLarge):
+        train_together([first, second])
+    [ended] = train_together([alone])
+
+    assert isinstance(ended, TooLarge)
+    assert jobs_of.heard[2][-1] == StateChanged(state="failed", message="not even one row fits")
+    for creator in (0, 1):
+        assert jobs_of.heard[creator][-1] == StateChanged(state="training")
+
+
 def test_one_that_takes_too_long_is_told_so_alone(jobs_of):
     patient, hurried = jobs_of([0, 1])
     hurried = replace(hurried, request=replace(hurried.request, max_minutes=1e-6))
@@ -296,6 +433,39 @@ def test_a_process_tells_whose_every_line_is(jobs_of, tmp_path, monkeypatch, cap
     assert {line["training"] for line in lines} == {"trn_0", "trn_1"}
     assert set(ends) == {"trn_0", "trn_1"}
     assert code == (3 if "refused" in ends.values() else 0)
+
+
+def test_a_word_on_standard_input_ends_one_of_several(jobs_of, tmp_path, monkeypatch, capsys):
+    theirs, ours = os.pipe()
+    os.write(ours, b"stop trn_1\nstop trn_7\n")
+    files = []
+    for job in jobs_of([0, 1]):
+        files.append(tmp_path / f"{job.request.id}.json")
+        files[-1].write_text(job.request.to_json())
+    with os.fdopen(theirs) as told:
+        monkeypatch.setattr(sys, "stdin", told)
+        code = main([*map(str, files), "--device", "cpu"])
+    os.close(ours)
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    ends = {line["training"]: line["state"] for line in lines if line["event"] == "state"}
+    assert ends["trn_1"] == "interrupted"
+    assert ends["trn_0"] in ("passed", "refused")
+    assert code == 75
+
+
+def test_only_whole_words_are_heard():
+    told = Told()
+
+    told.hear("stop trn_1\n")
+    told.hear("stop\n")
+    told.hear("")
+
+    assert told.to_stop("trn_1")
+    assert not told.to_stop("trn_11")
+    assert not told.to_end()
+    told.end()
+    assert told.to_stop("trn_11")
 
 
 def test_where_nobody_can_begin_everybody_is_told(jobs_of):

@@ -230,8 +230,8 @@ def test_a_training_goes_on_though_the_limits_of_its_gate_were_changed(
 
     ended, events = run_quietly(replace(request, recipe=str(other)))
 
-    first = next(event for event in events if isinstance(event, Progress))
-    assert first.step > seen[-1].step, "it began anew"
+    stopped, went_on = (next(event for event in heard if isinstance(event, Progress)) for heard in (seen, events))
+    assert went_on.step > stopped.step, "it began anew"
     assert ended.adapter.read_bytes() == uninterrupted.adapter.read_bytes()
 
 
