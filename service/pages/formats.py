@@ -64,8 +64,8 @@ def percent(share: float) -> str:
 
 
 def size(num_bytes: int) -> str:
-    """`640 KB`, `2.4 MB`, `1.3 GB`."""
+    """`640 KB`, `2.4 MB`, `871 MB`, `1.3 GB`: two or three digits."""
     for unit, scale in (("GB", 10**9), ("MB", 10**6)):
         if num_bytes >= scale:
-            return f"{num_bytes / scale:.1f} {unit}"
+            return f"{num_bytes / scale:.{0 if num_bytes >= 10 * scale else 1}f} {unit}"
     return f"{max(1, num_bytes / 1000):.0f} KB"

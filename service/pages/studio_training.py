@@ -101,6 +101,7 @@ async def _show(visit: Member, style_id: str, problem: Problem | None = None) ->
         "learnt": learnt(latest, version),
         "plan": await _plan(visit, standing),
         "max_minutes": visit.web.settings.max_training_minutes,
+        "typed_minutes": await visit.field("max_minutes") if problem else "",
     }
     status = problem.status if problem else 200
     shown = problem.document if problem else None

@@ -88,7 +88,14 @@ def test_a_number_that_is_none_is_refused():
 
 @pytest.mark.parametrize(
     ("num_bytes", "words"),
-    [(0, "1 KB"), (640_000, "640 KB"), (999_999, "1000 KB"), (2_400_000, "2.4 MB"), (1_310_000_000, "1.3 GB")],
+    [
+        (0, "1 KB"),
+        (640_000, "640 KB"),
+        (999_999, "1000 KB"),
+        (2_400_000, "2.4 MB"),
+        (870_800_000, "871 MB"),
+        (1_310_000_000, "1.3 GB"),
+    ],
 )
 def test_sizes_are_said_in_the_unit_that_suits_them(num_bytes, words):
     assert formats.size(num_bytes) == words

@@ -44,6 +44,7 @@ async def test_a_limit_that_is_too_short_is_refused_in_place(creator: Person, st
 
     assert too_many.status_code == 422
     assert "a training may take at most 480 here" in too_many.text
+    assert 'value="1000"' in too_many.text, "what was typed is there to be changed"
     assert no_number.status_code == 422
     assert "is no whole number" in no_number.text
 
@@ -65,6 +66,7 @@ async def test_a_training_that_failed_is_given_another_limit(creator: Person, st
     assert "Give it another limit" in page
     assert 'placeholder="100"' in page
     assert "a training may take at most 480 here" in too_many.text
+    assert 'value="481"' in too_many.text
     assert resumed.status_code == 303
     assert training["max_minutes"] == 300
     assert training["state"] != "paused"
