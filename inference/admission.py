@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inference.adapters.cache import AdapterCache
+from inference.adapters.stack import RowAdapters
 from inference.bases import Base
 from inference.denoise import Row
 from inference.errors import ImageRefused
@@ -13,13 +13,12 @@ from inference.messages import Plan
 from inference.pictures import fill, open_picture
 
 
-def make_row(base: Base, cache: AdapterCache, plan: Plan) -> tuple[Row, tuple[str, ...]]:
+def make_row(base: Base, adapters: RowAdapters, plan: Plan) -> tuple[Row, tuple[str, ...]]:
     """The row that will become the planned picture, and what the person who asked should know about it.
 
-    Raises InferenceError if an adapter or picture is unusable.
+    adapters: those that the request names, read. Raises InferenceError if a picture is unusable.
     """
     request = plan.request
-    adapters = tuple((cache.open(ref), ref.strength) for ref in request.adapters)
     table = base.table(plan.sampler, steps=plan.steps, width=plan.width, height=plan.height, strength=plan.strength)
     prompt, unread = base.fit_prompt(request.prompt, plan.call)
     sent = None if request.image is None else _opened(request.image, "image")

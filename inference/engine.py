@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from inference.adapters.cache import AdapterCache
-from inference.adapters.stack import StackedAdapters
+from inference.adapters.cache import DEVICE_BYTES, HOST_BYTES, AdapterCache
+from inference.adapters.stack import RowAdapters, StackedAdapters
 from inference.admission import make_row
 from inference.bases import open_base
 from inference.catalog import BaseSpec
@@ -21,7 +21,7 @@ from inference.errors import EngineClosed, EngineFull, PictureFailed, TooLate
 from inference.fairness import FairQueue, Turn
 from inference.jobs import Job, Result
 from inference.knee import measure_finishing, measure_steps
-from inference.messages import MAX_ASKS, Estimate, ImageRequest, Picture, Plan, Step, plan
+from inference.messages import MAX_ASKS, AdapterRef, Estimate, ImageRequest, Picture, Plan, Step, Tier, plan
 from inference.pace import Load, Pace, forecast
 from inference.pictures import jpeg_bytes, png_bytes
 from inference.receipt import Receipt, receipt_of
@@ -29,6 +29,8 @@ from inference.receipt import Receipt, receipt_of
 PREVIEW_EVERY = 4
 """Steps between two previews of one picture, at least; each costs a decode, so together they have a budget."""
 PREVIEW_EDGE = 128
+STOPS_EVERY_S = 0.02
+"""How often pictures that wait for nothing but an adapter are asked whether they must stop."""
 
 
 class _Interrupted(Exception):
@@ -41,6 +43,8 @@ class Engine:
     Use as a context manager or call `close`. `max_rows` and `max_waiting` bound what is made and what waits. A step
     answers `max_questions` at once, each about a picture of the base's own size: as many as pay on this machine
     (`inference.knee`), unless told. A larger picture counts as several; one alone may ask as much as it needs.
+    Adapters are read aside and kept within `host_bytes`, on a GPU also within `device_bytes` there; what is worn or
+    will be next stays whatever the budget.
     """
 
     def __init__(
@@ -51,20 +55,23 @@ class Engine:
         max_rows: int = 8,
         max_waiting: int = 256,
         max_questions: int | None = None,
+        host_bytes: int = HOST_BYTES,
+        device_bytes: int = DEVICE_BYTES,
     ) -> None:
         self.spec = spec
         self._base = open_base(spec, device=device)
         self._stack = StackedAdapters(self._base.denoiser)
-        self._cache = AdapterCache(self._base, self._stack)
+        self._changed = Condition()
+        self._cache = AdapterCache(
+            self._base, self._stack, host_bytes=host_bytes, device_bytes=device_bytes, on_arrival=self._look_again
+        )
         self._max_rows, self._max_waiting = max_rows, max_waiting
         self._pace = Pace()
         self._waiting: FairQueue[Job] = FairQueue()
         self._running: list[Job] = []
         self._batches: dict[tuple[int, int], tuple[list[Job], Batch]] = {}
         self._in_step: list[Job] = []
-        self._to_forget: list[str] = []
-        self._is_closing = False
-        self._changed = Condition()
+        self._has_forgotten = self._is_closing = False
         for block in self._base.sub_blocks():
             block.register_forward_pre_hook(self._between_sub_blocks)
         knee = measure_steps(self._base, self._pace, most=MAX_ASKS * max_rows)
@@ -111,8 +118,16 @@ class Engine:
                     "ask for fewer steps, or allow more time"
                 )
             self._waiting.put(job, job.turn)
+            for ref in request.adapters:
+                self._cache.prefetch(ref)
             self._changed.notify()
         return job.future
+
+    def prefetch(self, ref: AdapterRef) -> None:
+        """Begin to read an adapter that a request will likely name soon. It may come to nothing, and nobody is told."""
+        with self._changed:
+            if not self._is_closing:
+                self._cache.prefetch(ref)
 
     def estimate(self, request: ImageRequest, *, turn: Turn | None = None) -> Estimate:
         """When a request submitted now would begin and end, from measured times. Raises InvalidRequest as `submit`."""
@@ -121,10 +136,21 @@ class Engine:
             return self._estimate(planned, turn or Turn())
 
     def forget(self, sha256: str) -> None:
-        """Drop an adapter from memory, before the next step, because it may no longer be used."""
+        """Drop an adapter that may no longer be used, and end the pictures that name it.
+
+        No step is made with it after this, its numbers are overwritten, and a load of it that began before is refused
+        when it arrives. A request that comes later reads it anew.
+        """
         with self._changed:
-            self._to_forget.append(sha256)
+            for job in (*self._waiting, *self._running):
+                job.is_forgotten |= job.names(sha256)
+            self._cache.forget(sha256)
+            self._has_forgotten = True
             self._changed.notify()
+
+    def adapter_tiers(self) -> dict[str, Tier]:
+        """How often adapters were at hand when they were needed, by the place where they lie."""
+        return self._cache.tiers()
 
     def close(self) -> None:
         """Stop what runs and waits (reason "closing"), then end the thread. Calling it again does nothing."""
@@ -132,6 +158,7 @@ class Engine:
             self._is_closing = True
             self._changed.notify()
         self._thread.join()
+        self._cache.close()
 
     def _estimate(self, planned: Plan, turn: Turn) -> Estimate:
         return forecast(
@@ -170,7 +197,7 @@ class Engine:
     def _work(self) -> None:
         try:
             while self._await_work():
-                self._forget_dropped()
+                self._wipe_forgotten()
                 self._end_stopped()
                 self._admit()
                 for jobs in self._by_size():
@@ -183,16 +210,21 @@ class Engine:
 
     def _await_work(self) -> bool:
         with self._changed:
-            while not (self._waiting or self._running or self._to_forget or self._is_closing):
+            while not (self._waiting or self._running or self._has_forgotten or self._is_closing):
                 self._changed.wait()
+            if not (self._running or self._has_forgotten or self._is_closing or self._next()):
+                self._changed.wait(STOPS_EVERY_S)
             return not self._is_closing
 
-    def _forget_dropped(self) -> None:
+    def _look_again(self) -> None:
         with self._changed:
-            dropped, self._to_forget = self._to_forget, []
-        for sha256 in dropped:
-            self._cache.forget(sha256)
-        if dropped:
+            self._changed.notify()
+
+    def _wipe_forgotten(self) -> None:
+        with self._changed:
+            has_forgotten, self._has_forgotten = self._has_forgotten, False
+        if has_forgotten:
+            self._cache.wipe_forgotten()
             # What was gathered of it goes too, and what still lies over the base; those who stay are gathered anew.
             self._batches.clear()
             self._stack.clear()
@@ -209,23 +241,39 @@ class Engine:
         while (job := self._take()) is not None:
             began = time.perf_counter()
             try:
-                job.begin(*make_row(self._base, self._cache, job.plan))
+                job.begin(*make_row(self._base, self._wear(job), job.plan))
             except Exception as error:  # noqa: BLE001 - whatever one request breaks, the others go on
                 self._fail(job, error)
                 continue
             self._pace.admitted(time.perf_counter() - began)
             self._after_step(job)
 
+    def _wear(self, job: Job) -> RowAdapters:
+        """The job's adapters on the device, held by it from here on."""
+        job.worn = tuple(self._cache.on_device(load.result()) for load in job.loads or ())
+        job.loads = None
+        return [(one.adapter, ref.strength) for one, ref in zip(job.worn, job.plan.request.adapters, strict=True)]
+
+    def _next(self) -> Job | None:
+        """Whose turn it is of those whose adapters are there. Those of others whose turn is near are on their way then,
+        and who is next after them goes first meanwhile."""
+        for job in self._waiting.in_turn(self._max_rows):
+            if job.loads is None:
+                job.loads = tuple(self._cache.want(ref) for ref in job.plan.request.adapters)
+            if all(load.done() for load in job.loads):
+                return job
+        return None
+
     def _take(self) -> Job | None:
         """Whose turn it is, if there is room: counted among the running at once, so that no estimate misses it."""
         with self._changed:
-            job = self._waiting.first()
+            job = self._next()
             if job is None:
                 return None
             asked = sum(self._questions(one) for one in (*self._running, job))
             if self._running and (len(self._running) >= self._max_rows or asked > self.max_questions):
                 return None
-            self._waiting.take()
+            self._waiting.take(job)
             self._running.append(job)
             return job
 

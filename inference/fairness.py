@@ -44,15 +44,20 @@ class FairQueue(Generic[Item]):
         self._done.enter(turn)
         self._waiting.append((item, turn))
 
-    def first(self) -> Item | None:
-        """Whose turn it is now; it goes on waiting."""
-        return self._waiting[_next(self._waiting, self._done)][0] if self._waiting else None
+    def in_turn(self, most: int) -> list[Item]:
+        """Whose turn it is now, and after whom that would be if no work were done in between; all go on waiting."""
+        places = sorted(range(len(self._waiting)), key=lambda place: _rank(self._waiting, place, self._done))
+        return [self._waiting[place][0] for place in places[:most]]
 
-    def take(self) -> Item | None:
-        """Whose turn it is now, no longer waiting but still there; None where nothing waits."""
+    def take(self, chosen: Item | None = None) -> Item | None:
+        """Whose turn it is now, or who of `in_turn` was chosen, no longer waiting but still there; None where nothing
+        waits."""
         if not self._waiting:
             return None
-        self._taken.append(self._waiting.pop(_next(self._waiting, self._done)))
+        place = _next(self._waiting, self._done)
+        if chosen is not None:
+            place = next(place for place, (item, _) in enumerate(self._waiting) if item == chosen)
+        self._taken.append(self._waiting.pop(place))
         return self._taken[-1][0]
 
     def charge(self, turn: Turn, work: float) -> None:
@@ -131,4 +136,9 @@ def _are_compared(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
 
 
 def _next(waiting: list[tuple[Item, Turn]], done: _Counters) -> int:
-    return min(range(len(waiting)), key=lambda place: (-waiting[place][1].priority, *done.of(waiting[place][1]), place))
+    return min(range(len(waiting)), key=lambda place: _rank(waiting, place, done))
+
+
+def _rank(waiting: list[tuple[Item, Turn]], place: int, done: _Counters) -> tuple[float, ...]:
+    turn = waiting[place][1]
+    return -turn.priority, *done.of(turn), place

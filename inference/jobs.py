@@ -5,22 +5,30 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from inference.adapters.cache import AdapterLoad
+from inference.adapters.flat import FlatAdapter
 from inference.denoise import Row
 from inference.fairness import Turn
-from inference.messages import Picture, Plan, Step, Stopped
+from inference.messages import FORGOTTEN, Picture, Plan, Step, Stopped
 
 Result = Picture | Stopped
 
 
 @dataclass(kw_only=True, eq=False)
 class Job:
-    """A request with its future. Everything but `future` belongs to the engine's thread."""
+    """A request with its future. Everything but `future` and `is_forgotten` belongs to the engine's thread."""
 
     plan: Plan
     turn: Turn
     stop: Callable[[], str | None]
     on_step: Callable[[Step], None] | None
     future: "Future[Result]" = field(default_factory=Future)
+    loads: tuple[AdapterLoad, ...] | None = None
+    """Of its adapters, from when its turn is near until it is a row."""
+    worn: tuple[FlatAdapter, ...] = ()
+    """What it holds from then on."""
+    is_forgotten: bool = False
+    """Set once, by any thread: an adapter that it names may no longer be used."""
     row: Row | None = None
     notes: tuple[str, ...] = ()
     largest_batch: int = 0
@@ -41,10 +49,15 @@ class Job:
         """Ask whether the request must stop. A stop that raises ends the request too: rather none than unwanted."""
         if self.stop_reason is None:
             try:
-                self.stop_reason = "canceled" if self.future.cancelled() else self.stop()
+                asked = "canceled" if self.future.cancelled() else self.stop()
+                self.stop_reason = asked or (FORGOTTEN if self.is_forgotten else None)
             except Exception as error:  # noqa: BLE001 - the caller's function; its fault ends its own request
                 self.stop_reason, self.stop_error = "its stop function failed", error
         return self.stop_reason is not None
+
+    def names(self, sha256: str) -> bool:
+        """Whether it asks for this adapter."""
+        return any(ref.sha256 == sha256 for ref in self.plan.request.adapters)
 
     def started_row(self) -> Row:
         assert self.row is not None, "the job was not begun"

@@ -21,6 +21,8 @@ MAX_ADAPTER_STRENGTH = 2.0
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_IMAGE_PIXELS = 40_000_000
 DEFAULT_STRENGTH = 0.6
+FORGOTTEN = "forgotten"
+"""Why a picture stopped whose adapter the engine was told to forget, where its own stop function gave no reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,10 @@ class AdapterRef:
 
     path: Path
     sha256: str
-    """Of the whole file, in hexadecimal: the name under which the engine keeps it."""
+    """Of the adapter's own file, in hexadecimal: the name under which the engine keeps it."""
+    flat_sha256: str | None = None
+    """Where `path` is a flat file made from that one (`inference.adapters.flat`): of the flat file. None: it is the own
+    file. Both draw the same; a flat one is read sooner."""
     strength: float = 1.0
     trigger: str | None = None
     """The made-up word that calls the style (`call_of`). None: nothing is added to the prompt."""
@@ -106,6 +111,17 @@ class Stopped:
     reason: str
     step: int
     """Steps that were done when it stopped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tier:
+    """How one of the places where adapters are kept did so far, and what lies there now."""
+
+    hits: int
+    """How often an adapter that was needed was there."""
+    misses: int
+    """How often one had to be brought there."""
+    num_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)

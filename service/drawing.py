@@ -22,6 +22,7 @@ from inference.catalog import BaseSpec
 from inference.fairness import FairQueue, Turn
 from inference.messages import ImageRequest, Picture, Step, Stopped
 from service.resources import Resources
+from service.versions import still_sold
 from service.watch import Watch
 
 log = logging.getLogger("ownhand.drawing")
@@ -148,18 +149,20 @@ async def drawing_with(opened: Resources, open_engine: Callable[[BaseSpec], Draw
 
 
 async def _forget_adapters(opened: Resources, engines: dict[str, Draws], name: str) -> None:
-    """A switch of this style or creator changed: no engine keeps its adapters longer than need be."""
+    """A switch of this style or creator changed: no engine keeps what went off by it; what pauses stays."""
     try:
         async with opened.pool.acquire() as conn:
             rows = await conn.fetch(
                 "SELECT adapter_sha256 FROM service.versions WHERE style_id = $1 OR creator_id = $1", name
             )
+            adapters = {row["adapter_sha256"] for row in rows}
+            gone = adapters - await still_sold(conn, adapters, now=opened.clock())
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         log.exception("the adapters of %s could not be looked up; they stay in memory until others need the room", name)
         return
-    for row in rows:
+    for adapter_sha256 in gone:
         for engine in engines.values():
-            engine.forget(row["adapter_sha256"])
+            engine.forget(adapter_sha256)
 
 
 @contextmanager

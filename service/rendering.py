@@ -17,7 +17,7 @@ from inference.adapters.manifest import read_manifest
 from inference.catalog import BaseSpec, base_spec, enlargement
 from inference.errors import EngineFull, EngineUnavailable, InferenceError
 from inference.fairness import Turn
-from inference.messages import AdapterRef, ImageRequest, Picture, Step, Stopped
+from inference.messages import FORGOTTEN, AdapterRef, ImageRequest, Picture, Step, Stopped
 from licensing import switch
 from service import delivery, pending
 from service.drawing import Draws, Studio, studio
@@ -27,7 +27,7 @@ from service.marks import draw_draft_mark
 from service.orders import Order, find_order, mark_started
 from service.progress import Progress
 from service.resources import Resources
-from service.versions import Version, sold_version
+from service.versions import Version, sold_version, still_sold
 from service.watch import LEASE_LOST
 from service.workflows import durable_step, resources, story
 
@@ -35,7 +35,7 @@ Drawn = dict[str, Any]
 """JSON: `end` is `made` (with `pictures` and perhaps `message`), `again` (back to the queue, the hold stays), or an end
 of `licensing.orders.EndReason` (perhaps with `message`)."""
 
-_AGAIN = {LEASE_LOST, "closing"}
+_AGAIN = {LEASE_LOST, FORGOTTEN, "closing"}
 _FULL_WAIT_S = 0.2
 
 
@@ -63,7 +63,10 @@ async def draw(order_id: str, fence: int) -> Drawn:
             drawn = await _attempt(opened, place, order, version, turn)
         if drawn["end"] == "withdrawn":
             # The notice of it may have been lost, or have come before the adapter was opened.
-            place.forget(version.adapter_sha256)
+            async with opened.pool.acquire() as conn:
+                sold = await still_sold(conn, [version.adapter_sha256], now=opened.clock())
+            if not sold:
+                place.forget(version.adapter_sha256)
         return drawn
     except InferenceError as error:
         return {"end": "failed", "message": f"{error}; nothing was charged."}

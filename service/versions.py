@@ -1,11 +1,12 @@
 """Versions: trained adapters of a style, never overwritten. The style names the one that new orders get."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from licensing import switch
 from licensing.database import Connection
 from licensing.errors import Refusal
 from service.db.connections import read
@@ -76,6 +77,24 @@ async def sold_version(conn: Connection, *, style_id: str, version_id: str | Non
         *(style_id, version_id),
     )
     return read(Version, row) if row else None
+
+
+async def still_sold(conn: Connection, adapters: Collection[str], *, now: datetime) -> set[str]:
+    """Which of these adapters (by their SHA-256) somebody may still have pictures drawn with.
+
+    Those of published versions of styles that are neither off nor destroyed; what one client may not, others may.
+    """
+    rows = await conn.fetch(
+        "SELECT adapter_sha256, style_id FROM service.versions WHERE adapter_sha256 = ANY($1::text[])"
+        " AND published_at IS NOT NULL AND state <> 'retired'",
+        sorted(adapters),
+    )
+    held = await switch.states(conn, style_ids=sorted({row["style_id"] for row in rows}), now=now)
+    return {
+        row["adapter_sha256"]
+        for row in rows
+        if row["style_id"] in held and held[row["style_id"]].level not in ("off", "destroyed")
+    }
 
 
 async def list_versions(

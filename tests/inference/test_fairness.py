@@ -44,6 +44,16 @@ def test_two_clients_take_turns_whatever_they_ask_for():
     assert taken(queue, turns)[:4] == ["0", "6", "1", "7"]
 
 
+def test_who_is_next_can_be_passed_over_and_keeps_the_turn():
+    queue, turns = filled(ANNA, BEN, ANNA)
+    queue.charge(ANNA, 1.0)
+
+    assert queue.in_turn(2) == ["1", "0"]
+    assert queue.take("0") == "0"
+    assert queue.in_turn(9) == ["1", "2"]
+    assert taken(queue, turns) == ["1", "2"]
+
+
 def test_large_pictures_cost_more_turns_than_small_ones():
     queue, turns = filled(*[ANNA] * 3, *[BEN] * 3)
     order = []

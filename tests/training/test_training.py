@@ -15,6 +15,7 @@ from PIL import Image
 
 from inference.adapters.cache import AdapterCache
 from inference.adapters.manifest import file_sha256, read_manifest
+from inference.adapters.reading import AdapterReader
 from inference.adapters.stack import StackedAdapters
 from inference.devices import choose_device
 from inference.messages import AdapterRef
@@ -98,6 +99,20 @@ def test_a_training_tells_its_story_in_order(trained):
     assert done.examples
     assert {Image.open(path).size for path in done.examples} == {(32, 32)}
     assert sorted(path.name for path in request.out.iterdir()) == ["adapter.safetensors", "receipt.json", "report.html"]
+
+
+def test_the_flat_file_beside_an_adapter_holds_the_same_numbers(trained, tiny_base):
+    request, ended, events = trained
+    own = AdapterRef(path=ended.adapter, sha256=file_sha256(ended.adapter))
+    flat = replace(own, path=events[-2].flat, flat_sha256=file_sha256(events[-2].flat))
+    reader = AdapterReader(tiny_base, StackedAdapters(tiny_base.unet))
+
+    ours, theirs = (reader.read(ref) for ref in (flat, own))
+
+    assert torch.equal(ours.numbers_N, theirs.numbers_N)
+    assert ours.laid == theirs.laid
+    assert ours.style_guidance == theirs.style_guidance
+    assert flat.path.parent == request.scratch
 
 
 def test_the_adapter_loads_in_stock_diffusers_and_changes_its_pictures(trained, tiny_entry):
