@@ -4,28 +4,23 @@ Thin: what opens an engine is handed in by the worker, so the web process can na
 """
 
 import asyncio
-import fcntl
-import logging
-import os
-import secrets
-import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
-
-import asyncpg
 
 from inference.catalog import BaseSpec
 from inference.fairness import FairQueue, Turn
-from inference.messages import ImageRequest, Picture, Step, Stopped
+from inference.messages import AdapterRef, ImageRequest, Picture, Step, Stopped, Tier
+from service.adapter_files import AdapterFiles
+from service.prefetch import prefetching
+from service.purging import forget_switched, purging
 from service.resources import Resources
-from service.versions import still_sold
+from service.versions import Version
 from service.watch import Watch
 
-log = logging.getLogger("ownhand.drawing")
+MIB = 1024 * 1024
 
 
 class Draws(Protocol):
@@ -40,7 +35,11 @@ class Draws(Protocol):
         turn: Turn | None = None,
     ) -> "Future[Picture | Stopped]": ...
 
+    def prefetch(self, ref: AdapterRef) -> None: ...
+
     def forget(self, sha256: str) -> None: ...
+
+    def adapter_tiers(self) -> dict[str, Tier]: ...
 
     def close(self) -> None: ...
 
@@ -91,8 +90,7 @@ class Studio:
     engines: dict[str, Draws]
     opening: asyncio.Lock
     places: Places
-    folder: Path
-    """For adapters while they are read: this worker's own, emptied when it ends and by the next if it was killed."""
+    files: AdapterFiles
 
     async def engine(self, spec: BaseSpec) -> Draws:
         async with self.opening:
@@ -100,10 +98,30 @@ class Studio:
                 self.engines[spec.id] = await asyncio.to_thread(self.open_engine, spec)
             return self.engines[spec.id]
 
+    async def prefetch(self, version: Version) -> None:
+        """Bring a version's file to this disk and, where its base is open, into memory."""
+        async with self.files.lend(version) as lent:
+            engine = self.engines.get(version.base)
+            if engine is not None:
+                engine.prefetch(lent.ref)
+
     def forget(self, adapter_sha256: str) -> None:
-        """Let no engine keep an adapter that was switched off."""
+        """Keep an adapter that is no longer sold nowhere, and end what is drawn with it."""
+        self.files.forget(adapter_sha256)
         for engine in self.engines.values():
             engine.forget(adapter_sha256)
+
+    def adapter_tiers(self) -> str:
+        """How each place where adapters lie did, in words."""
+        tiers = {"disk": self.files.tier} | {
+            f"{base} {place}": tier
+            for base, engine in self.engines.items()
+            for place, tier in engine.adapter_tiers().items()
+        }
+        return "; ".join(
+            f"{name}: there {tier.hits} times, brought {tier.misses} times, {tier.num_bytes / MIB:.0f} MiB"
+            for name, tier in tiers.items()
+        )
 
     def drop(self, engine: Draws) -> None:
         """Forget an engine that takes no more requests; the next order opens another."""
@@ -129,69 +147,25 @@ async def drawing_with(opened: Resources, open_engine: Callable[[BaseSpec], Draw
     engines: dict[str, Draws] = {}
 
     def hear(name: str) -> None:
-        asyncio.run_coroutine_threadsafe(_forget_adapters(opened, engines, name), loop)
+        asyncio.run_coroutine_threadsafe(forget_switched(opened, place, name), loop)
 
-    with _own_folder(opened.settings.home) as folder, Watch(opened.database_url, on_switch=hear) as watch:
-        _studio = Studio(
-            watch=watch,
-            open_engine=open_engine,
-            engines=engines,
-            opening=asyncio.Lock(),
-            places=Places(opened.settings.max_rows),
-            folder=folder,
-        )
-        try:
-            yield
-        finally:
-            _studio = None
-            for engine in engines.values():
-                await asyncio.to_thread(engine.close)
-
-
-async def _forget_adapters(opened: Resources, engines: dict[str, Draws], name: str) -> None:
-    """A switch of this style or creator changed: no engine keeps what went off by it; what pauses stays."""
-    try:
-        async with opened.pool.acquire() as conn:
-            rows = await conn.fetch(
-                "SELECT adapter_sha256 FROM service.versions WHERE style_id = $1 OR creator_id = $1", name
-            )
-            adapters = {row["adapter_sha256"] for row in rows}
-            gone = adapters - await still_sold(conn, adapters, now=opened.clock())
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
-        log.exception("the adapters of %s could not be looked up; they stay in memory until others need the room", name)
-        return
-    for adapter_sha256 in gone:
-        for engine in engines.values():
-            engine.forget(adapter_sha256)
-
-
-@contextmanager
-def _own_folder(home: Path) -> Iterator[Path]:
-    """A folder of this process under `home/scratch/drawing`; those of workers that were killed are removed."""
-    root = home / "scratch" / "drawing"
-    root.mkdir(parents=True, exist_ok=True)
-    root.parent.chmod(0o700)
-    for left in list(root.iterdir()):
-        with _held(left) as is_free:
-            if is_free:
-                shutil.rmtree(left)
-    folder = root / f"{os.getpid()}-{secrets.token_hex(4)}"
-    folder.mkdir()
-    with _held(folder):
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder)
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[bool]:
-    """Whether nobody else holds the folder; it is ours while this is open. The kernel lets go for who dies."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
-    finally:
-        os.close(handle)
+    settings = opened.settings
+    place = Studio(
+        watch=Watch(opened.database_url, on_switch=hear),
+        open_engine=open_engine,
+        engines=engines,
+        opening=asyncio.Lock(),
+        places=Places(settings.max_rows),
+        files=AdapterFiles(
+            settings.home / "cache" / "adapters", opened.storage, budget_bytes=settings.adapter_disk_mib * MIB
+        ),
+    )
+    async with purging(opened, place), prefetching(opened, place.prefetch):
+        with place.watch:
+            _studio = place
+            try:
+                yield
+            finally:
+                _studio = None
+                for engine in engines.values():
+                    await asyncio.to_thread(engine.close)

@@ -20,7 +20,7 @@ from typing import Any
 
 import asyncpg
 
-from inference.adapters.manifest import read_manifest
+from inference.adapters.manifest import file_sha256, read_manifest
 from licensing.authority import sign_document
 from licensing.compute import charge_training
 from service import trainings
@@ -33,7 +33,7 @@ from service.styles import find_style
 from service.trainer import run_trainer
 from service.training_events import Recorder, Superseded
 from service.trainings import Training
-from service.versions import ADAPTER, EXAMPLES, RECEIPT, REPORT, add_version
+from service.versions import ADAPTER, EXAMPLES, FLAT, RECEIPT, REPORT, add_version
 from service.workflows import (
     BROKEN,
     SIGNING,
@@ -180,6 +180,8 @@ async def _fix_manifest(opened: Resources, training: Training, works: list[Store
 async def _store(opened: Resources, training: Training, heard: Heard, done: Done) -> dict[str, Any]:
     examples = {f"{training.files}/{EXAMPLES}/{number}.png": path for number, path in enumerate(done.examples, 1)}
     keys = {f"{training.files}/{ADAPTER}": done.adapter, f"{training.files}/{REPORT}": done.report} | examples
+    if done.flat is not None:
+        keys[f"{training.files}/{FLAT}"] = done.flat
     for key, path in keys.items():
         with path.open("rb") as file:
             await asyncio.to_thread(opened.storage.put, key, file)
@@ -189,8 +191,6 @@ async def _store(opened: Resources, training: Training, heard: Heard, done: Done
         for key in keys:
             await asyncio.to_thread(opened.storage.delete, key)
         raise Superseded(training.id)
-    with done.adapter.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "fence": training.fence,
         "version_id": opened.new_id("ver"),
@@ -199,7 +199,8 @@ async def _store(opened: Resources, training: Training, heard: Heard, done: Done
         "scores": dict(done.scores),
         "trigger": read_manifest(done.adapter).trigger,
         "adapter_key": f"{training.files}/{ADAPTER}",
-        "adapter_sha256": digest,
+        "adapter_sha256": file_sha256(done.adapter),
+        "flat_sha256": None if done.flat is None else file_sha256(done.flat),
         "examples": list(examples),
         "receipt": json.loads(done.receipt.read_text())["receipt"],
     }
@@ -267,6 +268,7 @@ async def file_version(training_id: str, made: dict[str, Any], jws: str) -> None
             training=training,
             trigger=made["trigger"],
             adapter_sha256=made["adapter_sha256"],
+            flat_sha256=made["flat_sha256"],
             receipt=made["receipt"],
             examples=made["examples"],
             scores=made["scores"],

@@ -26,6 +26,7 @@ from service.faults import reach
 from service.generation import start_generation
 from service.images import find_image, keep_image, read_data_url
 from service.orders import ENDS, Order, add_order, append_queued, find_order, pictures_waiting, seconds_per_picture
+from service.prefetch import tell_wanted
 from service.resources import Gateway
 from service.styles import Style, find_style, refused_word
 from service.versions import Version, sold_version
@@ -134,6 +135,8 @@ async def price(web: Gateway, asker: Identity, wanted: Wanted) -> tuple[Quote, f
         )
         if isinstance(answer, Refusal):
             raise refused(answer)
+        if not asker.is_test:
+            tell_wanted(web, wanted.version.id)
         return answer, await eta_s(conn, count=wanted.count)
 
 
@@ -181,6 +184,8 @@ async def place(
             found = await find_order(conn, answer.hold.order_id)
             assert found is not None, "hold and order are made in one commit"
             return found, True
+    if not asker.is_test:
+        tell_wanted(web, wanted.version.id)
     reach("reserved", web.settings.crash_at)
     await start_generation(order_id)
     reach("enqueued", web.settings.crash_at)

@@ -5,31 +5,32 @@ Thin: what draws is handed in (`service.drawing`), so the web process can name t
 
 import asyncio
 import functools
-import hashlib
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from inference.adapters.manifest import read_manifest
 from inference.catalog import BaseSpec, base_spec, enlargement
-from inference.errors import EngineFull, EngineUnavailable, InferenceError
+from inference.errors import AdapterRefused, EngineFull, EngineUnavailable, InferenceError
 from inference.fairness import Turn
 from inference.messages import FORGOTTEN, AdapterRef, ImageRequest, Picture, Step, Stopped
 from licensing import switch
 from service import delivery, pending
 from service.drawing import Draws, Studio, studio
+from service.errors import AdapterWithdrawn
 from service.faults import reach
 from service.images import read_image
 from service.marks import draw_draft_mark
 from service.orders import Order, find_order, mark_started
 from service.progress import Progress
+from service.purging import forget_unsold
 from service.resources import Resources
-from service.versions import Version, sold_version, still_sold
+from service.versions import Version, sold_version
 from service.watch import LEASE_LOST
 from service.workflows import durable_step, resources, story
+
+log = logging.getLogger("ownhand.rendering")
 
 Drawn = dict[str, Any]
 """JSON: `end` is `made` (with `pictures` and perhaps `message`), `again` (back to the queue, the hold stays), or an end
@@ -63,10 +64,7 @@ async def draw(order_id: str, fence: int) -> Drawn:
             drawn = await _attempt(opened, place, order, version, turn)
         if drawn["end"] == "withdrawn":
             # The notice of it may have been lost, or have come before the adapter was opened.
-            async with opened.pool.acquire() as conn:
-                sold = await still_sold(conn, [version.adapter_sha256], now=opened.clock())
-            if not sold:
-                place.forget(version.adapter_sha256)
+            await forget_unsold(opened, place, [version.adapter_sha256])
         return drawn
     except InferenceError as error:
         return {"end": "failed", "message": f"{error}; nothing was charged."}
@@ -87,15 +85,23 @@ async def _attempt(opened: Resources, place: Studio, order: Order, version: Vers
             return {"end": "again"}
         if not await mark_started(conn, order.id, now=opened.clock()):
             return {"end": "canceled"}
-    with TemporaryDirectory(dir=place.folder) as folder:
-        adapter = await asyncio.to_thread(_fetch_adapter, opened, version, Path(folder))
-        requests = await _requests(opened, order, spec, adapter)
-        try:
-            return await _draw_all(opened, place, engine, order, spec, requests, turn)
-        except EngineUnavailable:
-            # It broke or is closing: another one opens for the next attempt.
-            place.drop(engine)
-            return {"end": "again"}
+    try:
+        async with place.files.lend(version) as lent:
+            try:
+                requests = await _requests(opened, order, spec, lent.ref)
+                return await _draw_all(opened, place, engine, order, spec, requests, turn)
+            except AdapterRefused as error:
+                if not place.files.turn_down(lent):
+                    raise
+                log.warning("%s; another file of it is read for %s", error, order.id)
+                return {"end": "again"}
+    except EngineUnavailable:
+        # It broke or is closing: another one opens for the next attempt.
+        place.drop(engine)
+        return {"end": "again"}
+    except AdapterWithdrawn:
+        # The next attempt learns from the gateway whether it is off.
+        return {"end": "again"}
 
 
 async def _draw_all(
@@ -195,16 +201,6 @@ async def _store(opened: Resources, order: Order, spec: BaseSpec, number: int, p
     await asyncio.to_thread(store)
     if number == 1:
         reach("first_picture_stored", opened.settings.crash_at)
-
-
-def _fetch_adapter(opened: Resources, version: Version, folder: Path) -> AdapterRef:
-    """The version's file for the time of one order: nothing of a creator's model stays on the worker's disk."""
-    path = folder / "adapter.safetensors"
-    content = opened.storage.get(version.adapter_key)
-    found = hashlib.sha256(content).hexdigest()
-    assert found == version.adapter_sha256, f"{version.adapter_key} is not the file that was trained"
-    path.write_bytes(content)
-    return AdapterRef(path=path, sha256=found, trigger=read_manifest(path).trigger or None)
 
 
 async def _requests(opened: Resources, order: Order, spec: BaseSpec, adapter: AdapterRef) -> list[ImageRequest]:

@@ -70,6 +70,12 @@ class Settings:
     """Where a worker and its trainer compute: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU if there is one."""
     max_rows: int = 8
     """Pictures that one worker draws at once with one base."""
+    adapter_disk_mib: int = 2048
+    """Adapters' files that a worker keeps on its disk."""
+    adapter_host_mib: int = 512
+    """Adapters that one engine keeps in memory; on a CPU those it draws with lie there too."""
+    adapter_device_mib: int = 1024
+    """The same on a GPU, of its own memory."""
     num_threads: int = 0
     """Threads of one computing process; 0 leaves it to torch."""
     poll_interval_s: float = 0.1

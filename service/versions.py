@@ -12,7 +12,7 @@ from licensing.errors import Refusal
 from service.db.connections import read
 from service.trainings import Training
 
-ADAPTER, RECEIPT, REPORT = "adapter.safetensors", "receipt.json", "report.html"
+ADAPTER, FLAT, RECEIPT, REPORT = "adapter.safetensors", "adapter.flat", "receipt.json", "report.html"
 """A version's files, in storage under `Training.files` of the training that made it."""
 EXAMPLES = "examples"
 """Beside them, the folder of pictures that anybody may see: drawn with the adapter, none of them a work."""
@@ -24,7 +24,8 @@ VersionState = Literal["draft", "published", "retired"]
 
 _COLUMNS = (
     "id, style_id, creator_id, training_id, number, base, trigger, adapter_key, adapter_sha256, report_key,"
-    " receipt_key, sheet_key, examples, receipt, scores, work_ids, gate_passed, state, created_at, published_at"
+    " receipt_key, sheet_key, examples, receipt, scores, work_ids, gate_passed, state, created_at, published_at,"
+    " flat_key, flat_sha256"
 )
 
 
@@ -55,6 +56,9 @@ class Version:
     state: VersionState
     created_at: datetime
     published_at: datetime | None
+    flat_key: str | None
+    """Of the adapter's flat file, for the engines alone; None where the trainer made none."""
+    flat_sha256: str | None
 
 
 async def find_version(conn: Connection, version_id: str, *, creator_id: str) -> Version | None:
@@ -116,6 +120,7 @@ async def add_version(
     training: Training,
     trigger: str,
     adapter_sha256: str,
+    flat_sha256: str | None,
     receipt: Mapping[str, Any],
     examples: Sequence[str],
     scores: Mapping[str, Any],
@@ -129,13 +134,14 @@ async def add_version(
     await conn.execute(
         "INSERT INTO service.versions (id, style_id, creator_id, training_id, number, base, trigger, adapter_key,"
         " adapter_sha256, report_key, receipt_key, sheet_key, receipt, scores, work_ids, gate_passed, created_at,"
-        " examples)"
+        " examples, flat_key, flat_sha256)"
         " VALUES ($1, $2, $3, $4, (SELECT coalesce(max(number), 0) + 1 FROM service.versions WHERE style_id = $2),"
-        " $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+        " $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
         *(version_id, training.style_id, training.creator_id, training.id, training.base, trigger),
         *(f"{files}/{ADAPTER}", adapter_sha256, f"{files}/{REPORT}", f"{files}/{RECEIPT}", sheet),
         *(json.dumps(receipt), json.dumps(scores), json.dumps([work["id"] for work in training.manifest])),
         *(gate_passed, now, json.dumps(list(examples))),
+        *(None if flat_sha256 is None else f"{files}/{FLAT}", flat_sha256),
     )
     await conn.execute(
         "UPDATE service.trainings SET version_id = $2, scores = $3 WHERE id = $1",

@@ -10,7 +10,7 @@ from inference.catalog import BaseSpec
 from inference.devices import choose_device
 from inference.engine import Engine
 from service import finetuning, rendering, reviewing, speeds
-from service.drawing import drawing_with
+from service.drawing import MIB, drawing_with
 from service.lifeline import end_with_parent
 from service.resources import open_worker_resources
 from service.scratch import tidying
@@ -35,7 +35,13 @@ async def run_worker(settings: Settings, database_url: str) -> None:
     device = choose_device(settings.device)
 
     def open_engine(spec: BaseSpec) -> Engine:
-        return Engine(spec, device=device, max_rows=settings.max_rows)
+        return Engine(
+            spec,
+            device=device,
+            max_rows=settings.max_rows,
+            host_bytes=settings.adapter_host_mib * MIB,
+            device_bytes=settings.adapter_device_mib * MIB,
+        )
 
     async with (
         open_worker_resources(settings, database_url) as opened,

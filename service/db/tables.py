@@ -250,6 +250,8 @@ versions = sa.Table(
     _text("trigger"),
     _text("adapter_key"),
     _text("adapter_sha256"),
+    _text("flat_key", optional=True),  # the same adapter as engines read it at once
+    _text("flat_sha256", optional=True),
     _text("report_key"),
     _text("receipt_key"),
     _text("sheet_key", optional=True),  # shows works: the creator's alone

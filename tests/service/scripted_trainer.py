@@ -86,6 +86,10 @@ def finish(request: dict, out: Path, state: str, *, device: str) -> None:
     files = {"adapter": "adapter.safetensors", "receipt": "receipt.json", "report": "report.html"}
     examples = draw_pictures(Path(request["scratch"]))
     paths = {name: str(out / file) for name, file in files.items()}
+    if state == "passed":
+        flat = Path(request["scratch"]) / "adapter.flat"
+        flat.write_bytes(b"the same, flat")
+        paths["flat"] = str(flat)
     say(event="done", scores={"heldout_gain": 0.2}, examples=examples, **paths)
     say(event="state", state=state, message="" if state == "passed" else "It copies its works; add different ones.")
 
