@@ -1,5 +1,7 @@
 """From a planned request to a row: words, adapters, source picture and noise, made ready once."""
 
+from collections.abc import Callable
+
 import torch
 from PIL import Image
 from torch import Tensor
@@ -11,18 +13,24 @@ from inference.errors import ImageRefused
 from inference.guidance import read_asks
 from inference.messages import Plan
 from inference.pictures import fill, open_picture
+from inference.verdicts import Stage
 
 
-def make_row(base: Base, cache: AdapterCache, plan: Plan) -> tuple[Row, tuple[str, ...]]:
+def make_row(
+    base: Base, cache: AdapterCache, plan: Plan, may_pass: Callable[[Image.Image, Stage], bool]
+) -> tuple[Row, tuple[str, ...]]:
     """The row that will become the planned picture, and what the person who asked should know about it.
 
-    Raises InferenceError if an adapter or picture is unusable.
+    may_pass: hears of the source picture, whole, before anything is made of it, and may raise. Raises InferenceError if
+    an adapter or picture is unusable.
     """
     request = plan.request
+    sent = None if request.image is None else _opened(request.image, "image")
+    if sent is not None:
+        may_pass(sent, "image")
     adapters = tuple((cache.open(ref), ref.strength) for ref in request.adapters)
     table = base.table(plan.sampler, steps=plan.steps, width=plan.width, height=plan.height, strength=plan.strength)
     prompt, unread = base.fit_prompt(request.prompt, plan.call)
-    sent = None if request.image is None else _opened(request.image, "image")
     sent_mask = None if request.mask is None else _opened(request.mask, "mask")
     source = None if sent is None else fill(sent, plan.width, plan.height)
     kept = None if sent is None or sent_mask is None else _kept(sent, sent_mask, plan.width, plan.height)

@@ -1,7 +1,7 @@
 """The engine: takes requests from any thread, makes their pictures in one, joining and leaving at any step."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from threading import Condition, Thread
 from types import TracebackType
@@ -15,13 +15,15 @@ from inference.adapters.stack import StackedAdapters
 from inference.admission import make_row
 from inference.bases import open_base
 from inference.catalog import BaseSpec
-from inference.denoise import Batch, Row
+from inference.checkers import Checker
+from inference.checkers.near_copies import near_copies_of
+from inference.denoise import Batch
 from inference.devices import await_device, name_of
 from inference.errors import EngineClosed, EngineFull, PictureFailed, TooLate
 from inference.fairness import FairQueue, Turn
-from inference.jobs import Job, Result
+from inference.jobs import Job
 from inference.knee import measure_finishing, measure_steps
-from inference.messages import MAX_ASKS, Estimate, ImageRequest, Picture, Plan, Step, plan
+from inference.messages import MAX_ASKS, Estimate, ImageRequest, Picture, Plan, Result, Step, plan
 from inference.pace import Load, Pace, forecast
 from inference.pictures import jpeg_bytes, png_bytes
 from inference.receipt import Receipt, receipt_of
@@ -41,6 +43,7 @@ class Engine:
     Use as a context manager or call `close`. `max_rows` and `max_waiting` bound what is made and what waits. A step
     answers `max_questions` at once, each about a picture of the base's own size: as many as pay on this machine
     (`inference.knee`), unless told. A larger picture counts as several; one alone may ask as much as it needs.
+    `checkers` look at the source of every request, at its previews and at its finished picture.
     """
 
     def __init__(
@@ -51,8 +54,10 @@ class Engine:
         max_rows: int = 8,
         max_waiting: int = 256,
         max_questions: int | None = None,
+        checkers: Sequence[Checker] = (),
     ) -> None:
         self.spec = spec
+        self._checkers = tuple(checkers)
         self._base = open_base(spec, device=device)
         self._stack = StackedAdapters(self._base.denoiser)
         self._cache = AdapterCache(self._base, self._stack)
@@ -95,10 +100,12 @@ class Engine:
         before it is handed over; a reason ends this request alone. It must be quick and is called from the engine's
         thread, as is `on_step`. turn: whose it is; places are shared fairly, by pixels, questions and steps. within_s:
         it is only taken if it will likely be finished within so many seconds. The future fails with an InferenceError
-        if this request cannot be made. Raises InvalidRequest at once for what can be seen without opening anything,
-        EngineUnavailable if the engine takes none.
+        if this request cannot be made, and is `Refused` if a check objects to it. Raises InvalidRequest at once for
+        what can be seen without opening anything, EngineUnavailable if the engine takes none.
         """
-        job = Job(plan=plan(request, self.spec), turn=turn or Turn(), stop=stop, on_step=on_step)
+        job = Job(
+            plan=plan(request, self.spec), turn=turn or Turn(), stop=stop, on_step=on_step, checkers=self._checkers
+        )
         with self._changed:
             if self._is_closing:
                 raise EngineClosed(f"the engine of base {self.spec.id!r} is shut down; submit to another worker")
@@ -209,7 +216,8 @@ class Engine:
         while (job := self._take()) is not None:
             began = time.perf_counter()
             try:
-                job.begin(*make_row(self._base, self._cache, job.plan))
+                job.checkers += near_copies_of(job.plan.request.adapters)
+                job.begin(*make_row(self._base, self._cache, job.plan, job.may_pass))
             except Exception as error:  # noqa: BLE001 - whatever one request breaks, the others go on
                 self._fail(job, error)
                 continue
@@ -304,15 +312,17 @@ class Engine:
         row = job.started_row()
         preview = None
         if row.index % PREVIEW_EVERY == 0 and not row.is_finished and self._pace.affords_preview:
-            preview = self._preview(row)
+            preview = self._preview(job)
             if job.must_end():
                 return
         job.on_step(Step(index=row.index, total=len(row.table), preview=preview))
 
-    def _preview(self, row: Row) -> bytes:
+    def _preview(self, job: Job) -> bytes | None:
+        """What the picture is becoming; None where a check holds that back."""
+        row, began = job.started_row(), time.perf_counter()
         assert row.estimate_CHW is not None, "previews are drawn after a step"
-        began = time.perf_counter()
-        preview = jpeg_bytes(self._base.decode(row.estimate_CHW[None])[0], longest=PREVIEW_EDGE)
+        image = self._base.decode(row.estimate_CHW[None])[0]
+        preview = jpeg_bytes(image, longest=PREVIEW_EDGE) if job.may_pass(image, "preview") else None
         self._pace.previewed(time.perf_counter() - began)
         return preview
 
@@ -323,6 +333,8 @@ class Engine:
             if job.must_end():
                 return
             image = _keep(row.kept_large, self._base.enlarge([image])[0])
+        if not job.may_pass(image, "picture"):
+            return
         png = png_bytes(image)
         if job.must_end():
             return
@@ -352,6 +364,7 @@ class Engine:
             guidance_rescale=row.guidance_rescale,
             largest_batch=job.largest_batch,
             device=name_of(self._base.device),
+            checks=tuple(job.passed),
         )
 
     def _fail(self, job: Job, error: BaseException) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from inference.catalog import BaseSpec, enlargement, samplers_of, size_step
 from inference.errors import ImageRefused, InvalidRequest
+from inference.verdicts import Objection
 
 MAX_PROMPT_CHARACTERS = 1000
 MAX_STEPS = 100
@@ -33,6 +34,9 @@ class AdapterRef:
     strength: float = 1.0
     trigger: str | None = None
     """The made-up word that calls the style (`call_of`). None: nothing is added to the prompt."""
+    works: Path | None = None
+    """What the works look like that the style was made from (`likeness.pack_looks`): no picture that is nearly the same
+    as one of them leaves. None: nobody looks for such."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +110,20 @@ class Stopped:
     reason: str
     step: int
     """Steps that were done when it stopped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A request that a check objects to. No picture exists."""
+
+    request_id: str
+    objection: Objection
+    step: int
+    """Steps that were done by then."""
+
+
+Result = Picture | Stopped | Refused
+"""How a request ends that was taken and did not fail."""
 
 
 @dataclass(frozen=True, kw_only=True)

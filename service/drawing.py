@@ -20,7 +20,7 @@ import asyncpg
 
 from inference.catalog import BaseSpec
 from inference.fairness import FairQueue, Turn
-from inference.messages import ImageRequest, Picture, Step, Stopped
+from inference.messages import ImageRequest, Result, Step
 from service.resources import Resources
 from service.watch import Watch
 
@@ -37,7 +37,7 @@ class Draws(Protocol):
         stop: Callable[[], str | None],
         on_step: Callable[[Step], None] | None = None,
         turn: Turn | None = None,
-    ) -> "Future[Picture | Stopped]": ...
+    ) -> "Future[Result]": ...
 
     def forget(self, sha256: str) -> None: ...
 

@@ -59,7 +59,10 @@ def draw_together(base: StableDiffusion, guests: Sequence[Guest]) -> tuple[list[
     """The finished latents (C, H, W), and how many model calls they took."""
     stack = StackedAdapters(base.denoiser)
     cache = AdapterCache(base, stack)
-    rows = [make_row(base, cache, plan(request_of(number, guest), base.spec))[0] for number, guest in enumerate(guests)]
+    rows = [
+        make_row(base, cache, plan(request_of(number, guest), base.spec), lambda *_: True)[0]
+        for number, guest in enumerate(guests)
+    ]
     calls = 0
     while not all(row.is_finished for row in rows):
         inside = [row for row, guest in zip(rows, guests, strict=True) if guest.joins <= calls and not row.is_finished]

@@ -23,7 +23,7 @@ from inference.bases.sd import StableDiffusion
 from inference.catalog import BaseSpec, base_spec
 from inference.engine import Engine
 from inference.fairness import Turn
-from inference.messages import ImageRequest, Picture, Step, Stopped
+from inference.messages import ImageRequest, Result, Step
 from licensing.ledger import check
 from licensing.money import Money
 from licensing.payments import manual
@@ -140,7 +140,7 @@ class CurtainedEngine:
         stop: Callable[[], str | None],
         on_step: Callable[[Step], None] | None = None,
         turn: Turn | None = None,
-    ) -> "Future[Picture | Stopped]":
+    ) -> "Future[Result]":
         act = self._curtain.begin()
 
         def heard(step: Step) -> None:
