@@ -12,6 +12,7 @@ from inference.adapters.stack import StackedAdapters
 from inference.bases import Base, open_base
 from inference.catalog import base_spec
 from inference.errors import InferenceError
+from inference.likeness import pack_looks
 from inference.pictures import png_bytes
 from training.budget import Budget
 from training.errors import RequestInvalid, TrainingError
@@ -19,6 +20,7 @@ from training.export import ADAPTER, RECEIPT, REPORT, Facts, export_adapter, mak
 from training.gate import Verdict
 from training.interruption import Interrupted, unless
 from training.learning import Learner, begin_learning, learn
+from training.looks import LOOKS, looks_of
 from training.messages import Done, Event, Sample, StateChanged, TrainingRequest, Way, check_request
 from training.recipe import Recipe, recipe_for
 from training.release import Release, choose, open_examination
@@ -245,8 +247,10 @@ def _deliver(
     draw_sheet(trial.pairs).save(sheet)
     on_event(Sample(step=candidate.step, path=sheet))
     examples = _keep_examples(trial, request.scratch / "examples")
+    looks = request.scratch / LOOKS
+    looks.write_bytes(pack_looks(looks_of(review, base.spec, crops=recipe.crops, seed=request.seed)))
     scores = release.scores.as_dict()
-    on_event(Done(adapter=paths[0], receipt=paths[1], report=paths[2], scores=scores, examples=examples))
+    on_event(Done(adapter=paths[0], receipt=paths[1], report=paths[2], scores=scores, examples=examples, looks=looks))
     outcome: Literal["passed", "refused"] = "passed" if verdict.passed else "refused"
     message = "" if verdict.passed else verdict.sentences[0]
     on_event(StateChanged(state=outcome, message=message))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from inference.likeness import look_at, pack_looks
 from training.report import Pair, draw_sheet
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -85,8 +86,10 @@ def finish(request: dict, out: Path, state: str, *, device: str) -> None:
     (out / "receipt.json").write_text(json.dumps({"receipt": receipt, "signature": None}))
     files = {"adapter": "adapter.safetensors", "receipt": "receipt.json", "report": "report.html"}
     examples = draw_pictures(Path(request["scratch"]))
+    looks = Path(request["scratch"]) / "looks.npy"
+    looks.write_bytes(pack_looks([[look_at(Image.new("RGB", (24, 24), RED))] for _ in request["works"]]))
     paths = {name: str(out / file) for name, file in files.items()}
-    say(event="done", scores={"heldout_gain": 0.2}, examples=examples, **paths)
+    say(event="done", scores={"heldout_gain": 0.2}, examples=examples, looks=str(looks), **paths)
     say(event="state", state=state, message="" if state == "passed" else "It copies its works; add different ones.")
 
 
