@@ -33,7 +33,7 @@ from service.styles import find_style
 from service.trainer import run_trainer
 from service.training_events import Recorder, Superseded
 from service.trainings import Training
-from service.versions import ADAPTER, EXAMPLES, RECEIPT, REPORT, add_version
+from service.versions import ADAPTER, EXAMPLES, LOOKS, RECEIPT, REPORT, add_version
 from service.workflows import (
     BROKEN,
     SIGNING,
@@ -180,6 +180,8 @@ async def _fix_manifest(opened: Resources, training: Training, works: list[Store
 async def _store(opened: Resources, training: Training, heard: Heard, done: Done) -> dict[str, Any]:
     examples = {f"{training.files}/{EXAMPLES}/{number}.png": path for number, path in enumerate(done.examples, 1)}
     keys = {f"{training.files}/{ADAPTER}": done.adapter, f"{training.files}/{REPORT}": done.report} | examples
+    if done.looks is not None:
+        keys[f"{training.files}/{LOOKS}"] = done.looks
     for key, path in keys.items():
         with path.open("rb") as file:
             await asyncio.to_thread(opened.storage.put, key, file)
@@ -201,6 +203,7 @@ async def _store(opened: Resources, training: Training, heard: Heard, done: Done
         "adapter_key": f"{training.files}/{ADAPTER}",
         "adapter_sha256": digest,
         "examples": list(examples),
+        "has_looks": done.looks is not None,
         "receipt": json.loads(done.receipt.read_text())["receipt"],
     }
 
@@ -269,6 +272,7 @@ async def file_version(training_id: str, made: dict[str, Any], jws: str) -> None
             adapter_sha256=made["adapter_sha256"],
             receipt=made["receipt"],
             examples=made["examples"],
+            has_looks=made.get("has_looks", False),
             scores=made["scores"],
             gate_passed=made["state"] == "passed",
             now=opened.clock(),

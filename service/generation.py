@@ -15,6 +15,7 @@ Every step may run twice: a kill between a step and the note that it was done ma
 import asyncio
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -30,6 +31,7 @@ from service.marks import draw_draft_mark, draw_test_picture
 from service.orders import (
     UNPAID_SENTENCES,
     Order,
+    RefusedPicture,
     find_order,
     mark_queued,
     mark_sealing,
@@ -80,7 +82,9 @@ async def tell_generation(order_id: str) -> str:
         if sealed["end"] != "sealed":
             return await close(order_id, fence, sealed)
         _reach("pictures_sealed")
-        settled = await settle_order(order_id, fence, sealed["pictures"], drawn.get("message"))
+        settled = await settle_order(
+            order_id, fence, sealed["pictures"], drawn.get("message"), drawn.get("refused", [])
+        )
         return await close(order_id, fence, settled)
 
 
@@ -91,7 +95,7 @@ async def close(order_id: str, fence: int | None, end: Drawn) -> str:
     """
     state = end["end"]
     if state not in ("settled", "superseded"):
-        state = await end_unpaid(order_id, fence, state, end.get("message"))
+        state = await end_unpaid(order_id, fence, state, end.get("message"), end.get("refused", []))
     if state == "settled":
         _reach("settled")
         await deliver(order_id)
@@ -201,7 +205,7 @@ async def seal_pictures(order_id: str, fence: int, pictures: list[dict[str, Any]
 
 @durable_step()
 async def settle_order(
-    order_id: str, fence: int, pictures: list[dict[str, Any]], message: str | None
+    order_id: str, fence: int, pictures: list[dict[str, Any]], message: str | None, refused: list[RefusedPicture]
 ) -> dict[str, Any]:
     """Charge for the pictures and make them the client's, in one commit; or how the order ended instead."""
     web = gateway()
@@ -217,7 +221,15 @@ async def settle_order(
         if isinstance(answer, Refusal):
             return _end_of(answer)
         outputs = [_output(order, one, now=now) for one in sealed]
-        is_new = await mark_settled(conn, order, amount=answer.amount.amount, outputs=outputs, message=message, now=now)
+        is_new = await mark_settled(
+            conn,
+            order,
+            amount=answer.amount.amount,
+            outputs=outputs,
+            message=message,
+            refused=refused,
+            now=now,
+        )
         # Nobody is charged for pictures that no row names: raised here, it takes the charge back with it.
         assert is_new or answer.repeated, f"order {order_id} is not being sealed"
     return {"end": "settled"}
@@ -242,13 +254,15 @@ async def deliver(order_id: str) -> None:
 
 
 @durable_step()
-async def end_unpaid(order_id: str, fence: int | None, reason: EndReason, message: str | None) -> str:
+async def end_unpaid(
+    order_id: str, fence: int | None, reason: EndReason, message: str | None, refused: list[RefusedPicture]
+) -> str:
     """Give the amount back and say why, in one commit; then delete the pictures. Returns the state it ended in.
 
     An attempt that was followed by another ends nothing: `superseded`.
     """
     web = gateway()
-    state = await void_order(web, order_id, reason=reason, message=message, fence=fence)
+    state = await void_order(web, order_id, reason=reason, message=message, fence=fence, refused=refused)
     if state not in ("settled", "superseded"):
         _reach("voided")
         await pending.drop(web.storage, order_id)
@@ -256,7 +270,13 @@ async def end_unpaid(order_id: str, fence: int | None, reason: EndReason, messag
 
 
 async def void_order(
-    web: Gateway, order_id: str, *, reason: EndReason, message: str | None = None, fence: int | None = None
+    web: Gateway,
+    order_id: str,
+    *,
+    reason: EndReason,
+    message: str | None = None,
+    fence: int | None = None,
+    refused: Sequence[RefusedPicture] = (),
 ) -> str:
     """Hold and row end together, without a charge; an order that had ended keeps its end. Returns that end's state.
 
@@ -268,7 +288,7 @@ async def void_order(
         if isinstance(ended, Refusal):
             return "superseded"
         if isinstance(ended, Voided):
-            await mark_unpaid(conn, order_id, reason=reason, message=message, now=now)
+            await mark_unpaid(conn, order_id, reason=reason, message=message, refused=refused, now=now)
             return reason
         if ended.reason is None:
             return "settled"

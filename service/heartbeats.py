@@ -43,10 +43,11 @@ async def _go_on(opened: Resources, executor: str, role: str, started_at: dateti
 async def _beat(opened: Resources, executor: str, role: str, started_at: datetime) -> None:
     async with opened.pool.acquire() as conn:
         await conn.execute(
-            "INSERT INTO service.executors (id, role, host, pid, started_at, seen_at)"
-            " VALUES ($1, $2, $3, $4, $5, $6)"
-            " ON CONFLICT (id) DO UPDATE SET host = $3, pid = $4, started_at = $5, seen_at = $6",
+            "INSERT INTO service.executors (id, role, host, pid, started_at, seen_at, content_check)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7)"
+            " ON CONFLICT (id) DO UPDATE SET host = $3, pid = $4, started_at = $5, seen_at = $6, content_check = $7",
             *(executor, role, socket.gethostname(), os.getpid(), started_at, opened.clock()),
+            opened.settings.content_checker,
         )
 
 
@@ -56,3 +57,13 @@ async def silent_executors(conn: Connection, *, now: datetime, silence_s: float)
         "SELECT id FROM service.executors WHERE seen_at < $1 ORDER BY id", now - timedelta(seconds=silence_s)
     )
     return [row["id"] for row in rows]
+
+
+async def content_checks(conn: Connection, *, now: datetime, silence_s: float) -> dict[str, int]:
+    """How many living workers judge what their pictures show by which check; empty is the name of none."""
+    rows = await conn.fetch(
+        "SELECT content_check, count(*) AS workers FROM service.executors WHERE role <> 'web' AND seen_at >= $1"
+        " GROUP BY content_check ORDER BY content_check",
+        now - timedelta(seconds=silence_s),
+    )
+    return {row["content_check"]: row["workers"] for row in rows}

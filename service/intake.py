@@ -336,4 +336,5 @@ def _new_order(wanted: Wanted, hold: gateway.Hold, *, eta_s: float) -> Order:
         created_at=hold.created_at,
         started_at=None,
         ended_at=None,
+        refused=[],
     )

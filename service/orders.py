@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from licensing.database import Connection
 from licensing.orders import EndReason
@@ -32,15 +32,25 @@ UNPAID_SENTENCES: dict[EndReason, str] = {
 
 _COLUMNS = (
     "id, client_id, key_id, style_id, creator_id, version_id, state, message, tier, count, amount, currency, test,"
-    " request, step, steps, eta_s, created_at, started_at, ended_at"
+    " request, step, steps, eta_s, created_at, started_at, ended_at, refused"
 )
+
+
+class RefusedPicture(TypedDict):
+    """One picture that a check objected to. JSON."""
+
+    number: int
+    kind: Literal["image_refused", "content", "near_copy"]
+    """image_refused: the picture to start from was objected to; else what was with the picture itself."""
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """One generation. `request` is what was asked with the defaults filled in: see `service.intake.Wanted`.
 
-    `amount` is held until the end, charged when settled, 0 where nothing is charged.
+    `amount` is held until the end, charged when settled, 0 where nothing is charged. `refused` are the pictures that a
+    check objected to: see `RefusedPicture`.
     """
 
     id: str
@@ -63,6 +73,7 @@ class Order:
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    refused: list[RefusedPicture]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -79,10 +90,11 @@ async def add_order(conn: Connection, order: Order) -> None:
     """Store a new order. Goes into the transaction of its hold."""
     await conn.execute(
         f"INSERT INTO service.generations ({_COLUMNS}, updated_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $18)",
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $18)",
         *(order.id, order.client_id, order.key_id, order.style_id, order.creator_id, order.version_id, order.state),
         *(order.message, order.tier, order.count, order.amount, order.currency, order.test, json.dumps(order.request)),
         *(order.step, order.steps, order.eta_s, order.created_at, order.started_at, order.ended_at),
+        json.dumps(order.refused),
     )
 
 
@@ -192,7 +204,14 @@ async def mark_unsealed(conn: Connection, order_id: str, *, now: datetime) -> No
 
 
 async def mark_settled(
-    conn: Connection, order: Order, *, amount: int, outputs: Sequence[Output], message: str | None, now: datetime
+    conn: Connection,
+    order: Order,
+    *,
+    amount: int,
+    outputs: Sequence[Output],
+    message: str | None,
+    refused: Sequence[RefusedPicture],
+    now: datetime,
 ) -> bool:
     """The pictures are the client's and visible. Goes into the transaction of the settle; False where it was done."""
     status = await conn.execute(
@@ -203,6 +222,7 @@ async def mark_settled(
     )
     if status != "UPDATE 1":
         return False
+    await _note_refused(conn, order.id, refused)
     for output in outputs:
         await add_output(conn, output)
         await events.append(conn, subject=order.id, kind="output", data={"id": output.id}, now=now)
@@ -211,7 +231,13 @@ async def mark_settled(
 
 
 async def mark_unpaid(
-    conn: Connection, order_id: str, *, reason: EndReason, now: datetime, message: str | None = None
+    conn: Connection,
+    order_id: str,
+    *,
+    reason: EndReason,
+    now: datetime,
+    message: str | None = None,
+    refused: Sequence[RefusedPicture] = (),
 ) -> bool:
     """The order ended without a charge. Goes into the transaction of the void; False where it had ended before.
 
@@ -225,11 +251,28 @@ async def mark_unpaid(
     )
     if status != "UPDATE 1":
         return False
+    await _note_refused(conn, order_id, refused)
     await conn.execute(
         "UPDATE service.events SET data = data - 'preview' WHERE subject = $1 AND kind = 'progress'", order_id
     )
     await events.append(conn, subject=order_id, kind=reason, data={"message": said}, now=now)
     return True
+
+
+async def _note_refused(conn: Connection, order_id: str, refused: Sequence[RefusedPicture]) -> None:
+    """What checks objected to, for the client; how often it was a near-copy, for the creator."""
+    if not refused:
+        return
+    await conn.execute(
+        "UPDATE service.generations SET refused = $2 WHERE id = $1", *(order_id, json.dumps(list(refused)))
+    )
+    near_copies = sum(one["kind"] == "near_copy" for one in refused)
+    if near_copies:
+        await conn.execute(
+            "UPDATE service.versions SET near_copies = near_copies + $2"
+            " WHERE id = (SELECT version_id FROM service.generations WHERE id = $1)",
+            *(order_id, near_copies),
+        )
 
 
 async def note_progress(

@@ -6,34 +6,38 @@ Thin: what draws is handed in (`service.drawing`), so the web process can name t
 import asyncio
 import functools
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from inference.adapters.manifest import read_manifest
 from inference.catalog import BaseSpec, base_spec, enlargement
-from inference.errors import EngineFull, EngineUnavailable, InferenceError
+from inference.errors import CheckerUnusable, CheckFailed, EngineFull, EngineUnavailable, InferenceError
 from inference.fairness import Turn
-from inference.messages import AdapterRef, ImageRequest, Picture, Step, Stopped
+from inference.messages import AdapterRef, ImageRequest, Picture, Refused, Result, Step, Stopped
 from licensing import switch
 from service import delivery, pending
 from service.drawing import Draws, Studio, studio
 from service.faults import reach
 from service.images import read_image
 from service.marks import draw_draft_mark
-from service.orders import Order, find_order, mark_started
+from service.orders import Order, RefusedPicture, find_order, mark_started
 from service.progress import Progress
 from service.resources import Resources
-from service.versions import Version, sold_version
+from service.versions import LOOKS, Version, sold_version
 from service.watch import LEASE_LOST
 from service.workflows import durable_step, resources, story
 
+log = logging.getLogger("ownhand.rendering")
+
 Drawn = dict[str, Any]
-"""JSON: `end` is `made` (with `pictures` and perhaps `message`), `again` (back to the queue, the hold stays), or an end
-of `licensing.orders.EndReason` (perhaps with `message`)."""
+"""JSON: `end` is `made` (with `pictures`), `again` (back to the queue, the hold stays), or an end of
+`licensing.orders.EndReason`; perhaps with `message`, and with `refused` where checks objected to pictures."""
 
 _AGAIN = {LEASE_LOST, "closing"}
 _FULL_WAIT_S = 0.2
@@ -86,7 +90,8 @@ async def _attempt(opened: Resources, place: Studio, order: Order, version: Vers
             return {"end": "canceled"}
     with TemporaryDirectory(dir=place.folder) as folder:
         adapter = await asyncio.to_thread(_fetch_adapter, opened, version, Path(folder))
-        requests = await _requests(opened, order, spec, adapter)
+        works = await asyncio.to_thread(_fetch_looks, opened, version, Path(folder))
+        requests = await _requests(opened, order, spec, replace(adapter, works=works))
         try:
             return await _draw_all(opened, place, engine, order, spec, requests, turn)
         except EngineUnavailable:
@@ -110,7 +115,7 @@ async def _draw_all(
     def stop() -> str | None:
         return LEASE_LOST if given_up.is_set() else place.watch.reason_to_stop(order.id)
 
-    async def one(number: int, request: ImageRequest) -> Picture | Stopped:
+    async def one(number: int, request: ImageRequest) -> Result:
         future = await _submit(engine, request, turn, stop, functools.partial(progress.hear, number))
         result = await asyncio.wrap_future(future)
         if isinstance(result, Picture):
@@ -133,12 +138,15 @@ async def _draw_all(
     return drawn
 
 
-def _outcome(order: Order, results: Sequence[Picture | Stopped | BaseException]) -> Drawn:
-    """What the pictures' ends mean for the order: one that was stopped stops it, one that failed is left out."""
+def _outcome(order: Order, results: Sequence[Result | BaseException]) -> Drawn:
+    """What the pictures' ends mean for the order: one that was stopped stops it, one that failed or that a check
+    objected to is left out."""
     errors = [result for result in results if isinstance(result, BaseException)]
     for error in errors:
         if not isinstance(error, InferenceError):
             raise error
+        if isinstance(error, CheckFailed | CheckerUnusable):
+            log.error("order %s: %s", order.id, error, exc_info=error)
     for result in results:
         if isinstance(result, Stopped):
             return _stopped(result.reason)
@@ -153,12 +161,28 @@ def _outcome(order: Order, results: Sequence[Picture | Stopped | BaseException])
         for number, result in enumerate(results, 1)
         if isinstance(result, Picture)
     ]
+    refused = [_refused(number, result) for number, result in enumerate(results, 1) if isinstance(result, Refused)]
+    given_up = [error for error in errors if isinstance(error, EngineUnavailable)]
+    if not pictures and (given_up or not refused):
+        raise (given_up or errors)[0]
     if not pictures:
-        raise errors[0]
-    if errors:
-        lost = f"{len(errors)} of {order.count} pictures could not be made and are not charged: {errors[0]}."
-        return {"end": "made", "pictures": pictures, "message": lost}
-    return {"end": "made", "pictures": pictures}
+        said = refused[0]["message"]
+        return {"end": "failed", "message": f"{said[:1].upper()}{said[1:]}; nothing was charged.", "refused": refused}
+    lost = [
+        f"{len(reasons)} of {order.count} pictures left out and not charged: {reasons[0]}."
+        for reasons in ([one["message"] for one in refused], errors)
+        if reasons
+    ]
+    return {"end": "made", "pictures": pictures, "refused": refused} | ({"message": " ".join(lost)} if lost else {})
+
+
+def _refused(number: int, result: Refused) -> RefusedPicture:
+    objection = result.objection
+    return {
+        "number": number,
+        "kind": "image_refused" if objection.stage == "image" else objection.kind,
+        "message": objection.sentence,
+    }
 
 
 def _stopped(reason: str) -> Drawn:
@@ -169,14 +193,14 @@ def _stopped(reason: str) -> Drawn:
 
 async def _submit(
     engine: Draws, request: ImageRequest, turn: Turn, stop: Callable[[], str | None], on_step: Callable[[Step], None]
-) -> "Future[Picture | Stopped]":
+) -> "Future[Result]":
     while True:
         try:
             return engine.submit(request, stop=stop, on_step=on_step, turn=turn)
         except EngineFull:
             reason = await asyncio.to_thread(stop)
             if reason is not None:
-                stopped: Future[Picture | Stopped] = Future()
+                stopped: Future[Result] = Future()
                 stopped.set_result(Stopped(request_id=request.id, reason=reason, step=0))
                 return stopped
             await asyncio.sleep(_FULL_WAIT_S)
@@ -202,6 +226,15 @@ def _fetch_adapter(opened: Resources, version: Version, folder: Path) -> Adapter
     assert found == version.adapter_sha256, f"{version.adapter_key} is not the file that was trained"
     path.write_bytes(content)
     return AdapterRef(path=path, sha256=found, trigger=read_manifest(path).trigger or None)
+
+
+def _fetch_looks(opened: Resources, version: Version, folder: Path) -> Path | None:
+    """What the version's works look like, for as long; none where it was trained before anybody looked for copies."""
+    if version.looks_key is None:
+        return None
+    path = folder / LOOKS
+    path.write_bytes(opened.storage.get(version.looks_key))
+    return path
 
 
 async def _requests(opened: Resources, order: Order, spec: BaseSpec, adapter: AdapterRef) -> list[ImageRequest]:

@@ -70,6 +70,8 @@ class Settings:
     """Where a worker and its trainer compute: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU if there is one."""
     max_rows: int = 8
     """Pictures that one worker draws at once with one base."""
+    content_checker: str = ""
+    """What judges what pictures show, a name in `inference.checkers.CHECKERS`. Empty: nothing does."""
     num_threads: int = 0
     """Threads of one computing process; 0 leaves it to torch."""
     poll_interval_s: float = 0.1

@@ -18,12 +18,15 @@ EXAMPLES = "examples"
 SHEET = "with-and-without.png"
 """How the trainer names the sample that shows the same prompts with and without the adapter, beside the works that
 were held back: for the creator's eyes alone."""
+LOOKS = "looks.npy"
+"""Beside them, what all works look like in numbers: for workers, which tell near-copies by it, and nobody else."""
 
 VersionState = Literal["draft", "published", "retired"]
 
 _COLUMNS = (
     "id, style_id, creator_id, training_id, number, base, trigger, adapter_key, adapter_sha256, report_key,"
-    " receipt_key, sheet_key, examples, receipt, scores, work_ids, gate_passed, state, created_at, published_at"
+    " receipt_key, sheet_key, looks_key, near_copies, examples, receipt, scores, work_ids, gate_passed,"
+    " state, created_at, published_at"
 )
 
 
@@ -31,7 +34,8 @@ _COLUMNS = (
 class Version:
     """`receipt` is the signed receipt's payload; the signature lies with it under `receipt_key`.
 
-    `examples` are the keys of the pictures that anybody may see; the sheet is the creator's alone.
+    `examples` are the keys of the pictures that anybody may see; the sheet is the creator's alone. `near_copies` counts
+    the pictures that were refused because they came out nearly the same as a work; without `looks_key` none are told.
     """
 
     id: str
@@ -46,6 +50,8 @@ class Version:
     report_key: str
     receipt_key: str
     sheet_key: str | None
+    looks_key: str | None
+    near_copies: int
     examples: list[str]
     receipt: dict[str, Any]
     scores: dict[str, Any]
@@ -99,6 +105,7 @@ async def add_version(
     adapter_sha256: str,
     receipt: Mapping[str, Any],
     examples: Sequence[str],
+    has_looks: bool,
     scores: Mapping[str, Any],
     gate_passed: bool,
     now: datetime,
@@ -110,13 +117,13 @@ async def add_version(
     await conn.execute(
         "INSERT INTO service.versions (id, style_id, creator_id, training_id, number, base, trigger, adapter_key,"
         " adapter_sha256, report_key, receipt_key, sheet_key, receipt, scores, work_ids, gate_passed, created_at,"
-        " examples)"
+        " examples, looks_key)"
         " VALUES ($1, $2, $3, $4, (SELECT coalesce(max(number), 0) + 1 FROM service.versions WHERE style_id = $2),"
-        " $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+        " $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
         *(version_id, training.style_id, training.creator_id, training.id, training.base, trigger),
         *(f"{files}/{ADAPTER}", adapter_sha256, f"{files}/{REPORT}", f"{files}/{RECEIPT}", sheet),
         *(json.dumps(receipt), json.dumps(scores), json.dumps([work["id"] for work in training.manifest])),
-        *(gate_passed, now, json.dumps(list(examples))),
+        *(gate_passed, now, json.dumps(list(examples)), f"{files}/{LOOKS}" if has_looks else None),
     )
     await conn.execute(
         "UPDATE service.trainings SET version_id = $2, scores = $3 WHERE id = $1",

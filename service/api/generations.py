@@ -88,11 +88,13 @@ async def get_events(web: Web, asker: ClientReading, generation_id: str, request
 
 
 def generation_document(order: Order, outputs: list[Output]) -> dict[str, Any]:
-    """A generation as its client sees it. `amount` is held while it is made, then what was charged."""
+    """A generation as its client sees it. `amount` is held while it is made, then what was charged; `refused` are
+    the pictures that a check objected to, each by its number with a `kind` and a sentence, and not charged."""
     return {
         "id": order.id,
         "state": order.state,
         "message": order.message,
+        "refused": order.refused,
         "style": order.style_id,
         "version": order.version_id,
         "prompt": order.request["prompt"],

@@ -253,6 +253,8 @@ versions = sa.Table(
     _text("report_key"),
     _text("receipt_key"),
     _text("sheet_key", optional=True),  # shows works: the creator's alone
+    _text("looks_key", optional=True),  # what the works look like; none for versions of before near-copies were told
+    _number("near_copies", "0"),  # pictures that were refused by them
     _json("examples", "[]"),  # keys of pictures for anybody
     _json("receipt"),  # what it states; the signature lies beside it in storage
     _json("scores"),
@@ -298,6 +300,7 @@ generations = sa.Table(
     _number("amount"),
     _text("currency"),
     _flag("test", "false"),
+    _json("refused", "[]"),  # pictures that a check objected to: [{"number", "kind", "message"}]
     _json("request"),  # the order with defaults filled in: prompt, seed, size, steps, strength, image ...
     _number("step", "0"),
     _number("steps", optional=True),
@@ -357,6 +360,7 @@ executors = sa.Table(
     _text("role"),
     _text("host"),
     _number("pid"),
+    _text("content_check", ""),  # the name of what judges what its pictures show; empty: nothing does
     _time("started_at"),
     _time("seen_at"),
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from inference.likeness import unpack_looks
 from licensing.authority import verify_document
 from licensing.compute import training_price
 from licensing.ledger import balance
@@ -18,6 +19,7 @@ from licensing.money import Money
 from service import finetuning, trainings
 from service.speeds import plan_training
 from service.styles import find_style
+from service.versions import find_version
 from tests.service.conftest import Person, Place, make_style, slug_of, wait_for, with_works
 from tests.service.scripted_trainer import DIES_ONCE, FAILS, LONG, REFUSED
 from training.messages import Way, read_request
@@ -82,6 +84,12 @@ async def test_a_training_ends_as_a_draft_version(creator: Person, style_id: str
     assert verify_document(place.gateway.authority, receipt["signature"]) == receipt["receipt"]
     adapter = (await creator.http.get(version["adapter"]["url"])).content
     assert adapter[8:].startswith(b'{"__metadata__"')
+    assert version["near_copies"] == 0
+    async with place.gateway.pool.acquire() as conn:
+        found = await find_version(conn, version["id"], creator_id=creator.account.id)
+    assert found is not None
+    assert found.looks_key is not None
+    assert len(unpack_looks(place.gateway.storage.get(found.looks_key))) == training["works"]
     await wait_until_gone(place.settings.home / "scratch" / training_id)
 
 

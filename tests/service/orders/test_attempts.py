@@ -32,7 +32,7 @@ async def test_an_attempt_that_was_followed_by_another_ends_nothing(market: Mark
     order_id = await running(market, client)
     stale = 0
 
-    ended = await generation.end_unpaid(order_id, stale, "withdrawn", None)
+    ended = await generation.end_unpaid(order_id, stale, "withdrawn", None, [])
     sealed = await generation.seal_pictures(order_id, stale, [])
     put_back = await generation.put_back(order_id, stale)
 
