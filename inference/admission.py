@@ -1,28 +1,35 @@
 """From a planned request to a row: words, adapters, source picture and noise, made ready once."""
 
+from collections.abc import Callable
+
 import torch
 from PIL import Image
 from torch import Tensor
 
-from inference.adapters.cache import AdapterCache
+from inference.adapters.stack import RowAdapters
 from inference.bases import Base
 from inference.denoise import Row
 from inference.errors import ImageRefused
 from inference.guidance import read_asks
 from inference.messages import Plan
 from inference.pictures import fill, open_picture
+from inference.verdicts import Stage
 
 
-def make_row(base: Base, cache: AdapterCache, plan: Plan) -> tuple[Row, tuple[str, ...]]:
+def make_row(
+    base: Base, adapters: RowAdapters, plan: Plan, may_pass: Callable[[Image.Image, Stage], bool]
+) -> tuple[Row, tuple[str, ...]]:
     """The row that will become the planned picture, and what the person who asked should know about it.
 
-    Raises InferenceError if an adapter or picture is unusable.
+    adapters: those that the request names, read. may_pass: hears of the source picture, whole, before anything is made
+    of it, and may raise. Raises InferenceError if a picture is unusable.
     """
     request = plan.request
-    adapters = tuple((cache.open(ref), ref.strength) for ref in request.adapters)
+    sent = None if request.image is None else _opened(request.image, "image")
+    if sent is not None:
+        may_pass(sent, "image")
     table = base.table(plan.sampler, steps=plan.steps, width=plan.width, height=plan.height, strength=plan.strength)
     prompt, unread = base.fit_prompt(request.prompt, plan.call)
-    sent = None if request.image is None else _opened(request.image, "image")
     sent_mask = None if request.mask is None else _opened(request.mask, "mask")
     source = None if sent is None else fill(sent, plan.width, plan.height)
     kept = None if sent is None or sent_mask is None else _kept(sent, sent_mask, plan.width, plan.height)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from threading import Condition, Thread
 from types import TracebackType
@@ -12,20 +12,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inference.adapters.cache import AdapterCache
-from inference.adapters.stack import StackedAdapters
+from inference.adapters.cache import DEVICE_BYTES, HOST_BYTES, AdapterCache
+from inference.adapters.stack import RowAdapters, StackedAdapters
 from inference.admission import make_row
 from inference.bases import open_base
 from inference.catalog import BaseSpec
+from inference.checkers import Checker
+from inference.checkers.near_copies import near_copies_of
 from inference.denoise import Batch
 from inference.devices import await_device, name_of
 from inference.errors import EngineClosed, EngineFull, HalfwayUnusable, PictureFailed, TooLate
 from inference.fairness import FairQueue, Turn
 from inference.halfway import go_on, halfway_of
-from inference.jobs import Job, Result
+from inference.jobs import Job
 from inference.knee import measure_finishing, measure_steps
-from inference.messages import MAX_ASKS, Estimate, ImageRequest, Picture, Plan, Step, plan
-from inference.pace import Load, Pace, forecast
+from inference.messages import MAX_ASKS, AdapterRef, Estimate, ImageRequest, Picture, Plan, Result, Step, Tier, plan
+from inference.pace import Load, Pace, Speed, forecast
 from inference.pictures import jpeg_bytes, png_bytes
 from inference.receipt import Receipt, receipt_of
 
@@ -34,6 +36,8 @@ log = logging.getLogger("ownhand.engine")
 PREVIEW_EVERY = 4
 """Steps between two previews of one picture, at least; each costs a decode, so together they have a budget."""
 PREVIEW_EDGE = 128
+STOPS_EVERY_S = 0.02
+"""How often pictures that wait for nothing but an adapter are asked whether they must stop."""
 
 
 class _Interrupted(Exception):
@@ -46,6 +50,9 @@ class Engine:
     Use as a context manager or call `close`. `max_rows` and `max_waiting` bound what is made and what waits. A step
     answers `max_questions` at once, each about a picture of the base's own size: as many as pay on this machine
     (`inference.knee`), unless told. A larger picture counts as several; one alone may ask as much as it needs.
+    Adapters are read aside and kept within `host_bytes`, on a GPU also within `device_bytes` there; what is worn or
+    will be next stays whatever the budget.
+    `checkers` look at the source of every request, at its previews and at its finished picture.
     """
 
     def __init__(
@@ -56,20 +63,25 @@ class Engine:
         max_rows: int = 8,
         max_waiting: int = 256,
         max_questions: int | None = None,
+        host_bytes: int = HOST_BYTES,
+        device_bytes: int = DEVICE_BYTES,
+        checkers: Sequence[Checker] = (),
     ) -> None:
         self.spec = spec
+        self._checkers = tuple(checkers)
         self._base = open_base(spec, device=device)
         self._stack = StackedAdapters(self._base.denoiser)
-        self._cache = AdapterCache(self._base, self._stack)
+        self._changed = Condition()
+        self._cache = AdapterCache(
+            self._base, self._stack, host_bytes=host_bytes, device_bytes=device_bytes, on_arrival=self._look_again
+        )
         self._max_rows, self._max_waiting = max_rows, max_waiting
         self._pace = Pace()
         self._waiting: FairQueue[Job] = FairQueue()
         self._running: list[Job] = []
         self._batches: dict[tuple[int, int], tuple[list[Job], Batch]] = {}
         self._in_step: list[Job] = []
-        self._to_forget: list[str] = []
-        self._is_closing = False
-        self._changed = Condition()
+        self._has_forgotten = self._is_closing = False
         for block in self._base.sub_blocks():
             block.register_forward_pre_hook(self._between_sub_blocks)
         knee = measure_steps(self._base, self._pace, most=MAX_ASKS * max_rows)
@@ -102,10 +114,18 @@ class Engine:
         thread, as is `on_step`. turn: whose it is; places are shared fairly, by pixels, questions and steps, and who
         has a lower priority makes room: it keeps its steps and waits. within_s: it is only taken if it will likely be
         finished within so many seconds. halfway: what `Step.halfway` wrote of the same request, in any process; it goes
-        on from there. The future fails with an InferenceError if this request cannot be made. Raises InvalidRequest at
-        once for what can be seen without opening anything, EngineUnavailable if the engine takes none.
+        on from there. The future fails with an InferenceError if this request cannot be made, and is `Refused` if a
+        check objects to it. Raises InvalidRequest at once for what can be seen without opening anything,
+        EngineUnavailable if the engine takes none.
         """
-        job = Job(plan=plan(request, self.spec), turn=turn or Turn(), stop=stop, on_step=on_step, halfway=halfway)
+        job = Job(
+            plan=plan(request, self.spec),
+            turn=turn or Turn(),
+            stop=stop,
+            on_step=on_step,
+            halfway=halfway,
+            checkers=self._checkers,
+        )
         with self._changed:
             if self._is_closing:
                 raise EngineClosed(f"the engine of base {self.spec.id!r} is shut down; submit to another worker")
@@ -118,8 +138,16 @@ class Engine:
                     "ask for fewer steps, or allow more time"
                 )
             self._waiting.put(job, job.turn)
+            for ref in request.adapters:
+                self._cache.prefetch(ref)
             self._changed.notify()
         return job.future
+
+    def prefetch(self, ref: AdapterRef) -> None:
+        """Begin to read an adapter that a request will likely name soon. It may come to nothing, and nobody is told."""
+        with self._changed:
+            if not self._is_closing:
+                self._cache.prefetch(ref)
 
     def estimate(self, request: ImageRequest, *, turn: Turn | None = None) -> Estimate:
         """When a request submitted now would begin and end, from measured times. Raises InvalidRequest as `submit`."""
@@ -127,11 +155,33 @@ class Engine:
         with self._changed:
             return self._estimate(planned, turn or Turn())
 
+    def speed(self) -> Speed:
+        """How fast it draws, for who reckons in another process. Call from any thread."""
+        return Speed(
+            rows=self._max_rows,
+            questions=self.max_questions,
+            half_s=self._pace.step_and_previews_seconds(self.max_questions / 2),
+            full_s=self._pace.step_and_previews_seconds(self.max_questions),
+            admission_s=self._pace.admission_seconds,
+            finishing_s=self._pace.finish_seconds(1, enlarged=self._base.enlarger is not None),
+        )
+
     def forget(self, sha256: str) -> None:
-        """Drop an adapter from memory, before the next step, because it may no longer be used."""
+        """Drop an adapter that may no longer be used, and end the pictures that name it.
+
+        No step is made with it after this, its numbers are overwritten, and a load of it that began before is refused
+        when it arrives. A request that comes later reads it anew.
+        """
         with self._changed:
-            self._to_forget.append(sha256)
+            for job in (*self._waiting, *self._running):
+                job.is_forgotten |= job.names(sha256)
+            self._cache.forget(sha256)
+            self._has_forgotten = True
             self._changed.notify()
+
+    def adapter_tiers(self) -> dict[str, Tier]:
+        """How often adapters were at hand when they were needed, by the place where they lie."""
+        return self._cache.tiers()
 
     def close(self) -> None:
         """Stop what runs and waits (reason "closing"), then end the thread. Calling it again does nothing."""
@@ -139,9 +189,10 @@ class Engine:
             self._is_closing = True
             self._changed.notify()
         self._thread.join()
+        self._cache.close()
 
     def _estimate(self, planned: Plan, turn: Turn) -> Estimate:
-        leaving = self._who_makes_room(planned.num_asks * self._share(planned), turn.priority) or []
+        leaving = self._who_makes_room(planned.num_asks * planned.share(self.spec), turn.priority) or []
         stay = [job for job in self._running if job not in leaving]
         return forecast(
             [self._load(job.plan, job.steps_left, job.num_asks, is_running=True) for job in stay],
@@ -149,17 +200,17 @@ class Engine:
                 self._load(job.plan, job.steps_left, job.num_asks)
                 for job in self._waiting.ahead_of(turn, self._row_steps)
             ],
-            self._load(planned, planned.steps, planned.num_asks),
+            self._load(planned, planned.num_steps, planned.num_asks),
             max_rows=self._max_rows,
             max_questions=self.max_questions,
             step_seconds=self._pace.step_and_previews_seconds,
         )
 
     def _load(self, planned: Plan, steps: int, num_asks: int, *, is_running: bool = False) -> Load:
-        share = self._share(planned)
+        share = planned.share(self.spec)
         return Load(
             steps=max(steps, 1),
-            all_steps=max(planned.steps, 1),
+            all_steps=max(planned.num_steps, 1),
             questions=num_asks * share,
             admission_s=0.0 if is_running else self._pace.admission_seconds,
             finishing_s=self._pace.finish_seconds(share, enlarged=planned.enlargement > 1),
@@ -170,16 +221,12 @@ class Engine:
         return job.steps_left * self._questions(job)
 
     def _questions(self, job: Job) -> float:
-        return job.num_asks * self._share(job.plan)
-
-    def _share(self, planned: Plan) -> float:
-        """Pixels of what is drawn, in pictures of the base's own size."""
-        return planned.width * planned.height / self.spec.size**2
+        return job.num_asks * job.plan.share(self.spec)
 
     def _work(self) -> None:
         try:
             while self._await_work():
-                self._forget_dropped()
+                self._wipe_forgotten()
                 self._end_stopped()
                 self._admit()
                 for jobs in self._by_size():
@@ -192,16 +239,21 @@ class Engine:
 
     def _await_work(self) -> bool:
         with self._changed:
-            while not (self._waiting or self._running or self._to_forget or self._is_closing):
+            while not (self._waiting or self._running or self._has_forgotten or self._is_closing):
                 self._changed.wait()
+            if not (self._running or self._has_forgotten or self._is_closing or self._next()):
+                self._changed.wait(STOPS_EVERY_S)
             return not self._is_closing
 
-    def _forget_dropped(self) -> None:
+    def _look_again(self) -> None:
         with self._changed:
-            dropped, self._to_forget = self._to_forget, []
-        for sha256 in dropped:
-            self._cache.forget(sha256)
-        if dropped:
+            self._changed.notify()
+
+    def _wipe_forgotten(self) -> None:
+        with self._changed:
+            has_forgotten, self._has_forgotten = self._has_forgotten, False
+        if has_forgotten:
+            self._cache.wipe_forgotten()
             # What was gathered of it goes too, and what still lies over the base; those who stay are gathered anew.
             self._batches.clear()
             self._stack.clear()
@@ -223,7 +275,8 @@ class Engine:
     def _begin(self, job: Job) -> None:
         began = time.perf_counter()
         try:
-            job.begin(*make_row(self._base, self._cache, job.plan))
+            job.checkers += near_copies_of(job.plan.request.adapters)
+            job.begin(*make_row(self._base, self._wear(job), job.plan, job.may_pass))
             job.draws = self._receipt(job).draws
             self._go_on(job)
         except Exception as error:  # noqa: BLE001 - whatever one request breaks, the others go on
@@ -241,16 +294,35 @@ class Engine:
             # The same picture comes out, only later.
             log.warning("%s begins anew, what was made of it cannot be used: %s", job.plan.request.id, error)
 
+    def _wear(self, job: Job) -> RowAdapters:
+        """The job's adapters on the device, held by it from here on."""
+        job.worn = tuple(self._cache.on_device(load.result()) for load in job.loads or ())
+        job.loads = None
+        return [(one.adapter, ref.strength) for one, ref in zip(job.worn, job.plan.request.adapters, strict=True)]
+
+    def _next(self) -> Job | None:
+        """Whose turn it is of those whose adapters are there. Those of others whose turn is near are on their way then,
+        and who is next after them goes first meanwhile."""
+        for job in self._waiting.in_turn(self._max_rows):
+            if job.row is not None:
+                # It had made room, and wears what it wore.
+                return job
+            if job.loads is None:
+                job.loads = tuple(self._cache.want(ref) for ref in job.plan.request.adapters)
+            if all(load.done() for load in job.loads):
+                return job
+        return None
+
     def _take(self) -> Job | None:
         """Whose turn it is, if there is room: counted among the running at once, so that no estimate misses it."""
         with self._changed:
-            job = self._waiting.first()
+            job = self._next()
             if job is None:
                 return None
             leaving = self._who_makes_room(self._questions(job), job.turn.priority)
             if leaving is None:
                 return None
-            self._waiting.take()
+            self._waiting.take(job)
             for one in leaving:
                 self._running.remove(one)
                 self._waiting.give_back(one)
@@ -308,7 +380,7 @@ class Engine:
             await_device(self._base.device)
         finally:
             self._in_step = []
-        self._pace.saw(batch.num_forward_rows * self._share(jobs[0].plan), time.perf_counter() - began)
+        self._pace.saw(batch.num_forward_rows * jobs[0].plan.share(self.spec), time.perf_counter() - began)
         for job in jobs:
             job.largest_batch = max(job.largest_batch, batch.num_forward_rows)
         with self._changed:
@@ -351,15 +423,17 @@ class Engine:
         preview = None
         estimate_CHW = row.estimate_CHW if row.index % PREVIEW_EVERY == 0 and not row.is_finished else None
         if estimate_CHW is not None and self._pace.affords_preview:
-            preview = self._preview(estimate_CHW)
+            preview = self._preview(job, estimate_CHW)
             if job.must_end():
                 return
         halfway = halfway_of(row, draws=job.draws)
         job.on_step(Step(index=row.index, total=len(row.table), preview=preview, halfway=halfway.as_bytes))
 
-    def _preview(self, estimate_CHW: Tensor) -> bytes:
+    def _preview(self, job: Job, estimate_CHW: Tensor) -> bytes | None:
+        """What the picture is becoming; None where a check holds that back."""
         began = time.perf_counter()
-        preview = jpeg_bytes(self._base.decode(estimate_CHW[None])[0], longest=PREVIEW_EDGE)
+        image = self._base.decode(estimate_CHW[None])[0]
+        preview = jpeg_bytes(image, longest=PREVIEW_EDGE) if job.may_pass(image, "preview") else None
         self._pace.previewed(time.perf_counter() - began)
         return preview
 
@@ -370,10 +444,12 @@ class Engine:
             if job.must_end():
                 return
             image = _keep(row.kept_large, self._base.enlarge([image])[0])
+        if not job.may_pass(image, "picture"):
+            return
         png = png_bytes(image)
         if job.must_end():
             return
-        self._pace.finished(self._share(job.plan), time.perf_counter() - began, enlarged=job.is_enlarged)
+        self._pace.finished(job.plan.share(self.spec), time.perf_counter() - began, enlarged=job.is_enlarged)
         self._leave(job)
         job.end_with(
             Picture(
@@ -399,6 +475,7 @@ class Engine:
             guidance_rescale=row.guidance_rescale,
             largest_batch=job.largest_batch,
             device=name_of(self._base.device),
+            checks=tuple(job.passed),
         )
 
     def _fail(self, job: Job, error: BaseException) -> None:

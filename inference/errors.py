@@ -8,11 +8,16 @@ InferenceError
 ├── BaseUnusable           a base's files are missing, changed, or need something this engine does not do
 ├── PictureFailed          the numbers of one picture broke while it was made
 ├── HalfwayUnusable        a half-made picture is not one that this request could go on from
+├── PictureRefused         a check objects to it
+├── CheckFailed            a check broke, so nobody knows whether the picture may pass
+├── CheckerUnusable        a check cannot be opened
 └── EngineUnavailable      the engine takes no more requests
     ├── EngineFull         too many are waiting
     ├── TooLate            it would not be finished within the time that was asked for
     └── EngineClosed       it was shut down
 """
+
+from inference.verdicts import Objection
 
 
 class InferenceError(Exception):
@@ -50,6 +55,22 @@ class PictureFailed(InferenceError):
 
 class HalfwayUnusable(InferenceError):
     """A half-made picture is not one that this request could go on from."""
+
+
+class PictureRefused(InferenceError):
+    """A check objects to a picture. The engine's answer for it is a `messages.Refused`; raised where there is none."""
+
+    def __init__(self, objection: Objection) -> None:
+        super().__init__(objection.sentence)
+        self.objection = objection
+
+
+class CheckFailed(InferenceError):
+    """A check broke, so nobody knows whether the picture may pass."""
+
+
+class CheckerUnusable(InferenceError):
+    """A check cannot be opened."""
 
 
 class EngineUnavailable(InferenceError):

@@ -8,6 +8,7 @@ from typing import Any
 
 from inference.catalog import BaseSpec, enlargement, samplers_of, size_step
 from inference.errors import ImageRefused, InvalidRequest
+from inference.verdicts import Objection
 
 MAX_PROMPT_CHARACTERS = 1000
 MAX_STEPS = 100
@@ -21,6 +22,8 @@ MAX_ADAPTER_STRENGTH = 2.0
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_IMAGE_PIXELS = 40_000_000
 DEFAULT_STRENGTH = 0.6
+FORGOTTEN = "forgotten"
+"""Why a picture stopped whose adapter the engine was told to forget, where its own stop function gave no reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +32,16 @@ class AdapterRef:
 
     path: Path
     sha256: str
-    """Of the whole file, in hexadecimal: the name under which the engine keeps it."""
+    """Of the adapter's own file, in hexadecimal: the name under which the engine keeps it."""
+    flat_sha256: str | None = None
+    """Where `path` is a flat file made from that one (`inference.adapters.flat`): of the flat file. None: it is the own
+    file. Both draw the same; a flat one is read sooner."""
     strength: float = 1.0
     trigger: str | None = None
     """The made-up word that calls the style (`call_of`). None: nothing is added to the prompt."""
+    works: bytes | None = None
+    """What the works look like that the style was made from (`likeness.pack_looks`): no picture that is nearly the same
+    as one of them leaves. None: nobody looks for such."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +121,31 @@ class Stopped:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tier:
+    """How one of the places where adapters are kept did so far, and what lies there now."""
+
+    hits: int
+    """How often an adapter that was needed was there."""
+    misses: int
+    """How often one had to be brought there."""
+    num_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A request that a check objects to. No picture exists."""
+
+    request_id: str
+    objection: Objection
+    step: int
+    """Steps that were done by then."""
+
+
+Result = Picture | Stopped | Refused
+"""How a request ends that was taken and did not fail."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A request with nothing left open: what `plan` made of it."""
 
@@ -131,6 +165,19 @@ class Plan:
     """1 where there is no source picture."""
     num_asks: int
     """Questions that a step asks about it (`inference.guidance`), as far as the base's settings tell."""
+
+    @property
+    def num_steps(self) -> int:
+        """Steps that are made: a variation leaves out the first ones."""
+        return min(int(self.steps * self.strength), self.steps)
+
+    def share(self, spec: BaseSpec) -> float:
+        """Pixels of what is drawn, in pictures of the base's own size."""
+        return self.width * self.height / spec.size**2
+
+    def row_steps(self, spec: BaseSpec) -> float:
+        """What it costs to make, in steps of one question about a picture of the base's own size."""
+        return self.num_steps * self.num_asks * self.share(spec)
 
 
 def plan(request: ImageRequest, spec: BaseSpec) -> Plan:

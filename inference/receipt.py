@@ -65,6 +65,8 @@ class Receipt:
     """Questions that the fullest of its steps answered, its own and others'."""
     device: str
     software: Mapping[str, str]
+    checks: tuple[str, ...] = ()
+    """Names of those that looked at it and let it pass; not known of pictures from before there were checks."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -86,6 +88,7 @@ def receipt_of(
     guidance_rescale: float,
     largest_batch: int,
     device: str,
+    checks: tuple[str, ...],
 ) -> Receipt:
     """The receipt of a picture that was made as planned."""
     request = planned.request
@@ -113,6 +116,7 @@ def receipt_of(
         largest_batch=largest_batch,
         device=device,
         software=software(),
+        checks=checks,
     )
 
 
@@ -125,7 +129,8 @@ def read_receipt(document: object) -> Receipt:
         adapters = tuple(_checked(AdapterUsed(**adapter)) for adapter in values.pop("adapters"))
         weights = tuple(float(weight) for weight in values.pop("weights"))
         software = {str(name): str(number) for name, number in dict(values.pop("software")).items()}
-        return _checked(Receipt(**values, adapters=adapters, weights=weights, software=software))
+        checks = tuple(str(name) for name in values.pop("checks", ()))
+        return _checked(Receipt(**values, adapters=adapters, weights=weights, software=software, checks=checks))
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidRequest(f"this receipt is damaged: {error}") from error
 

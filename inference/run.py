@@ -11,9 +11,10 @@ from threading import Event
 
 from inference.adapters.manifest import file_sha256, read_manifest
 from inference.catalog import BaseSpec, base_spec, fingerprint
+from inference.checkers import CHECKERS, Checker, open_checker
 from inference.engine import Engine
-from inference.errors import ImageRefused, InferenceError, InvalidRequest, WrongBase
-from inference.messages import AdapterRef, ImageRequest, Picture, Step
+from inference.errors import ImageRefused, InferenceError, InvalidRequest, PictureRefused, WrongBase
+from inference.messages import AdapterRef, ImageRequest, Picture, Refused, Step
 from inference.receipt import Receipt, differences, read_receipt, request_again
 
 NOT_AGAIN = (
@@ -21,6 +22,8 @@ NOT_AGAIN = (
     *("no_trigger", "enlarge"),
 )
 """What a receipt says itself, and so is not said beside it."""
+EXIT_REFUSED = 3
+"""Exit code where a check objected to the picture."""
 
 
 def generate_file(
@@ -42,11 +45,13 @@ def generate_file(
     sampler: str | None = None,
     on_step: Callable[[Step], None] | None = None,
     device: str = "cpu",
+    checkers: Sequence[Checker] = (),
 ) -> Picture:
     """Make one picture and write it as a PNG to `out`.
 
     The adapter's trigger, named in its file, calls its style unless `no_trigger`. Without a seed one is drawn
-    and named in the answer. Raises InferenceError with a sentence for whatever was wrong.
+    and named in the answer. Raises InferenceError with a sentence for whatever was wrong, PictureRefused where one of
+    `checkers` objects.
     """
     require_folder(out)
     spec = base_spec(base)
@@ -66,7 +71,7 @@ def generate_file(
         image=None if image is None else _read(image),
         strength=strength,
     )
-    picture = _make(spec, request, on_step, device)
+    picture = _make(spec, request, on_step, device, checkers)
     out.write_bytes(picture.png)
     return picture
 
@@ -81,6 +86,7 @@ def make_again(
     mask: Path | None = None,
     on_step: Callable[[Step], None] | None = None,
     device: str = "cpu",
+    checkers: Sequence[Checker] = (),
 ) -> Picture:
     """Make the picture of a receipt again and write it as a PNG to `out`.
 
@@ -100,19 +106,27 @@ def make_again(
     )
     if fingerprint(spec) != then.base_sha256:
         raise WrongBase(f"the picture was made with another version of the base {spec.id!r}; restore that version")
-    picture = _make(spec, request, on_step, device)
+    picture = _make(spec, request, on_step, device, checkers)
     out.write_bytes(picture.png)
     return replace(picture, notes=(*picture.notes, *differences(then, read_receipt(picture.receipt))))
 
 
-def _make(spec: BaseSpec, request: ImageRequest, on_step: Callable[[Step], None] | None, device: str) -> Picture:
+def _make(
+    spec: BaseSpec,
+    request: ImageRequest,
+    on_step: Callable[[Step], None] | None,
+    device: str,
+    checkers: Sequence[Checker],
+) -> Picture:
     closed = Event()
-    with Engine(spec, device=device, max_rows=1) as engine:
+    with Engine(spec, device=device, max_rows=1, checkers=checkers) as engine:
         future = engine.submit(request, stop=lambda: "interrupted" if closed.is_set() else None, on_step=on_step)
         try:
             picture = future.result()
         finally:
             closed.set()
+    if isinstance(picture, Refused):
+        raise PictureRefused(picture.objection)
     assert isinstance(picture, Picture), "nobody but this function can stop the request"
     return picture
 
@@ -141,7 +155,7 @@ def adapter_ref(path: Path, *, strength: float = 1.0, no_trigger: bool = False) 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line: exit 0 with the picture written, 1 with a sentence on stderr."""
+    """The command line: exit 0 with the picture written, 1 with a sentence on stderr, 3 where a check objected."""
     parser = argparse.ArgumentParser(prog="python -m inference.run", description=generate_file.__doc__)
     parser.add_argument("--base", help="an id in configs/bases")
     parser.add_argument("--prompt")
@@ -160,6 +174,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--sampler")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--check", choices=sorted(CHECKERS), help="a content check that must let the picture pass")
     given = parser.parse_args(arguments)
     if given.again is None and None in (given.base, given.prompt):
         parser.error("name --base and --prompt, or --again with a receipt")
@@ -171,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
         picture = _from_shell(given)
     except InferenceError as error:
         sys.stderr.write(f"\n{error}\n")
-        return 1
+        return EXIT_REFUSED if isinstance(error, PictureRefused) else 1
     sys.stderr.write(f"\n{given.out}: seed {picture.seed}, {picture.steps} steps, {picture.seconds:.1f} s\n")
     for note in picture.notes:
         sys.stderr.write(f"{note}\n")
@@ -180,11 +195,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _from_shell(given: argparse.Namespace) -> Picture:
     asked = vars(given)
-    again, mask, receipt = (asked.pop(name) for name in ("again", "mask", "receipt"))
+    again, mask, receipt, check = (asked.pop(name) for name in ("again", "mask", "receipt", "check"))
+    asked["checkers"] = () if check is None else (open_checker(check),)
     if receipt is not None:
         require_folder(receipt)
     if again is not None:
-        known = {name: asked[name] for name in ("base", "image", "out", "device")}
+        known = {name: asked[name] for name in ("base", "image", "out", "device", "checkers")}
         adapters = [] if asked["adapter"] is None else [asked["adapter"]]
         picture = make_again(receipt=again, adapters=adapters, mask=mask, on_step=_show, **known)
     else:

@@ -18,16 +18,24 @@ from service.settings import Settings, read_settings
 T = TypeVar("T")
 
 
+class Objected(click.ClickException):
+    """A check objected to a picture."""
+
+    exit_code = 3
+
+
 class Commands(click.Group):
     """Turns what a person can cause into one sentence and exit status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        from inference.errors import InferenceError
+        from inference.errors import InferenceError, PictureRefused
         from licensing.errors import LicensingError
         from training.errors import TrainingError
 
         try:
             return super().invoke(ctx)
+        except PictureRefused as error:
+            raise Objected(str(error)) from error
         except (OwnhandError, LicensingError, InferenceError, TrainingError, ValueError) as error:
             raise click.ClickException(str(error)) from error
 
@@ -216,20 +224,27 @@ def train(home: Path | None, device: str | None, **asked: Any) -> None:
 )
 @device_option
 def generate(out: Path, device: str | None, receipt: Path | None, again: Path | None, **asked: Any) -> None:
-    """Make one picture, without the service."""
+    """Make one picture, without the service.
+
+    Exits with 3 where the content check of OWNHAND_CONTENT_CHECKER objects to it.
+    """
+    from inference.checkers import open_checker
     from inference.devices import choose_device
     from inference.run import generate_file, make_again, require_folder, said_beside, write_receipt
 
-    chosen = choose_device(settings_for(device=device).device)
+    settings = settings_for(device=device)
+    chosen = choose_device(settings.device)
+    checkers = [open_checker(settings.content_checker)] if settings.content_checker else []
     if receipt is not None:
         require_folder(receipt)
     if again is not None:
         if said := said_beside(asked):
             raise click.UsageError(f"The receipt says what {said} was; leave that out.")
         adapters = [asked["adapter"]] if asked["adapter"] else []
-        picture = make_again(receipt=again, out=out, adapters=adapters, image=asked["image"], device=chosen)
+        given = {"adapters": adapters, "image": asked["image"], "device": chosen, "checkers": checkers}
+        picture = make_again(receipt=again, out=out, **given)
     elif asked["prompt"] is not None:
-        picture = generate_file(out=out, device=chosen, **asked)
+        picture = generate_file(out=out, device=chosen, checkers=checkers, **asked)
     else:
         raise click.UsageError("Name a --prompt, or --again with a receipt.")
     if receipt is not None:

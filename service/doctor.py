@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import asyncpg
 
 from inference.catalog import list_bases
-from inference.errors import BaseUnusable
+from inference.checkers import open_checker
+from inference.errors import InferenceError
 from licensing import ledger
 from licensing.authority import open_authority
 from licensing.errors import LicensingError
@@ -42,6 +43,7 @@ async def examine(settings: Settings, *, with_ledger: bool = False) -> list[Find
         ("prices", _prices),
         ("bases", _bases),
         ("model stack", _stack),
+        ("content check", _content_check),
     ]
     findings = [await asyncio.to_thread(_look, subject, check, settings) for subject, check in plain]
     return [*findings, *await asyncio.to_thread(_database, settings, with_ledger)]
@@ -50,7 +52,7 @@ async def examine(settings: Settings, *, with_ledger: bool = False) -> list[Find
 def _look(subject: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
     try:
         return Finding(subject=subject, is_well=True, sentence=check(settings))
-    except (OwnhandError, LicensingError, BaseUnusable, OSError, ValueError, ImportError) as error:
+    except (OwnhandError, LicensingError, InferenceError, OSError, ValueError, ImportError) as error:
         return Finding(subject=subject, is_well=False, sentence=str(error))
 
 
@@ -105,6 +107,13 @@ def _stack(settings: Settings) -> str:
     if missing:
         raise ValueError(f"{', '.join(missing)} is not installed, so this machine runs no worker: pip install '.[gpu]'")
     return "a worker can run here"
+
+
+def _content_check(settings: Settings) -> str:
+    if not settings.content_checker:
+        return "none is active: pictures are not judged by what they show"
+    checker = open_checker(settings.content_checker)
+    return f"{checker.name} judges what pictures show; its licence is {checker.licence}"
 
 
 def _database(settings: Settings, with_ledger: bool) -> list[Finding]:

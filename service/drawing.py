@@ -4,27 +4,24 @@ Thin: what opens an engine is handed in by the worker, so the web process can na
 """
 
 import asyncio
-import fcntl
-import logging
-import os
-import secrets
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
-
-import asyncpg
 
 from inference.catalog import BaseSpec
 from inference.fairness import FairQueue, Turn
-from inference.messages import ImageRequest, Picture, Step, Stopped
+from inference.messages import AdapterRef, ImageRequest, Result, Step, Tier
+from inference.pace import Speed
+from service.adapter_files import AdapterFiles
+from service.prefetch import prefetching
+from service.purging import forget_switched, purging
 from service.resources import Resources
+from service.versions import Version
 from service.watch import Watch
 
-log = logging.getLogger("ownhand.drawing")
+MIB = 1024 * 1024
 
 
 class Draws(Protocol):
@@ -38,48 +35,87 @@ class Draws(Protocol):
         on_step: Callable[[Step], None] | None = None,
         turn: Turn | None = None,
         halfway: bytes | None = None,
-    ) -> "Future[Picture | Stopped]": ...
+    ) -> "Future[Result]": ...
+
+    def speed(self) -> Speed: ...
+
+    def prefetch(self, ref: AdapterRef) -> None: ...
 
     def forget(self, sha256: str) -> None: ...
+
+    def adapter_tiers(self) -> dict[str, Tier]: ...
 
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Entry:
-    pictures: int
-    turn: Turn
-    entered: asyncio.Event
+class Place:
+    """Room for one picture. Enter it to wait until it is given; it is given back at the end of the block."""
+
+    def __init__(self, turn: Turn, work: float, leave: Callable[["Place"], None]) -> None:
+        self.turn, self.work, self.given = turn, work, asyncio.Event()
+        self._leave = leave
+
+    async def __aenter__(self) -> None:
+        await self.given.wait()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._leave(self)
 
 
 class Places:
-    """Room for `count` pictures at once. Orders enter by turns of clients and creators, one as soon as a single place
-    is free: an engine with a picture too many has work at hand, an order that waits outside is still queued."""
+    """Room for `count` pictures at once, by turns of clients and creators in work, and for one order at the door.
+
+    Who stands at the door is taken from the queue and can no longer be overtaken by who comes later with a lower turn.
+    So nobody else comes until it has its first place; and one stands there, so that a free place is not empty for long.
+    """
 
     def __init__(self, count: int) -> None:
-        self._free = count
-        self._queue: FairQueue[_Entry] = FairQueue()
+        self._count = count
+        self._given: set[Place] = set()
+        self._queue: FairQueue[Place] = FairQueue()
+        self._num_at_door = 0
 
-    @asynccontextmanager
-    async def take(self, pictures: int, turn: Turn) -> AsyncIterator[None]:
-        """Wait for one's turn, and have the places until the end of the block."""
-        entry = _Entry(pictures=pictures, turn=turn, entered=asyncio.Event())
-        self._queue.put(entry, turn)
+    @property
+    def has_room(self) -> bool:
+        """Whether another order may come to the door. Any thread may ask."""
+        return self._num_at_door == 0
+
+    @contextmanager
+    def at_door(self) -> Iterator[None]:
+        """An order was taken from the queue; the block ends when it has a place, or wants none."""
+        self._num_at_door += 1
         try:
-            self._let_in()
-            await entry.entered.wait()
             yield
         finally:
-            if entry.entered.is_set():
-                self._free += pictures
-            self._queue.leave(entry)
-            self._let_in()
+            self._num_at_door -= 1
 
-    def _let_in(self) -> None:
-        while self._free > 0 and (entry := self._queue.take()) is not None:
-            self._free -= entry.pictures
-            self._queue.charge(entry.turn, entry.pictures)
-            entry.entered.set()
+    @asynccontextmanager
+    async def take(self, pictures: int, turn: Turn, *, work: float = 1.0) -> AsyncIterator[list[Place]]:
+        """Wait for the first of so many places; the others are given one by one. All are free at the end of the block.
+
+        work: of one picture.
+        """
+        wanted = [Place(turn, work, self._leave) for _ in range(pictures)]
+        for place in wanted:
+            self._queue.put(place, turn)
+        try:
+            self._give()
+            await wanted[0].given.wait()
+            yield wanted
+        finally:
+            self._leave(*wanted)
+
+    def _leave(self, *places: Place) -> None:
+        for place in places:
+            self._queue.leave(place)
+            self._given.discard(place)
+        self._give()
+
+    def _give(self) -> None:
+        while len(self._given) < self._count and (place := self._queue.take()) is not None:
+            self._given.add(place)
+            self._queue.charge(place.turn, place.work)
+            place.given.set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +127,7 @@ class Studio:
     engines: dict[str, Draws]
     opening: asyncio.Lock
     places: Places
-    folder: Path
-    """For adapters while they are read: this worker's own, emptied when it ends and by the next if it was killed."""
+    files: AdapterFiles
 
     async def engine(self, spec: BaseSpec) -> Draws:
         async with self.opening:
@@ -100,10 +135,30 @@ class Studio:
                 self.engines[spec.id] = await asyncio.to_thread(self.open_engine, spec)
             return self.engines[spec.id]
 
+    async def prefetch(self, version: Version) -> None:
+        """Bring a version's file to this disk and, where its base is open, into memory."""
+        async with self.files.lend(version) as lent:
+            engine = self.engines.get(version.base)
+            if engine is not None:
+                engine.prefetch(lent.ref)
+
     def forget(self, adapter_sha256: str) -> None:
-        """Let no engine keep an adapter that was switched off."""
+        """Keep an adapter that is no longer sold nowhere, and end what is drawn with it."""
+        self.files.forget(adapter_sha256)
         for engine in self.engines.values():
             engine.forget(adapter_sha256)
+
+    def adapter_tiers(self) -> str:
+        """How each place where adapters lie did, in words."""
+        tiers = {"disk": self.files.tier} | {
+            f"{base} {place}": tier
+            for base, engine in self.engines.items()
+            for place, tier in engine.adapter_tiers().items()
+        }
+        return "; ".join(
+            f"{name}: there {tier.hits} times, brought {tier.misses} times, {tier.num_bytes / MIB:.0f} MiB"
+            for name, tier in tiers.items()
+        )
 
     def drop(self, engine: Draws) -> None:
         """Forget an engine that takes no more requests; the next order opens another."""
@@ -121,6 +176,16 @@ def studio() -> Studio:
     return _studio
 
 
+def has_room() -> bool:
+    """Whether this process can take another order from the queue."""
+    return _studio is not None and _studio.places.has_room
+
+
+def speeds() -> dict[str, Speed]:
+    """How fast this process draws, by the bases that it has opened."""
+    return {} if _studio is None else {base: engine.speed() for base, engine in _studio.engines.items()}
+
+
 @asynccontextmanager
 async def drawing_with(opened: Resources, open_engine: Callable[[BaseSpec], Draws]) -> AsyncIterator[None]:
     """Let this process take renderings. Closes what it opened."""
@@ -129,67 +194,25 @@ async def drawing_with(opened: Resources, open_engine: Callable[[BaseSpec], Draw
     engines: dict[str, Draws] = {}
 
     def hear(name: str) -> None:
-        asyncio.run_coroutine_threadsafe(_forget_adapters(opened, engines, name), loop)
+        asyncio.run_coroutine_threadsafe(forget_switched(opened, place, name), loop)
 
-    with _own_folder(opened.settings.home) as folder, Watch(opened.database_url, on_switch=hear) as watch:
-        _studio = Studio(
-            watch=watch,
-            open_engine=open_engine,
-            engines=engines,
-            opening=asyncio.Lock(),
-            places=Places(opened.settings.max_rows),
-            folder=folder,
-        )
-        try:
-            yield
-        finally:
-            _studio = None
-            for engine in engines.values():
-                await asyncio.to_thread(engine.close)
-
-
-async def _forget_adapters(opened: Resources, engines: dict[str, Draws], name: str) -> None:
-    """A switch of this style or creator changed: no engine keeps its adapters longer than need be."""
-    try:
-        async with opened.pool.acquire() as conn:
-            rows = await conn.fetch(
-                "SELECT adapter_sha256 FROM service.versions WHERE style_id = $1 OR creator_id = $1", name
-            )
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
-        log.exception("the adapters of %s could not be looked up; they stay in memory until others need the room", name)
-        return
-    for row in rows:
-        for engine in engines.values():
-            engine.forget(row["adapter_sha256"])
-
-
-@contextmanager
-def _own_folder(home: Path) -> Iterator[Path]:
-    """A folder of this process under `home/scratch/drawing`; those of workers that were killed are removed."""
-    root = home / "scratch" / "drawing"
-    root.mkdir(parents=True, exist_ok=True)
-    root.parent.chmod(0o700)
-    for left in list(root.iterdir()):
-        with _held(left) as is_free:
-            if is_free:
-                shutil.rmtree(left)
-    folder = root / f"{os.getpid()}-{secrets.token_hex(4)}"
-    folder.mkdir()
-    with _held(folder):
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder)
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[bool]:
-    """Whether nobody else holds the folder; it is ours while this is open. The kernel lets go for who dies."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
-    finally:
-        os.close(handle)
+    settings = opened.settings
+    place = Studio(
+        watch=Watch(opened.database_url, on_switch=hear),
+        open_engine=open_engine,
+        engines=engines,
+        opening=asyncio.Lock(),
+        places=Places(settings.max_rows),
+        files=AdapterFiles(
+            settings.home / "cache" / "adapters", opened.storage, budget_bytes=settings.adapter_disk_mib * MIB
+        ),
+    )
+    async with purging(opened, place), prefetching(opened, place.prefetch):
+        with place.watch:
+            _studio = place
+            try:
+                yield
+            finally:
+                _studio = None
+                for engine in engines.values():
+                    await asyncio.to_thread(engine.close)

@@ -3,6 +3,7 @@
 OwnhandError
 ├── NotStarted          a part of this place did not come up; the sentence says which and where to look
 ├── ObjectMissing       storage holds nothing under a key
+├── AdapterWithdrawn    an adapter was switched off while a worker fetched it
 └── Problem             an answer of the API (RFC 9457): a slug of SLUGS and a sentence
 
 Domain functions return a licensing `Refusal` where a refusal is an expected answer; `refused` turns it into a Problem.
@@ -54,6 +55,10 @@ class NotStarted(OwnhandError):
 
 class ObjectMissing(OwnhandError):
     """Storage holds nothing under this key."""
+
+
+class AdapterWithdrawn(OwnhandError):
+    """An adapter was switched off while a worker fetched it; nothing of it was kept."""
 
 
 class Problem(OwnhandError):

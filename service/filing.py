@@ -80,6 +80,8 @@ async def file_version(training_id: str, made: dict[str, Any], jws: str) -> None
             training=training,
             trigger=made["trigger"],
             adapter_sha256=made["adapter_sha256"],
+            flat_sha256=made["flat_sha256"],
+            has_looks=made["has_looks"],
             receipt=made["receipt"],
             examples=made["examples"],
             scores=made["scores"],

@@ -20,6 +20,8 @@ from collections import deque
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
+import asyncpg
+
 from service import trainings
 from service.heartbeats import num_workers
 from service.resources import Gateway, Resources
@@ -112,17 +114,17 @@ class Round:
         """Hear a trainer to its end; the seats that are to be tried again."""
         settings = self._opened.settings
         scratches, options = [seat.scratch for seat in group], ("--device", settings.device)
-        # Theirs from before it starts: nobody is let go without its word.
-        self._seated, self._told = {seat.training.id: seat for seat in group}, {}
         async with start_trainer(scratches, settings, trainer_command(settings), options=options) as trainer:
-            self._trainer = trainer
-            await self._hear(trainer)
-            status, last_words = await trainer.wait(), trainer.last_words
-        self._trainer, self._seated = None, {}
-        left = [seat for seat in group if not seat.is_over]
-        leaving = await self._leaving(left)
-        if len(leaving) < len(left):
-            log.warning("a trainer ended with status %s and left %s: %s", status, len(left), last_words)
+            self._trainer, self._seated, self._told = trainer, {seat.training.id: seat for seat in group}, {}
+            try:
+                await self._hear(trainer)
+                status = await trainer.wait()
+            finally:
+                self._trainer, self._seated = None, {}
+            left = [seat for seat in group if not seat.is_over]
+            leaving = await self._leaving(left)
+            if len(leaving) < len(left):
+                log.warning("a trainer ended with status %s and left %s: %s", status, len(left), trainer.last_words)
         for seat in left:
             seat.has_left = False
             seat.num_tries += 1
@@ -153,9 +155,8 @@ class Round:
                     else:
                         await seat.close()
                 await self._end_hung()
-            except Exception:
-                # Whatever was in the way of this look, the next is taken.
-                log.exception("who is to stop could not be asked; it is tried again")
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                log.warning("who is to stop could not be asked; it is tried again", exc_info=True)
 
     async def _leaving(self, seats: list[Seat]) -> list[Seat]:
         """Those that their creators stopped, or that go on elsewhere."""

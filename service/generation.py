@@ -15,6 +15,7 @@ Every step may run twice: a kill between a step and the note that it was done ma
 import asyncio
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -26,10 +27,13 @@ from licensing.orders import EndReason, Made, Voided
 from service import delivery, pending
 from service.errors import ObjectMissing
 from service.faults import reach
+from service.forecasts import read_eta_s
 from service.marks import draw_draft_mark, draw_test_picture
 from service.orders import (
     UNPAID_SENTENCES,
     Order,
+    RefusedPicture,
+    append_queued,
     find_order,
     mark_queued,
     mark_sealing,
@@ -42,6 +46,7 @@ from service.outputs import Output, move_output, outputs_of
 from service.rendering import Drawn, render
 from service.resources import Gateway
 from service.sealing import Sealed, seal_picture, sealer
+from service.turns import give_turn, priority_of, read_line, take_turn_away
 from service.workflows import GENERATION, RENDER, ask, durable_step, gateway, start, story
 
 _PAUSE_LOOK_S = 1.0
@@ -49,9 +54,9 @@ _ATTEMPTS_MAX = 20
 _AGAIN_S = 0.5
 
 
-async def start_generation(order_id: str) -> None:
+async def start_generation(order_id: str, turn: int | None) -> None:
     """Put the story of an accepted order on its queue. Doing it twice is harmless."""
-    await start(GENERATION, order_id, tell_generation, order_id)
+    await start(GENERATION, order_id, tell_generation, order_id, priority=priority_of(turn))
 
 
 @story("generation")
@@ -64,7 +69,8 @@ async def tell_generation(order_id: str) -> str:
             return await close(order_id, fence, attempt)
         if fence > _ATTEMPTS_MAX:
             return await close(order_id, fence, {"end": "failed"})
-        drawn = await (draw_test(order_id) if attempt["test"] else _render(order_id, fence))
+        # A story that is older than turns goes before all that have one.
+        drawn = await (draw_test(order_id) if attempt["test"] else _render(order_id, fence, attempt.get("turn", 0)))
         if drawn["end"] == "again":
             if not await put_back(order_id, fence):
                 return "superseded"
@@ -80,7 +86,9 @@ async def tell_generation(order_id: str) -> str:
         if sealed["end"] != "sealed":
             return await close(order_id, fence, sealed)
         _reach("pictures_sealed")
-        settled = await settle_order(order_id, fence, sealed["pictures"], drawn.get("message"))
+        settled = await settle_order(
+            order_id, fence, sealed["pictures"], drawn.get("message"), drawn.get("refused", [])
+        )
         return await close(order_id, fence, settled)
 
 
@@ -91,7 +99,7 @@ async def close(order_id: str, fence: int | None, end: Drawn) -> str:
     """
     state = end["end"]
     if state not in ("settled", "superseded"):
-        state = await end_unpaid(order_id, fence, state, end.get("message"))
+        state = await end_unpaid(order_id, fence, state, end.get("message"), end.get("refused", []))
     if state == "settled":
         _reach("settled")
         await deliver(order_id)
@@ -99,7 +107,7 @@ async def close(order_id: str, fence: int | None, end: Drawn) -> str:
     return str(state)
 
 
-async def _render(order_id: str, fence: int) -> Drawn:
+async def _render(order_id: str, fence: int, turn: int | None) -> Drawn:
     _reach("begun")
     return await ask(
         RENDER,
@@ -107,21 +115,26 @@ async def _render(order_id: str, fence: int) -> Drawn:
         render,
         order_id,
         fence,
+        priority=priority_of(turn),
         when_asked=functools.partial(_reach, "render_asked"),
     )
 
 
 @durable_step()
 async def begin_attempt(order_id: str) -> dict[str, Any]:
-    """`fence` of a new attempt and if it is a `test`, or how the order came to its `end`. Waits out a pause."""
+    """`fence` and `turn` of a new attempt and if it is a `test`, or how the order came to its `end`. Waits out a pause.
+
+    What is paused has no turn, and gets another behind all that its client has in the line then.
+    """
     web = gateway()
     while True:
         async with web.pool.acquire() as conn, conn.transaction():
             hold = await begin(conn, order_id=order_id, now=web.clock())
             if not isinstance(hold, Refusal):
                 await mark_unsealed(conn, order_id, now=web.clock())
-        if not isinstance(hold, Refusal):
-            return {"fence": hold.fence, "test": hold.test}
+                return {"fence": hold.fence, "test": hold.test, "turn": await give_turn(conn, order_id)}
+            if hold.slug == "style_paused":
+                await take_turn_away(conn, order_id)
         if hold.slug != "style_paused":
             return _end_of(hold)
         await asyncio.sleep(_PAUSE_LOOK_S)
@@ -138,10 +151,19 @@ async def put_back(order_id: str, fence: int) -> bool:
         answer = await requeue(conn, order_id=order_id, fence=fence, now=web.clock())
         if not isinstance(answer, Refusal):
             await mark_queued(conn, order_id, now=web.clock())
+            await _tell_position(conn, web, order_id)
         elif answer.detail.get("reason") == "fence":
             return False
     await asyncio.sleep(_AGAIN_S)
     return True
+
+
+async def _tell_position(conn: Connection, web: Gateway, order_id: str) -> None:
+    line = await read_line(conn)
+    order = line.find(order_id)
+    if order is not None and order.waits:
+        eta_s = await read_eta_s(conn, web, line, order)
+        await append_queued(conn, order_id, position=line.position(order), eta_s=eta_s, now=web.clock())
 
 
 @durable_step()
@@ -201,7 +223,7 @@ async def seal_pictures(order_id: str, fence: int, pictures: list[dict[str, Any]
 
 @durable_step()
 async def settle_order(
-    order_id: str, fence: int, pictures: list[dict[str, Any]], message: str | None
+    order_id: str, fence: int, pictures: list[dict[str, Any]], message: str | None, refused: list[RefusedPicture]
 ) -> dict[str, Any]:
     """Charge for the pictures and make them the client's, in one commit; or how the order ended instead."""
     web = gateway()
@@ -217,7 +239,15 @@ async def settle_order(
         if isinstance(answer, Refusal):
             return _end_of(answer)
         outputs = [_output(order, one, now=now) for one in sealed]
-        is_new = await mark_settled(conn, order, amount=answer.amount.amount, outputs=outputs, message=message, now=now)
+        is_new = await mark_settled(
+            conn,
+            order,
+            amount=answer.amount.amount,
+            outputs=outputs,
+            message=message,
+            refused=refused,
+            now=now,
+        )
         # Nobody is charged for pictures that no row names: raised here, it takes the charge back with it.
         assert is_new or answer.repeated, f"order {order_id} is not being sealed"
     return {"end": "settled"}
@@ -242,13 +272,15 @@ async def deliver(order_id: str) -> None:
 
 
 @durable_step()
-async def end_unpaid(order_id: str, fence: int | None, reason: EndReason, message: str | None) -> str:
+async def end_unpaid(
+    order_id: str, fence: int | None, reason: EndReason, message: str | None, refused: list[RefusedPicture]
+) -> str:
     """Give the amount back and say why, in one commit; then delete the pictures. Returns the state it ended in.
 
     An attempt that was followed by another ends nothing: `superseded`.
     """
     web = gateway()
-    state = await void_order(web, order_id, reason=reason, message=message, fence=fence)
+    state = await void_order(web, order_id, reason=reason, message=message, fence=fence, refused=refused)
     if state not in ("settled", "superseded"):
         _reach("voided")
         await pending.drop(web.storage, order_id)
@@ -256,7 +288,13 @@ async def end_unpaid(order_id: str, fence: int | None, reason: EndReason, messag
 
 
 async def void_order(
-    web: Gateway, order_id: str, *, reason: EndReason, message: str | None = None, fence: int | None = None
+    web: Gateway,
+    order_id: str,
+    *,
+    reason: EndReason,
+    message: str | None = None,
+    fence: int | None = None,
+    refused: Sequence[RefusedPicture] = (),
 ) -> str:
     """Hold and row end together, without a charge; an order that had ended keeps its end. Returns that end's state.
 
@@ -268,7 +306,7 @@ async def void_order(
         if isinstance(ended, Refusal):
             return "superseded"
         if isinstance(ended, Voided):
-            await mark_unpaid(conn, order_id, reason=reason, message=message, now=now)
+            await mark_unpaid(conn, order_id, reason=reason, message=message, refused=refused, now=now)
             return reason
         if ended.reason is None:
             return "settled"

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from licensing.database import Connection
 from licensing.orders import EndReason
@@ -32,15 +32,26 @@ UNPAID_SENTENCES: dict[EndReason, str] = {
 
 _COLUMNS = (
     "id, client_id, key_id, style_id, creator_id, version_id, state, message, tier, count, amount, currency, test,"
-    " request, step, steps, eta_s, created_at, started_at, ended_at"
+    " request, work, turn, step, steps, eta_s, created_at, started_at, ended_at, refused"
 )
+
+
+class RefusedPicture(TypedDict):
+    """One picture that a check objected to. JSON."""
+
+    number: int
+    kind: Literal["image_refused", "content", "near_copy"]
+    """image_refused: the picture to start from was objected to; else what was with the picture itself."""
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """One generation. `request` is what was asked with the defaults filled in: see `service.intake.Wanted`.
 
-    `amount` is held until the end, charged when settled, 0 where nothing is charged.
+    `amount` is held until the end, charged when settled, 0 where nothing is charged. `work` is what it costs to draw,
+    `turn` its place in the line, both in row-steps (`service.turns`). `refused` are the pictures that a check objected
+    to: see `RefusedPicture`.
     """
 
     id: str
@@ -57,12 +68,15 @@ class Order:
     currency: str
     test: bool
     request: dict[str, Any]
+    work: int
+    turn: int | None
     step: int
     steps: int | None
     eta_s: float | None
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    refused: list[RefusedPicture]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -79,10 +93,21 @@ async def add_order(conn: Connection, order: Order) -> None:
     """Store a new order. Goes into the transaction of its hold."""
     await conn.execute(
         f"INSERT INTO service.generations ({_COLUMNS}, updated_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $18)",
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,"
+        " $23, $20)",
         *(order.id, order.client_id, order.key_id, order.style_id, order.creator_id, order.version_id, order.state),
         *(order.message, order.tier, order.count, order.amount, order.currency, order.test, json.dumps(order.request)),
-        *(order.step, order.steps, order.eta_s, order.created_at, order.started_at, order.ended_at),
+        *(
+            order.work,
+            order.turn,
+            order.step,
+            order.steps,
+            order.eta_s,
+            order.created_at,
+            order.started_at,
+            order.ended_at,
+        ),
+        json.dumps(order.refused),
     )
 
 
@@ -114,26 +139,6 @@ async def list_open(conn: Connection) -> list[Order]:
     return [read(Order, row) for row in rows]
 
 
-async def pictures_waiting(conn: Connection) -> tuple[int, int]:
-    """How many orders wait or run, and how many pictures they want."""
-    row = await conn.fetchrow(
-        "SELECT count(*) AS orders, coalesce(sum(count), 0)::bigint AS pictures FROM service.generations"
-        " WHERE state IN ('queued', 'running') AND NOT test"
-    )
-    assert row is not None
-    return row["orders"], row["pictures"]
-
-
-async def seconds_per_picture(conn: Connection) -> float | None:
-    """What a picture took lately, from the first step to the sale; None where none was made yet."""
-    seconds: float | None = await conn.fetchval(
-        "SELECT avg(extract(epoch FROM ended_at - started_at) / count)::float8 FROM"
-        " (SELECT ended_at, started_at, count FROM service.generations"
-        " WHERE state = 'settled' AND NOT test AND started_at IS NOT NULL ORDER BY id DESC LIMIT 20) AS lately"
-    )
-    return seconds
-
-
 async def mark_started(conn: Connection, order_id: str, *, now: datetime) -> bool:
     """Somebody draws it now. Doing it again changes nothing; False where the order waits for no pictures."""
     async with conn.transaction():
@@ -157,17 +162,11 @@ async def mark_queued(conn: Connection, order_id: str, *, now: datetime) -> None
         " WHERE id = $1 AND state IN ('running', 'sealing')",
         *(order_id, now),
     )
-    await append_queued(conn, order_id, eta_s=None, now=now)
 
 
-async def append_queued(conn: Connection, order_id: str, *, eta_s: float | None, now: datetime) -> None:
-    """Tell the client its place in the queue: 1 is next."""
-    position: int = await conn.fetchval(
-        "SELECT count(*) FROM service.generations WHERE state = 'queued' AND id <= $1", order_id
-    )
-    await events.append(
-        conn, subject=order_id, kind="queued", data={"position": max(1, position), "eta_s": eta_s}, now=now
-    )
+async def append_queued(conn: Connection, order_id: str, *, position: int, eta_s: float, now: datetime) -> None:
+    """Tell the client the order's place in the line, 1 is next, and in how many seconds it will likely be done."""
+    await events.append(conn, subject=order_id, kind="queued", data={"position": position, "eta_s": eta_s}, now=now)
 
 
 async def mark_sealing(conn: Connection, order_id: str, *, fence: int, now: datetime) -> bool:
@@ -192,7 +191,14 @@ async def mark_unsealed(conn: Connection, order_id: str, *, now: datetime) -> No
 
 
 async def mark_settled(
-    conn: Connection, order: Order, *, amount: int, outputs: Sequence[Output], message: str | None, now: datetime
+    conn: Connection,
+    order: Order,
+    *,
+    amount: int,
+    outputs: Sequence[Output],
+    message: str | None,
+    refused: Sequence[RefusedPicture],
+    now: datetime,
 ) -> bool:
     """The pictures are the client's and visible. Goes into the transaction of the settle; False where it was done."""
     status = await conn.execute(
@@ -203,6 +209,7 @@ async def mark_settled(
     )
     if status != "UPDATE 1":
         return False
+    await _note_refused(conn, order.id, refused)
     for output in outputs:
         await add_output(conn, output)
         await events.append(conn, subject=order.id, kind="output", data={"id": output.id}, now=now)
@@ -211,7 +218,13 @@ async def mark_settled(
 
 
 async def mark_unpaid(
-    conn: Connection, order_id: str, *, reason: EndReason, now: datetime, message: str | None = None
+    conn: Connection,
+    order_id: str,
+    *,
+    reason: EndReason,
+    now: datetime,
+    message: str | None = None,
+    refused: Sequence[RefusedPicture] = (),
 ) -> bool:
     """The order ended without a charge. Goes into the transaction of the void; False where it had ended before.
 
@@ -219,17 +232,36 @@ async def mark_unpaid(
     """
     said = message or UNPAID_SENTENCES[reason]
     status = await conn.execute(
-        "UPDATE service.generations SET state = $2, message = $3, amount = 0, ended_at = $4, updated_at = $4, eta_s = 0"
+        # What was never drawn leaves nothing in the line for its client to pay.
+        "UPDATE service.generations SET state = $2, message = $3, amount = 0, ended_at = $4, updated_at = $4,"
+        " eta_s = 0, turn = CASE WHEN started_at IS NOT NULL THEN turn END"
         " WHERE id = $1 AND state IN ('queued', 'running', 'sealing', 'awaiting_approval')",
         *(order_id, reason, said, now),
     )
     if status != "UPDATE 1":
         return False
+    await _note_refused(conn, order_id, refused)
     await conn.execute(
         "UPDATE service.events SET data = data - 'preview' WHERE subject = $1 AND kind = 'progress'", order_id
     )
     await events.append(conn, subject=order_id, kind=reason, data={"message": said}, now=now)
     return True
+
+
+async def _note_refused(conn: Connection, order_id: str, refused: Sequence[RefusedPicture]) -> None:
+    """What checks objected to, for the client; how often it was a near-copy, for the creator."""
+    if not refused:
+        return
+    await conn.execute(
+        "UPDATE service.generations SET refused = $2 WHERE id = $1", *(order_id, json.dumps(list(refused)))
+    )
+    near_copies = sum(one["kind"] == "near_copy" for one in refused)
+    if near_copies:
+        await conn.execute(
+            "UPDATE service.versions SET near_copies = near_copies + $2"
+            " WHERE id = (SELECT version_id FROM service.generations WHERE id = $1)",
+            *(order_id, near_copies),
+        )
 
 
 async def note_progress(

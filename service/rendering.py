@@ -5,66 +5,88 @@ Thin: what draws is handed in (`service.drawing`), so the web process can name t
 
 import asyncio
 import functools
-import hashlib
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
-from inference.adapters.manifest import read_manifest
 from inference.catalog import BaseSpec, base_spec, enlargement
-from inference.errors import EngineFull, EngineUnavailable, InferenceError
+from inference.errors import (
+    AdapterRefused,
+    CheckerUnusable,
+    CheckFailed,
+    EngineFull,
+    EngineUnavailable,
+    InferenceError,
+)
 from inference.fairness import Turn
-from inference.messages import AdapterRef, ImageRequest, Picture, Step, Stopped
+from inference.messages import FORGOTTEN, AdapterRef, ImageRequest, Picture, Refused, Result, Step, Stopped
 from licensing import switch
 from service import delivery, pending
-from service.drawing import Draws, Studio, studio
-from service.errors import ObjectMissing
+from service.drawing import Draws, Place, Studio, studio
+from service.errors import AdapterWithdrawn, ObjectMissing
 from service.faults import reach
 from service.images import read_image
 from service.marks import draw_draft_mark
-from service.orders import Order, find_order, mark_started
+from service.orders import Order, RefusedPicture, find_order, mark_started
 from service.progress import Progress
+from service.purging import forget_unsold
+from service.queues import look_again
 from service.resources import Resources
 from service.versions import Version, sold_version
 from service.watch import LEASE_LOST
-from service.workflows import durable_step, resources, story
+from service.workflows import RENDER, durable_step, resources, story
+
+log = logging.getLogger("ownhand.rendering")
+
+log = logging.getLogger("ownhand.rendering")
 
 Drawn = dict[str, Any]
-"""JSON: `end` is `made` (with `pictures` and perhaps `message`), `again` (back to the queue, the hold stays), or an end
-of `licensing.orders.EndReason` (perhaps with `message`)."""
+"""JSON: `end` is `made` (with `pictures`), `again` (back to the queue, the hold stays), or an end of
+`licensing.orders.EndReason`; perhaps with `message`, and with `refused` where checks objected to pictures."""
 
-_AGAIN = {LEASE_LOST, "closing"}
+_AGAIN = {LEASE_LOST, FORGOTTEN, "closing"}
 _FULL_WAIT_S = 0.2
 
 
-@story("render")
+@story("render", is_asked=True)
 async def render(order_id: str, fence: int) -> Drawn:
     """Draw an order's pictures. `fence` names the attempt."""
-    return await draw(order_id, fence)
+    with ExitStack() as door:
+        door.callback(look_again, RENDER)
+        door.enter_context(studio().places.at_door())
+        return await draw(order_id, fence, door)
 
 
 @durable_step()
-async def draw(order_id: str, fence: int) -> Drawn:
-    """One attempt. After a kill in the middle pictures go on from where they were kept, as the same pictures."""
+async def draw(order_id: str, fence: int, door: ExitStack) -> Drawn:
+    """One attempt. After a kill in the middle pictures go on from where they were kept, as the same pictures.
+
+    door: is closed when the order has its first place, so that the next one comes to the door.
+    """
     opened, place = resources(), studio()
     reach("render_taken", opened.settings.crash_at)
     async with opened.pool.acquire() as conn:
         order = await find_order(conn, order_id)
         assert order is not None
+        if order.state not in ("queued", "running"):
+            # It ended while it was queued, and needs no place to say so.
+            return {"end": "canceled"}
         version = await sold_version(conn, style_id=order.style_id, version_id=order.version_id)
     if version is None:
         return {"end": "withdrawn", "message": "The version you ordered is no longer sold; nothing was charged."}
     place.watch.follow(order_id)
     try:
         turn = Turn(client=order.client_id, creator=version.creator_id)
-        async with place.places.take(order.count, turn):
-            drawn = await _attempt(opened, place, order, version, turn)
+        async with place.places.take(order.count, turn, work=order.work / order.count) as places:
+            door.close()
+            drawn = await _attempt(opened, place, order, version, turn, places)
         if drawn["end"] == "withdrawn":
             # The notice of it may have been lost, or have come before the adapter was opened.
-            place.forget(version.adapter_sha256)
+            await forget_unsold(opened, place, [version.adapter_sha256])
         return drawn
     except InferenceError as error:
         return {"end": "failed", "message": f"{error}; nothing was charged."}
@@ -72,7 +94,9 @@ async def draw(order_id: str, fence: int) -> Drawn:
         place.watch.forget(order_id)
 
 
-async def _attempt(opened: Resources, place: Studio, order: Order, version: Version, turn: Turn) -> Drawn:
+async def _attempt(
+    opened: Resources, place: Studio, order: Order, version: Version, turn: Turn, places: Sequence[Place]
+) -> Drawn:
     spec = base_spec(version.base, folder=opened.settings.configs / "bases")
     engine = await place.engine(spec)
     reason = await asyncio.to_thread(place.watch.reason_to_stop, order.id)
@@ -85,15 +109,24 @@ async def _attempt(opened: Resources, place: Studio, order: Order, version: Vers
             return {"end": "again"}
         if not await mark_started(conn, order.id, now=opened.clock()):
             return {"end": "canceled"}
-    with TemporaryDirectory(dir=place.folder) as folder:
-        adapter = await asyncio.to_thread(_fetch_adapter, opened, version, Path(folder))
-        requests = await _requests(opened, order, spec, adapter)
-        try:
-            return await _draw_all(opened, place, engine, order, spec, requests, turn)
-        except EngineUnavailable:
-            # It broke or is closing: another one opens for the next attempt.
-            place.drop(engine)
-            return {"end": "again"}
+    try:
+        async with place.files.lend(version) as lent:
+            try:
+                adapter = replace(lent.ref, works=await _looks(opened, version))
+                requests = await _requests(opened, order, spec, adapter)
+                return await _draw_all(opened, place, engine, order, spec, requests, turn, places)
+            except AdapterRefused as error:
+                if not place.files.turn_down(lent):
+                    raise
+                log.warning("%s; another file of it is read for %s", error, order.id)
+                return {"end": "again"}
+    except EngineUnavailable:
+        # It broke or is closing: another one opens for the next attempt.
+        place.drop(engine)
+        return {"end": "again"}
+    except AdapterWithdrawn:
+        # The next attempt learns from the gateway whether it is off.
+        return {"end": "again"}
 
 
 async def _draw_all(
@@ -104,6 +137,7 @@ async def _draw_all(
     spec: BaseSpec,
     requests: Sequence[ImageRequest],
     turn: Turn,
+    places: Sequence[Place],
 ) -> Drawn:
     given_up = threading.Event()
     progress = Progress(count=order.count)
@@ -111,13 +145,14 @@ async def _draw_all(
     def stop() -> str | None:
         return LEASE_LOST if given_up.is_set() else place.watch.reason_to_stop(order.id)
 
-    async def one(number: int, request: ImageRequest) -> Picture | Stopped:
-        halfway = await _halfway(opened, order, number)
-        future = await _submit(engine, request, turn, stop, functools.partial(progress.hear, number), halfway)
-        result = await asyncio.wrap_future(future)
-        if isinstance(result, Picture):
-            await _store(opened, order, spec, number, result)
-        return result
+    async def one(number: int, request: ImageRequest) -> Result:
+        async with places[number - 1]:
+            halfway = await _halfway(opened, order, number)
+            future = await _submit(engine, request, turn, stop, functools.partial(progress.hear, number), halfway)
+            result = await asyncio.wrap_future(future)
+            if isinstance(result, Picture):
+                await _store(opened, order, spec, number, result)
+            return result
 
     try:
         async with progress.told(opened, order.id):
@@ -134,12 +169,15 @@ async def _draw_all(
     return drawn
 
 
-def _outcome(order: Order, results: Sequence[Picture | Stopped | BaseException]) -> Drawn:
-    """What the pictures' ends mean for the order: one that was stopped stops it, one that failed is left out."""
+def _outcome(order: Order, results: Sequence[Result | BaseException]) -> Drawn:
+    """What the pictures' ends mean for the order: one that was stopped stops it, one that failed or that a check
+    objected to is left out."""
     errors = [result for result in results if isinstance(result, BaseException)]
     for error in errors:
         if not isinstance(error, InferenceError):
             raise error
+        if isinstance(error, CheckFailed | CheckerUnusable):
+            log.error("order %s: %s", order.id, error, exc_info=error)
     for result in results:
         if isinstance(result, Stopped):
             return _stopped(result.reason)
@@ -154,12 +192,28 @@ def _outcome(order: Order, results: Sequence[Picture | Stopped | BaseException])
         for number, result in enumerate(results, 1)
         if isinstance(result, Picture)
     ]
+    refused = [_refused(number, result) for number, result in enumerate(results, 1) if isinstance(result, Refused)]
+    given_up = [error for error in errors if isinstance(error, EngineUnavailable)]
+    if not pictures and (given_up or not refused):
+        raise (given_up or errors)[0]
     if not pictures:
-        raise errors[0]
-    if errors:
-        lost = f"{len(errors)} of {order.count} pictures could not be made and are not charged: {errors[0]}."
-        return {"end": "made", "pictures": pictures, "message": lost}
-    return {"end": "made", "pictures": pictures}
+        said = refused[0]["message"]
+        return {"end": "failed", "message": f"{said[:1].upper()}{said[1:]}; nothing was charged.", "refused": refused}
+    lost = [
+        f"{len(reasons)} of {order.count} pictures left out and not charged: {reasons[0]}."
+        for reasons in ([one["message"] for one in refused], errors)
+        if reasons
+    ]
+    return {"end": "made", "pictures": pictures, "refused": refused} | ({"message": " ".join(lost)} if lost else {})
+
+
+def _refused(number: int, result: Refused) -> RefusedPicture:
+    objection = result.objection
+    return {
+        "number": number,
+        "kind": "image_refused" if objection.stage == "image" else objection.kind,
+        "message": objection.sentence,
+    }
 
 
 def _stopped(reason: str) -> Drawn:
@@ -175,14 +229,14 @@ async def _submit(
     stop: Callable[[], str | None],
     on_step: Callable[[Step], None],
     halfway: bytes | None,
-) -> "Future[Picture | Stopped]":
+) -> "Future[Result]":
     while True:
         try:
             return engine.submit(request, stop=stop, on_step=on_step, turn=turn, halfway=halfway)
         except EngineFull:
             reason = await asyncio.to_thread(stop)
             if reason is not None:
-                stopped: Future[Picture | Stopped] = Future()
+                stopped: Future[Result] = Future()
                 stopped.set_result(Stopped(request_id=request.id, reason=reason, step=0))
                 return stopped
             await asyncio.sleep(_FULL_WAIT_S)
@@ -210,14 +264,11 @@ async def _store(opened: Resources, order: Order, spec: BaseSpec, number: int, p
         reach("first_picture_stored", opened.settings.crash_at)
 
 
-def _fetch_adapter(opened: Resources, version: Version, folder: Path) -> AdapterRef:
-    """The version's file for the time of one order: nothing of a creator's model stays on the worker's disk."""
-    path = folder / "adapter.safetensors"
-    content = opened.storage.get(version.adapter_key)
-    found = hashlib.sha256(content).hexdigest()
-    assert found == version.adapter_sha256, f"{version.adapter_key} is not the file that was trained"
-    path.write_bytes(content)
-    return AdapterRef(path=path, sha256=found, trigger=read_manifest(path).trigger or None)
+async def _looks(opened: Resources, version: Version) -> bytes | None:
+    """What the version's works look like; None where it was trained before anybody looked for copies."""
+    if version.looks_key is None:
+        return None
+    return await asyncio.to_thread(opened.storage.get, version.looks_key)
 
 
 async def _requests(opened: Resources, order: Order, spec: BaseSpec, adapter: AdapterRef) -> list[ImageRequest]:

@@ -10,20 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
+from inference.likeness import SAME_BITS, Look, bits_apart, colours_apart, is_nearly_same, look_of
 from licensing.database import Connection
 from service.cases import open_case
 from service.ids import NewId
 from service.works import StoredWork, change_work
-from training.likeness import SAME_BITS, SAME_COLOURS, THUMB, Look, bits_apart, colours_apart
 
 NUM_BANDS = 4
 BAND_BITS = 16
 # Seven or more differing bits could be spread two to a band.
 assert SAME_BITS < 2 * NUM_BANDS
-SAME_SHAPE = 0.9
-"""Correlation of two thumbnails from which they show the same: on plain grounds all colours are close."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +63,7 @@ async def note_look(conn: Connection, look: Look, *, work_id: str, creator_id: s
     await conn.execute(
         "INSERT INTO service.looks (work_id, creator_id, bits, thumb, band_0, band_1, band_2, band_3)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        *(work_id, creator_id, _packed(look), _thumb_bytes(look), *_bands(look.bits_64)),
+        *(work_id, creator_id, look.hash_bytes, look.thumb_bytes, *_bands(look)),
     )
 
 
@@ -78,42 +75,27 @@ async def nearest_of_others(conn: Connection, looks: Sequence[Look], *, creator_
         rows = await conn.fetch(
             "SELECT work_id, bits, thumb FROM service.looks WHERE creator_id <> $1 AND (band_0 = ANY($2::int[])"
             " OR band_1 = ANY($3::int[]) OR band_2 = ANY($4::int[]) OR band_3 = ANY($5::int[]))",
-            *(creator_id, *_probes(look.bits_64)),
+            *(creator_id, *_probes(look)),
         )
         found += [alike for row in rows if (alike := _compare(look, row["work_id"], row["bits"], row["thumb"]))]
     return min(found, key=lambda alike: (alike.bits_apart, alike.colours_apart, alike.work_id), default=None)
 
 
 def _compare(look: Look, work_id: str, bits: bytes, thumb: bytes) -> Alike | None:
-    other = Look(
-        bits_64=np.unpackbits(np.frombuffer(bits, np.uint8)).astype(bool),
-        thumb=np.frombuffer(thumb, np.uint8).reshape(THUMB, THUMB, 3).astype(np.float32) / np.float32(255),
-    )
-    in_bits, in_colours = bits_apart(look, other), colours_apart(look, other)
-    if in_bits > SAME_BITS or in_colours > SAME_COLOURS or _correlation(look.thumb, other.thumb) < SAME_SHAPE:
+    other = look_of(bits, thumb)
+    if not is_nearly_same(look, other):
         return None
-    return Alike(work_id=work_id, bits_apart=in_bits, colours_apart=round(in_colours, 4))
+    return Alike(
+        work_id=work_id,
+        bits_apart=bits_apart(look, other),
+        colours_apart=round(colours_apart(look, other), 4),
+    )
 
 
-def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    left, right = (thumb - thumb.mean(axis=(0, 1)) for thumb in (one, other))
-    lengths = float(np.linalg.norm(left) * np.linalg.norm(right))
-    # Two plain areas have no shape that could differ; their colours were compared.
-    return float((left * right).sum()) / lengths if lengths > 1e-3 else 1.0
+def _bands(look: Look) -> list[int]:
+    return [int(word) for word in np.frombuffer(look.hash_bytes, dtype=">u2")]
 
 
-def _packed(look: Look) -> bytes:
-    return np.packbits(look.bits_64).tobytes()
-
-
-def _thumb_bytes(look: Look) -> bytes:
-    return np.round(look.thumb * 255).astype(np.uint8).tobytes()
-
-
-def _bands(bits_64: NDArray[np.bool_]) -> list[int]:
-    return [int(word) for word in np.frombuffer(np.packbits(bits_64).tobytes(), dtype=">u2")]
-
-
-def _probes(bits_64: NDArray[np.bool_]) -> list[list[int]]:
+def _probes(look: Look) -> list[list[int]]:
     """Every band as it is, and with each of its bits turned."""
-    return [[band ^ flip for flip in (0, *(1 << bit for bit in range(BAND_BITS)))] for band in _bands(bits_64)]
+    return [[band ^ flip for flip in (0, *(1 << bit for bit in range(BAND_BITS)))] for band in _bands(look)]

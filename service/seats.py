@@ -4,7 +4,6 @@ Nothing that goes wrong here goes wrong for the others of the round: it is kept 
 """
 
 import asyncio
-import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable
@@ -13,7 +12,7 @@ from typing import Any
 
 import asyncpg
 
-from inference.adapters.manifest import read_manifest
+from inference.adapters.manifest import file_sha256, read_manifest
 from service import trainings
 from service.accounts import account_by_id
 from service.filing import start_filing
@@ -23,7 +22,7 @@ from service.speeds import known_way
 from service.styles import find_style
 from service.training_events import Recorder, Superseded
 from service.trainings import Training
-from service.versions import ADAPTER, EXAMPLES, REPORT
+from service.versions import ADAPTER, EXAMPLES, FLAT, LOOKS, REPORT
 from service.works import StoredWork, list_works
 from training.messages import TRAINING_ENDS, Done, Event, StateChanged
 from training.recipe import load_recipe
@@ -132,6 +131,10 @@ class Seat:
         opened, training = self._opened, self.training
         examples = {f"{training.files}/{EXAMPLES}/{number}.png": path for number, path in enumerate(done.examples, 1)}
         keys = {f"{training.files}/{ADAPTER}": done.adapter, f"{training.files}/{REPORT}": done.report} | examples
+        if done.flat is not None:
+            keys[f"{training.files}/{FLAT}"] = done.flat
+        if done.looks is not None:
+            keys[f"{training.files}/{LOOKS}"] = done.looks
         for key, path in keys.items():
             with path.open("rb") as file:
                 await asyncio.to_thread(opened.storage.put, key, file)
@@ -141,8 +144,6 @@ class Seat:
             for key in keys:
                 await asyncio.to_thread(opened.storage.delete, key)
             raise Superseded(training.id)
-        with done.adapter.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {
             "fence": training.fence,
             "version_id": opened.new_id("ver"),
@@ -151,7 +152,9 @@ class Seat:
             "scores": dict(done.scores),
             "trigger": read_manifest(done.adapter).trigger,
             "adapter_key": f"{training.files}/{ADAPTER}",
-            "adapter_sha256": digest,
+            "adapter_sha256": file_sha256(done.adapter),
+            "flat_sha256": None if done.flat is None else file_sha256(done.flat),
+            "has_looks": done.looks is not None,
             "examples": list(examples),
             "receipt": json.loads(done.receipt.read_text())["receipt"],
         }

@@ -74,6 +74,14 @@ class Settings:
     """Pictures that one worker draws at once with one base."""
     keep_every_s: float = 2.0
     """How often a worker stores where its pictures stand: what its death costs them, beside the step they were in."""
+    adapter_disk_mib: int = 2048
+    """Adapters' files that a worker keeps on its disk."""
+    adapter_host_mib: int = 512
+    """Adapters that one engine keeps in memory; on a CPU those it draws with lie there too."""
+    adapter_device_mib: int = 1024
+    """The same on a GPU, of its own memory."""
+    content_checker: str = ""
+    """What judges what pictures show, a name in `inference.checkers.CHECKERS`. Empty: nothing does."""
     num_threads: int = 0
     """Threads of one computing process; 0 leaves it to torch."""
     poll_interval_s: float = 0.1
@@ -85,7 +93,8 @@ class Settings:
     max_order_hours: int = 6
     """An order that is not drawn by then is dropped without a charge."""
     max_open_orders: int = 200
-    """Orders that may wait or run at once; one more is told to come back later."""
+    """Orders that may wait or run at once. One more is told to come back later, unless its client has less than an
+    equal share of them."""
     event_days: int = 30
     """How long the steps of orders and trainings that ended are kept, as their event streams tell them."""
     workflow_days: int = 7

@@ -8,13 +8,13 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from inference.catalog import base_spec
+from inference.likeness import Look, look_at
 from inference.pictures import OpenedPicture
 from service.errors import Problem
 from service.resemblance import compare_with_others
 from service.resources import Gateway
 from service.styles import Style
 from service.works import NewWork, Rights, StoredWork, add_work, digest_of, thumbnail_key, work_with_digest
-from training.likeness import Look, look_at
 from training.messages import Finding
 from training.works import MAX_WORK_BYTES, inspect_upload
 

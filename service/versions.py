@@ -1,29 +1,33 @@
 """Versions: trained adapters of a style, never overwritten. The style names the one that new orders get."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from licensing import switch
 from licensing.database import Connection
 from licensing.errors import Refusal
 from service.db.connections import read
 from service.trainings import Training
 
-ADAPTER, RECEIPT, REPORT = "adapter.safetensors", "receipt.json", "report.html"
+ADAPTER, FLAT, RECEIPT, REPORT = "adapter.safetensors", "adapter.flat", "receipt.json", "report.html"
 """A version's files, in storage under `Training.files` of the training that made it."""
 EXAMPLES = "examples"
 """Beside them, the folder of pictures that anybody may see: drawn with the adapter, none of them a work."""
 SHEET = "with-and-without.png"
 """How the trainer names the sample that shows the same prompts with and without the adapter, beside the works that
 were held back: for the creator's eyes alone."""
+LOOKS = "looks.npy"
+"""Beside them, what all works look like in numbers: for workers, which tell near-copies by it, and nobody else."""
 
 VersionState = Literal["draft", "published", "retired"]
 
 _COLUMNS = (
     "id, style_id, creator_id, training_id, number, base, trigger, adapter_key, adapter_sha256, report_key,"
-    " receipt_key, sheet_key, examples, receipt, scores, work_ids, gate_passed, state, created_at, published_at"
+    " receipt_key, sheet_key, looks_key, near_copies, examples, receipt, scores, work_ids, gate_passed,"
+    " state, created_at, published_at, flat_key, flat_sha256"
 )
 
 
@@ -31,7 +35,8 @@ _COLUMNS = (
 class Version:
     """`receipt` is the signed receipt's payload; the signature lies with it under `receipt_key`.
 
-    `examples` are the keys of the pictures that anybody may see; the sheet is the creator's alone.
+    `examples` are the keys of the pictures that anybody may see; the sheet is the creator's alone. `near_copies` counts
+    the pictures that were refused because they came out nearly the same as a work; without `looks_key` none are told.
     """
 
     id: str
@@ -46,6 +51,8 @@ class Version:
     report_key: str
     receipt_key: str
     sheet_key: str | None
+    looks_key: str | None
+    near_copies: int
     examples: list[str]
     receipt: dict[str, Any]
     scores: dict[str, Any]
@@ -54,6 +61,9 @@ class Version:
     state: VersionState
     created_at: datetime
     published_at: datetime | None
+    flat_key: str | None
+    """Of the adapter's flat file, for the engines alone; None where the trainer made none."""
+    flat_sha256: str | None
 
 
 async def find_version(conn: Connection, version_id: str, *, creator_id: str) -> Version | None:
@@ -78,6 +88,24 @@ async def sold_version(conn: Connection, *, style_id: str, version_id: str | Non
     return read(Version, row) if row else None
 
 
+async def still_sold(conn: Connection, adapters: Collection[str], *, now: datetime) -> set[str]:
+    """Which of these adapters (by their SHA-256) somebody may still have pictures drawn with.
+
+    Those of published versions of styles that are neither off nor destroyed; what one client may not, others may.
+    """
+    rows = await conn.fetch(
+        "SELECT adapter_sha256, style_id FROM service.versions WHERE adapter_sha256 = ANY($1::text[])"
+        " AND published_at IS NOT NULL AND state <> 'retired'",
+        sorted(adapters),
+    )
+    held = await switch.states(conn, style_ids=sorted({row["style_id"] for row in rows}), now=now)
+    return {
+        row["adapter_sha256"]
+        for row in rows
+        if row["style_id"] in held and held[row["style_id"]].level not in ("off", "destroyed")
+    }
+
+
 async def list_versions(
     conn: Connection, *, style_id: str, creator_id: str, limit: int = 100, before: str | None = None
 ) -> list[Version]:
@@ -97,8 +125,10 @@ async def add_version(
     training: Training,
     trigger: str,
     adapter_sha256: str,
+    flat_sha256: str | None,
     receipt: Mapping[str, Any],
     examples: Sequence[str],
+    has_looks: bool,
     scores: Mapping[str, Any],
     gate_passed: bool,
     now: datetime,
@@ -110,13 +140,15 @@ async def add_version(
     await conn.execute(
         "INSERT INTO service.versions (id, style_id, creator_id, training_id, number, base, trigger, adapter_key,"
         " adapter_sha256, report_key, receipt_key, sheet_key, receipt, scores, work_ids, gate_passed, created_at,"
-        " examples)"
+        " examples, flat_key, flat_sha256, looks_key)"
         " VALUES ($1, $2, $3, $4, (SELECT coalesce(max(number), 0) + 1 FROM service.versions WHERE style_id = $2),"
-        " $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+        " $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
         *(version_id, training.style_id, training.creator_id, training.id, training.base, trigger),
         *(f"{files}/{ADAPTER}", adapter_sha256, f"{files}/{REPORT}", f"{files}/{RECEIPT}", sheet),
         *(json.dumps(receipt), json.dumps(scores), json.dumps([work["id"] for work in training.manifest])),
         *(gate_passed, now, json.dumps(list(examples))),
+        *(None if flat_sha256 is None else f"{files}/{FLAT}", flat_sha256),
+        f"{files}/{LOOKS}" if has_looks else None,
     )
     await conn.execute(
         "UPDATE service.trainings SET version_id = $2, scores = $3 WHERE id = $1",

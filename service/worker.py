@@ -7,10 +7,11 @@ import signal
 import torch
 
 from inference.catalog import BaseSpec
+from inference.checkers import open_checker
 from inference.devices import choose_device
 from inference.engine import Engine
 from service import finetuning, rendering, reviewing, speeds
-from service.drawing import drawing_with
+from service.drawing import MIB, drawing_with
 from service.lifeline import end_with_parent
 from service.resources import open_worker_resources
 from service.scratch import tidying
@@ -33,9 +34,17 @@ async def run_worker(settings: Settings, database_url: str) -> None:
     if settings.num_threads:
         torch.set_num_threads(settings.num_threads)
     device = choose_device(settings.device)
+    checkers = (open_checker(settings.content_checker),) if settings.content_checker else ()
 
     def open_engine(spec: BaseSpec) -> Engine:
-        return Engine(spec, device=device, max_rows=settings.max_rows)
+        return Engine(
+            spec,
+            device=device,
+            max_rows=settings.max_rows,
+            host_bytes=settings.adapter_host_mib * MIB,
+            device_bytes=settings.adapter_device_mib * MIB,
+            checkers=checkers,
+        )
 
     async with (
         open_worker_resources(settings, database_url) as opened,

@@ -7,10 +7,10 @@ from PIL import Image, ImageOps
 from safetensors.torch import load_file
 from torch import Tensor
 
+from inference.likeness import Look, look_at
 from training.copies import Learnt
 from training.encode import through_autoencoder, versions
 from training.examination import SHOWN, SUSPECTS, WITHOUT_WORDS
-from training.likeness import Look, look_at
 from training.sampling import Order, draw, order_for
 from training.state import Training
 from training.works import Review

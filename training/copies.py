@@ -4,7 +4,7 @@ A picture may resemble a work because the words say so (every drawing of an enve
 portfolio is uniform, or because the adapter remembers the work. Only the last is a fault, and only it is more with the
 adapter than without it.
 
-Shapes: S pictures, W works learnt from.
+Shapes: S pictures, W works learnt from, N pictures, M other pictures, P places of a thumbnail, C colours.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,8 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.likeness import Look, likeness, likeness_in_shape
+from inference.likeness import THUMB, Look, likeness
 from training.recipe import Gate
+
+RIDGE = 0.01
+"""Keeps maps between colours small where thumbnails hardly have any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +80,26 @@ def count_recalled(pictures: Sequence[Look], works: Sequence[int], learnt: Learn
     alike_SW = _to_works(pictures, learnt, likeness)
     margins_SW = alike_SW - _to_rest(alike_SW, learnt)
     return int((margins_SW[np.arange(len(works)), np.array(works)] > 0).sum())
+
+
+def likeness_in_shape(left: Sequence[Look], right: Sequence[Look], *, portfolio: Sequence[Look]) -> NDArray[np.float64]:
+    """Likeness (N, M) after every left picture was given the right one's colours, as well as one affine map can.
+
+    What is left is where things are: a circle that the words name is a circle in anybody's colours.
+    """
+    shared = np.mean([look.thumb for look in portfolio], axis=0).reshape(-1, 3)
+    targets_MPC = np.stack([look.thumb.reshape(-1, 3) for look in right]).astype(np.float64)
+    others = (targets_MPC - shared).reshape(len(right), -1)
+    alike = np.empty((len(left), len(right)))
+    for number, look in enumerate(left):
+        colours_P4 = np.column_stack([look.thumb.reshape(-1, 3), np.ones(THUMB**2)])
+        # A picture of one colour has no colours to map; the ridge keeps it as flat as it is.
+        gram_44 = colours_P4.T @ colours_P4 + RIDGE * np.eye(4)
+        maps_M4C = np.linalg.solve(gram_44, colours_P4.T @ targets_MPC)
+        own = (colours_P4 @ maps_M4C - shared).reshape(len(right), -1)
+        lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(others, axis=1)
+        alike[number] = (own * others).sum(axis=1) / np.maximum(lengths, 1e-9)
+    return alike
 
 
 def _to_works(

@@ -18,6 +18,7 @@ from training.gate import Scores, Tried, Verdict
 from training.recipe import Recipe
 
 ADAPTER, RECEIPT, REPORT = "adapter.safetensors", "receipt.json", "report.html"
+FLAT = "adapter.flat"
 SOFTWARE = ("torch", "diffusers", "transformers", "safetensors", "pillow", "numpy")
 
 

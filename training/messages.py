@@ -165,6 +165,12 @@ class Done:
     scores: Mapping[str, float] = field(default_factory=dict)
     examples: tuple[Path, ...] = ()
     """PNGs in the scratch folder, drawn with the style: the only pictures of a training that anybody may see."""
+    flat: Path | None = None
+    """In the scratch folder, of an adapter that passed: its flat file, which an engine reads sooner
+    (`inference.adapters.flat`)."""
+    looks: Path | None = None
+    """In the scratch folder: what all works look like (`inference.likeness.pack_looks`). It tells whoever draws with
+    the adapter what is a near-copy, and is as private as the works."""
 
 
 Event = StateChanged | Finding | Described | Estimate | Speed | Progress | HeldOut | Sample | Done
@@ -202,6 +208,10 @@ def read_line(line: str) -> tuple[str, Event]:
     kind = EVENTS[content.pop("event")]
     paths = {entry.name for entry in fields(kind) if entry.type is Path}
     values: dict[str, Any] = {name: Path(value) if name in paths else value for name, value in content.items()}
+    if values.get("flat") is not None:
+        values["flat"] = Path(values["flat"])
+    if values.get("looks"):
+        values["looks"] = Path(values["looks"])
     if "examples" in values:
         values["examples"] = tuple(Path(path) for path in values["examples"])
     for name in {"about", "captions"} & set(values):

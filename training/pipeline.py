@@ -9,17 +9,20 @@ from typing import Any, Literal
 
 import torch
 
+from inference.adapters.reading import AdapterReader
 from inference.adapters.stack import StackedAdapters
 from inference.bases import Base, open_base
 from inference.catalog import base_spec
 from inference.errors import InferenceError
+from inference.likeness import pack_looks
 from inference.pictures import png_bytes
 from training.budget import Budget
 from training.errors import RequestInvalid, TooLarge, TrainingError
-from training.export import ADAPTER, RECEIPT, REPORT, Facts, export_adapter, make_receipt, write_receipt
+from training.export import ADAPTER, FLAT, RECEIPT, REPORT, Facts, export_adapter, make_receipt, write_receipt
 from training.gate import Verdict
 from training.interruption import Interrupted, unless
 from training.learning import Learner, begin_learning, learn
+from training.looks import LOOKS, looks_of
 from training.messages import Done, Event, Sample, StateChanged, TrainingRequest, Way, check_request
 from training.recipe import Recipe, recipe_for
 from training.release import Release, choose, open_examination
@@ -278,12 +281,31 @@ def _deliver(
     draw_sheet(trial.pairs).save(sheet)
     on_event(Sample(step=candidate.step, path=sheet))
     examples = _keep_examples(trial, request.scratch / "examples")
+    looks = request.scratch / LOOKS
+    looks.write_bytes(pack_looks(looks_of(review, base.spec, crops=recipe.crops, seed=request.seed)))
     scores = release.scores.as_dict()
-    on_event(Done(adapter=paths[0], receipt=paths[1], report=paths[2], scores=scores, examples=examples))
+    flat = _write_flat(content, training, request.scratch / FLAT) if verdict.passed else None
+    on_event(
+        Done(
+            adapter=paths[0],
+            receipt=paths[1],
+            report=paths[2],
+            scores=scores,
+            examples=examples,
+            flat=flat,
+            looks=looks,
+        )
+    )
     outcome: Literal["passed", "refused"] = "passed" if verdict.passed else "refused"
     message = "" if verdict.passed else verdict.sentences[0]
     on_event(StateChanged(state=outcome, message=message))
     return Trained(outcome=outcome, adapter=paths[0], receipt=paths[1], report=paths[2], message=message)
+
+
+def _write_flat(content: bytes, training: Training, path: Path) -> Path:
+    """From the file that was written, not from what was trained: both then hold the same numbers."""
+    path.write_bytes(AdapterReader(training.base, training.stack).flat_file(content, ADAPTER))
+    return path
 
 
 def _keep_examples(trial: Trial, folder: Path) -> tuple[Path, ...]:

@@ -27,7 +27,7 @@ class Gate:
     max_copies: int = 0
     """Most samples that may be near-copies of a trained work."""
     copy_likeness: float = 0.7
-    """A test picture is a near-copy from this likeness to a work on (`training.likeness`: 1 is the same), ..."""
+    """A test picture is a near-copy from this likeness to a work on (`inference.likeness`: 1 is the same), ..."""
     copy_margin: float = 0.1
     """... if every other work is less like it by this ..."""
     copy_rise: float = 0.3

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from inference.adapters.stack import Adapter
+from inference.likeness import look_at
 from training.control import Control, Series
 from training.copies import Copy, Sampled, count_recalled, find_copies
 from training.examination import FURTHER
 from training.gate import Drawn
-from training.likeness import look_at
 from training.recognise import compare_hands
 from training.report import CopyShown, Pair
 from training.sampling import draw

@@ -9,8 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from inference.errors import ImageRefused
+from inference.likeness import Look
 from inference.pictures import OpenedPicture, open_picture
-from training.likeness import Look
 from training.messages import Finding, Work
 
 MAX_WORK_BYTES = 50 * 1024 * 1024

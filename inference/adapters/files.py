@@ -1,6 +1,7 @@
 """Adapter files: diffusers, older diffusers and kohya names in, diffusers or kohya names out.
 
-Which names those are, a base says (`names.AdapterNames`); nothing here knows a family.
+Which names those are, a base says (`names.AdapterNames`); nothing here knows a family. A stem is what files call a
+layer: the key of a tensor without the ending that says which half of the layer it is.
 """
 
 import hashlib
@@ -39,35 +40,53 @@ Place = tuple[str, str]
 DTYPES = {torch.float16: "F16", torch.float32: "F32"}
 
 
-def read_adapter(
-    content: bytes,
-    file: str,
-    names: AdapterNames,
-    *,
-    layers: Iterable[str],
-    text_layers: Iterable[str],
-    device: torch.device,
-    dtype: torch.dtype,
-) -> Adapter:
-    """Read the content of an adapter file, called `file` in messages, for a base with the layers of these names.
+def read_adapter(content: bytes, file: str, place_of: Mapping[str, Place]) -> Adapter:
+    """Read the content of an adapter file, called `file` in messages, for a base whose stems are `places_by_stem`.
 
-    Raises AdapterRefused if the file cannot be read or holds a kind of adapter that is not plain LoRA over denoiser and
-    text encoders, WrongBase if it names layers that this base lacks.
+    Its tensors are on the CPU, in the file's own precision or, where a scale was multiplied in, in float32. Raises
+    AdapterRefused if the file cannot be read or holds a kind of adapter that is not plain LoRA over denoiser and text
+    encoders, WrongBase if it names layers that this base lacks.
     """
     try:
         tensors = load(content)
     except SafetensorError as error:
         raise AdapterRefused(f"{file} cannot be read as an adapter ({error}); get the file again") from error
-    place_of = _in_files(names, layers, text_layers)
     halves: dict[Place, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         stem, half = _split(key, file)
-        if stem not in place_of:
-            raise WrongBase(f"{file} changes the layer {stem!r}, which this base does not have: another base's?")
-        halves.setdefault(place_of[stem], {})[half] = value.to(device, dtype)
+        halves.setdefault(place_named(stem, file, place_of), {})[half] = value
     if not halves:
         raise AdapterRefused(f"{file} is empty; train or download the adapter again")
-    changes = {place: _change(found, place[1], file) for place, found in halves.items()}
+    return adapter_of({place: _change(found, place[1], file) for place, found in halves.items()})
+
+
+def places_by_stem(names: AdapterNames, layers: Iterable[str], text_layers: Iterable[str]) -> dict[str, Place]:
+    """Every stem under which files may name a layer of a base that has layers of these names -> the layer."""
+    places = [*map(_place, layers), *map(_text_place, text_layers)]
+    return {naming(place[1]): place for place in places for naming in _part(names, place).namings}
+
+
+def place_named(stem: str, file: str, place_of: Mapping[str, Place]) -> Place:
+    """The layer that a file, called `file` in messages, names. Raises WrongBase where the base has none."""
+    if stem not in place_of:
+        raise WrongBase(f"{file} changes the layer {stem!r}, which this base does not have: another base's?")
+    return place_of[stem]
+
+
+def diffusers_stem(names: AdapterNames, place: Place) -> str:
+    """What diffusers' files call a layer: the same whatever version of a library names it in its network."""
+    return _part(names, place).diffusers(place[1])
+
+
+def places_of(adapter: Adapter) -> dict[Place, LayerChange]:
+    """What an adapter changes, over the denoiser and over text encoders alike."""
+    return {_place(name): change for name, change in adapter.layers.items()} | {
+        _text_place(name): change for name, change in adapter.text_layers.items()
+    }
+
+
+def adapter_of(changes: Mapping[Place, LayerChange]) -> Adapter:
+    """The adapter that changes so much."""
     return Adapter(
         layers={name: change for (folder, name), change in changes.items() if not folder},
         text_layers={f"{folder}.{name}": change for (folder, name), change in changes.items() if folder},
@@ -76,7 +95,7 @@ def read_adapter(
 
 def diffusers_names(adapter: Adapter, names: AdapterNames) -> dict[str, Tensor]:
     """Tensors by the names that diffusers' `load_lora_weights` and peft read. The scale is 1."""
-    stems = {_part(names, place).diffusers(place[1]): change for place, change in _places(adapter).items()}
+    stems = {diffusers_stem(names, place): change for place, change in places_of(adapter).items()}
     return _named(stems, (".lora_A.weight", ".lora_B.weight"))
 
 
@@ -85,16 +104,17 @@ def kohya_names(adapter: Adapter, names: AdapterNames) -> dict[str, Tensor]:
 
     Raises ValueError for a base that kohya's tools have no names for.
     """
-    stems = {_kohya(_part(names, place))(place[1]): change for place, change in _places(adapter).items()}
+    stems = {_kohya(_part(names, place))(place[1]): change for place, change in places_of(adapter).items()}
     return _named(stems, (".lora_down.weight", ".lora_up.weight")) | {
         f"{stem}.alpha": _rank(change) for stem, change in stems.items()
     }
 
 
-def adapter_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+def adapter_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], *, start: int = 8) -> bytes:
     """A safetensors file, the same bytes for the same content: the library's own writer shuffles metadata.
 
-    Format: 8 bytes of header length, a JSON header padded to a multiple of 8, then the tensors in the header's order.
+    Format: 8 bytes of header length, a JSON header, then, from a multiple of `start` bytes on, the tensors in the
+    header's order.
     """
     header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
     parts, offset = [], 0
@@ -105,7 +125,7 @@ def adapter_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) ->
         parts.append(content)
         offset += len(content)
     encoded = json.dumps(header, separators=(",", ":")).encode()
-    encoded += b" " * (-len(encoded) % 8)
+    encoded += b" " * (-(8 + len(encoded)) % start)
     return struct.pack("<Q", len(encoded)) + encoded + b"".join(parts)
 
 
@@ -115,12 +135,6 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     for _, tensor in sorted(tensors.items()):
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _places(adapter: Adapter) -> dict[Place, LayerChange]:
-    return {_place(name): change for name, change in adapter.layers.items()} | {
-        _text_place(name): change for name, change in adapter.text_layers.items()
-    }
 
 
 def _place(name: str) -> Place:
@@ -157,12 +171,6 @@ def _rank(change: LayerChange) -> Tensor:
     return torch.tensor(float(change.down.shape[0]))
 
 
-def _in_files(names: AdapterNames, layers: Iterable[str], text_layers: Iterable[str]) -> dict[str, Place]:
-    """Every stem under which files may name a layer of the base -> the layer."""
-    places = [*map(_place, layers), *map(_text_place, text_layers)]
-    return {naming(place[1]): place for place in places for naming in _part(names, place).namings}
-
-
 def _split(key: str, file: str) -> tuple[str, str]:
     for mark, kind in UNKNOWN_KINDS.items():
         if mark in key:
@@ -177,8 +185,6 @@ def _change(halves: Mapping[str, Tensor], name: str, file: str) -> LayerChange:
     if not {"down", "up"} <= set(halves):
         raise AdapterRefused(f"{file} has only half of the layer {name!r}; get the file again")
     down, up = halves["down"], halves["up"].flatten(1)
-    if not (torch.isfinite(down).all() and torch.isfinite(up).all()):
-        raise AdapterRefused(f"{file} holds numbers that are not finite in the layer {name!r}; train it again")
     if "alpha" in halves:
-        up = up * (halves["alpha"].item() / down.shape[0])
+        up = up.to(torch.float32) * (halves["alpha"].item() / down.shape[0])
     return LayerChange(down=down, up=up)

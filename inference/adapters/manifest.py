@@ -73,9 +73,12 @@ def manifest_of(content: bytes, name: str) -> AdapterManifest:
 
 
 def _read(file: BinaryIO, name: str) -> AdapterManifest:
-    metadata = _header(file, name).get("__metadata__", {})
-    if not isinstance(metadata, Mapping):
-        raise AdapterRefused(f"{name} has a damaged header; get the file again from where it came")
+    return manifest_from(read_header(file, name), name)
+
+
+def manifest_from(header: Mapping[str, object], name: str) -> AdapterManifest:
+    """The manifest in a header that `read_header` gave. Raises AdapterRefused."""
+    metadata = metadata_in(header, name)
     rank = str(metadata.get("ownhand.rank", ""))
     return AdapterManifest(
         trigger=str(metadata.get("modelspec.trigger_phrase", "")),
@@ -88,6 +91,14 @@ def _read(file: BinaryIO, name: str) -> AdapterManifest:
     )
 
 
+def metadata_in(header: Mapping[str, object], name: str) -> Mapping[str, object]:
+    """The words beside the tensors; none where the file has none. Raises AdapterRefused."""
+    metadata = header.get("__metadata__", {})
+    if not isinstance(metadata, Mapping):
+        raise AdapterRefused(f"{name} has a damaged header; get the file again from where it came")
+    return metadata
+
+
 def _guidance(text: str, name: str) -> float:
     guidance = float(text) if NUMBER.fullmatch(text) else -1.0
     if not 0 <= guidance <= MAX_STYLE_GUIDANCE:
@@ -97,8 +108,8 @@ def _guidance(text: str, name: str) -> float:
     return guidance
 
 
-def _header(file: BinaryIO, name: str) -> dict[str, object]:
-    """The JSON header of a safetensors file: tensor names, shapes, metadata."""
+def read_header(file: BinaryIO, name: str) -> dict[str, object]:
+    """The JSON header of a safetensors file: tensor names, shapes, metadata. Raises AdapterRefused."""
     prefix = file.read(8)
     length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
     if not 2 <= length <= MAX_HEADER_BYTES:

@@ -85,6 +85,8 @@ class StackedAdapters:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self._wrapped: dict[str, AdaptedLayer] = {}
+        frozen = {name: _frozen(model, name) for name in changeable_layers(model)}
+        self._shapes = {name: tuple(layer.weight.shape) for name, layer in frozen.items() if layer is not None}
 
     def bind(self, rows: Sequence[RowAdapters]) -> None:
         """Make the model compute `rows`, in this order, from the next forward on.
@@ -111,12 +113,14 @@ class StackedAdapters:
             layer.parts = ()
 
     def check(self, changes: Mapping[str, LayerChange]) -> None:
-        """Raise WrongBase if an adapter's changes do not fit the model, naming the first layer that does not."""
+        """Raise WrongBase if an adapter's changes do not fit the model, naming the first layer that does not.
+
+        Any thread may ask, also while the model is at work.
+        """
         for name, change in changes.items():
-            frozen = _frozen(self.model, name)
-            if frozen is None:
+            expected = self._shapes.get(name)
+            if expected is None:
                 raise WrongBase(f"the adapter changes the layer {name!r}, which this base does not have")
-            expected = tuple(frozen.weight.shape)
             found = (change.up.shape[0], *change.down.shape[1:])
             if found != expected or change.up.shape[1] != change.down.shape[0]:
                 raise WrongBase(f"the adapter's layer {name!r} has the shape {found}, this base's has {expected}")

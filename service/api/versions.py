@@ -92,7 +92,8 @@ def report_policy(page: bytes) -> str:
 
 
 def version_document(version: Version) -> dict[str, Any]:
-    """A version as its creator sees it."""
+    """A version as its creator sees it. `near_copies` counts pictures that were refused because they were nearly the
+    same as a work; null where that is not looked for."""
     own = f"/v1/versions/{version.id}"
     return {
         "id": version.id,
@@ -105,6 +106,7 @@ def version_document(version: Version) -> dict[str, Any]:
         "gate_passed": version.gate_passed,
         "scores": version.scores,
         "works": len(version.work_ids),
+        "near_copies": None if version.looks_key is None else version.near_copies,
         "adapter": {"url": f"{own}/adapter", "sha256": version.adapter_sha256},
         "report_url": f"{own}/report",
         "sheet_url": f"{own}/sheet" if version.sheet_key else None,

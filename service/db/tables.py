@@ -251,9 +251,13 @@ versions = sa.Table(
     _text("trigger"),
     _text("adapter_key"),
     _text("adapter_sha256"),
+    _text("flat_key", optional=True),  # the same adapter as engines read it at once
+    _text("flat_sha256", optional=True),
     _text("report_key"),
     _text("receipt_key"),
     _text("sheet_key", optional=True),  # shows works: the creator's alone
+    _text("looks_key", optional=True),  # what the works look like; none for versions of before near-copies were told
+    _number("near_copies", "0"),  # pictures that were refused by them
     _json("examples", "[]"),  # keys of pictures for anybody
     _json("receipt"),  # what it states; the signature lies beside it in storage
     _json("scores"),
@@ -299,7 +303,10 @@ generations = sa.Table(
     _number("amount"),
     _text("currency"),
     _flag("test", "false"),
+    _json("refused", "[]"),  # pictures that a check objected to: [{"number", "kind", "message"}]
     _json("request"),  # the order with defaults filled in: prompt, seed, size, steps, strength, image ...
+    _number("work", "1"),  # what all its pictures cost to draw, in row-steps
+    _number("turn", optional=True),  # its place in the line, in row-steps: `service.turns`
     _number("step", "0"),
     _number("steps", optional=True),
     _real("eta_s"),
@@ -314,6 +321,7 @@ generations = sa.Table(
         "state",
         postgresql_where=sa.text("state IN ('queued', 'running', 'sealing', 'awaiting_approval')"),
     ),
+    sa.Index("generations_in_line", "turn", postgresql_where=sa.text("turn IS NOT NULL")),
     _one_of("state", GENERATION_STATES),
 )
 
@@ -358,6 +366,8 @@ executors = sa.Table(
     _text("role"),
     _text("host"),
     _number("pid"),
+    _text("content_check", ""),  # the name of what judges what its pictures show; empty: nothing does
     _time("started_at"),
     _time("seen_at"),
+    _json("speeds"),  # how fast a worker draws, by base: `inference.pace.Speed`
 )

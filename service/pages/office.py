@@ -1,11 +1,13 @@
 """The operator's office: people, prepaid money, styles and their switches, and whether the ledger adds up."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
+from inference.checkers import CHECKERS, licence_of
 from licensing import ledger, plans, switch
 from licensing.database import Connection
 from licensing.errors import Refusal
@@ -14,7 +16,9 @@ from service.accounts import Account, account_by_email, account_by_id, list_acco
 from service.cases import list_cases
 from service.desk import invite as make_invitation
 from service.errors import Problem, not_found, refused
+from service.heartbeats import content_checks
 from service.pages import words
+from service.pages.formats import count
 from service.pages.forms import chosen, price
 from service.pages.render import page, see_other
 from service.pages.visits import Member, OperatorVisit
@@ -71,6 +75,22 @@ async def book_credit(visit: OperatorVisit) -> Response:
     return see_other(f"/office?done={'booked_before' if booked.repeated else 'booked'}#clients")
 
 
+def content_check_words(workers: Mapping[str, int]) -> str:
+    """What judges what pictures show. workers: how many judge by each check, and how many, under "", by none."""
+    active = {name: num for name, num in workers.items() if name}
+    if not active:
+        return "No content classifier is active: pictures are not judged by what they show."
+    total = sum(workers.values())
+    said = [
+        f"{name} (licence {licence_of(name) if name in CHECKERS else 'unknown here'}) judges what pictures show,"
+        f" on {num} of {count(total, 'worker')}."
+        for name, num in active.items()
+    ]
+    if workers.get(""):
+        said.append("On the others no content classifier is active: their pictures are not judged by what they show.")
+    return " ".join(said)
+
+
 async def _show(
     visit: Member, *, problem: Problem | None = None, invited: Account | None = None, link: str = ""
 ) -> HTMLResponse:
@@ -84,6 +104,9 @@ async def _show(
             "styles": await _styles(conn, visit, people["creator"]),
             "broken": await ledger.check(conn),
             "cases": await list_cases(conn),
+            "content_check": content_check_words(
+                await content_checks(conn, now=visit.now, silence_s=visit.web.settings.executor_silence_s)
+            ),
         }
     return page(
         visit,

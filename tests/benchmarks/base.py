@@ -14,7 +14,7 @@ from PIL import Image
 
 from inference.catalog import base_spec
 from inference.engine import Engine
-from inference.messages import ImageRequest, Picture, Stopped
+from inference.messages import ImageRequest, Picture, Result
 from tests.benchmarks.concepts import ConceptProbe, learn_concepts
 from tests.benchmarks.features import Features, frechet, nearest
 from tests.benchmarks.figures import Figure
@@ -131,7 +131,7 @@ def training_hours(log: Path) -> float:
     return sum((step - before) * milliseconds[step] for before, step in pairwise([0, *taken])) / 3.6e6
 
 
-def pixels_of(result: Picture | Stopped) -> np.ndarray:
+def pixels_of(result: Result) -> np.ndarray:
     """(s, s, 3) uint8 of an engine's answer."""
     assert isinstance(result, Picture)
     return np.asarray(Image.open(io.BytesIO(result.png)).convert("RGB"))

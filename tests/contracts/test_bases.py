@@ -17,8 +17,9 @@ from PIL import Image, ImageOps
 from safetensors.torch import save_file
 
 from inference.adapters.cache import AdapterCache
-from inference.adapters.files import diffusers_names, kohya_names
+from inference.adapters.files import diffusers_names, kohya_names, places_of
 from inference.adapters.manifest import file_sha256, read_manifest
+from inference.adapters.reading import AdapterReader
 from inference.adapters.stack import Adapter, StackedAdapters, target_layers
 from inference.bases import FAMILIES, Base, open_base
 from inference.catalog import FLOW_SAMPLERS, SAMPLERS, BaseSpec, base_spec, list_bases, size_step
@@ -239,6 +240,25 @@ def test_kohyas_names_mean_the_same_to_us_and_to_the_stock_pipeline(engine, spec
 
     assert np.abs(ours - drawn(opened(stock, spec, ref), stock)).max() <= 1
     assert np.abs(ours - make(engine)).max() > 5
+
+
+@pytest.mark.parametrize("names", [diffusers_names, kohya_names], ids=["diffusers names", "kohya names"])
+def test_a_flat_file_holds_the_same_numbers_as_the_adapters_own_file(base, stock, tmp_path, names):
+    if names is kohya_names and not stock.has_kohya_names:
+        pytest.skip("kohya's tools have no names for this family")
+    own = written(tmp_path / "own.safetensors", worn(base, stock, seed=2), base, names)
+    reader = AdapterReader(base, StackedAdapters(base.denoiser))
+    path = tmp_path / "own.flat"
+
+    path.write_bytes(reader.flat_file(own.path.read_bytes(), "own.safetensors"))
+
+    flat = replace(own, path=path, flat_sha256=file_sha256(path))
+    ours, theirs = (places_of(reader.read(ref).adapter) for ref in (flat, own))
+    assert list(ours) == list(theirs)
+    assert len(ours) == len(places_of(worn(base, stock, seed=2)))
+    for place, change in ours.items():
+        assert torch.equal(change.down, theirs[place].down)
+        assert torch.equal(change.up, theirs[place].up)
 
 
 def test_pictures_in_several_styles_and_none_share_a_batch_and_nothing_else(engine, adapters):

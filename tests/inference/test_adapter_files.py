@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
-from safetensors.torch import load_file, save, save_file
+from safetensors.torch import save, save_file
 
 from inference.adapters.cache import AdapterCache
 from inference.adapters.files import diffusers_names, kohya_names
@@ -14,7 +14,7 @@ from inference.adapters.manifest import AdapterManifest, file_sha256, read_manif
 from inference.adapters.stack import StackedAdapters
 from inference.bases.sdxl import StableDiffusionXL
 from inference.errors import AdapterRefused, WrongBase
-from inference.messages import AdapterRef
+from inference.messages import AdapterRef, Tier
 from tests.inference.random_adapters import random_adapter, write_adapter
 
 ENDINGS = ("to_q", "to_out.0", "conv1")
@@ -27,8 +27,8 @@ def stock_unet(tiny_spec, adapter_file):
     yield pipeline.unet
 
 
-def cache_of(base, budget_bytes: int = 10**9) -> AdapterCache:
-    return AdapterCache(base, StackedAdapters(base.unet), budget_bytes)
+def cache_of(base, host_bytes: int = 10**9) -> AdapterCache:
+    return AdapterCache(base, StackedAdapters(base.unet), host_bytes=host_bytes)
 
 
 def ref_of(path) -> AdapterRef:
@@ -213,15 +213,17 @@ def test_the_adapters_used_longest_ago_make_room(tiny_base, tmp_path):
         write_adapter(tmp_path / f"{seed}.safetensors", random_adapter(tiny_base.unet, ENDINGS, seed=seed, rank=4))
         for seed in range(3)
     ]
-    one = sum(tensor.nbytes for tensor in load_file(refs[0].path).values())
-    cache = cache_of(tiny_base, budget_bytes=2 * one)
+    unlimited = cache_of(tiny_base)
+    unlimited.open(refs[0])
+    one = unlimited.tiers()["host"].num_bytes
+    cache = cache_of(tiny_base, host_bytes=2 * one)
     first = cache.open(refs[0])
     second = cache.open(refs[1])
     cache.open(refs[0])
 
     cache.open(refs[2])
 
-    assert cache.num_bytes == 2 * one
+    assert cache.tiers() == {"host": Tier(hits=1, misses=3, num_bytes=2 * one)}
     assert cache.open(refs[0]) is first
     assert cache.open(refs[1]) is not second
 

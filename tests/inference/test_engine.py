@@ -13,17 +13,21 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from inference.adapters.layer import AdaptedLayer
+from inference.adapters.manifest import file_sha256
 from inference.catalog import SAMPLERS
 from inference.denoise import Batch
 from inference.engine import Engine
 from inference.errors import AdapterRefused, EngineClosed, EngineFull, ImageRefused, InvalidRequest, TooLate
 from inference.fairness import Turn
-from inference.messages import AdapterRef, ImageRequest, Picture, Stopped, plan
+from inference.messages import FORGOTTEN, AdapterRef, ImageRequest, Picture, Stopped, plan
+from inference.pace import Load, forecast
 from inference.receipt import KIND, Receipt, differences, read_receipt, request_again
 from inference.run import generate_file, main
 from tests.inference.random_adapters import random_adapter, write_adapter
+from tests.inference.slow_path import slow
 
 ENDINGS = ("to_q", "to_v", "to_out.0", "conv1")
 RECEIPT = {
@@ -100,6 +104,13 @@ def half_mask(size: int = 32) -> bytes:
     return target.getvalue()
 
 
+def another(ref: AdapterRef, folder: Path) -> AdapterRef:
+    """The same adapter in a file of its own, under a hash of its own."""
+    path = folder / "another.safetensors"
+    save_file(load_file(ref.path), path, metadata={"format": "pt", "folder": str(folder)})
+    return AdapterRef(path=path, sha256=file_sha256(path))
+
+
 class StopAt:
     """Says stop from its n-th question on."""
 
@@ -170,6 +181,79 @@ def test_a_forgotten_adapter_leaves_nothing_in_memory(engine, adapters, tmp_path
     layers = [layer for layer in engine._base.denoiser.modules() if isinstance(layer, AdaptedLayer)]
     assert layers
     assert not any(layer.parts for layer in layers)
+
+
+def test_a_slow_load_does_not_hold_up_who_runs_or_waits_behind_it(engine, adapters, tmp_path):
+    ref = another(adapters[1], tmp_path)
+    path = slow(ref.path)
+    make(engine, asked(adapters=(adapters[0],)))
+    first = engine.submit(asked("slow", adapters=(replace(ref, path=path),), steps=3), stop=never)
+    assert path.is_asked.wait(60)
+
+    others = [make(engine, asked(f"{number}", adapters=(adapters[0],), seed=number)) for number in range(6)]
+
+    assert len(others) == 6
+    assert not first.done()
+    path.go_on.set()
+    assert isinstance(first.result(60), Picture)
+
+
+def test_who_waits_for_nothing_but_an_adapter_can_be_stopped(engine, adapters, tmp_path):
+    ref, told = another(adapters[1], tmp_path), threading.Event()
+    path = slow(ref.path)
+    waiting = engine.submit(
+        asked(adapters=(replace(ref, path=path),)), stop=lambda: "withdrawn" if told.is_set() else None
+    )
+    assert path.is_asked.wait(60)
+
+    told.set()
+
+    assert waiting.result(10) == Stopped(request_id="gen_1", reason="withdrawn", step=0)
+    path.go_on.set()
+
+
+def test_a_forgotten_adapter_ends_the_pictures_that_name_it_and_no_other(engine, adapters):
+    gate, seen = threading.Event(), threading.Event()
+
+    def hold(_):
+        seen.set()
+        gate.wait(30)
+
+    worn = engine.submit(asked("worn", adapters=(adapters[0], adapters[1])), stop=never, on_step=hold)
+    assert seen.wait(60)
+    waiting = engine.submit(asked("waiting", adapters=(adapters[1],)), stop=never)
+    other = engine.submit(asked("other", adapters=(adapters[2],)), stop=never)
+
+    engine.forget(adapters[1].sha256)
+    anew = engine.submit(asked("anew", adapters=(adapters[1],)), stop=never)
+    gate.set()
+
+    assert (worn.result(60).reason, waiting.result(60).reason) == (FORGOTTEN, FORGOTTEN)
+    assert isinstance(other.result(60), Picture)
+    assert isinstance(anew.result(60), Picture)
+
+
+def test_an_adapter_that_was_asked_for_ahead_is_there_when_its_picture_comes(tiny_spec, adapters, tmp_path):
+    ref = another(adapters[0], tmp_path)
+    with Engine(tiny_spec, max_rows=1) as engine:
+        engine.prefetch(ref)
+        while not engine.adapter_tiers()["host"].num_bytes:
+            time.sleep(0.01)
+        ref.path.unlink()
+
+        assert isinstance(make(engine, asked(adapters=(ref,))), Picture)
+        assert engine.adapter_tiers()["host"].misses == 1
+    engine.prefetch(adapters[1])
+
+
+def test_every_picture_is_made_where_hardly_an_adapter_fits(tiny_spec, adapters):
+    with Engine(tiny_spec, max_rows=2, host_bytes=1) as engine:
+        futures = [
+            engine.submit(asked(f"{number}", adapters=(adapters[number % 3], adapters[0])), stop=never)
+            for number in range(9)
+        ]
+
+        assert all(isinstance(future.result(60), Picture) for future in futures)
 
 
 def test_every_step_is_told_with_a_preview_now_and_then(engine):
@@ -317,6 +401,23 @@ def test_a_full_engine_says_when_to_come_back(tiny_spec):
     assert engine.estimate(asked()).begins_s == 0
 
 
+def test_what_an_engine_tells_of_its_speed_gives_its_own_estimate(tiny_spec):
+    with Engine(tiny_spec) as engine:
+        engine.submit(asked(), stop=never).result(60)
+        told, own = engine.speed(), engine.estimate(asked())
+
+    alone = forecast(
+        [],
+        [],
+        Load(steps=6, all_steps=6, questions=2, admission_s=told.admission_s, finishing_s=told.finishing_s),
+        max_rows=told.rows,
+        max_questions=told.questions,
+        step_seconds=told.step_seconds,
+    )
+    assert own.ends_s > 0
+    assert alone.ends_s == pytest.approx(own.ends_s, rel=0.2)
+
+
 def test_who_asks_for_one_picture_does_not_wait_behind_who_asks_for_forty(tiny_spec):
     ended: list[str] = []
     with Engine(tiny_spec, max_rows=2) as engine:
@@ -396,11 +497,12 @@ def test_the_shell_adds_the_trigger_unless_told_not_to(tiny_entry, adapters, tin
 
 
 def test_a_receipt_makes_the_picture_again(engine, adapters, tmp_path):
-    first = engine.submit(
-        asked(adapters=(adapters[2],), image=png("red"), strength=0.7, sampler="euler_a", steps=7, seed=5), stop=never
+    begun = threading.Event()
+    beside = engine.submit(asked("b", steps=40), stop=never, on_step=lambda _: begun.set())
+    assert begun.wait(60)
+    picture = make(
+        engine, asked(adapters=(adapters[2],), image=png("red"), strength=0.7, sampler="euler_a", steps=7, seed=5)
     )
-    beside = engine.submit(asked("b", steps=9), stop=never)
-    picture = first.result(60)
     beside.result(60)
     written = read_receipt(json.loads(json.dumps(picture.receipt)))
 

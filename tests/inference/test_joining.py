@@ -11,7 +11,6 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
-from inference.adapters.cache import AdapterCache
 from inference.adapters.stack import StackedAdapters
 from inference.admission import make_row
 from inference.bases.sd import StableDiffusion
@@ -58,8 +57,10 @@ class Calls:
 def draw_together(base: StableDiffusion, guests: Sequence[Guest]) -> tuple[list[Tensor], Calls]:
     """The finished latents (C, H, W), and how many model calls they took."""
     stack = StackedAdapters(base.denoiser)
-    cache = AdapterCache(base, stack)
-    rows = [make_row(base, cache, plan(request_of(number, guest), base.spec))[0] for number, guest in enumerate(guests)]
+    rows = [
+        make_row(base, (), plan(request_of(number, guest), base.spec), lambda *_: True)[0]
+        for number, guest in enumerate(guests)
+    ]
     calls = 0
     while not all(row.is_finished for row in rows):
         inside = [row for row, guest in zip(rows, guests, strict=True) if guest.joins <= calls and not row.is_finished]

@@ -20,8 +20,7 @@ from inference.catalog import SAMPLERS, BaseSpec
 from inference.engine import Engine
 from inference.errors import AdapterRefused, ImageRefused, InvalidRequest, PictureFailed, WrongBase
 from inference.fairness import Turn
-from inference.jobs import Result
-from inference.messages import AdapterRef, ImageRequest, Picture, Step, Stopped
+from inference.messages import AdapterRef, ImageRequest, Picture, Result, Step, Stopped
 from tests.benchmarks.figures import Figure, as_document, write
 from tests.inference.random_adapters import random_adapter, write_adapter
 from tests.inference.test_engine import half_mask, png

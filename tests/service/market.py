@@ -19,11 +19,15 @@ import torch
 from PIL import Image
 
 from inference.adapters.manifest import AdapterManifest
+from inference.adapters.reading import AdapterReader
+from inference.adapters.stack import StackedAdapters
+from inference.bases import open_base
 from inference.bases.sd import StableDiffusion
 from inference.catalog import BaseSpec, base_spec
 from inference.engine import Engine
 from inference.fairness import Turn
-from inference.messages import ImageRequest, Picture, Step, Stopped
+from inference.messages import AdapterRef, ImageRequest, Result, Step, Tier
+from inference.pace import Speed
 from licensing.ledger import check
 from licensing.money import Money
 from licensing.payments import manual
@@ -60,12 +64,23 @@ def write_style_adapter(configs: Path, path: Path, *, base: str = "tiny", seed: 
     return path.read_bytes()
 
 
-async def publish_style(web: Gateway, creator: Person, adapter: bytes, *, base: str = "tiny", **fields: Any) -> str:
-    """A style of the creator with a published version whose adapter is `adapter`; its id."""
+def flat_file(configs: Path, adapter: bytes, *, base: str = "tiny") -> bytes:
+    """The flat file of an adapter file."""
+    opened = open_base(base_spec(base, folder=configs / "bases"))
+    return AdapterReader(opened, StackedAdapters(opened.denoiser)).flat_file(adapter, "adapter.safetensors")
+
+
+async def publish_style(
+    web: Gateway, creator: Person, adapter: bytes, *, base: str = "tiny", flat: bytes | None = None, **fields: Any
+) -> str:
+    """A style of the creator with a published version whose adapter is `adapter`; its id. flat: its flat file."""
     style_id = await make_style(creator, base=base, **fields)
     training_id, version_id = new_id("trn"), new_id("ver")
     key = f"versions/{version_id}/adapter.safetensors"
     web.storage.put(key, adapter)
+    flat_key = None if flat is None else f"versions/{version_id}/adapter.flat"
+    if flat is not None and flat_key is not None:
+        web.storage.put(flat_key, flat)
     async with web.pool.acquire() as conn:
         await conn.execute(
             "INSERT INTO service.trainings"
@@ -75,10 +90,10 @@ async def publish_style(web: Gateway, creator: Person, adapter: bytes, *, base: 
         )
         await conn.execute(
             "INSERT INTO service.versions (id, style_id, creator_id, training_id, number, base, trigger, adapter_key,"
-            " adapter_sha256, report_key, receipt_key, gate_passed, created_at)"
-            " VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, 'none', 'none', true, now())",
+            " adapter_sha256, flat_key, flat_sha256, report_key, receipt_key, gate_passed, created_at)"
+            " VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9, $10, 'none', 'none', true, now())",
             *(version_id, style_id, creator.account.id, training_id, base, TRIGGER, key),
-            hashlib.sha256(adapter).hexdigest(),
+            *(hashlib.sha256(adapter).hexdigest(), flat_key, flat and hashlib.sha256(flat).hexdigest()),
         )
     answer = await creator.http.post(f"/v1/versions/{version_id}/publish")
     assert answer.status_code == 200, answer.text
@@ -141,7 +156,7 @@ class CurtainedEngine:
         on_step: Callable[[Step], None] | None = None,
         turn: Turn | None = None,
         halfway: bytes | None = None,
-    ) -> "Future[Picture | Stopped]":
+    ) -> "Future[Result]":
         act = self._curtain.begin()
 
         def heard(step: Step) -> None:
@@ -152,8 +167,17 @@ class CurtainedEngine:
         self._curtain.requests.append(request)
         return self._engine.submit(request, stop=stop, on_step=heard, turn=turn, halfway=halfway)
 
+    def speed(self) -> Speed:
+        return self._engine.speed()
+
+    def prefetch(self, ref: AdapterRef) -> None:
+        self._engine.prefetch(ref)
+
     def forget(self, sha256: str) -> None:
         self._engine.forget(sha256)
+
+    def adapter_tiers(self) -> dict[str, Tier]:
+        return self._engine.adapter_tiers()
 
     def close(self) -> None:
         self._curtain.wait_at(None)

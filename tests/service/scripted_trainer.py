@@ -20,6 +20,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from inference.likeness import look_at, pack_looks
 from training.report import Pair, draw_sheet
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -134,6 +135,13 @@ class Script:
         files = {"adapter": "adapter.safetensors", "receipt": "receipt.json", "report": "report.html"}
         examples = self.draw_pictures()
         paths = {name: str(self.out / file) for name, file in files.items()}
+        if self.seed != REFUSED:
+            flat = self.scratch / "adapter.flat"
+            flat.write_bytes(b"the same, flat")
+            paths["flat"] = str(flat)
+        looks = self.scratch / "looks.npy"
+        looks.write_bytes(pack_looks([[look_at(Image.new("RGB", (24, 24), RED))] for _ in self.request["works"]]))
+        paths["looks"] = str(looks)
         self.say(event="done", scores={"heldout_gain": 0.2}, examples=examples, **paths)
 
     def draw_pictures(self) -> list[str]:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from inference.likeness import THUMB, Look, look_at
 from service.resemblance import nearest_of_others, note_look
 from tests.service.conftest import Person, Place, browser, draw, make_style, sign_in, slug_of, upload
 from tests.training.portfolio import drawing
-from training.likeness import THUMB, Look, look_at
 
 NAME_BEFORE = "secret-commission-for-acme.png"
 

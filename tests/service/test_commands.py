@@ -1,10 +1,14 @@
 """The commands an operator types, called as functions where no process is needed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
+from inference.checkers import CHECKERS
+from inference.errors import CheckerUnusable
 from licensing.authority import open_authority
 from licensing.money import Money
 from service import desk
@@ -12,6 +16,8 @@ from service.__main__ import main
 from service.doctor import examine
 from service.ids import new_id
 from service.sessions import redeem_link
+from service.worker import run_worker
+from tests.inference.tiny_base import write_tiny_base
 from tests.service.conftest import Person, Place, draw
 
 
@@ -97,6 +103,41 @@ async def test_the_doctor_finds_everything_well_and_says_what_is_not(place: Plac
     assert before["ledger"].sentence == "every rule holds"
     assert "both-" in before["processes"].sentence
     assert not after["keys"].is_well
+
+
+async def test_the_doctor_says_which_content_check_there_is(place: Place, tmp_path: Path):
+    plain = replace(place.settings, database_url=place.database_url, home=tmp_path)
+
+    found = [
+        next(one for one in await examine(settings) if one.subject == "content check")
+        for settings in (plain, replace(plain, content_checker="nudnet"))
+    ]
+
+    assert found[0].is_well
+    assert found[0].sentence == "none is active: pictures are not judged by what they show"
+    assert not found[1].is_well
+    assert "there is no content check 'nudnet'" in found[1].sentence
+
+
+async def test_a_worker_that_cannot_check_what_it_shall_check_does_not_start(place: Place):
+    with pytest.raises(CheckerUnusable, match="there is no content check 'nudnet'; there is nudenet, or none"):
+        await run_worker(replace(place.settings, content_checker="nudnet"), place.database_url)
+
+
+def test_a_picture_that_the_content_check_refuses_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(CHECKERS, "no_red", "tests.inference.checkers:NoRed")
+    monkeypatch.setenv("OWNHAND_CONTENT_CHECKER", "no_red")
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "red.png")
+    out, source = tmp_path / "a.png", tmp_path / "red.png"
+    base = ["--base", str(write_tiny_base(tmp_path))]
+
+    result = CliRunner().invoke(
+        main, ["generate", *base, "--prompt", "a cup", "--image", str(source), "--out", str(out), "--device", "cpu"]
+    )
+
+    assert result.exit_code == 3
+    assert "this picture will not do; send another one" in result.output
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

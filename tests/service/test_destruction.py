@@ -27,9 +27,13 @@ async def test_works_weights_and_samples_are_gone_and_their_hashes_are_signed(cr
     training = await wait_for(creator, await start(creator, style_id), "passed")
     version = (await creator.http.get(f"/v1/versions/{training['version']}")).json()
     await creator.http.post(f"/v1/versions/{version['id']}/publish")
+    assert f"trainings/{training['id']}/1/adapter.flat" in place.gateway.storage.list_keys("trainings/")
+
+    looks = [key for key in place.gateway.storage.list_keys(f"trainings/{training['id']}/") if "looks" in key]
 
     proof = await destroy(creator, style_id)
 
+    assert len(looks) == 1
     said = verify_document(place.gateway.authority, proof["document"])
     assert said is not None
     assert said["works"] == sorted(work["sha256"] for work in works)

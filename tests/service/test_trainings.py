@@ -1,6 +1,7 @@
 """Training through the API, with a trainer that follows a script instead of learning."""
 
 import asyncio
+import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from inference.likeness import unpack_looks
 from licensing.authority import verify_document
 from licensing.compute import training_price
 from licensing.ledger import balance
@@ -18,6 +20,7 @@ from licensing.money import Money
 from service import filing, finetuning, trainings
 from service.speeds import plan_training
 from service.styles import find_style
+from service.versions import find_version
 from tests.service.conftest import Person, Place, make_style, slug_of, wait_for, with_works
 from tests.service.scripted_trainer import DIES_ONCE, FAILS, LONG, REFUSED
 from training.messages import Way, read_request
@@ -82,7 +85,30 @@ async def test_a_training_ends_as_a_draft_version(creator: Person, style_id: str
     assert verify_document(place.gateway.authority, receipt["signature"]) == receipt["receipt"]
     adapter = (await creator.http.get(version["adapter"]["url"])).content
     assert adapter[8:].startswith(b'{"__metadata__"')
+    assert version["near_copies"] == 0
+    async with place.gateway.pool.acquire() as conn:
+        found = await find_version(conn, version["id"], creator_id=creator.account.id)
+    assert found is not None
+    assert found.looks_key is not None
+    assert len(unpack_looks(place.gateway.storage.get(found.looks_key))) == training["works"]
     await wait_until_gone(place.settings.home / "scratch" / training_id)
+
+
+async def test_what_engines_read_lies_beside_an_adapter_that_passed(creator: Person, style_id: str, place: Place):
+    passed = await wait_for(creator, await start(creator, style_id), "passed")
+    refused = await wait_for(creator, await start(creator, style_id, seed=REFUSED), "refused")
+
+    async with place.gateway.pool.acquire() as conn:
+        made, none = [
+            await find_version(conn, training["version"], creator_id=creator.account.id)
+            for training in (passed, refused)
+        ]
+
+    assert made is not None
+    assert made.flat_key is not None
+    assert made.flat_sha256 == hashlib.sha256(place.gateway.storage.get(made.flat_key)).hexdigest()
+    assert none is not None
+    assert (none.flat_key, none.flat_sha256) == (None, None)
 
 
 async def test_what_happens_can_be_followed_and_picked_up_again(creator: Person, style_id: str):

@@ -25,7 +25,7 @@ from PIL import Image
 from inference.catalog import BaseSpec
 from inference.engine import Engine
 from inference.fairness import Turn
-from inference.messages import ImageRequest, Picture, Step, Stopped
+from inference.messages import ImageRequest, Picture, Result, Step
 from service.settings import ROOT
 from service.watch import Watch
 from tests.benchmarks.figures import Figure, as_document, write
@@ -108,7 +108,7 @@ class StormyEngine(Engine):
         on_step: Callable[[Step], None] | None = None,
         turn: Turn | None = None,
         within_s: float | None = None,
-    ) -> "Future[Picture | Stopped]":
+    ) -> "Future[Result]":
         drawing = self._storm.drawings.setdefault(request.seed, Drawing(seed=request.seed))
 
         def stops() -> str | None:
@@ -121,7 +121,7 @@ class StormyEngine(Engine):
             if on_step is not None:
                 on_step(step)
 
-        def ended(future: "Future[Picture | Stopped]") -> None:
+        def ended(future: "Future[Result]") -> None:
             drawing.ended_s = time.perf_counter()
             result = future.result()
             drawing.picture = result if isinstance(result, Picture) else None

@@ -4,14 +4,18 @@ Real processes are killed by SIGKILL at every named point and started again; the
 same Idempotency-Key, as a program would whose connection broke.
 """
 
+import asyncio
+import hashlib
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.faults import POINTS
-from tests.service.market import PRICE
+from tests.service.market import PRICE, publish_style, write_style_adapter
 from tests.stories.town import Town, open_town
 
 WEB_POINTS = [point for point, meaning in POINTS.items() if meaning.startswith("web:") and point != "voided"]
@@ -81,6 +85,30 @@ async def test_the_gateway_dies_after_an_order_ended_unpaid_and_nothing_is_left(
     assert (generation["state"], generation["amount"]["amount"]) == ("canceled", 0)
     assert await town.spent() == before
     await town.is_tidy()
+
+
+async def test_what_went_off_while_the_worker_was_dead_is_gone_from_its_disk_when_it_lives_again(
+    town: Town, tmp_path: Path
+):
+    folder = town.web.settings.home / "cache" / "adapters"
+    adapter = write_style_adapter(town.web.settings.configs, tmp_path / "adapter.safetensors", seed=2)
+    off = replace(town, style_id=await publish_style(town.web, town.creator, adapter))
+    for place in (town, off):
+        assert (await place.ask(uuid.uuid4().hex, wait=60) or {})["state"] == "settled"
+    both = {path.name for path in folder.iterdir()}
+    town.processes.kill("worker")
+    (folder / ".unfinished").write_bytes(adapter[:100])
+
+    await town.creator.http.put(f"/v1/styles/{off.style_id}/switch", json={"level": "off"})
+    town.processes.start("worker")
+
+    gone = f"{hashlib.sha256(adapter).hexdigest()}.safetensors"
+    assert gone in both
+    for _ in range(600):
+        if {path.name for path in folder.iterdir()} == both - {gone}:
+            break
+        await asyncio.sleep(0.05)
+    assert {path.name for path in folder.iterdir()} == both - {gone}
 
 
 async def delivered(town: Town, generation: dict[str, Any]) -> None:

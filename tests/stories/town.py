@@ -66,8 +66,8 @@ class Town:
 
 
 @asynccontextmanager
-async def open_town(database_url: str, folder: Path, **more: Any) -> AsyncIterator[Town]:
-    """Both processes running."""
+async def open_town(database_url: str, folder: Path, *, has_worker: bool = True, **more: Any) -> AsyncIterator[Town]:
+    """Both processes running, or the web process alone."""
     settings = Settings(
         home=folder / "home",
         configs=write_configs(folder / "configs"),
@@ -82,7 +82,8 @@ async def open_town(database_url: str, folder: Path, **more: Any) -> AsyncIterat
     processes = Processes(settings=settings, log=folder / "log")
     try:
         async with open_gateway(settings, database_url) as web:
-            processes.start("worker")
+            if has_worker:
+                processes.start("worker")
             processes.start("web")
             creator, client = await person(web, "creator", "creator"), await person(web, "client", "live")
             adapter = write_style_adapter(settings.configs, folder / "adapter.safetensors")
@@ -92,16 +93,16 @@ async def open_town(database_url: str, folder: Path, **more: Any) -> AsyncIterat
         processes.end()
 
 
-async def person(web: Gateway, role: Role, kind: keys.KeyKind) -> Person:
+async def person(web: Gateway, role: Role, kind: keys.KeyKind, *, name: str | None = None) -> Person:
     async with web.pool.acquire() as conn, conn.transaction():
         account = await ensure_account(
-            conn, role=role, email=f"{role}@example.org", name=None, now=web.clock(), new_id=new_id
+            conn, role=role, email=f"{name or role}@example.org", name=None, now=web.clock(), new_id=new_id
         )
         issued = await keys.issue(
             conn, account_id=account.id, kind=kind, new_id=new_id, now=web.clock(), pepper=web.pepper
         )
         if role == "client":
-            await manual.credit(conn, account.id, Money(CENTS, "EUR"), "first", web.clock())
+            await manual.credit(conn, account.id, Money(CENTS, "EUR"), new_id("pay"), web.clock())
     http = httpx.AsyncClient(
         base_url=web.settings.origin, headers={"Authorization": f"Bearer {issued.token}"}, timeout=60
     )

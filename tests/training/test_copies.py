@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
+from inference.likeness import likeness, look_at
 from tests.training.portfolio import drawing
-from training.copies import Learnt, Sampled, count_recalled, find_copies
-from training.likeness import likeness, likeness_in_shape, look_at
+from training.copies import Learnt, Sampled, count_recalled, find_copies, likeness_in_shape
 from training.measure import gap_interval
 from training.recipe import Gate
 

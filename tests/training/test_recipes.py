@@ -90,6 +90,7 @@ def test_a_broken_request_is_refused_in_a_sentence(change, reason):
         Finding(work=None, kind="too_few", severity="error", why="Few.", fix="Add."),
         Sample(step=3, path=Path("a.png")),
         Done(adapter=Path("a"), receipt=Path("b"), report=Path("c"), scores={"drift": 0.1}, examples=(Path("d.png"),)),
+        Done(adapter=Path("a"), receipt=Path("b"), report=Path("c"), flat=Path("d.flat")),
     ],
 )
 def test_an_event_survives_the_way_through_a_line(event):

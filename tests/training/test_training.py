@@ -11,14 +11,18 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
-from PIL import Image
+from PIL import Image, ImageOps
 
 from inference.adapters.cache import AdapterCache
 from inference.adapters.manifest import file_sha256, read_manifest
+from inference.adapters.reading import AdapterReader
 from inference.adapters.stack import StackedAdapters
+from inference.checkers.near_copies import NearCopies
 from inference.devices import choose_device
+from inference.likeness import look_at, unpack_looks
 from inference.messages import AdapterRef
 from inference.run import generate_file
+from tests.training.portfolio import drawing
 from training import state, steps
 from training.encode import encode
 from training.errors import RecipeInvalid, RequestInvalid
@@ -32,6 +36,7 @@ from training.messages import (
     Sample,
     StateChanged,
     TrainingRequest,
+    event_line,
     read_event,
 )
 from training.pipeline import Trained, train
@@ -100,6 +105,20 @@ def test_a_training_tells_its_story_in_order(trained):
     assert sorted(path.name for path in request.out.iterdir()) == ["adapter.safetensors", "receipt.json", "report.html"]
 
 
+def test_the_flat_file_beside_an_adapter_holds_the_same_numbers(trained, tiny_base):
+    request, ended, events = trained
+    own = AdapterRef(path=ended.adapter, sha256=file_sha256(ended.adapter))
+    flat = replace(own, path=events[-2].flat, flat_sha256=file_sha256(events[-2].flat))
+    reader = AdapterReader(tiny_base, StackedAdapters(tiny_base.unet))
+
+    ours, theirs = (reader.read(ref) for ref in (flat, own))
+
+    assert torch.equal(ours.numbers_N, theirs.numbers_N)
+    assert ours.laid == theirs.laid
+    assert ours.style_guidance == theirs.style_guidance
+    assert flat.path.parent == request.scratch
+
+
 def test_the_adapter_loads_in_stock_diffusers_and_changes_its_pictures(trained, tiny_entry):
     _, ended, _ = trained
     stock = StableDiffusionPipeline.from_pretrained(tiny_entry.parent / "tiny", safety_checker=None)
@@ -166,6 +185,26 @@ def test_the_receipt_states_what_the_adapter_was_made_of(trained, tiny_base):
     assert receipt["gate"]["passed"] is True
     assert sign_receipt(ended.receipt, lambda statement: f"signed {statement['seed']}") == receipt
     assert json.loads(ended.receipt.read_text())["signature"] == "signed 0"
+
+
+def test_the_looks_of_all_works_lie_beside_and_in_nothing_that_leaves(trained):
+    request, _, events = trained
+    done = next(event for event in events if isinstance(event, Done))
+
+    assert done.looks is not None
+    assert done.looks.parent == request.scratch
+    check = NearCopies(unpack_looks(done.looks.read_bytes()))
+    for work in request.works:
+        image = Image.open(work.path).convert("RGB")
+        for seen in (image.resize((32, 32), Image.Resampling.LANCZOS), ImageOps.mirror(image)):
+            assert check.check(seen, "picture") is not None, f"{work.id}, held out or not"
+    assert check.check(drawing(1000), "picture") is None
+    looks = [look for work in request.works if (look := look_at(Image.open(work.path).convert("RGB")))]
+    for path in request.out.iterdir():
+        content = path.read_bytes()
+        assert not [look for look in looks if look.hash_bytes in content or look.thumb_bytes[:48] in content], path.name
+    assert read_event(event_line(done)) == done
+    assert read_event(event_line(replace(done, looks=None))).looks is None
 
 
 def test_the_report_shows_the_pictures_and_fetches_nothing(trained):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from training.likeness import look_at
+from inference.likeness import look_at
 from training.messages import MAX_WORKS, Finding, Work
 from training.review import sentences
 from training.review.damage import Damage, look_for_damage
