@@ -108,6 +108,7 @@ class StormyEngine(Engine):
         on_step: Callable[[Step], None] | None = None,
         turn: Turn | None = None,
         within_s: float | None = None,
+        halfway: bytes | None = None,
     ) -> "Future[Result]":
         drawing = self._storm.drawings.setdefault(request.seed, Drawing(seed=request.seed))
 
@@ -128,7 +129,7 @@ class StormyEngine(Engine):
             if request.seed == VICTIM:
                 self._storm.ended(drawing)
 
-        future = super().submit(request, stop=stops, on_step=heard, turn=turn, within_s=within_s)
+        future = super().submit(request, stop=stops, on_step=heard, turn=turn, within_s=within_s, halfway=halfway)
         future.add_done_callback(ended)
         return future
 

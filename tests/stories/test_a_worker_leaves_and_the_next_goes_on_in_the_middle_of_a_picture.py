@@ -1,4 +1,4 @@
-"""A worker leaves in the middle of pictures, killed or in good order; the next one makes the steps that are left."""
+"""A worker leaves in the middle of a picture, killed or in good order; the next one makes the steps that are left."""
 
 import asyncio
 import io
@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from safetensors.torch import load
 
+from service.pending import halfway_key
 from tests.service.market import PRICE
 from tests.stories.processes import Processes
 from tests.stories.town import Town, open_town
 
-STEPS, COUNT = 100, 4
-ORDER = {"count": COUNT, "steps": STEPS, "size": [64, 64]}
+ORDER = {"count": 1, "steps": 100, "size": [64, 64]}
 
 
 @pytest.fixture(scope="module")
@@ -39,23 +39,22 @@ async def test_the_next_worker_goes_on_where_the_last_one_stopped(town: Town, le
     generation = await town.ask(key, wait=60, **ORDER)
 
     assert generation is not None
-    assert (generation["state"], len(generation["outputs"])) == ("settled", COUNT)
+    assert (generation["state"], len(generation["outputs"])) == ("settled", 1)
     told = (await steps_told(town, asked["id"]))[len(heard) :]
     assert told[0] >= kept > 0, "nothing that was kept is made again"
     drawn, alone = await pictures(town, generation["id"]), await pictures(town, await undisturbed(town))
     assert np.abs(drawn - alone).max() <= 1, "the same pictures, within the rounding of other batches"
-    assert await town.spent() - before == 2 * COUNT * PRICE
+    assert await town.spent() - before == 2 * PRICE
     await town.is_tidy()
 
 
 async def half_made(town: Town, order_id: str) -> int:
-    """Wait until every picture of the order is kept half made; steps of the one that has the fewest."""
-    for _ in range(600):
-        keys = [key for key in town.web.storage.list_keys(f"pending/{order_id}/") if key.endswith(".halfway")]
-        if len(keys) == COUNT:
-            return min(int(load(town.web.storage.get(key))["index"]) for key in keys)
-        await asyncio.sleep(0.05)
-    raise AssertionError("no picture was kept half made")
+    """Wait until the picture of the order is kept half made; steps that it has then."""
+    for _ in range(3000):
+        if town.web.storage.exists(key := halfway_key(order_id, 1)):
+            return int(load(town.web.storage.get(key))["index"])
+        await asyncio.sleep(0.01)
+    raise AssertionError("the picture was not kept half made")
 
 
 async def steps_told(town: Town, order_id: str) -> list[int]:
@@ -76,7 +75,7 @@ async def undisturbed(town: Town) -> str:
 
 
 async def pictures(town: Town, order_id: str) -> np.ndarray:
-    """An order's pictures, (COUNT, height, width, 3)."""
+    """An order's pictures, (number, height, width, 3)."""
     found = (await town.client.http.get(f"/v1/generations/{order_id}")).json()
     drawn = []
     for output in found["outputs"]:
