@@ -22,7 +22,7 @@ from inference.fairness import FairQueue, Turn
 from inference.jobs import Job, Result
 from inference.knee import measure_finishing, measure_steps
 from inference.messages import MAX_ASKS, Estimate, ImageRequest, Picture, Plan, Step, plan
-from inference.pace import Load, Pace, forecast
+from inference.pace import Load, Pace, Speed, forecast
 from inference.pictures import jpeg_bytes, png_bytes
 from inference.receipt import Receipt, receipt_of
 
@@ -120,6 +120,17 @@ class Engine:
         with self._changed:
             return self._estimate(planned, turn or Turn())
 
+    def speed(self) -> Speed:
+        """How fast it draws, for who reckons in another process. Call from any thread."""
+        return Speed(
+            rows=self._max_rows,
+            questions=self.max_questions,
+            half_s=self._pace.step_and_previews_seconds(self.max_questions / 2),
+            full_s=self._pace.step_and_previews_seconds(self.max_questions),
+            admission_s=self._pace.admission_seconds,
+            finishing_s=self._pace.finish_seconds(1, enlarged=self._base.enlarger is not None),
+        )
+
     def forget(self, sha256: str) -> None:
         """Drop an adapter from memory, before the next step, because it may no longer be used."""
         with self._changed:
@@ -140,17 +151,17 @@ class Engine:
                 self._load(job.plan, job.steps_left, job.num_asks)
                 for job in self._waiting.ahead_of(turn, self._row_steps)
             ],
-            self._load(planned, planned.steps, planned.num_asks),
+            self._load(planned, planned.num_steps, planned.num_asks),
             max_rows=self._max_rows,
             max_questions=self.max_questions,
             step_seconds=self._pace.step_and_previews_seconds,
         )
 
     def _load(self, planned: Plan, steps: int, num_asks: int, *, is_running: bool = False) -> Load:
-        share = self._share(planned)
+        share = planned.share(self.spec)
         return Load(
             steps=max(steps, 1),
-            all_steps=max(planned.steps, 1),
+            all_steps=max(planned.num_steps, 1),
             questions=num_asks * share,
             admission_s=0.0 if is_running else self._pace.admission_seconds,
             finishing_s=self._pace.finish_seconds(share, enlarged=planned.enlargement > 1),
@@ -161,11 +172,7 @@ class Engine:
         return job.steps_left * self._questions(job)
 
     def _questions(self, job: Job) -> float:
-        return job.num_asks * self._share(job.plan)
-
-    def _share(self, planned: Plan) -> float:
-        """Pixels of what is drawn, in pictures of the base's own size."""
-        return planned.width * planned.height / self.spec.size**2
+        return job.num_asks * job.plan.share(self.spec)
 
     def _work(self) -> None:
         try:
@@ -262,7 +269,7 @@ class Engine:
             await_device(self._base.device)
         finally:
             self._in_step = []
-        self._pace.saw(batch.num_forward_rows * self._share(jobs[0].plan), time.perf_counter() - began)
+        self._pace.saw(batch.num_forward_rows * jobs[0].plan.share(self.spec), time.perf_counter() - began)
         for job in jobs:
             job.largest_batch = max(job.largest_batch, batch.num_forward_rows)
         with self._changed:
@@ -326,7 +333,7 @@ class Engine:
         png = png_bytes(image)
         if job.must_end():
             return
-        self._pace.finished(self._share(job.plan), time.perf_counter() - began, enlarged=job.is_enlarged)
+        self._pace.finished(job.plan.share(self.spec), time.perf_counter() - began, enlarged=job.is_enlarged)
         self._leave(job)
         job.end_with(
             Picture(

@@ -1,13 +1,16 @@
 """Whose turn it is: fair between clients, and between the creators of one, in work done. Thin: no torch.
 
-Every client has a counter of the work that was done for it. The next place goes to who waits with the lowest: first the
-client, then the creator, then who came first. Who comes after a rest starts at the lowest counter of those who are
-there, so nobody saves up turns. (Virtual token counters, Sheng and others, OSDI 2024, arXiv 2401.00588, of whatever is
-counted here instead of tokens.)
+Within a process (`FairQueue`) every client has a counter of the work that was done for it. The next place goes to who
+waits with the lowest: first the client, then the creator, then who came first. Who comes after a rest starts at the
+lowest counter of those who are there, so nobody saves up turns. (Virtual token counters, Sheng and others, OSDI 2024,
+arXiv 2401.00588, of whatever is counted here instead of tokens.)
+
+In a line that many processes take from, nobody sees all the work that is done. There a request gets a number when it
+comes, its turn, and the lowest is taken first (`turn_in`).
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -22,6 +25,37 @@ class Turn:
     creator: str = ""
     priority: int = 0
     """Higher ones go before all lower ones, whoever they are for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InLine:
+    """A request that waits in a line of turns."""
+
+    creator: str
+    turn: int
+    work: int
+    """What it costs to do, in whole numbers of what turns are counted in."""
+
+
+def turn_in(line: Sequence[InLine], creator: str, *, now: int, behind: int) -> tuple[int, int]:
+    """The turn of a request that comes now, and how many of its client's waiting ones stay before it.
+
+    line: what waits of the same client, in order of turns; the others of them have to move back by its work. now: the
+    highest turn that was taken; behind: the turn behind all that the client was given. Turns of one client lie as far
+    apart as they are work, so clients get equal shares, and a rest earns nothing (start-time fair queueing, Goyal, Vin
+    and Cheng, SIGCOMM 1996). Between the creators of a client, who has less work waiting goes first; a client's other
+    creators move back for it, other clients never do.
+    """
+    mine = sum(one.work for one in line if one.creator == creator)
+    before: Counter[str] = Counter()
+    place = len(line)
+    for number, one in enumerate(line):
+        if one.creator == creator:
+            place = len(line)
+        elif before[one.creator] > mine:
+            place = min(place, number)
+        before[one.creator] += one.work
+    return (line[place].turn if place < len(line) else max(now, behind)), place
 
 
 class FairQueue(Generic[Item]):

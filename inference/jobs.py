@@ -52,7 +52,7 @@ class Job:
 
     @property
     def steps_left(self) -> int:
-        return self.plan.steps if self.row is None else len(self.row.table) - self.row.index
+        return self.plan.num_steps if self.row is None else len(self.row.table) - self.row.index
 
     @property
     def num_asks(self) -> int:

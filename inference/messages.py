@@ -129,6 +129,19 @@ class Plan:
     num_asks: int
     """Questions that a step asks about it (`inference.guidance`), as far as the base's settings tell."""
 
+    @property
+    def num_steps(self) -> int:
+        """Steps that are made: a variation leaves out the first ones."""
+        return min(int(self.steps * self.strength), self.steps)
+
+    def share(self, spec: BaseSpec) -> float:
+        """Pixels of what is drawn, in pictures of the base's own size."""
+        return self.width * self.height / spec.size**2
+
+    def row_steps(self, spec: BaseSpec) -> float:
+        """What it costs to make, in steps of one question about a picture of the base's own size."""
+        return self.num_steps * self.num_asks * self.share(spec)
+
 
 def plan(request: ImageRequest, spec: BaseSpec) -> Plan:
     """Fill what a request left open from its base, and refuse what cannot be made.

@@ -2,8 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from statistics import median
+from dataclasses import dataclass, fields, replace
+from statistics import fmean, median
 
 from inference.messages import Estimate
 
@@ -97,6 +97,36 @@ class Pace:
         """The same, with what previews take beside it."""
         previews = self._previews_s / self._steps_s if self._steps_s else 0.0
         return (1 + previews) * self.step_seconds(rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """How fast an engine draws at present, as it tells who reckons in another process (`forecast`)."""
+
+    rows: int
+    """Pictures at once, at most."""
+    questions: float
+    """Of one step, at most, each about a picture of the base's own size."""
+    half_s: float
+    """A step of half as many, with what previews take beside it; `full_s` one of `questions`."""
+    full_s: float
+    admission_s: float
+    """Before a picture's first step."""
+    finishing_s: float
+    """After its last, for a picture of the base's own size, enlarged where the base has an enlarger."""
+
+    def step_seconds(self, questions: float) -> float:
+        """Estimated seconds of a step of so many questions."""
+        each_s = (self.full_s - self.half_s) / (self.questions / 2)
+        return max(self.full_s + each_s * (questions - self.questions), 0.0)
+
+
+def mean_speed(speeds: Sequence[Speed], *, weights: Sequence[float] | None = None) -> Speed:
+    """What engines tell, on average."""
+    means = {
+        field.name: fmean((getattr(speed, field.name) for speed in speeds), weights=weights) for field in fields(Speed)
+    }
+    return Speed(rows=round(means.pop("rows")), **means)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from inference.engine import Engine
 from inference.errors import AdapterRefused, EngineClosed, EngineFull, ImageRefused, InvalidRequest, TooLate
 from inference.fairness import Turn
 from inference.messages import AdapterRef, ImageRequest, Picture, Stopped, plan
+from inference.pace import Load, forecast
 from inference.receipt import KIND, Receipt, differences, read_receipt, request_again
 from inference.run import generate_file, main
 from tests.inference.random_adapters import random_adapter, write_adapter
@@ -315,6 +316,23 @@ def test_a_full_engine_says_when_to_come_back(tiny_spec):
         gate.set()
         assert all(isinstance(future.result(60), Picture) for future in futures)
     assert engine.estimate(asked()).begins_s == 0
+
+
+def test_what_an_engine_tells_of_its_speed_gives_its_own_estimate(tiny_spec):
+    with Engine(tiny_spec) as engine:
+        engine.submit(asked(), stop=never).result(60)
+        told, own = engine.speed(), engine.estimate(asked())
+
+    alone = forecast(
+        [],
+        [],
+        Load(steps=6, all_steps=6, questions=2, admission_s=told.admission_s, finishing_s=told.finishing_s),
+        max_rows=told.rows,
+        max_questions=told.questions,
+        step_seconds=told.step_seconds,
+    )
+    assert own.ends_s > 0
+    assert alone.ends_s == pytest.approx(own.ends_s, rel=0.2)
 
 
 def test_who_asks_for_one_picture_does_not_wait_behind_who_asks_for_forty(tiny_spec):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.pace import Load, Pace, forecast
+from inference.pace import Load, Pace, Speed, forecast, mean_speed
 
 
 def test_nothing_is_promised_before_anything_was_seen():
@@ -128,3 +128,12 @@ def test_what_a_picture_takes_before_its_first_step_is_remembered():
     pace.admitted(2.0)
 
     assert pace.admission_seconds == 1.5
+
+
+def test_a_speed_that_was_told_gives_steps_of_any_size_and_averages():
+    fast = Speed(rows=4, questions=8, half_s=0.6, full_s=1.0, admission_s=0.1, finishing_s=0.5)
+    slow = Speed(rows=8, questions=8, half_s=1.2, full_s=2.0, admission_s=0.1, finishing_s=1.5)
+
+    assert [fast.step_seconds(questions) for questions in (1, 4, 8, 16)] == pytest.approx([0.3, 0.6, 1.0, 1.8])
+    assert mean_speed([fast, slow]).step_seconds(4) == pytest.approx(0.9)
+    assert mean_speed([fast, slow], weights=[0.9, 0.1]).finishing_s == pytest.approx(0.6)

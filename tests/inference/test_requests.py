@@ -35,6 +35,19 @@ def test_a_bare_request_takes_the_bases_own_settings(tiny_spec):
 
 
 @pytest.mark.parametrize(
+    ("changes", "row_steps"),
+    [
+        ({}, 6 * 2),
+        ({"steps": 10, "guidance": 1.0}, 10),
+        ({"width": 64, "height": 48, "steps": 10}, 10 * 2 * 3),
+        ({"image": b"any", "strength": 0.55, "steps": 10}, 5 * 2),
+    ],
+)
+def test_work_is_steps_times_questions_times_pixels(tiny_spec, changes, row_steps):
+    assert plan(asked(**changes), tiny_spec).row_steps(tiny_spec) == row_steps
+
+
+@pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"base": "other"}, "for the base 'other'"),
