@@ -21,6 +21,7 @@ import asyncpg
 from inference.catalog import BaseSpec
 from inference.fairness import FairQueue, Turn
 from inference.messages import ImageRequest, Picture, Step, Stopped
+from inference.pace import Speed
 from service.resources import Resources
 from service.watch import Watch
 
@@ -39,46 +40,81 @@ class Draws(Protocol):
         turn: Turn | None = None,
     ) -> "Future[Picture | Stopped]": ...
 
+    def speed(self) -> Speed: ...
+
     def forget(self, sha256: str) -> None: ...
 
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Entry:
-    pictures: int
-    turn: Turn
-    entered: asyncio.Event
+class Place:
+    """Room for one picture. Enter it to wait until it is given; it is given back at the end of the block."""
+
+    def __init__(self, turn: Turn, work: float, leave: Callable[["Place"], None]) -> None:
+        self.turn, self.work, self.given = turn, work, asyncio.Event()
+        self._leave = leave
+
+    async def __aenter__(self) -> None:
+        await self.given.wait()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._leave(self)
 
 
 class Places:
-    """Room for `count` pictures at once. Orders enter by turns of clients and creators, one as soon as a single place
-    is free: an engine with a picture too many has work at hand, an order that waits outside is still queued."""
+    """Room for `count` pictures at once, by turns of clients and creators in work, and for one order at the door.
+
+    Who stands at the door is taken from the queue and can no longer be overtaken by who comes later with a lower turn.
+    So nobody else comes until it has its first place; and one stands there, so that a free place is not empty for long.
+    """
 
     def __init__(self, count: int) -> None:
-        self._free = count
-        self._queue: FairQueue[_Entry] = FairQueue()
+        self._count = count
+        self._given: set[Place] = set()
+        self._queue: FairQueue[Place] = FairQueue()
+        self._num_at_door = 0
 
-    @asynccontextmanager
-    async def take(self, pictures: int, turn: Turn) -> AsyncIterator[None]:
-        """Wait for one's turn, and have the places until the end of the block."""
-        entry = _Entry(pictures=pictures, turn=turn, entered=asyncio.Event())
-        self._queue.put(entry, turn)
+    @property
+    def has_room(self) -> bool:
+        """Whether another order may come to the door. Any thread may ask."""
+        return self._num_at_door == 0
+
+    @contextmanager
+    def at_door(self) -> Iterator[None]:
+        """An order was taken from the queue; the block ends when it has a place, or wants none."""
+        self._num_at_door += 1
         try:
-            self._let_in()
-            await entry.entered.wait()
             yield
         finally:
-            if entry.entered.is_set():
-                self._free += pictures
-            self._queue.leave(entry)
-            self._let_in()
+            self._num_at_door -= 1
 
-    def _let_in(self) -> None:
-        while self._free > 0 and (entry := self._queue.take()) is not None:
-            self._free -= entry.pictures
-            self._queue.charge(entry.turn, entry.pictures)
-            entry.entered.set()
+    @asynccontextmanager
+    async def take(self, pictures: int, turn: Turn, *, work: float = 1.0) -> AsyncIterator[list[Place]]:
+        """Wait for the first of so many places; the others are given one by one. All are free at the end of the block.
+
+        work: of one picture.
+        """
+        wanted = [Place(turn, work, self._leave) for _ in range(pictures)]
+        for place in wanted:
+            self._queue.put(place, turn)
+        try:
+            self._give()
+            await wanted[0].given.wait()
+            yield wanted
+        finally:
+            self._leave(*wanted)
+
+    def _leave(self, *places: Place) -> None:
+        for place in places:
+            self._queue.leave(place)
+            self._given.discard(place)
+        self._give()
+
+    def _give(self) -> None:
+        while len(self._given) < self._count and (place := self._queue.take()) is not None:
+            self._given.add(place)
+            self._queue.charge(place.turn, place.work)
+            place.given.set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +154,16 @@ def studio() -> Studio:
     """This worker's studio."""
     assert _studio is not None, "this process takes no renderings"
     return _studio
+
+
+def has_room() -> bool:
+    """Whether this process can take another order from the queue."""
+    return _studio is not None and _studio.places.has_room
+
+
+def speeds() -> dict[str, Speed]:
+    """How fast this process draws, by the bases that it has opened."""
+    return {} if _studio is None else {base: engine.speed() for base, engine in _studio.engines.items()}
 
 
 @asynccontextmanager

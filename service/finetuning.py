@@ -78,7 +78,7 @@ async def tell_training(training_id: str, run: int) -> None:
         await fail(training_id, run)
 
 
-@story("sign_receipt")
+@story("sign_receipt", is_asked=True)
 async def tell_signing(training_id: str, adapter_key: str, receipt: dict[str, Any]) -> str:
     """The receipt as a signed document, on the web role: workers hold no key."""
     return await sign_receipt(training_id, adapter_key, receipt)

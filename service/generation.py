@@ -26,10 +26,12 @@ from licensing.orders import EndReason, Made, Voided
 from service import delivery, pending
 from service.errors import ObjectMissing
 from service.faults import reach
+from service.forecasts import read_eta_s
 from service.marks import draw_draft_mark, draw_test_picture
 from service.orders import (
     UNPAID_SENTENCES,
     Order,
+    append_queued,
     find_order,
     mark_queued,
     mark_sealing,
@@ -42,6 +44,7 @@ from service.outputs import Output, move_output, outputs_of
 from service.rendering import Drawn, render
 from service.resources import Gateway
 from service.sealing import Sealed, seal_picture, sealer
+from service.turns import give_turn, priority_of, read_line, take_turn_away
 from service.workflows import GENERATION, RENDER, ask, durable_step, gateway, start, story
 
 _PAUSE_LOOK_S = 1.0
@@ -49,9 +52,9 @@ _ATTEMPTS_MAX = 20
 _AGAIN_S = 0.5
 
 
-async def start_generation(order_id: str) -> None:
+async def start_generation(order_id: str, turn: int | None) -> None:
     """Put the story of an accepted order on its queue. Doing it twice is harmless."""
-    await start(GENERATION, order_id, tell_generation, order_id)
+    await start(GENERATION, order_id, tell_generation, order_id, priority=priority_of(turn))
 
 
 @story("generation")
@@ -64,7 +67,8 @@ async def tell_generation(order_id: str) -> str:
             return await close(order_id, fence, attempt)
         if fence > _ATTEMPTS_MAX:
             return await close(order_id, fence, {"end": "failed"})
-        drawn = await (draw_test(order_id) if attempt["test"] else _render(order_id, fence))
+        # A story that is older than turns goes before all that have one.
+        drawn = await (draw_test(order_id) if attempt["test"] else _render(order_id, fence, attempt.get("turn", 0)))
         if drawn["end"] == "again":
             if not await put_back(order_id, fence):
                 return "superseded"
@@ -99,7 +103,7 @@ async def close(order_id: str, fence: int | None, end: Drawn) -> str:
     return str(state)
 
 
-async def _render(order_id: str, fence: int) -> Drawn:
+async def _render(order_id: str, fence: int, turn: int | None) -> Drawn:
     _reach("begun")
     return await ask(
         RENDER,
@@ -107,21 +111,26 @@ async def _render(order_id: str, fence: int) -> Drawn:
         render,
         order_id,
         fence,
+        priority=priority_of(turn),
         when_asked=functools.partial(_reach, "render_asked"),
     )
 
 
 @durable_step()
 async def begin_attempt(order_id: str) -> dict[str, Any]:
-    """`fence` of a new attempt and if it is a `test`, or how the order came to its `end`. Waits out a pause."""
+    """`fence` and `turn` of a new attempt and if it is a `test`, or how the order came to its `end`. Waits out a pause.
+
+    What is paused has no turn, and gets another behind all that its client has in the line then.
+    """
     web = gateway()
     while True:
         async with web.pool.acquire() as conn, conn.transaction():
             hold = await begin(conn, order_id=order_id, now=web.clock())
             if not isinstance(hold, Refusal):
                 await mark_unsealed(conn, order_id, now=web.clock())
-        if not isinstance(hold, Refusal):
-            return {"fence": hold.fence, "test": hold.test}
+                return {"fence": hold.fence, "test": hold.test, "turn": await give_turn(conn, order_id)}
+            if hold.slug == "style_paused":
+                await take_turn_away(conn, order_id)
         if hold.slug != "style_paused":
             return _end_of(hold)
         await asyncio.sleep(_PAUSE_LOOK_S)
@@ -138,10 +147,19 @@ async def put_back(order_id: str, fence: int) -> bool:
         answer = await requeue(conn, order_id=order_id, fence=fence, now=web.clock())
         if not isinstance(answer, Refusal):
             await mark_queued(conn, order_id, now=web.clock())
+            await _tell_position(conn, web, order_id)
         elif answer.detail.get("reason") == "fence":
             return False
     await asyncio.sleep(_AGAIN_S)
     return True
+
+
+async def _tell_position(conn: Connection, web: Gateway, order_id: str) -> None:
+    line = await read_line(conn)
+    order = line.find(order_id)
+    if order is not None and order.waits:
+        eta_s = await read_eta_s(conn, web, line, order)
+        await append_queued(conn, order_id, position=line.position(order), eta_s=eta_s, now=web.clock())
 
 
 @durable_step()

@@ -1,29 +1,68 @@
-"""Which processes are alive, as rows."""
+"""Which processes are alive, and how fast workers draw, as rows."""
 
 import asyncio
+import json
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 import asyncpg
 
+from inference.pace import Speed, mean_speed
 from licensing.database import Connection
 from service.resources import Resources
 
 log = logging.getLogger("ownhand.heartbeats")
 
 BEAT_EVERY_S = 2.0
+_NEWEST_SHARE = 0.1
+"""What a worker's newest speed counts beside those of before: a line is minutes long, and a step may be slow once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """The workers that live: how many, at least 1, and how fast one of them draws with each base, on average."""
+
+    num_workers: int
+    speeds: Mapping[str, Speed]
 
 
 @asynccontextmanager
-async def beating(opened: Resources, *, executor: str, role: str) -> AsyncIterator[None]:
-    """Say now, and every two seconds until the end of the block, that this process lives."""
+async def beating(
+    opened: Resources, *, executor: str, role: str, speeds: Callable[[], Mapping[str, Speed]]
+) -> AsyncIterator[None]:
+    """Say now, and every two seconds until the end of the block, that this process lives and how fast it draws."""
+    steady: dict[str, Speed] = {}
+
+    async def beat() -> None:
+        for base, speed in speeds().items():
+            steady[base] = mean_speed([steady.get(base, speed), speed], weights=[1 - _NEWEST_SHARE, _NEWEST_SHARE])
+        told = json.dumps({base: asdict(speed) for base, speed in steady.items()})
+        async with opened.pool.acquire() as conn:
+            # What a process drew at before it was restarted holds until it knows better.
+            await conn.execute(
+                "INSERT INTO service.executors AS known (id, role, host, pid, started_at, seen_at, speeds)"
+                " VALUES ($1, $2, $3, $4, $5, $6, $7)"
+                " ON CONFLICT (id) DO UPDATE SET host = $3, pid = $4, started_at = $5, seen_at = $6,"
+                "  speeds = known.speeds || $7::jsonb",
+                *(executor, role, socket.gethostname(), os.getpid(), started_at, opened.clock(), told),
+            )
+
+    async def go_on() -> None:
+        while True:
+            await asyncio.sleep(BEAT_EVERY_S)
+            try:
+                await beat()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                log.warning("the database does not hear that %s lives; it is told again", executor, exc_info=True)
+
     started_at = opened.clock()
-    await _beat(opened, executor, role, started_at)
-    task = asyncio.create_task(_go_on(opened, executor, role, started_at))
+    await beat()
+    task = asyncio.create_task(go_on())
     try:
         yield
     finally:
@@ -31,23 +70,17 @@ async def beating(opened: Resources, *, executor: str, role: str) -> AsyncIterat
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _go_on(opened: Resources, executor: str, role: str, started_at: datetime) -> None:
-    while True:
-        await asyncio.sleep(BEAT_EVERY_S)
-        try:
-            await _beat(opened, executor, role, started_at)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            log.warning("the database does not hear that %s lives; it is told again", executor, exc_info=True)
-
-
-async def _beat(opened: Resources, executor: str, role: str, started_at: datetime) -> None:
-    async with opened.pool.acquire() as conn:
-        await conn.execute(
-            "INSERT INTO service.executors (id, role, host, pid, started_at, seen_at)"
-            " VALUES ($1, $2, $3, $4, $5, $6)"
-            " ON CONFLICT (id) DO UPDATE SET host = $3, pid = $4, started_at = $5, seen_at = $6",
-            *(executor, role, socket.gethostname(), os.getpid(), started_at, opened.clock()),
-        )
+async def read_fleet(conn: Connection, *, now: datetime, silence_s: float) -> Fleet:
+    """The workers that were heard of within `silence_s`; where none was, the one that was heard of last."""
+    rows = await conn.fetch(
+        "SELECT seen_at, speeds FROM service.executors WHERE role <> 'web' ORDER BY seen_at DESC LIMIT 1000"
+    )
+    living = [row for row in rows if row["seen_at"] >= now - timedelta(seconds=silence_s)] or rows[:1]
+    told: dict[str, list[Speed]] = {}
+    for row in living:
+        for base, speed in json.loads(row["speeds"]).items():
+            told.setdefault(base, []).append(Speed(**speed))
+    return Fleet(num_workers=max(len(living), 1), speeds={base: mean_speed(speeds) for base, speeds in told.items()})
 
 
 async def silent_executors(conn: Connection, *, now: datetime, silence_s: float) -> list[str]:

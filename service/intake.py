@@ -6,13 +6,14 @@ import json
 import math
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from inference.catalog import BaseSpec, base_spec, enlargement
 from inference.errors import ImageRefused, InvalidRequest
-from inference.messages import MAX_SEED, ImageRequest, plan
+from inference.messages import MAX_SEED, AdapterRef, ImageRequest, Plan, plan
 from licensing import gateway
 from licensing.database import Connection
 from licensing.errors import Refusal
@@ -23,19 +24,19 @@ from service.catalogue import check_not_destroyed
 from service.delivery import full_size
 from service.errors import Problem, not_found, refused
 from service.faults import reach
+from service.forecasts import read_eta_s
 from service.generation import start_generation
 from service.images import find_image, keep_image, read_data_url
-from service.orders import ENDS, Order, add_order, append_queued, find_order, pictures_waiting, seconds_per_picture
+from service.orders import ENDS, Order, add_order, append_queued, find_order
 from service.resources import Gateway
 from service.styles import Style, find_style, refused_word
+from service.turns import InLine, Line, lock_line, move_back, read_line
 from service.versions import Version, sold_version
 
 COUNT_MAX = 8
 PROMPT_CHARACTERS_MAX = 500
 KEY_CHARACTERS_MAX = 255
 WAIT_SECONDS_MAX = 60
-FIRST_GUESS_S = 10.0
-"""Seconds per picture until the first ones were made here and can be measured."""
 _LOOK_S, _LOOK_MAX_S, _LOOK_GROWTH = 0.05, 0.5, 1.1
 _SEEDS = 2**31
 
@@ -67,7 +68,8 @@ class OrderBody(BaseModel):
 class Wanted:
     """A checked request. `request` is what the order stores: prompt, seed, size, steps, guidance, strength, pictures.
 
-    `image` and `mask` are ids of the client's own pictures.
+    `image` and `mask` are ids of the client's own pictures. A picture takes `steps` steps; all of them cost `work`, in
+    row-steps.
     """
 
     style: Style
@@ -75,6 +77,23 @@ class Wanted:
     tier: str
     count: int
     request: dict[str, Any]
+    steps: int
+    work: int
+
+    def in_line(self, order_id: str, *, client_id: str) -> InLine:
+        """The request as an order that has no turn yet."""
+        return InLine(
+            id=order_id,
+            client_id=client_id,
+            creator_id=self.style.creator_id,
+            base=self.version.base,
+            state="queued",
+            turn=None,
+            work=self.work,
+            count=self.count,
+            step=0,
+            steps=self.steps,
+        )
 
 
 async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
@@ -107,7 +126,7 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
     seed = secrets.randbelow(_SEEDS) if body.seed is None else body.seed
     image = await _own_image(web, asker, body.image, "image")
     mask = await _own_image(web, asker, body.mask, "mask")
-    _check_numbers(spec, body, prompt=prompt, seed=seed, has_image=image is not None, has_mask=mask is not None)
+    planned = _planned(spec, body, prompt=prompt, seed=seed, has_image=image is not None, has_mask=mask is not None)
     request = {
         "prompt": prompt,
         "seed": seed,
@@ -118,7 +137,15 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
         "image": image,
         "mask": mask,
     }
-    return Wanted(style=style, version=version, tier=body.tier, count=body.count, request=request)
+    return Wanted(
+        style=style,
+        version=version,
+        tier=body.tier,
+        count=body.count,
+        request=request,
+        steps=planned.num_steps,
+        work=_work(planned, spec, count=body.count),
+    )
 
 
 async def price(web: Gateway, asker: Identity, wanted: Wanted) -> tuple[Quote, float]:
@@ -134,14 +161,31 @@ async def price(web: Gateway, asker: Identity, wanted: Wanted) -> tuple[Quote, f
         )
         if isinstance(answer, Refusal):
             raise refused(answer)
-        return answer, await eta_s(conn, count=wanted.count)
+        line, order, _ = (await read_line(conn)).joined_by(wanted.in_line("quote", client_id=asker.account_id))
+        return answer, await read_eta_s(conn, web, line, order)
 
 
-async def eta_s(conn: Connection, *, count: int) -> float:
-    """Seconds until `count` pictures ordered now would be done: those before them and they, at the latest pace."""
-    _, pictures = await pictures_waiting(conn)
-    each = await seconds_per_picture(conn)
-    return round((pictures + count) * (FIRST_GUESS_S if each is None else each), 1)
+async def usual_eta_s(
+    conn: Connection, web: Gateway, *, client_id: str, creator_id: str, base: str, count: int
+) -> float:
+    """Seconds until so many usual pictures by a creator would be done if they were ordered now."""
+    spec = base_spec(base, folder=web.settings.configs / "bases")
+    body = OrderBody(style="any", prompt="any", count=count)
+    planned = _planned(spec, body, prompt=body.prompt, seed=0, has_image=False, has_mask=False)
+    usual = InLine(
+        id="usual",
+        client_id=client_id,
+        creator_id=creator_id,
+        base=base,
+        state="queued",
+        turn=None,
+        work=_work(planned, spec, count=count),
+        count=count,
+        step=0,
+        steps=planned.num_steps,
+    )
+    line, order, _ = (await read_line(conn)).joined_by(usual)
+    return await read_eta_s(conn, web, line, order)
 
 
 async def find_replay(web: Gateway, asker: Identity, *, idempotency_key: str, request_hash: str) -> Order | None:
@@ -173,16 +217,13 @@ async def place(
             if isinstance(answer, Refusal):
                 raise refused(answer)
             if not isinstance(answer, Replay):
-                estimate_s = 0.0 if asker.is_test else await _check_queue(conn, web, wanted)
-                order = _new_order(wanted, answer, eta_s=estimate_s)
-                await add_order(conn, order)
-                await append_queued(conn, order_id, eta_s=order.eta_s, now=now)
+                order = await (_accept_test if asker.is_test else _accept)(conn, web, wanted, answer)
         if isinstance(answer, Replay):
             found = await find_order(conn, answer.hold.order_id)
             assert found is not None, "hold and order are made in one commit"
             return found, True
     reach("reserved", web.settings.crash_at)
-    await start_generation(order_id)
+    await start_generation(order_id, order.turn)
     reach("enqueued", web.settings.crash_at)
     return order, False
 
@@ -248,7 +289,8 @@ async def _own_image(web: Gateway, asker: Identity, text: str | None, name: str)
     return found.id
 
 
-def _check_numbers(spec: BaseSpec, body: OrderBody, *, prompt: str, seed: int, has_image: bool, has_mask: bool) -> None:
+def _planned(spec: BaseSpec, body: OrderBody, *, prompt: str, seed: int, has_image: bool, has_mask: bool) -> Plan:
+    """One of the pictures, as an engine would draw it. Raises Problem."""
     if not 0 <= seed <= MAX_SEED - COUNT_MAX:
         raise Problem("invalid_request", f"Seed {seed} is out of range; choose 0 to {MAX_SEED - COUNT_MAX}.")
     if not all(math.isfinite(number) for number in (body.guidance or 0.0, body.strength or 0.0)):
@@ -260,6 +302,8 @@ def _check_numbers(spec: BaseSpec, body: OrderBody, *, prompt: str, seed: int, h
         base=spec.id,
         prompt=prompt,
         seed=seed,
+        # Which file it will be changes nothing that is asked here.
+        adapters=(AdapterRef(path=Path(), sha256=""),),
         width=width,
         height=height,
         enlarge=enlargement(spec) > 1,
@@ -270,11 +314,15 @@ def _check_numbers(spec: BaseSpec, body: OrderBody, *, prompt: str, seed: int, h
         mask=b"" if has_mask else None,
     )
     try:
-        plan(request, spec)
+        return plan(request, spec)
     except ImageRefused as error:
         raise Problem("image_refused", _sentence(error)) from error
     except InvalidRequest as error:
         raise Problem("invalid_request", _sentence(error)) from error
+
+
+def _work(planned: Plan, spec: BaseSpec, *, count: int) -> int:
+    return max(math.ceil(planned.row_steps(spec) * count), 1)
 
 
 def _sentence(error: Exception) -> str:
@@ -282,18 +330,40 @@ def _sentence(error: Exception) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
-async def _check_queue(conn: Connection, web: Gateway, wanted: Wanted) -> float:
-    """The new order's estimate. Raises Problem where too many wait; the caller's transaction then holds nothing."""
-    orders, _ = await pictures_waiting(conn)
-    estimate = await eta_s(conn, count=wanted.count)
-    if orders >= web.settings.max_open_orders:
+async def _accept(conn: Connection, web: Gateway, wanted: Wanted, hold: gateway.Hold) -> Order:
+    """Give the order its turn and store it. Raises Problem where too many wait; the caller's transaction then holds
+    nothing."""
+    line, joined, moved = (await lock_line(conn, hold.client_id)).joined_by(
+        wanted.in_line(hold.order_id, client_id=hold.client_id)
+    )
+    eta_s = await read_eta_s(conn, web, line, joined)
+    _check_room(line, joined, most=web.settings.max_open_orders, eta_s=eta_s)
+    order = _new_order(wanted, hold, turn=joined.turn, eta_s=eta_s)
+    await add_order(conn, order)
+    await move_back(conn, moved)
+    await append_queued(conn, order.id, position=line.position(joined), eta_s=eta_s, now=order.created_at)
+    return order
+
+
+async def _accept_test(conn: Connection, web: Gateway, wanted: Wanted, hold: gateway.Hold) -> Order:
+    """Store an order of a test key, which waits for no worker."""
+    order = _new_order(wanted, hold, turn=None, eta_s=0.0)
+    await add_order(conn, order)
+    await append_queued(conn, order.id, position=1, eta_s=0.0, now=order.created_at)
+    return order
+
+
+def _check_room(line: Line, order: InLine, *, most: int, eta_s: float) -> None:
+    """Raise Problem where the queue is full without this order, unless its client has less than its share of it."""
+    by_client = line.open_by_client
+    others, own = by_client.total() - 1, by_client[order.client_id]
+    if others >= most and own * len(by_client) > most:
         raise Problem(
             "overloaded",
-            f"The queue is full: {orders} orders are waiting, as many as this place takes. Nothing was charged; order"
-            f" again in about {math.ceil(estimate / 2)} s.",
-            retry_after_s=max(1.0, estimate / 2),
+            f"The queue is full: {others} orders are waiting, {own - 1} of them yours, and this place takes {most}."
+            f" Nothing was charged; order again in about {math.ceil(eta_s / 2)} s.",
+            retry_after_s=max(1.0, eta_s / 2),
         )
-    return estimate
 
 
 def _reserve(
@@ -314,7 +384,7 @@ def _reserve(
     )
 
 
-def _new_order(wanted: Wanted, hold: gateway.Hold, *, eta_s: float) -> Order:
+def _new_order(wanted: Wanted, hold: gateway.Hold, *, turn: int | None, eta_s: float) -> Order:
     return Order(
         id=hold.order_id,
         client_id=hold.client_id,
@@ -330,8 +400,10 @@ def _new_order(wanted: Wanted, hold: gateway.Hold, *, eta_s: float) -> Order:
         currency=hold.amount.currency,
         test=hold.test,
         request=wanted.request,
+        work=wanted.work,
+        turn=turn,
         step=0,
-        steps=None,
+        steps=None if hold.test else wanted.steps,
         eta_s=eta_s,
         created_at=hold.created_at,
         started_at=None,

@@ -32,7 +32,7 @@ UNPAID_SENTENCES: dict[EndReason, str] = {
 
 _COLUMNS = (
     "id, client_id, key_id, style_id, creator_id, version_id, state, message, tier, count, amount, currency, test,"
-    " request, step, steps, eta_s, created_at, started_at, ended_at"
+    " request, work, turn, step, steps, eta_s, created_at, started_at, ended_at"
 )
 
 
@@ -40,7 +40,8 @@ _COLUMNS = (
 class Order:
     """One generation. `request` is what was asked with the defaults filled in: see `service.intake.Wanted`.
 
-    `amount` is held until the end, charged when settled, 0 where nothing is charged.
+    `amount` is held until the end, charged when settled, 0 where nothing is charged. `work` is what it costs to draw,
+    `turn` its place in the line, both in row-steps (`service.turns`).
     """
 
     id: str
@@ -57,6 +58,8 @@ class Order:
     currency: str
     test: bool
     request: dict[str, Any]
+    work: int
+    turn: int | None
     step: int
     steps: int | None
     eta_s: float | None
@@ -79,10 +82,20 @@ async def add_order(conn: Connection, order: Order) -> None:
     """Store a new order. Goes into the transaction of its hold."""
     await conn.execute(
         f"INSERT INTO service.generations ({_COLUMNS}, updated_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $18)",
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,"
+        " $20)",
         *(order.id, order.client_id, order.key_id, order.style_id, order.creator_id, order.version_id, order.state),
         *(order.message, order.tier, order.count, order.amount, order.currency, order.test, json.dumps(order.request)),
-        *(order.step, order.steps, order.eta_s, order.created_at, order.started_at, order.ended_at),
+        *(
+            order.work,
+            order.turn,
+            order.step,
+            order.steps,
+            order.eta_s,
+            order.created_at,
+            order.started_at,
+            order.ended_at,
+        ),
     )
 
 
@@ -114,26 +127,6 @@ async def list_open(conn: Connection) -> list[Order]:
     return [read(Order, row) for row in rows]
 
 
-async def pictures_waiting(conn: Connection) -> tuple[int, int]:
-    """How many orders wait or run, and how many pictures they want."""
-    row = await conn.fetchrow(
-        "SELECT count(*) AS orders, coalesce(sum(count), 0)::bigint AS pictures FROM service.generations"
-        " WHERE state IN ('queued', 'running') AND NOT test"
-    )
-    assert row is not None
-    return row["orders"], row["pictures"]
-
-
-async def seconds_per_picture(conn: Connection) -> float | None:
-    """What a picture took lately, from the first step to the sale; None where none was made yet."""
-    seconds: float | None = await conn.fetchval(
-        "SELECT avg(extract(epoch FROM ended_at - started_at) / count)::float8 FROM"
-        " (SELECT ended_at, started_at, count FROM service.generations"
-        " WHERE state = 'settled' AND NOT test AND started_at IS NOT NULL ORDER BY id DESC LIMIT 20) AS lately"
-    )
-    return seconds
-
-
 async def mark_started(conn: Connection, order_id: str, *, now: datetime) -> bool:
     """Somebody draws it now. Doing it again changes nothing; False where the order waits for no pictures."""
     async with conn.transaction():
@@ -157,17 +150,11 @@ async def mark_queued(conn: Connection, order_id: str, *, now: datetime) -> None
         " WHERE id = $1 AND state IN ('running', 'sealing')",
         *(order_id, now),
     )
-    await append_queued(conn, order_id, eta_s=None, now=now)
 
 
-async def append_queued(conn: Connection, order_id: str, *, eta_s: float | None, now: datetime) -> None:
-    """Tell the client its place in the queue: 1 is next."""
-    position: int = await conn.fetchval(
-        "SELECT count(*) FROM service.generations WHERE state = 'queued' AND id <= $1", order_id
-    )
-    await events.append(
-        conn, subject=order_id, kind="queued", data={"position": max(1, position), "eta_s": eta_s}, now=now
-    )
+async def append_queued(conn: Connection, order_id: str, *, position: int, eta_s: float, now: datetime) -> None:
+    """Tell the client the order's place in the line, 1 is next, and in how many seconds it will likely be done."""
+    await events.append(conn, subject=order_id, kind="queued", data={"position": position, "eta_s": eta_s}, now=now)
 
 
 async def mark_sealing(conn: Connection, order_id: str, *, fence: int, now: datetime) -> bool:
@@ -219,7 +206,9 @@ async def mark_unpaid(
     """
     said = message or UNPAID_SENTENCES[reason]
     status = await conn.execute(
-        "UPDATE service.generations SET state = $2, message = $3, amount = 0, ended_at = $4, updated_at = $4, eta_s = 0"
+        # What was never drawn leaves nothing in the line for its client to pay.
+        "UPDATE service.generations SET state = $2, message = $3, amount = 0, ended_at = $4, updated_at = $4,"
+        " eta_s = 0, turn = CASE WHEN started_at IS NOT NULL THEN turn END"
         " WHERE id = $1 AND state IN ('queued', 'running', 'sealing', 'awaiting_approval')",
         *(order_id, reason, said, now),
     )

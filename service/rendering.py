@@ -9,6 +9,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,16 +21,17 @@ from inference.fairness import Turn
 from inference.messages import AdapterRef, ImageRequest, Picture, Step, Stopped
 from licensing import switch
 from service import delivery, pending
-from service.drawing import Draws, Studio, studio
+from service.drawing import Draws, Place, Studio, studio
 from service.faults import reach
 from service.images import read_image
 from service.marks import draw_draft_mark
 from service.orders import Order, find_order, mark_started
 from service.progress import Progress
+from service.queues import look_again
 from service.resources import Resources
 from service.versions import Version, sold_version
 from service.watch import LEASE_LOST
-from service.workflows import durable_step, resources, story
+from service.workflows import RENDER, durable_step, resources, story
 
 Drawn = dict[str, Any]
 """JSON: `end` is `made` (with `pictures` and perhaps `message`), `again` (back to the queue, the hold stays), or an end
@@ -39,28 +41,38 @@ _AGAIN = {LEASE_LOST, "closing"}
 _FULL_WAIT_S = 0.2
 
 
-@story("render")
+@story("render", is_asked=True)
 async def render(order_id: str, fence: int) -> Drawn:
     """Draw an order's pictures. `fence` names the attempt."""
-    return await draw(order_id, fence)
+    with ExitStack() as door:
+        door.callback(look_again, RENDER)
+        door.enter_context(studio().places.at_door())
+        return await draw(order_id, fence, door)
 
 
 @durable_step()
-async def draw(order_id: str, fence: int) -> Drawn:
-    """One attempt. A kill in the middle draws them again; the seed makes the same pictures."""
+async def draw(order_id: str, fence: int, door: ExitStack) -> Drawn:
+    """One attempt. A kill in the middle draws them again; the seed makes the same pictures.
+
+    door: is closed when the order has its first place, so that the next one comes to the door.
+    """
     opened, place = resources(), studio()
     reach("render_taken", opened.settings.crash_at)
     async with opened.pool.acquire() as conn:
         order = await find_order(conn, order_id)
         assert order is not None
+        if order.state not in ("queued", "running"):
+            # It ended while it was queued, and needs no place to say so.
+            return {"end": "canceled"}
         version = await sold_version(conn, style_id=order.style_id, version_id=order.version_id)
     if version is None:
         return {"end": "withdrawn", "message": "The version you ordered is no longer sold; nothing was charged."}
     place.watch.follow(order_id)
     try:
         turn = Turn(client=order.client_id, creator=version.creator_id)
-        async with place.places.take(order.count, turn):
-            drawn = await _attempt(opened, place, order, version, turn)
+        async with place.places.take(order.count, turn, work=order.work / order.count) as places:
+            door.close()
+            drawn = await _attempt(opened, place, order, version, turn, places)
         if drawn["end"] == "withdrawn":
             # The notice of it may have been lost, or have come before the adapter was opened.
             place.forget(version.adapter_sha256)
@@ -71,7 +83,9 @@ async def draw(order_id: str, fence: int) -> Drawn:
         place.watch.forget(order_id)
 
 
-async def _attempt(opened: Resources, place: Studio, order: Order, version: Version, turn: Turn) -> Drawn:
+async def _attempt(
+    opened: Resources, place: Studio, order: Order, version: Version, turn: Turn, places: Sequence[Place]
+) -> Drawn:
     spec = base_spec(version.base, folder=opened.settings.configs / "bases")
     engine = await place.engine(spec)
     reason = await asyncio.to_thread(place.watch.reason_to_stop, order.id)
@@ -88,7 +102,7 @@ async def _attempt(opened: Resources, place: Studio, order: Order, version: Vers
         adapter = await asyncio.to_thread(_fetch_adapter, opened, version, Path(folder))
         requests = await _requests(opened, order, spec, adapter)
         try:
-            return await _draw_all(opened, place, engine, order, spec, requests, turn)
+            return await _draw_all(opened, place, engine, order, spec, requests, turn, places)
         except EngineUnavailable:
             # It broke or is closing: another one opens for the next attempt.
             place.drop(engine)
@@ -103,6 +117,7 @@ async def _draw_all(
     spec: BaseSpec,
     requests: Sequence[ImageRequest],
     turn: Turn,
+    places: Sequence[Place],
 ) -> Drawn:
     given_up = threading.Event()
     progress = Progress(count=order.count)
@@ -111,11 +126,12 @@ async def _draw_all(
         return LEASE_LOST if given_up.is_set() else place.watch.reason_to_stop(order.id)
 
     async def one(number: int, request: ImageRequest) -> Picture | Stopped:
-        future = await _submit(engine, request, turn, stop, functools.partial(progress.hear, number))
-        result = await asyncio.wrap_future(future)
-        if isinstance(result, Picture):
-            await _store(opened, order, spec, number, result)
-        return result
+        async with places[number - 1]:
+            future = await _submit(engine, request, turn, stop, functools.partial(progress.hear, number))
+            result = await asyncio.wrap_future(future)
+            if isinstance(result, Picture):
+                await _store(opened, order, spec, number, result)
+            return result
 
     noting = asyncio.create_task(progress.note_often(opened, order.id))
     try:

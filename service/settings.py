@@ -81,7 +81,8 @@ class Settings:
     max_order_hours: int = 6
     """An order that is not drawn by then is dropped without a charge."""
     max_open_orders: int = 200
-    """Orders that may wait or run at once; one more is told to come back later."""
+    """Orders that may wait or run at once. One more is told to come back later, unless its client has less than an
+    equal share of them."""
     event_days: int = 30
     """How long the steps of orders and trainings that ended are kept, as their event streams tell them."""
     workflow_days: int = 7

@@ -3,7 +3,8 @@
     at every switch notice, and every second   orders that the gateway ended get their state
     every second                               expired holds, accepted orders whose story never started or broke
     every few seconds                          the work of processes that fell silent goes back to the queues
-    every half minute                          leases renewed, objects of nobody deleted, notices and periods ended
+    every half minute                          leases renewed, objects of nobody deleted, notices and periods ended,
+                                               turns of the past forgotten
     every hour                                 events and finished stories that are old deleted
 
 Each sweep may run in several processes at once; each does nothing where nothing is to be done.
@@ -28,6 +29,7 @@ from service.notices import listen
 from service.orders import UNPAID_SENTENCES, list_open, mark_unpaid, mark_withdrawn
 from service.resources import Gateway
 from service.retention import prune_events, prune_executors, prune_sign_ins, prune_stories
+from service.turns import forget_turns
 from service.workflows import BROKEN, adopt, states_of
 
 log = logging.getLogger("ownhand.sweep")
@@ -47,7 +49,7 @@ Sweep = Callable[[Gateway], Awaitable[None]]
 async def sweeping(web: Gateway) -> AsyncIterator[None]:
     """Sweep until the end of the block. Needs the workflow engine."""
     noticed = asyncio.Event()
-    slow = (keep_leases, collect, end_periods, mend_destructions)
+    slow = (keep_leases, collect, end_periods, mend_destructions, forget_turns)
     rare = (prune_events, prune_stories, prune_executors, prune_sign_ins)
     tasks = [
         asyncio.create_task(listen(web.database_url, CHANNEL, lambda _: noticed.set())),
@@ -86,14 +88,14 @@ async def mend(web: Gateway) -> None:
     """Start the stories that a crash kept from starting, and end the orders whose stories broke."""
     before = web.clock() - _ON_ITS_WAY
     async with web.pool.acquire() as conn:
-        order_ids = [order.id for order in await list_open(conn) if order.created_at < before]
-    if not order_ids:
+        turns = {order.id: order.turn for order in await list_open(conn) if order.created_at < before}
+    if not turns:
         return
-    known = await states_of(order_ids)
-    for order_id in order_ids:
+    known = await states_of(list(turns))
+    for order_id in turns:
         if order_id not in known:
             log.warning("order %s was accepted but not started; starting it", order_id)
-            await start_generation(order_id)
+            await start_generation(order_id, turns[order_id])
         elif known[order_id] in BROKEN and await void_order(web, order_id, reason="failed") == "failed":
             log.error("the story of order %s ended as %s; its hold was given back", order_id, known[order_id])
             await pending.drop(web.storage, order_id)

@@ -4,25 +4,29 @@ A story (one generation, one training) is an async function registered by `story
 `DBOS.step`. Its workflow's id is the id of the thing it is about, so starting it twice is harmless. Arguments and
 results are JSON: numbers, strings, lists, dictionaries; nothing a worker sends is ever unpickled beside the keys.
 
-Every story is started on a named queue, and a role consumes only its queues. After a kill a process takes up its own
-work again by its executor's name; `adopt` gives the work of silent executors back to the queues.
+Every story is started on a named queue, and a role consumes only its queues. A queue gives out the lowest priority
+first, then who came first. After a kill a process takes up its own work again by its executor's name; `adopt` gives the
+work of silent executors back to the queues.
 """
 
 import asyncio
+import contextvars
 import fcntl
 import functools
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 import asyncpg
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowHandleAsync
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions, SetWorkflowID, WorkflowHandleAsync
 
+from licensing.database import Connection
+from service import drawing
 from service.heartbeats import beating
 from service.queues import IDLE_POLL_S, ring, taking
 from service.resources import Gateway, Resources
@@ -36,10 +40,14 @@ QUEUES: dict[Role, tuple[str, ...]] = {
     "worker": (RENDER, TRAINING, REVIEW),
     "both": (GENERATION, SIGNING, RENDER, TRAINING, REVIEW),
 }
-_PER_PROCESS = {GENERATION: 256, SIGNING: 4, RENDER: 64, TRAINING: 1, REVIEW: 2}
+_PER_PROCESS = {GENERATION: 1024, SIGNING: 4, RENDER: 1, TRAINING: 1, REVIEW: 2}
+"""Stories at once. One of a generation only waits, most of the time; of renderings, as many as a worker has room for
+(`_DOORS`)."""
+_DOORS = {RENDER: drawing.has_room}
+LAST_PRIORITY = 2**31 - 1
 BROKEN = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 """States of a story that will not go on; a thing that is unfinished all the same is broken."""
-_LOOKING_AT_ONCE = 8
+_LOOKS_PER_S = 8
 _APPLICATION = "ownhand"
 # Raised only when the steps of a story change: a story goes on with the code it started with.
 _STEPS = "1"
@@ -50,10 +58,15 @@ R = TypeVar("R")
 # One workflow engine per process, as dbos has it; set while `launch` is open.
 _resources: Resources | None = None
 _stories: set[asyncio.Task[Any]] = set()
+# What the stories of this process wait for, by the id of the story that is asked; set when somebody says that it ended.
+_asked: dict[str, asyncio.Event] = {}
 
 
-def story(name: str) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
-    """Register an async function as a workflow. It is cancelled, not failed, when its process ends in good order."""
+def story(name: str, *, is_asked: bool = False) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
+    """Register an async function as a workflow. It is cancelled, not failed, when its process ends in good order.
+
+    is_asked: by another story, which waits for it (`ask`) and is told when it ends.
+    """
 
     def register(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
         @functools.wraps(function)
@@ -68,6 +81,8 @@ def story(name: str) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaita
                 return await function(*args, **kwargs)
             finally:
                 _stories.discard(task)
+                if is_asked and _resources is not None:
+                    await ring(_resources, str(DBOS.workflow_id))
 
         return DBOS.workflow(name=name)(told)
 
@@ -87,9 +102,11 @@ def gateway() -> Gateway:
     return found
 
 
-async def start(queue: str, workflow_id: str, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
-    """Put a story on its queue; nothing happens where its id is known already."""
-    with SetWorkflowID(workflow_id):
+async def start(
+    queue: str, workflow_id: str, function: Callable[..., Awaitable[Any]], *args: Any, priority: int | None = None
+) -> None:
+    """Put a story on its queue; nothing happens where its id is known already. priority: from 1; without one, first."""
+    with SetWorkflowID(workflow_id), SetEnqueueOptions(priority=priority):
         await DBOS.enqueue_workflow_async(queue, cast(Any, function), *args)
     await ring(resources(), queue)
 
@@ -99,20 +116,42 @@ async def ask(
     workflow_id: str,
     function: Callable[..., Awaitable[R]],
     *args: Any,
+    priority: int | None = None,
     when_asked: Callable[[], None] | None = None,
 ) -> R:
-    """Inside a story: run another on its queue, maybe in another process, and wait for its result.
+    """Inside a story: run another (`is_asked`) on its queue, maybe in another process, and wait for its result.
 
     `when_asked` is called once the question is stored.
     """
-    with SetWorkflowID(workflow_id):
-        handle: WorkflowHandleAsync[R] = await DBOS.enqueue_workflow_async(queue, cast(Any, function), *args)
-    if when_asked is not None:
-        when_asked()
-    await ring(resources(), queue)
-    # The more stories wait, the less often each looks, so that together they ask the database as often as a few do.
-    interval_s = resources().settings.poll_interval_s * max(1.0, len(_stories) / _LOOKING_AT_ONCE)
-    return await handle.get_result(polling_interval_sec=interval_s)
+    told = _asked.setdefault(workflow_id, asyncio.Event())
+    try:
+        with SetWorkflowID(workflow_id), SetEnqueueOptions(priority=priority):
+            handle: WorkflowHandleAsync[R] = await DBOS.enqueue_workflow_async(queue, cast(Any, function), *args)
+        if when_asked is not None:
+            when_asked()
+        await ring(resources(), queue)
+        await _until_ended(workflow_id, told)
+    finally:
+        _asked.pop(workflow_id, None)
+    return await handle.get_result(polling_interval_sec=resources().settings.poll_interval_s)
+
+
+def _hear_end(workflow_id: str) -> None:
+    if workflow_id in _asked:
+        _asked[workflow_id].set()
+
+
+async def _until_ended(workflow_id: str, told: asyncio.Event) -> None:
+    """Wait until somebody says that a story ended. That can be missed, so it is also looked at now and then: the more
+    stories wait, the less often each, so that together they ask the database as often as a few do."""
+    while not told.is_set():
+        # In a context of its own: asked in the story's, the question would become one of its steps.
+        looking = asyncio.create_task(states_of([workflow_id]), context=contextvars.Context())
+        if (await looking).get(workflow_id) in BROKEN:
+            return
+        with suppress(TimeoutError):
+            # Nobody called: look again.
+            await asyncio.wait_for(told.wait(), max(1.0, len(_stories) / _LOOKS_PER_S))
 
 
 def durable_step() -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -132,6 +171,20 @@ async def states_of(workflow_ids: list[str]) -> dict[str, str]:
     """The engine's word for the state of each story; unknown ones are left out. See BROKEN."""
     stories = await DBOS.list_workflows_async(workflow_ids=workflow_ids, load_input=False, load_output=False)
     return {story.workflow_id: story.status for story in stories}
+
+
+async def set_priorities(conn: Connection, priorities: Mapping[str, int]) -> None:
+    """Give stories that lie on queues other priorities: those of these ids, and what they asked for (`<id>.<...>`).
+
+    The engine has no call for it.
+    """
+    await conn.execute(
+        "UPDATE dbos.workflow_status s SET priority = wanted.priority"
+        " FROM unnest($1::text[], $2::int[]) AS wanted (id, priority)"
+        " WHERE s.status = 'ENQUEUED' AND s.queue_name = ANY($3::text[])"
+        " AND split_part(s.workflow_uuid, '.', 1) = wanted.id",
+        *(list(priorities), list(priorities.values()), [GENERATION, RENDER]),
+    )
 
 
 async def forget_ended(before: datetime, *, most: int) -> int:
@@ -154,7 +207,10 @@ async def launch(opened: Resources, role: Role) -> AsyncIterator[str]:
     """Run the engine on this event loop, consuming the queues of `role`. Yields the executor's name."""
     with executor_name(opened.settings.home, role) as executor:
         # Heard of before it takes anything: nobody gives its work away while it starts.
-        async with beating(opened, executor=executor, role=role), _engine(opened, executor, role):
+        async with (
+            beating(opened, executor=executor, role=role, speeds=drawing.speeds),
+            _engine(opened, executor, role),
+        ):
             yield executor
 
 
@@ -175,7 +231,8 @@ async def _engine(opened: Resources, executor: str, role: Role) -> AsyncIterator
             )
             for name, per_process in _PER_PROCESS.items()
         }
-        async with taking(opened, engine, [queues[name] for name in QUEUES[role]]):
+        mine = [queues[name] for name in QUEUES[role]]
+        async with taking(opened, engine, mine, doors=_DOORS, hear_end=_hear_end):
             yield
     finally:
         _resources = None

@@ -10,6 +10,7 @@ from service import events, intake
 from service.api.shapes import Cursor, Limit, page
 from service.auth import Client, ClientReading, Web
 from service.errors import Problem, not_found
+from service.forecasts import with_fresh_eta
 from service.generation import void_order
 from service.limits import Limited
 from service.orders import ENDS, Order, find_order, list_orders
@@ -65,7 +66,10 @@ async def get_generations(web: Web, asker: ClientReading, limit: Limit = 50, cur
 @router.get("/generations/{generation_id}")
 async def get_generation(web: Web, asker: ClientReading, generation_id: str) -> dict[str, Any]:
     """One generation as it is now."""
-    return await _read_document(web, await _own(web, generation_id, asker.account_id))
+    order = await _own(web, generation_id, asker.account_id)
+    async with web.pool.acquire() as conn:
+        order = await with_fresh_eta(conn, web, order)
+    return await _read_document(web, order)
 
 
 @router.post("/generations/{generation_id}/cancel")

@@ -299,6 +299,8 @@ generations = sa.Table(
     _text("currency"),
     _flag("test", "false"),
     _json("request"),  # the order with defaults filled in: prompt, seed, size, steps, strength, image ...
+    _number("work", "1"),  # what all its pictures cost to draw, in row-steps
+    _number("turn", optional=True),  # its place in the line, in row-steps: `service.turns`
     _number("step", "0"),
     _number("steps", optional=True),
     _real("eta_s"),
@@ -313,6 +315,7 @@ generations = sa.Table(
         "state",
         postgresql_where=sa.text("state IN ('queued', 'running', 'sealing', 'awaiting_approval')"),
     ),
+    sa.Index("generations_in_line", "turn", postgresql_where=sa.text("turn IS NOT NULL")),
     _one_of("state", GENERATION_STATES),
 )
 
@@ -359,4 +362,5 @@ executors = sa.Table(
     _number("pid"),
     _time("started_at"),
     _time("seen_at"),
+    _json("speeds"),  # how fast a worker draws, by base: `inference.pace.Speed`
 )

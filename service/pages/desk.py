@@ -12,6 +12,7 @@ from service import events
 from service.api.generations import cancel_generation
 from service.api.outputs import get_certificate
 from service.errors import Problem, not_found
+from service.forecasts import with_fresh_eta
 from service.orders import Order, find_order, list_orders
 from service.outputs import Output, find_output, outputs_of
 from service.pages.render import page, see_other
@@ -110,6 +111,7 @@ async def _order(visit: Member, order_id: str, problem: Problem | None = None) -
         order = await find_order(conn, order_id, client_id=visit.account.id)
         if order is None:
             raise not_found("order", order_id)
+        order = await with_fresh_eta(conn, visit.web, order)
         (shown,) = await _shown(conn, [order])
         preview = await _preview(conn, order)
     return page(

@@ -19,7 +19,7 @@ from service.images import keep_image
 from service.outputs import find_output
 from service.pages.forms import checked, chosen, whole_number
 from service.pages.render import is_fragment, page, see_other
-from service.pages.shelf import shelf
+from service.pages.shelf import Book, shelf
 from service.pages.visits import ClientVisit, Member
 
 router = APIRouter(include_in_schema=False)
@@ -130,7 +130,7 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
     if book is not None:
         tier = draft.tier if draft.tier in book.terms.tiers else next(iter(book.terms.tiers))
         draft = replace(draft, style=book.style.id, tier=tier)
-    quote, quote_problem, eta_s = await _price(visit, draft) if book else (None, None, 0.0)
+    quote, quote_problem, eta_s = await _price(visit, draft, book) if book else (None, None, 0.0)
     return page(
         visit,
         "desk_make.html",
@@ -151,7 +151,7 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
     )
 
 
-async def _price(visit: Member, draft: Draft) -> tuple[Quote | None, Problem | None, float]:
+async def _price(visit: Member, draft: Draft, book: Book) -> tuple[Quote | None, Problem | None, float]:
     """The price of what is chosen, or why there is none, and in how many seconds it would be made."""
     try:
         count = whole_number(draft.count, name="Number of pictures")
@@ -166,7 +166,14 @@ async def _price(visit: Member, draft: Draft) -> tuple[Quote | None, Problem | N
                 count=count,
                 now=visit.now,
             )
-            eta_s = await intake.eta_s(conn, count=count)
+            eta_s = await intake.usual_eta_s(
+                conn,
+                visit.web,
+                client_id=visit.account.id,
+                creator_id=book.style.creator_id,
+                base=book.style.base,
+                count=count,
+            )
         if isinstance(answer, Refusal):
             raise refused(answer)
     except Problem as problem:

@@ -24,6 +24,7 @@ from inference.catalog import BaseSpec, base_spec
 from inference.engine import Engine
 from inference.fairness import Turn
 from inference.messages import ImageRequest, Picture, Step, Stopped
+from inference.pace import Speed
 from licensing.ledger import check
 from licensing.money import Money
 from licensing.payments import manual
@@ -150,6 +151,9 @@ class CurtainedEngine:
 
         self._curtain.requests.append(request)
         return self._engine.submit(request, stop=stop, on_step=heard, turn=turn)
+
+    def speed(self) -> Speed:
+        return self._engine.speed()
 
     def forget(self, sha256: str) -> None:
         self._engine.forget(sha256)

@@ -71,6 +71,48 @@ async def test_orders_take_their_places_in_turn():
     assert order == ["a", "b", "c", "d"]
 
 
+async def test_a_place_is_free_as_soon_as_its_picture_is_done():
+    places, order = Places(2), []
+
+    async def draw(name: str, count: int) -> None:
+        async with places.take(count, Turn(client=name)) as given:
+            order.append(name)
+            async with given[0]:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            order.append(f"{name} ends")
+
+    await asyncio.gather(draw("a", 2), draw("b", 1))
+
+    assert order == ["a", "b", "a ends", "b ends"]
+
+
+async def test_pictures_of_an_order_let_another_client_in_between():
+    places, order = Places(1), []
+
+    async def draw(client: str, count: int) -> None:
+        async with places.take(count, Turn(client=client)) as given:
+            for place in given:
+                async with place:
+                    order.append(client)
+                    await asyncio.sleep(0.01)
+
+    await asyncio.gather(draw("anna", 4), draw("ben", 1))
+
+    assert order == ["anna", "ben", "anna", "anna", "anna"]
+
+
+async def test_one_order_stands_at_the_door():
+    places = Places(1)
+    assert places.has_room
+
+    with places.at_door():
+        has_room_with_one = places.has_room
+
+    assert not has_room_with_one
+    assert places.has_room
+
+
 async def test_a_clients_one_order_does_not_wait_behind_anothers_many():
     places, order, go_on = Places(1), [], asyncio.Event()
 

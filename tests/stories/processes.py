@@ -52,25 +52,25 @@ def _run(role: str, settings: Settings, log: Path) -> None:
 
 @dataclass(kw_only=True)
 class Processes:
-    """One web and one worker process; `log` collects what they say."""
+    """A web process and workers, by names; `log` collects what they say."""
 
     settings: Settings
     log: Path
     _running: dict[str, ForkServerProcess] = field(default_factory=dict)
     _context: ForkServerContext = field(default_factory=_context)
 
-    def start(self, role: str, *, crash_at: str | None = None) -> None:
-        """Start a role; it kills itself at the point `crash_at`."""
+    def start(self, role: str, *, name: str | None = None, crash_at: str | None = None) -> None:
+        """Start a role, under its own name where none is given; it kills itself at the point `crash_at`."""
         settings = replace(self.settings, crash_at=crash_at)
         process = self._context.Process(target=_run, args=(role, settings, self.log), daemon=True)
         process.start()
-        self._running[role] = process
+        self._running[name or role] = process
         if role == "web":
             self._wait_ready()
 
-    def kill(self, role: str) -> None:
+    def kill(self, name: str) -> None:
         """SIGKILL, as a power cut would."""
-        process = self._running.pop(role, None)
+        process = self._running.pop(name, None)
         if process is not None:
             process.kill()
             process.join()
@@ -82,8 +82,8 @@ class Processes:
         assert process.exitcode == -signal.SIGKILL, self.log.read_text()[-4000:]
 
     def end(self) -> None:
-        for role in list(self._running):
-            self.kill(role)
+        for name in list(self._running):
+            self.kill(name)
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + START_S

@@ -73,16 +73,16 @@ class Town:
             assert await check(conn) == []
 
 
-async def person(web: Gateway, role: Role, kind: keys.KeyKind) -> Person:
+async def person(web: Gateway, role: Role, kind: keys.KeyKind, *, name: str | None = None) -> Person:
     async with web.pool.acquire() as conn, conn.transaction():
         account = await ensure_account(
-            conn, role=role, email=f"{role}@example.org", name=None, now=web.clock(), new_id=new_id
+            conn, role=role, email=f"{name or role}@example.org", name=None, now=web.clock(), new_id=new_id
         )
         issued = await keys.issue(
             conn, account_id=account.id, kind=kind, new_id=new_id, now=web.clock(), pepper=web.pepper
         )
         if role == "client":
-            await manual.credit(conn, account.id, Money(CENTS, "EUR"), "first", web.clock())
+            await manual.credit(conn, account.id, Money(CENTS, "EUR"), new_id("pay"), web.clock())
     http = httpx.AsyncClient(
         base_url=web.settings.origin, headers={"Authorization": f"Bearer {issued.token}"}, timeout=60
     )

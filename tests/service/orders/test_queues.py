@@ -31,6 +31,21 @@ def test_a_ring_while_nobody_sleeps_is_not_lost():
     assert bell.wait(60) is False
 
 
+def test_who_was_taken_has_time_to_come_before_the_next_is_looked_for():
+    bell = Doorbell(attentive_poll_s=60, before_look=lambda: True)
+    bell.ring()
+    assert bell.wait(60) is False
+
+    bell.ring()
+    began = time.monotonic()
+    bell.wait(60)
+    waited_s = time.monotonic() - began
+    threading.Timer(0.01, bell.ring_for_room).start()
+    bell.wait(60)
+
+    assert waited_s >= 0.09
+
+
 def test_the_end_is_heard_by_who_sleeps_and_by_who_comes_later():
     bell = Doorbell(attentive_poll_s=60)
     threading.Timer(0.05, bell.set).start()
@@ -44,8 +59,8 @@ async def test_work_that_nobody_was_told_of_is_found(market: Market, monkeypatch
     client = await market.client()
     silent: list[str] = []
 
-    async def say_nothing(opened: Resources, queue: str) -> None:
-        silent.append(queue)
+    async def say_nothing(opened: Resources, name: str) -> None:
+        silent.append(name)
 
     monkeypatch.setattr(workflows, "ring", say_nothing)
     await asyncio.sleep(1.5)
@@ -53,7 +68,7 @@ async def test_work_that_nobody_was_told_of_is_found(market: Market, monkeypatch
     made = (await market.order(client)).json()
 
     assert made["state"] == "settled"
-    assert silent == ["generation", "render"]
+    assert silent == ["generation", "render", f"{made['id']}.1.render"], "two queues, and the end that is waited for"
 
 
 async def test_stories_run_on_the_loop_of_their_connections_even_while_it_rests(market: Market):

@@ -29,7 +29,7 @@ async def state_of(client, order_id: str, *, wanted: str, within_s: float = 60.0
 async def test_an_accepted_order_that_was_never_started_is_started(market: Market, monkeypatch: pytest.MonkeyPatch):
     client = await market.client()
 
-    async def forget(order_id: str) -> None:
+    async def forget(order_id: str, turn: int | None) -> None:
         return None
 
     monkeypatch.setattr(intake, "start_generation", forget)
@@ -41,7 +41,7 @@ async def test_an_accepted_order_that_was_never_started_is_started(market: Marke
 async def test_an_order_whose_story_broke_ends_without_a_charge(market: Market, monkeypatch: pytest.MonkeyPatch):
     client = await market.client(cents=500)
 
-    async def start_broken(order_id: str) -> None:
+    async def start_broken(order_id: str, turn: int | None) -> None:
         await start(GENERATION, order_id, broken, order_id)
 
     monkeypatch.setattr(intake, "start_generation", start_broken)
@@ -150,7 +150,7 @@ async def test_a_story_started_twice_is_told_once(market: Market):
     client = await market.client(cents=500)
     order_id = (await market.order(client)).json()["id"]
 
-    await generation.start_generation(order_id)
+    await generation.start_generation(order_id, None)
     await asyncio.sleep(0.3)
 
     status = await DBOS.list_workflows_async(workflow_ids=[order_id])
