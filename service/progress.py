@@ -79,7 +79,7 @@ class Progress:
         done, total = sum(self._steps), self._total * len(self._steps)
         if done == self._noted:
             return
-        preview, self._preview, self._noted = self._preview, None, done
+        preview = self._preview
         elapsed_s = time.monotonic() - self._began_s
         async with opened.pool.acquire() as conn:
             await note_progress(
@@ -91,6 +91,10 @@ class Progress:
                 preview=None if preview is None else "data:image/jpeg;base64," + base64.b64encode(preview).decode(),
                 now=opened.clock(),
             )
+        # Only what is written counts: whoever notes often may be cancelled in the middle, and is noted once more.
+        self._noted = done
+        if self._preview is preview:
+            self._preview = None
 
     async def keep(self, opened: Resources, order_id: str) -> None:
         """Store where each picture stands that made a step since it was kept."""

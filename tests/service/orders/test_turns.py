@@ -177,6 +177,7 @@ async def finish_one(engine: HandEngine) -> str:
 async def test_a_single_order_is_drawn_next_whatever_another_client_has_queued(
     market: Market, engine: HandEngine, count: int
 ):
+    """Slow because each of the many is accepted over the API: a tenth of a second."""
     anna, ben = await market.client(cents=100_000), await market.client()
     many = await fill_the_worker(market, engine, anna, count)
     (single,) = await order_many(market, ben, 1)
