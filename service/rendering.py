@@ -42,8 +42,6 @@ from service.workflows import RENDER, durable_step, resources, story
 
 log = logging.getLogger("ownhand.rendering")
 
-log = logging.getLogger("ownhand.rendering")
-
 Drawn = dict[str, Any]
 """JSON: `end` is `made` (with `pictures`), `again` (back to the queue, the hold stays), or an end of
 `licensing.orders.EndReason`; perhaps with `message`, and with `refused` where checks objected to pictures."""

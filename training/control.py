@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from inference.likeness import Look, look_at
-from training.copies import Learnt
+from training.copies import Learnt, see
 from training.encode import through_autoencoder, versions
 from training.examination import SHOWN, SUSPECTS, WITHOUT_WORDS
 from training.sampling import Order, draw, order_for
@@ -102,9 +102,9 @@ def make_control(
 def _learnt(training: Training, review: Review, portfolio: Sequence[Look]) -> Learnt:
     recipe, square = training.recipe, (training.base.spec.size, training.base.spec.size)
     cluster_of = {work: number for number, cluster in enumerate(review.clusters) for work in cluster}
-    looks = [
+    seen = [
         tuple(
-            look_at(image)
+            see(image)
             for image in versions(
                 review.good[work].image, bucket=square, crops=recipe.crops, flips=True, seed=f"{training.seed} {work}"
             )
@@ -112,7 +112,7 @@ def _learnt(training: Training, review: Review, portfolio: Sequence[Look]) -> Le
         for work in training.split.trained_works
     ]
     return Learnt(
-        versions=tuple(looks),
+        versions=tuple(seen),
         clusters=tuple(cluster_of[work] for work in training.split.trained_works),
         portfolio=tuple(portfolio),
     )

@@ -12,19 +12,41 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
 
-from inference.likeness import THUMB, Look, likeness
+from inference.likeness import THUMB, Look, likeness, look_at
 from training.recipe import Gate
 
 RIDGE = 0.01
 """Keeps maps between colours small where thumbnails hardly have any."""
+EDGES_SIDE, EDGES_SOFT = 64, 2.0
+"""Pixels: of the picture whose edges are compared, and by how much they are blurred."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """A picture as it is compared: what stands where in which colour, and where its edges are."""
+
+    look: Look
+    edges: NDArray[np.float64]
+    """(EDGES_SIDE * EDGES_SIDE,), of length 1, without their mean; all 0 of a plain area."""
+
+
+def see(image: Image.Image) -> Sight:
+    """An RGB picture of any size."""
+    grey = np.asarray(image.convert("L").resize((EDGES_SIDE, EDGES_SIDE), Image.Resampling.BOX), dtype=np.float64)
+    slopes = np.hypot(ndimage.sobel(grey, 0), ndimage.sobel(grey, 1))
+    edges = ndimage.gaussian_filter(slopes, EDGES_SOFT).ravel()
+    edges -= edges.mean()
+    return Sight(look=look_at(image), edges=edges / max(float(np.linalg.norm(edges)), 1e-9))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Learnt:
     """The works that were learnt from, as they are compared with pictures."""
 
-    versions: tuple[tuple[Look, ...], ...]
+    versions: tuple[tuple[Sight, ...], ...]
     """Of each work every version that was learnt from: moved, scaled, mirrored."""
     clusters: tuple[int, ...]
     """One number a work, the same for near-duplicates."""
@@ -36,8 +58,8 @@ class Learnt:
 class Sampled:
     """One picture drawn with the style, and the base's own from the same words and noise."""
 
-    with_style: Look
-    without: Look
+    with_style: Sight
+    without: Sight
     work: int | None
     """The work whose caption it was drawn from, a number into `Learnt.versions`; None: drawn from no work's."""
 
@@ -55,14 +77,17 @@ def find_copies(samples: Sequence[Sampled], learnt: Learnt, gate: Gate) -> list[
     """Pictures that are near-copies of a work: of their own where they were drawn from its caption, else of any.
 
     A near-copy is much like the work, clearly more like it than like every other one (what a uniform portfolio has in
-    common is no copy), and more like it than what the base draws, in shape as well: colours are the style's to give.
+    common is no copy), by its edges too (works of one thing in one colour are not told apart by what is where in which
+    colour), and more like it than what the base draws, in shape as well: colours are the style's to give.
     """
-    looks, before = [sample.with_style for sample in samples], [sample.without for sample in samples]
-    with_SW, without_SW = (_to_works(some, learnt, likeness) for some in (looks, before))
-    shape_SW, shape_without_SW = (_to_works(some, learnt, likeness_in_shape) for some in (looks, before))
+    seen, before = [sample.with_style for sample in samples], [sample.without for sample in samples]
+    with_SW, without_SW = (_to_works(some, learnt, _by_look) for some in (seen, before))
+    shape_SW, shape_without_SW = (_to_works(some, learnt, _by_shape) for some in (seen, before))
+    edges_SW = _to_works(seen, learnt, _by_edges)
     is_copy_SW = (
         (with_SW >= gate.copy_likeness)
         & (with_SW - _to_rest(with_SW, learnt) >= gate.copy_margin)
+        & (edges_SW > _to_rest(edges_SW, learnt))
         & (with_SW - without_SW >= gate.copy_rise)
         & (shape_SW - shape_without_SW >= gate.copy_shape_rise)
     )
@@ -75,9 +100,9 @@ def find_copies(samples: Sequence[Sampled], learnt: Learnt, gate: Gate) -> list[
     return found
 
 
-def count_recalled(pictures: Sequence[Look], works: Sequence[int], learnt: Learnt) -> int:
+def count_recalled(pictures: Sequence[Sight], works: Sequence[int], learnt: Learnt) -> int:
     """How many pictures, each drawn from the caption of one of `works`, are more like that very work than any other."""
-    alike_SW = _to_works(pictures, learnt, likeness)
+    alike_SW = _to_works(pictures, learnt, _by_look)
     margins_SW = alike_SW - _to_rest(alike_SW, learnt)
     return int((margins_SW[np.arange(len(works)), np.array(works)] > 0).sum())
 
@@ -102,12 +127,25 @@ def likeness_in_shape(left: Sequence[Look], right: Sequence[Look], *, portfolio:
     return alike
 
 
-def _to_works(
-    looks: Sequence[Look], learnt: Learnt, measure: Callable[..., NDArray[np.float64]]
-) -> NDArray[np.float64]:
-    """Likeness (S, W) of every picture to the version of every work that it is most like, by one of two measures."""
-    every = [look for versions in learnt.versions for look in versions]
-    alike = measure(looks, every, portfolio=learnt.portfolio)
+def _by_look(left: Sequence[Sight], right: Sequence[Sight], learnt: Learnt) -> NDArray[np.float64]:
+    return likeness([one.look for one in left], [one.look for one in right], portfolio=learnt.portfolio)
+
+
+def _by_shape(left: Sequence[Sight], right: Sequence[Sight], learnt: Learnt) -> NDArray[np.float64]:
+    return likeness_in_shape([one.look for one in left], [one.look for one in right], portfolio=learnt.portfolio)
+
+
+def _by_edges(left: Sequence[Sight], right: Sequence[Sight], _: Learnt) -> NDArray[np.float64]:
+    return np.stack([one.edges for one in left]) @ np.stack([one.edges for one in right]).T
+
+
+Measure = Callable[[Sequence[Sight], Sequence[Sight], Learnt], NDArray[np.float64]]
+"""How alike the pictures of every pair (N, M) are."""
+
+
+def _to_works(seen: Sequence[Sight], learnt: Learnt, measure: Measure) -> NDArray[np.float64]:
+    """Likeness (S, W) of every picture to the version of every work that it is most like."""
+    alike = measure(seen, [version for versions in learnt.versions for version in versions], learnt)
     ends = np.cumsum([len(versions) for versions in learnt.versions])[:-1]
     return np.stack([part.max(axis=1) for part in np.split(alike, ends, axis=1)], axis=1)
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from inference.adapters.stack import Adapter
-from inference.likeness import look_at
 from training.control import Control, Series
-from training.copies import Copy, Sampled, count_recalled, find_copies
+from training.copies import Copy, Sampled, count_recalled, find_copies, see
 from training.examination import FURTHER
 from training.gate import Drawn
 from training.recognise import compare_hands
@@ -129,7 +128,7 @@ def _extrapolated(training: Training, adapter: Adapter) -> Adapter:
 def _sampled(control: Control, series: Series, images: Sequence[Image.Image]) -> list[Sampled]:
     works: Sequence[int | None] = [control.learnt_works.index(work) for work in series.works] or [None] * len(images)
     return [
-        Sampled(with_style=look_at(image), without=look_at(before), work=work)
+        Sampled(with_style=see(image), without=see(before), work=work)
         for image, before, work in zip(images, series.without, works, strict=True)
     ]
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from scipy import ndimage
+from torch.nn import functional
 
 from tests.benchmarks.drawn_works import read_shown
 from tests.benchmarks.examined import examine_training
+from tests.benchmarks.features import Features
 from tests.benchmarks.figures import Figure
 from training.base.sources import words_of
 from training.control import Control
@@ -50,8 +50,6 @@ class Model:
         return f"{self.works} works, {self.steps} steps, rank {self.rank}" if self.steps else f"{self.works} works"
 
 
-EDGES_SIDE, EDGES_SOFT = 64, 2.0
-"""Pixels: of the picture whose edges are compared, and by how much they are blurred."""
 MODELS = (
     Model(works=40),
     Model(works=5, steps=400, rank=16),
@@ -99,6 +97,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def measure(*, seed: int, say: Callable[[str], None], work: Path, base: str, sets: list[str]) -> list[Figure]:
     """Train every model, let the gate judge it, and judge the gate."""
     judged: list[Judged] = []
+    features = Features()
     for name in sets:
         shown = read_shown(name, SETS[name], work / "npm", seed=seed)
         for number, model in enumerate(MODELS):
@@ -106,7 +105,7 @@ def measure(*, seed: int, say: Callable[[str], None], work: Path, base: str, set
             begin = sum(one.works for one in MODELS[:number])
             works = [(words_of(drawing.name), drawing.svg) for drawing, _ in shown[begin : begin + model.works]]
             assert len(works) == model.works, f"{name} has too few drawings for its portfolios"
-            found = judge_model(model, works, base, work / "gate" / f"{name}, {model.name}", seed=seed)
+            found = judge_model(model, works, base, work / "gate" / f"{name}, {model.name}", features, seed=seed)
             judged.append(found)
             say(f"{name}, {model.name}: {_line(found)}")
     return as_figures(judged)
@@ -147,7 +146,9 @@ def as_figures(judged: Sequence[Judged]) -> list[Figure]:
     ]
 
 
-def judge_model(model: Model, works: Sequence[tuple[str, str]], base: str, folder: Path, *, seed: int) -> Judged:
+def judge_model(
+    model: Model, works: Sequence[tuple[str, str]], base: str, folder: Path, features: Features, *, seed: int
+) -> Judged:
     """Train one model as it is told and judge it, and see whether it or a milder one would be released."""
     recipe = _recipe(model, base)
     examined = examine_training(works, recipe, base, folder, seed=seed)
@@ -163,9 +164,9 @@ def judge_model(model: Model, works: Sequence[tuple[str, str]], base: str, folde
         verdict=verdict,
         is_released=verdict.passed or choose(exam, say=_unheard).verdict.passed,
         named=len(trial.copies),
-        confirmed=_confirmed(trial, exam),
+        confirmed=_confirmed(trial, exam, features),
         shuffled=judge(blind, recipe.gate),
-        shuffled_confirmed=_confirmed(shuffled, exam),
+        shuffled_confirmed=_confirmed(shuffled, exam, features),
     )
 
 
@@ -192,24 +193,19 @@ def _recipe(model: Model, base: str) -> Recipe:
     return replace(recipe, steps=model.steps, rank=model.rank, heldout_every=model.steps, patience=0)
 
 
-def _confirmed(trial: Trial, exam: Examination) -> int:
-    """Copies whose nearest work of the portfolio, by where its edges are, is the one that was named.
+def _confirmed(trial: Trial, exam: Examination, features: Features) -> int:
+    """Copies whose nearest work of the portfolio, by what a network for photographs sees in them, is the one named.
 
-    The gate itself looks at what stands where in which colour.
+    The gate itself looks at what stands where in which colour, and where edges are.
     """
     if not trial.copies:
         return 0
-    works_WE = np.stack([_edges(image) for image in exam.control.whole])
-    nearest = [int((works_WE @ _edges(copy.sample)).argmax()) for copy in trial.copies]
+    works_WF, copies_SF = (
+        functional.normalize(features(np.stack([np.asarray(image) for image in images])))
+        for images in (exam.control.whole, [copy.sample for copy in trial.copies])
+    )
+    nearest = (copies_SF @ works_WF.T).argmax(dim=1).tolist()
     return sum(exam.names[work] == copy.name for work, copy in zip(nearest, trial.copies, strict=True))
-
-
-def _edges(image: Image.Image) -> np.ndarray:
-    """Soft edges of a small grey picture, as one vector of length 1 without its mean."""
-    grey = np.asarray(image.convert("L").resize((EDGES_SIDE, EDGES_SIDE), Image.Resampling.BOX), dtype=float)
-    edges = ndimage.gaussian_filter(np.hypot(ndimage.sobel(grey, 0), ndimage.sobel(grey, 1)), EDGES_SOFT).ravel()
-    edges -= edges.mean()
-    return np.asarray(edges / max(np.linalg.norm(edges), 1e-9))
 
 
 def _is_right(model: Model, verdict: Verdict, confirmed: int) -> bool:

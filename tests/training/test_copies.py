@@ -4,11 +4,11 @@ import random
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageChops, ImageFilter, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from inference.likeness import likeness, look_at
 from tests.training.portfolio import drawing
-from training.copies import Learnt, Sampled, count_recalled, find_copies, likeness_in_shape
+from training.copies import Learnt, Sampled, count_recalled, find_copies, likeness_in_shape, see
 from training.measure import gap_interval
 from training.recipe import Gate
 
@@ -16,13 +16,25 @@ WORKS = [drawing(number, 128) for number in range(20)]
 
 
 def learnt(works: Sequence[Image.Image] = WORKS, clusters: Sequence[int] | None = None) -> Learnt:
-    looks = [look_at(work) for work in works]
-    versions = tuple((look, look_at(ImageOps.mirror(work))) for look, work in zip(looks, works, strict=True))
-    return Learnt(versions=versions, clusters=tuple(clusters or range(len(works))), portfolio=tuple(looks))
+    versions = tuple((see(work), see(ImageOps.mirror(work))) for work in works)
+    portfolio = tuple(look_at(work) for work in works)
+    return Learnt(versions=versions, clusters=tuple(clusters or range(len(works))), portfolio=portfolio)
 
 
 def sampled(picture: Image.Image, *, without: Image.Image | None = None, work: int | None = None) -> Sampled:
-    return Sampled(with_style=look_at(picture), without=look_at(without or drawing(999, 128)), work=work)
+    return Sampled(with_style=see(picture), without=see(without or drawing(999, 128)), work=work)
+
+
+def bubble(left: int, *, is_hatched: bool = False) -> Image.Image:
+    """A disc of one colour, or hatched so that it is of that colour from afar."""
+    image, disc = Image.new("RGB", (128, 128), "#fff8ee"), Image.new("L", (128, 128))
+    ImageDraw.Draw(disc).ellipse((left, 36, left + 56, 92), fill=255)
+    fill = Image.new("RGB", (128, 128), "#c8501c" if is_hatched else "#e4702e")
+    if is_hatched:
+        for stripe in range(0, 128, 8):
+            ImageDraw.Draw(fill).rectangle((stripe, 0, stripe + 3, 128), fill="#ff9040")
+    image.paste(fill, mask=disc)
+    return image
 
 
 def test_planted_copies_are_found_and_named_and_other_drawings_are_not():
@@ -56,6 +68,18 @@ def test_what_the_base_draws_in_other_colours_is_no_copy():
     assert not find_copies([sampled(blurred, without=negative, work=3)], learnt(), Gate())
 
 
+def test_what_has_the_edges_of_another_work_is_no_copy():
+    hatched, plain = bubble(30, is_hatched=True), bubble(46)
+    known = learnt([*WORKS, hatched, plain])
+    looks = [look_at(one) for one in (bubble(31), hatched, plain)]
+
+    to_hatched, to_plain = likeness(looks[:1], looks[1:], portfolio=known.portfolio)[0]
+
+    assert to_hatched - to_plain > Gate().copy_margin, "by what stands where it is the hatched one"
+    assert not find_copies([sampled(bubble(31), work=20)], known, Gate())
+    assert find_copies([sampled(bubble(31, is_hatched=True), work=20)], known, Gate())
+
+
 def test_a_picture_of_one_colour_has_no_shape():
     flat = [look_at(Image.new("RGB", (64, 64), colour)) for colour in ("white", "#204060")]
 
@@ -78,9 +102,9 @@ def test_works_that_come_back_at_their_words_are_counted():
     blurred = [work.filter(ImageFilter.GaussianBlur(4)) for work in WORKS[:6]]
     other = [drawing(number, 128) for number in range(600, 606)]
 
-    assert count_recalled([look_at(picture) for picture in blurred], range(6), learnt()) == 6
-    assert count_recalled([look_at(picture) for picture in blurred], [5, 4, 3, 2, 1, 0], learnt()) == 0
-    assert count_recalled([look_at(picture) for picture in other], range(6), learnt()) <= 2
+    assert count_recalled([see(picture) for picture in blurred], range(6), learnt()) == 6
+    assert count_recalled([see(picture) for picture in blurred], [5, 4, 3, 2, 1, 0], learnt()) == 0
+    assert count_recalled([see(picture) for picture in other], range(6), learnt()) <= 2
 
 
 def test_what_all_works_share_is_no_likeness():
