@@ -13,11 +13,16 @@ from inference.errors import ImageRefused
 from inference.guidance import read_asks
 from inference.messages import Plan
 from inference.pictures import fill, open_picture
+from inference.readings import Readings
 from inference.verdicts import Stage
 
 
 def make_row(
-    base: Base, adapters: RowAdapters, plan: Plan, may_pass: Callable[[Image.Image, Stage], bool]
+    base: Base,
+    readings: Readings,
+    adapters: RowAdapters,
+    plan: Plan,
+    may_pass: Callable[[Image.Image, Stage], bool],
 ) -> tuple[Row, tuple[str, ...]]:
     """The row that will become the planned picture, and what the person who asked should know about it.
 
@@ -37,12 +42,13 @@ def make_row(
         table=table,
         noises=base.noises(request.seed, width=plan.width, height=plan.height),
         asks=read_asks(
-            base,
+            readings,
             called=prompt,
             plain=request.prompt,
             negative=request.negative_prompt,
             adapters=adapters,
             guidance=plan.guidance,
+            style_guidance=base.spec.style_guidance,
         ),
         guidance_rescale=base.spec.guidance_rescale,
         clean_CHW=None if source is None else base.encode_images([source])[0],

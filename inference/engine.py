@@ -29,6 +29,7 @@ from inference.knee import measure_finishing, measure_steps
 from inference.messages import MAX_ASKS, AdapterRef, Estimate, ImageRequest, Picture, Plan, Result, Step, Tier, plan
 from inference.pace import Load, Pace, Speed, forecast
 from inference.pictures import jpeg_bytes, png_bytes
+from inference.readings import Readings
 from inference.receipt import Receipt, receipt_of
 
 log = logging.getLogger("ownhand.engine")
@@ -75,6 +76,8 @@ class Engine:
         self._cache = AdapterCache(
             self._base, self._stack, host_bytes=host_bytes, device_bytes=device_bytes, on_arrival=self._look_again
         )
+        # As many as all rows together may read.
+        self._readings = Readings(self._base, most=MAX_ASKS * max_rows)
         self._max_rows, self._max_waiting = max_rows, max_waiting
         self._pace = Pace()
         self._waiting: FairQueue[Job] = FairQueue()
@@ -254,8 +257,10 @@ class Engine:
             has_forgotten, self._has_forgotten = self._has_forgotten, False
         if has_forgotten:
             self._cache.wipe_forgotten()
-            # What was gathered of it goes too, and what still lies over the base; those who stay are gathered anew.
+            # What was gathered of it goes too, what was read through it, and what still lies over the base; those who
+            # stay are gathered anew.
             self._batches.clear()
+            self._readings.clear()
             self._stack.clear()
 
     def _end_stopped(self) -> None:
@@ -276,7 +281,7 @@ class Engine:
         began = time.perf_counter()
         try:
             job.checkers += near_copies_of(job.plan.request.adapters)
-            job.begin(*make_row(self._base, self._wear(job), job.plan, job.may_pass))
+            job.begin(*make_row(self._base, self._readings, self._wear(job), job.plan, job.may_pass))
             job.draws = self._receipt(job).draws
             self._go_on(job)
         except Exception as error:  # noqa: BLE001 - whatever one request breaks, the others go on

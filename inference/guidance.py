@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from inference.adapters.stack import RowAdapters
-from inference.bases import Base
+from inference.readings import Readings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,19 +69,24 @@ def _weight_of(adapters: RowAdapters, style_guidance: float) -> float:
 
 
 def read_asks(
-    base: Base, *, called: str, plain: str, negative: str, adapters: RowAdapters, guidance: float
+    readings: Readings,
+    *,
+    called: str,
+    plain: str,
+    negative: str,
+    adapters: RowAdapters,
+    guidance: float,
+    style_guidance: float,
 ) -> tuple[Ask, ...]:
     """`asks` of prompts: each is read through the adapters that its question goes through."""
-    others = () if _weight_of(adapters, base.spec.style_guidance) else adapters
-    called_text = base.encode_prompts([called], adapters)[0]
-    plain_text, negative_text = base.encode_prompts([plain, negative], others)
+    others = () if _weight_of(adapters, style_guidance) else adapters
     return asks(
-        called=called_text,
-        plain=plain_text,
-        negative=negative_text,
+        called=readings.read(called, adapters),
+        plain=readings.read(plain, others),
+        negative=readings.read(negative, others),
         adapters=adapters,
         guidance=guidance,
-        style_guidance=base.spec.style_guidance,
+        style_guidance=style_guidance,
     )
 
 

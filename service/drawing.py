@@ -5,14 +5,12 @@ Thin: what opens an engine is handed in by the worker, so the web process can na
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from inference.catalog import BaseSpec
+from inference.events import Draws
 from inference.fairness import FairQueue, Turn
-from inference.messages import AdapterRef, ImageRequest, Result, Step, Tier
 from inference.pace import Speed
 from service.adapter_files import AdapterFiles
 from service.prefetch import prefetching
@@ -22,30 +20,6 @@ from service.versions import Version
 from service.watch import Watch
 
 MIB = 1024 * 1024
-
-
-class Draws(Protocol):
-    """An open base (`inference.engine.Engine`)."""
-
-    def submit(
-        self,
-        request: ImageRequest,
-        *,
-        stop: Callable[[], str | None],
-        on_step: Callable[[Step], None] | None = None,
-        turn: Turn | None = None,
-        halfway: bytes | None = None,
-    ) -> "Future[Result]": ...
-
-    def speed(self) -> Speed: ...
-
-    def prefetch(self, ref: AdapterRef) -> None: ...
-
-    def forget(self, sha256: str) -> None: ...
-
-    def adapter_tiers(self) -> dict[str, Tier]: ...
-
-    def close(self) -> None: ...
 
 
 class Place:

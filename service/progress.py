@@ -19,7 +19,7 @@ NOTE_EVERY_S = 0.25
 
 
 class Progress:
-    """The steps of an order's `count` pictures. `hear` is called by the engine's thread, the rest by the loop."""
+    """The steps of an order's `count` pictures."""
 
     def __init__(self, *, count: int) -> None:
         self._steps = [0] * count
@@ -98,9 +98,7 @@ class Progress:
 
     async def keep(self, opened: Resources, order_id: str) -> None:
         """Store where each picture stands that made a step since it was kept."""
-        stands = {
-            number: halfway for number, halfway in list(self._halfway.items()) if self._kept.get(number) is not halfway
-        }
+        stands = {number: halfway for number, halfway in self._halfway.items() if self._kept.get(number) is not halfway}
         self._kept |= stands
 
         def store() -> None:

@@ -6,10 +6,8 @@ Thin: what draws is handed in (`service.drawing`), so the web process can name t
 import asyncio
 import functools
 import logging
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -22,11 +20,12 @@ from inference.errors import (
     EngineUnavailable,
     InferenceError,
 )
+from inference.events import Draws, submit
 from inference.fairness import Turn
 from inference.messages import FORGOTTEN, AdapterRef, ImageRequest, Picture, Refused, Result, Step, Stopped
 from licensing import switch
 from service import delivery, pending
-from service.drawing import Draws, Place, Studio, studio
+from service.drawing import Place, Studio, studio
 from service.errors import AdapterWithdrawn, ObjectMissing
 from service.faults import reach
 from service.images import read_image
@@ -137,28 +136,20 @@ async def _draw_all(
     turn: Turn,
     places: Sequence[Place],
 ) -> Drawn:
-    given_up = threading.Event()
-    progress = Progress(count=order.count)
-
-    def stop() -> str | None:
-        return LEASE_LOST if given_up.is_set() else place.watch.reason_to_stop(order.id)
+    progress, stop = Progress(count=order.count), functools.partial(place.watch.reason_to_stop, order.id)
 
     async def one(number: int, request: ImageRequest) -> Result:
         async with places[number - 1]:
             halfway = await _halfway(opened, order, number)
-            future = await _submit(engine, request, turn, stop, functools.partial(progress.hear, number), halfway)
-            result = await asyncio.wrap_future(future)
+            result = await _make(engine, request, turn, stop, functools.partial(progress.hear, number), halfway)
             if isinstance(result, Picture):
                 await _store(opened, order, spec, number, result)
             return result
 
-    try:
-        async with progress.told(opened, order.id):
-            results = await asyncio.gather(
-                *(one(number, request) for number, request in enumerate(requests, 1)), return_exceptions=True
-            )
-    finally:
-        given_up.set()
+    async with progress.told(opened, order.id):
+        results = await asyncio.gather(
+            *(one(number, request) for number, request in enumerate(requests, 1)), return_exceptions=True
+        )
     drawn = _outcome(order, results)
     if drawn["end"] == "again":
         await progress.keep(opened, order.id)
@@ -220,23 +211,26 @@ def _stopped(reason: str) -> Drawn:
     return {"end": "again" if reason in _AGAIN else reason if reason in ends else "failed"}
 
 
-async def _submit(
+async def _make(
     engine: Draws,
     request: ImageRequest,
     turn: Turn,
     stop: Callable[[], str | None],
-    on_step: Callable[[Step], None],
+    hear: Callable[[Step], None],
     halfway: bytes | None,
-) -> "Future[Result]":
+) -> Result:
+    """One picture from its beginning to its end; it is given up where this is cancelled."""
     while True:
         try:
-            return engine.submit(request, stop=stop, on_step=on_step, turn=turn, halfway=halfway)
+            async with aclosing(submit(engine, request, stop=stop, turn=turn, halfway=halfway)) as events:
+                async for event in events:
+                    if not isinstance(event, Step):
+                        return event
+                    hear(event)
         except EngineFull:
             reason = await asyncio.to_thread(stop)
             if reason is not None:
-                stopped: Future[Result] = Future()
-                stopped.set_result(Stopped(request_id=request.id, reason=reason, step=0))
-                return stopped
+                return Stopped(request_id=request.id, reason=reason, step=0)
             await asyncio.sleep(_FULL_WAIT_S)
 
 

@@ -10,6 +10,8 @@ from inference.adapters.stack import Adapter, StackedAdapters
 from inference.bases import Base
 from inference.denoise import Batch, Row
 from inference.guidance import read_asks
+from inference.messages import MAX_ASKS
+from inference.readings import Readings
 from training.captions import with_trigger
 
 ROWS = 8
@@ -45,12 +47,19 @@ def draw(
     `go_on` is called before every step and may raise to end it.
     """
     size, adapters = base.spec.size, () if adapter is None else ((adapter, 1.0),)
+    readings = Readings(base, most=MAX_ASKS * ROWS)
     rows = [
         Row(
             table=base.table(base.spec.sampler, steps=steps or base.spec.steps, width=size, height=size),
             noises=base.noises(order.seed, width=size, height=size),
             asks=read_asks(
-                base, called=order.called, plain=order.plain, negative="", adapters=adapters, guidance=guidance
+                readings,
+                called=order.called,
+                plain=order.plain,
+                negative="",
+                adapters=adapters,
+                guidance=guidance,
+                style_guidance=base.spec.style_guidance,
             ),
             guidance_rescale=base.spec.guidance_rescale,
         )

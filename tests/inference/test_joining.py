@@ -17,6 +17,7 @@ from inference.bases.sd import StableDiffusion
 from inference.catalog import SAMPLERS, base_spec
 from inference.denoise import Batch, Row
 from inference.messages import ImageRequest, plan
+from inference.readings import Readings
 from tests.inference.tiny_base import write_tiny_base
 
 SAME = 1e-5
@@ -56,9 +57,9 @@ class Calls:
 
 def draw_together(base: StableDiffusion, guests: Sequence[Guest]) -> tuple[list[Tensor], Calls]:
     """The finished latents (C, H, W), and how many model calls they took."""
-    stack = StackedAdapters(base.denoiser)
+    stack, readings = StackedAdapters(base.denoiser), Readings(base, most=len(guests))
     rows = [
-        make_row(base, (), plan(request_of(number, guest), base.spec), lambda *_: True)[0]
+        make_row(base, readings, (), plan(request_of(number, guest), base.spec), lambda *_: True)[0]
         for number, guest in enumerate(guests)
     ]
     calls = 0

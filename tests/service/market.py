@@ -25,6 +25,7 @@ from inference.bases import open_base
 from inference.bases.sd import StableDiffusion
 from inference.catalog import BaseSpec, base_spec
 from inference.engine import Engine
+from inference.events import Draws
 from inference.fairness import Turn
 from inference.messages import AdapterRef, ImageRequest, Result, Step, Tier
 from inference.pace import Speed
@@ -33,7 +34,7 @@ from licensing.money import Money
 from licensing.payments import manual
 from service import generation
 from service.app import create_app
-from service.drawing import Draws, drawing_with
+from service.drawing import drawing_with
 from service.ids import new_id
 from service.resources import Gateway, utc_now
 from service.settings import ROOT, Settings
