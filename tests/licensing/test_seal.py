@@ -13,7 +13,7 @@ from joserfc import jws
 from joserfc.jwk import OKPKey
 from PIL import Image
 
-from licensing.authority import Authority, open_authority, public_jwk, sign_document, verify_document
+from licensing.authority import Authority, open_authority, public_keys, sign_document, verify_document
 from licensing.certificates import Certificate, certify, read_certificate
 from licensing.errors import AuthorityBroken, SealRefused
 from licensing.fingerprint import NEAR, distance, fingerprint
@@ -173,7 +173,7 @@ def test_a_changed_certificate_is_no_certificate(authority: Authority, tmp_path:
 
 def test_documents_can_be_checked_with_the_public_key_alone(authority: Authority):
     document = sign_document(authority, {"a": [1, "ü"]})
-    public = public_jwk(authority)
+    (public,) = public_keys(authority)
 
     assert "d" not in public
     assert (
@@ -214,10 +214,10 @@ def test_damaged_or_open_keys_are_refused_with_the_way_out(tmp_path: Path):
     folder = tmp_path / "authority"
     open_authority(folder)
 
-    (folder / "seal.key").chmod(0o644)
+    (folder / "seal.pem").chmod(0o644)
     with pytest.raises(AuthorityBroken, match="chmod"):
         open_authority(folder)
-    (folder / "seal.key").chmod(0o600)
+    (folder / "seal.pem").chmod(0o600)
     (folder / "licence.key").write_text("rubbish")
     with pytest.raises(AuthorityBroken, match="backup"):
         open_authority(folder)
