@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from joserfc import jws
@@ -102,8 +103,11 @@ def open_authority(folder: Path) -> Authority:
         raise AuthorityBroken(
             f"a key in {folder} cannot be read ({error}); restore the folder from a backup"
         ) from error
-    if not isinstance(seal_key, ec.EllipticCurvePrivateKey):
-        raise AuthorityBroken(f"the key of {folder / LEAF} is no elliptic curve key; restore the folder from a backup")
+    if not isinstance(seal_key, ec.EllipticCurvePrivateKey) or not _fit(seal_key, chain[0], folder / ROOT):
+        raise AuthorityBroken(
+            f"{folder / LEAF} does not fit {folder / ROOT}, so nobody would trust its seals;"
+            " restore the folder from a backup"
+        )
     return Authority(
         root=(folder / ROOT).read_text(),
         chain="".join(one.public_bytes(Encoding.PEM).decode() for one in chain),
@@ -142,6 +146,15 @@ def public_keys(authority: Authority) -> list[dict[str, Any]]:
     without asking us."""
     keys = {key.thumbprint(): key for key in (authority.licence_key, *authority.retired)}
     return [{**key.as_dict(private=False), "kid": kid, "alg": _DOCUMENT, "use": "sig"} for kid, key in keys.items()]
+
+
+def _fit(key: ec.EllipticCurvePrivateKey, leaf: x509.Certificate, root: Path) -> bool:
+    """Whether the key is the leaf's and the root signed the leaf."""
+    try:
+        leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(root.read_bytes()))
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return key.public_key() == leaf.public_key()
 
 
 def _check_folder(folder: Path) -> None:

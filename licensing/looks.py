@@ -74,7 +74,7 @@ def _cost(set_bits: int, radius: int) -> float:
     """Values asked for and pictures read, if as many bits of a band are alive and unset as are set."""
     live = min(BAND_BITS, 2 * set_bits)
     return sum(
-        _ASKED * comb(BAND_BITS, turned) + _PICTURES * comb(live, turned) / 2**live for turned in range(radius + 1)
+        _ASKED * comb(BAND_BITS, turned) + _PICTURES * comb(live, turned) / 2.0**live for turned in range(radius + 1)
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jws
 from joserfc.jwk import OKPKey
 from PIL import Image
@@ -224,6 +225,25 @@ def test_damaged_or_open_keys_are_refused_with_the_way_out(tmp_path: Path):
     (folder / "licence.key").unlink()
     with pytest.raises(AuthorityBroken, match="missing"):
         open_authority(folder)
+
+
+@pytest.mark.parametrize("name", ["root.pem", "seal.pem"])
+def test_a_leaf_of_another_root_is_refused_before_it_seals_anything(tmp_path: Path, name: str):
+    folder = tmp_path / "authority"
+    open_authority(folder)
+    open_authority(tmp_path / "other")
+
+    (folder / name).write_bytes((tmp_path / "other" / name).read_bytes())
+
+    with pytest.raises(AuthorityBroken, match="does not fit"):
+        open_authority(folder)
+
+
+def test_a_signature_that_does_not_hold_seals_nothing(authority: Authority):
+    wrong = replace(authority, seal_key=ec.generate_private_key(ec.SECP256R1()))
+
+    with pytest.raises(SealRefused, match="out_1 could not be sealed"):
+        seal(wrong, encoded(drawing(1), "PNG"), "image/png", CLAIM)
 
 
 def test_a_fingerprint_survives_what_happens_to_pictures_online():
