@@ -10,8 +10,9 @@ from pathlib import Path
 
 import asyncpg
 
-from licensing.authority import Authority, open_authority
+from licensing.authority import Authority, AuthorityFolder
 from licensing.prices import Prices, load_prices
+from licensing.watermarks import Watermark, open_watermark
 from service.db.connections import open_pool
 from service.ids import NewId, new_id
 from service.settings import Settings
@@ -34,11 +35,18 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Gateway(Resources):
-    """What the web role has on top, and a worker never: the signing keys, the secret that hashes tokens, prices."""
+    """What the web role has on top, and a worker never: the signing keys, the secret that hashes tokens, prices, and
+    the invisible mark where one is active."""
 
-    authority: Authority
+    authority_folder: AuthorityFolder
     pepper: bytes
     prices: Prices
+    watermark: Watermark | None = None
+
+    @property
+    def authority(self) -> Authority:
+        """The keys as they are now: they may be rotated while the process runs."""
+        return self.authority_folder.current()
 
 
 def utc_now() -> datetime:
@@ -70,10 +78,16 @@ async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = 
             storage=open_storage(settings.storage_url, settings.home),
             clock=clock,
             new_id=new_id,
-            authority=open_authority(settings.home / "authority"),
+            authority_folder=AuthorityFolder(authority_folder(settings)),
             pepper=read_pepper(settings),
             prices=load_prices(settings.configs / "prices.toml"),
+            watermark=open_watermark(settings.watermark) if settings.watermark else None,
         )
+
+
+def authority_folder(settings: Settings) -> Path:
+    """Where the signing keys lie: the same folder for every web process."""
+    return settings.home / "authority"
 
 
 def keys_folder(settings: Settings) -> Path:

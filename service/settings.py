@@ -82,6 +82,9 @@ class Settings:
     """The same on a GPU, of its own memory."""
     content_checker: str = ""
     """What judges what pictures show, a name in `inference.checkers.CHECKERS`. Empty: nothing does."""
+    watermark: str = ""
+    """The invisible mark that pictures get before they are sealed, a name in `licensing.watermarks.WATERMARKS`. Empty:
+    none."""
     num_threads: int = 0
     """Threads of one computing process; 0 leaves it to torch."""
     poll_interval_s: float = 0.1
@@ -101,6 +104,8 @@ class Settings:
     """How long the workflow engine remembers stories that ended. More than an order may take."""
     requests_per_minute: int = 1200
     """Calls of one key, or of one address without a key, to one web process."""
+    checks_per_minute: int = 60
+    """Files that one account, or one address of strangers, may have judged by one web process."""
     review_wait_s: float = 5.0
     """How long `GET /v1/styles/{id}/review` waits for a look at the works as they are now."""
     crash_at: str | None = None
