@@ -15,6 +15,7 @@ BENCHMARKS = {
     "enlarger": "tests.benchmarks.enlarger",
     "gate": "tests.benchmarks.gate",
     "review": "tests.benchmarks.review",
+    "seal": "tests.benchmarks.seal",
     "styles": "tests.benchmarks.styles",
     "training": "tests.benchmarks.training",
 }
