@@ -1,13 +1,14 @@
 -- Which sold picture looks most like a given one.
 
 -- `p_band_0` to `p_band_7` are values of which every fingerprint within `p_near` bits has at least one (`licensing/looks.py`),
--- so eight indexes answer without looking at the rest. One plan for all values: the planner takes thousands of them for much
--- of the table, and takes longer to think than the indexes to answer.
+-- so eight indexes answer without looking at the rest. One plan for all values, by one process: the planner takes thousands of
+-- them for much of the table, and longer to think than the indexes to answer; so does the start of a second process.
 CREATE OR REPLACE FUNCTION licensing.nearest_output(
     p_phash text, p_near integer, p_band_0 bigint[], p_band_1 bigint[], p_band_2 bigint[], p_band_3 bigint[],
     p_band_4 bigint[], p_band_5 bigint[], p_band_6 bigint[], p_band_7 bigint[]
 ) RETURNS TABLE (output_id text, distance integer) LANGUAGE plpgsql STABLE
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off
+SET max_parallel_workers_per_gather = 0 AS $$
 DECLARE
     v_phash CONSTANT bit(256) := ('x' || p_phash)::bit(256);
 BEGIN

@@ -87,6 +87,7 @@ async def test_entries_of_an_account_are_read_in_order_and_sum_to_its_balance(wo
         "TRUNCATE licensing.entry",
         "UPDATE licensing.entry_group SET body = '{}'",
         "DELETE FROM licensing.link",
+        "TRUNCATE licensing.checkpoint",
         "UPDATE licensing.switch_event SET actor = 'me'",
         "UPDATE licensing.terms SET fee_bps = 0",
         "UPDATE licensing.tier SET price = 0",
