@@ -10,10 +10,10 @@ import re
 import secrets
 import string
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from licensing.database import Connection
 
@@ -104,19 +104,37 @@ async def issue(
 
 async def authenticate(conn: Connection, token: str, *, now: datetime, pepper: bytes) -> Caller | None:
     """Who holds `token`; None for a mistyped, unknown, expired or revoked one."""
-    if not well_formed(token):
-        return None
-    row = await conn.fetchrow(
+    return (await authenticate_all(conn, [token], now=now, pepper=pepper))[0]
+
+
+async def authenticate_all(
+    conn: Connection, tokens: Sequence[str], *, now: datetime, pepper: bytes
+) -> list[Caller | None]:
+    """`authenticate` for many: an answer for each, in their order."""
+    digests = [_digest(token, pepper) if well_formed(token) else b"" for token in tokens]
+    rows = await conn.fetch(
         """
-        SELECT key_id, account_id, kind, scopes, cap, last_used_at FROM licensing.api_key
-        WHERE digest = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
+        SELECT digest, key_id, account_id, kind, scopes, cap, last_used_at FROM licensing.api_key
+        WHERE digest = ANY ($1::bytea[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
         """,
-        *(_digest(token, pepper), now),
+        *(list(set(digests)), now),
     )
-    if row is None:
-        return None
-    if row["last_used_at"] is None or now - row["last_used_at"] >= _USE_IS_NOTED_EVERY:
-        await conn.execute("UPDATE licensing.api_key SET last_used_at = $2 WHERE key_id = $1", row["key_id"], now)
+    noted_before = now - _USE_IS_NOTED_EVERY
+    if used := [row["key_id"] for row in rows if row["last_used_at"] is None or row["last_used_at"] <= noted_before]:
+        # One of many requests that come at once writes it; the others find it written, or being written, and go on.
+        await conn.execute(
+            """
+            UPDATE licensing.api_key SET last_used_at = $2 WHERE key_id IN (
+                SELECT key_id FROM licensing.api_key
+                WHERE key_id = ANY ($1) AND (last_used_at IS NULL OR last_used_at <= $3) FOR UPDATE SKIP LOCKED)
+            """,
+            *(used, now, noted_before),
+        )
+    known = {row["digest"]: _caller(row) for row in rows}
+    return [known.get(digest) for digest in digests]
+
+
+def _caller(row: Mapping[str, Any]) -> Caller:
     return Caller(
         key_id=row["key_id"],
         account_id=row["account_id"],

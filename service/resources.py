@@ -1,16 +1,19 @@
 """What a process holds open while it runs: the pool, the storage, and in the web role the keys."""
 
+import functools
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 import asyncpg
 
 from licensing.authority import Authority, open_authority
+from licensing.batches import Batches
 from licensing.prices import Prices, load_prices
 from service.db.connections import open_pool
 from service.ids import NewId, new_id
@@ -18,6 +21,8 @@ from service.settings import Settings
 from service.storage import Storage, open_storage
 
 Clock = Callable[[], datetime]
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,19 @@ class Gateway(Resources):
     authority: Authority
     pepper: bytes
     prices: Prices
+    _batches: dict[Any, Batches[Any, Any]] = field(default_factory=dict, init=False, repr=False)
+
+    async def together(
+        self,
+        answer_all: "Callable[[Gateway, Sequence[Asked]], Awaitable[Sequence[Answered | Exception]]]",
+        asked: Asked,
+    ) -> Answered:
+        """Have `answer_all` answer a question together with all that are asked of it at the same time: one commit, and
+        one look at the database, for many requests (`licensing.batches`)."""
+        if answer_all not in self._batches:
+            self._batches[answer_all] = Batches(functools.partial(answer_all, self))
+        answered: Answered = await self._batches[answer_all].ask(asked)
+        return answered
 
 
 def utc_now() -> datetime:

@@ -18,8 +18,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from licensing.gateway import expire_due, renew, standing
-from licensing.plans import roll_over
-from licensing.switch import CHANNEL, end_notices
+from licensing.plans import due_periods, roll_over
+from licensing.switch import CHANNEL, due_notices, end_notice
 from service import pending
 from service.destruction import mend_destructions
 from service.finetuning import mend_trainings
@@ -141,13 +141,17 @@ async def collect(web: Gateway) -> None:
 
 
 async def end_periods(web: Gateway) -> None:
-    """Wind-downs whose date has come become off; paid periods that are over end or renew."""
+    """Wind-downs whose date has come become off; paid periods that are over end or renew. One a transaction."""
     now = web.clock()
-    async with web.pool.acquire() as conn, conn.transaction():
-        for change in await end_notices(conn, now=now):
-            await mark_withdrawn(conn, change.order_ids, now=now)
-    async with web.pool.acquire() as conn, conn.transaction():
-        await roll_over(conn, now=now, new_id=web.new_id)
+    async with web.pool.acquire() as conn:
+        for notice in await due_notices(conn, now=now):
+            async with conn.transaction():
+                change = await end_notice(conn, notice, now=now)
+                if change is not None:
+                    await mark_withdrawn(conn, change.order_ids, now=now)
+        for due in await due_periods(conn, now=now):
+            async with conn.transaction():
+                await roll_over(conn, due, now=now, new_id=web.new_id)
 
 
 async def _repeat(web: Gateway, sweeps: tuple[Sweep, ...], every_s: float, noticed: asyncio.Event) -> None:

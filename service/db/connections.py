@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import asyncpg
@@ -61,6 +62,11 @@ def _lock(connection: psycopg.Connection) -> None:
 async def open_pool(database_url: str, size: int) -> asyncpg.Pool:
     """Connections for one process. JSON columns are text: `json.dumps` what goes in, `read` what comes out."""
     return await asyncpg.create_pool(database_url, min_size=1, max_size=size)
+
+
+def to_rows(values: Sequence[Any]) -> str:
+    """Frozen dataclasses as JSON for `jsonb_populate_recordset`: one statement then stores them all."""
+    return json.dumps([vars(value) for value in values], default=str)
 
 
 def read(kind: type[Kind], row: asyncpg.Record) -> Kind:

@@ -14,6 +14,7 @@ BENCHMARKS = {
     "engine": "tests.benchmarks.engine",
     "enlarger": "tests.benchmarks.enlarger",
     "gate": "tests.benchmarks.gate",
+    "gateway": "tests.benchmarks.gateway",
     "review": "tests.benchmarks.review",
     "styles": "tests.benchmarks.styles",
     "training": "tests.benchmarks.training",
