@@ -130,7 +130,7 @@ def size_step(spec: BaseSpec) -> int:
     """
     if spec.size_step:
         return spec.size_step
-    denoiser = "transformer" if (spec.path / "transformer").is_dir() else "unet"
+    denoiser = "transformer" if _has(spec.path, "transformer") else "unet"
     return _cut(_component(spec.path, "vae")) * _cut(_component(spec.path, denoiser))
 
 
@@ -143,7 +143,7 @@ def _cut(config: Mapping[str, Any]) -> int:
 
 def enlargement(spec: BaseSpec) -> int:
     """How many times larger, along an edge, the base's enlarger makes a picture; 1 where the base has none."""
-    return int(_component(spec.path, ENLARGER)["factor"]) if (spec.path / ENLARGER).is_dir() else 1
+    return int(_component(spec.path, ENLARGER)["factor"]) if _has(spec.path, ENLARGER) else 1
 
 
 def fingerprint(spec: BaseSpec) -> str:
@@ -173,6 +173,11 @@ def _fingerprint(folder: Path) -> str:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     return digest.hexdigest()
+
+
+@cache
+def _has(folder: Path, part: str) -> bool:
+    return (folder / part).is_dir()
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from licensing import gateway
 from licensing.database import Connection
@@ -11,7 +11,7 @@ from licensing.orders import Hold, Replay, Reserve
 from service import events
 from service.errors import Problem, refused
 from service.faults import reach
-from service.forecasts import eta_s
+from service.forecasts import eta_s, etas_s
 from service.generation import start_generation
 from service.heartbeats import Fleet, read_fleet
 from service.orders import Order, add_orders, find_orders, queued
@@ -103,19 +103,22 @@ async def _store(conn: Connection, fleet: Fleet, held: Sequence[tuple[Wish, Hold
     if not held:
         return {}
     line = await lock_line(conn, {hold.client_id for _, hold in held if not hold.test})
-    orders, told, moved = [], [], dict[str, InLine]()
+    moved = set[str]()
     for wish, hold in held:
-        position, eta, turn = 1, 0.0, None
         if not hold.test:
-            line, joined, back = line.joined_by(wish.in_line)
-            moved |= {one.id: one for one in back}
-            position, eta, turn = line.position(joined), eta_s(fleet, line, joined), joined.turn
-        orders.append(_new_order(wish.wanted, hold, turn=turn, eta_s=eta))
-        told.append(queued(hold.order_id, position=position, eta_s=eta))
-    # Those of this very commit that moved back for each other are stored where they came to lie.
-    orders = [replace(order, turn=moved.pop(order.id).turn) if order.id in moved else order for order in orders]
+            line, _, back = line.joined_by(wish.in_line)
+            moved |= {one.id for one in back}
+    placed = {one.id: one for one in line.orders}
+    waiting = [placed[hold.order_id] for _, hold in held if not hold.test]
+    etas = etas_s(fleet, line, waiting) if waiting else {}
+    orders, told = [], []
+    for wish, hold in held:
+        place, eta = placed.get(hold.order_id), etas.get(hold.order_id, 0.0)
+        orders.append(_new_order(wish.wanted, hold, turn=place.turn if place else None, eta_s=eta))
+        told.append(queued(hold.order_id, position=line.position(place) if place else 1, eta_s=eta))
     await add_orders(conn, orders)
-    await move_back(conn, list(moved.values()))
+    # Those of this very commit that moved back for each other are stored where they came to lie.
+    await move_back(conn, [placed[order_id] for order_id in moved - {order.id for order in orders}])
     await events.append_all(conn, told, now=orders[0].created_at)
     return {order.id: order for order in orders}
 
