@@ -36,13 +36,15 @@ class IssuedKey:
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who a valid token belongs to and what it may do. `cap` is the key's lifetime spending limit in minor units."""
+    """Who a valid token belongs to and what it may do. `cap` is the key's lifetime spending limit in minor units;
+    `is_first_use` is true of one call, the first that came with the token."""
 
     key_id: str
     account_id: str
     kind: KeyKind
     scopes: frozenset[str]
     cap: int | None
+    is_first_use: bool = False
 
     @property
     def test(self) -> bool:
@@ -115,14 +117,20 @@ async def authenticate(conn: Connection, token: str, *, now: datetime, pepper: b
     )
     if row is None:
         return None
-    if row["last_used_at"] is None or now - row["last_used_at"] >= _USE_IS_NOTED_EVERY:
-        await conn.execute("UPDATE licensing.api_key SET last_used_at = $2 WHERE key_id = $1", row["key_id"], now)
+    last, noted = row["last_used_at"], ""
+    if last is None or now - last >= _USE_IS_NOTED_EVERY:
+        noted = await conn.execute(
+            "UPDATE licensing.api_key SET last_used_at = $2 WHERE key_id = $1 AND last_used_at IS NOT DISTINCT FROM $3",
+            *(row["key_id"], now, last),
+        )
     return Caller(
         key_id=row["key_id"],
         account_id=row["account_id"],
         kind=row["kind"],
         scopes=frozenset(row["scopes"]),
         cap=row["cap"],
+        # Of two calls at once one writes; it is the first.
+        is_first_use=last is None and noted == "UPDATE 1",
     )
 
 
