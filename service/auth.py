@@ -13,10 +13,12 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from licensing import keys
+from service import audit
 from service.accounts import Role, account_by_id
 from service.errors import Problem
 from service.resources import Gateway
 from service.sessions import Session, find_session
+from service.who import Who
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 SCOPES: dict[Role, tuple[str, ...]] = {
@@ -36,6 +38,12 @@ class Identity:
     key_id: str | None = None
     is_test: bool = False
     session: Session | None = None
+
+    @property
+    def who(self) -> Who:
+        """The same for what is written down of what they do."""
+        via = self.key_id or (self.session.mark if self.session else "")
+        return Who(role=self.role, actor=self.account_id, via=via)
 
 
 def gateway(request: Request) -> Gateway:
@@ -70,15 +78,15 @@ async def browser_session(request: Request, web: Web) -> Session | None:
         return await find_session(conn, word=word, now=web.clock())
 
 
-def caller(role: Role, scope: str) -> Callable[..., Awaitable[Identity]]:
-    """A dependency that lets in accounts of one role; a token without scopes carries them all."""
+def caller(role: Role | None, scope: str) -> Callable[..., Awaitable[Identity]]:
+    """A dependency that lets in accounts of one role (None: of any); a token without scopes carries them all."""
 
     async def known(found: Annotated[Identity | None, Depends(anyone)]) -> Identity:
         if found is None:
             raise Problem(
                 "unauthenticated", "This call needs a token: send Authorization: Bearer oh_…, or sign in on the page."
             )
-        if found.role != role:
+        if role is not None and found.role != role:
             raise Problem("forbidden", f"This call is for the role {role}; your account is a {found.role}'s.")
         if found.scopes and scope not in found.scopes:
             raise Problem(
@@ -95,6 +103,7 @@ CreatorReading = Annotated[Identity, Depends(caller("creator", "read"))]
 Client = Annotated[Identity, Depends(caller("client", "generate"))]
 ClientReading = Annotated[Identity, Depends(caller("client", "read"))]
 Operator = Annotated[Identity, Depends(caller("operator", "write"))]
+MemberReading = Annotated[Identity, Depends(caller(None, "read"))]
 Anyone = Annotated[Identity | None, Depends(anyone)]
 
 
@@ -134,10 +143,21 @@ async def _bearer(web: Gateway, scheme: str, token: str) -> Identity:
             "The token is not valid: mistyped, expired or revoked. Clients make a new one at"
             f" {web.settings.origin}/desk/keys; everybody else asks {web.settings.operator_name} for one.",
         )
-    return Identity(
+    asker = Identity(
         account_id=account.id,
         role=account.role,
         scopes=frozenset(found.scopes),
         key_id=found.key_id,
         is_test=found.kind == "test",
     )
+    if found.is_first_use:
+        async with web.pool.acquire() as conn:
+            await audit.note(
+                conn,
+                "key_first_used",
+                account_id=account.id,
+                by=asker.who,
+                now=web.clock(),
+                subject=found.key_id,
+            )
+    return asker
