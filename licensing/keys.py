@@ -11,7 +11,7 @@ import secrets
 import string
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
@@ -36,13 +36,15 @@ class IssuedKey:
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who a valid token belongs to and what it may do. `cap` is the key's lifetime spending limit in minor units."""
+    """Who a valid token belongs to and what it may do. `cap` is the key's lifetime spending limit in minor units;
+    `is_first_use` is true of one call, the first that came with the token."""
 
     key_id: str
     account_id: str
     kind: KeyKind
     scopes: frozenset[str]
     cap: int | None
+    is_first_use: bool = False
 
     @property
     def test(self) -> bool:
@@ -120,18 +122,33 @@ async def authenticate_all(
         *(list(set(digests)), now),
     )
     noted_before = now - _USE_IS_NOTED_EVERY
-    if used := [row["key_id"] for row in rows if row["last_used_at"] is None or row["last_used_at"] <= noted_before]:
-        # One of many requests that come at once writes it; the others find it written, or being written, and go on.
-        await conn.execute(
-            """
-            UPDATE licensing.api_key SET last_used_at = $2 WHERE key_id IN (
-                SELECT key_id FROM licensing.api_key
-                WHERE key_id = ANY ($1) AND (last_used_at IS NULL OR last_used_at <= $3) FOR UPDATE SKIP LOCKED)
-            """,
-            *(used, now, noted_before),
-        )
+    used = [row["key_id"] for row in rows if row["last_used_at"] is None or row["last_used_at"] <= noted_before]
+    noted = await _note_use(conn, used, now=now, before=noted_before) if used else set()
+    # Of many calls at once one writes it; the first to write is the first.
+    first = {row["key_id"] for row in rows if row["last_used_at"] is None} & noted
     known = {row["digest"]: _caller(row) for row in rows}
-    return [known.get(digest) for digest in digests]
+    answers = list[Caller | None]()
+    for caller in map(known.get, digests):
+        if caller is not None and caller.key_id in first:
+            first.remove(caller.key_id)
+            answers.append(replace(caller, is_first_use=True))
+        else:
+            answers.append(caller)
+    return answers
+
+
+async def _note_use(conn: Connection, key_ids: Sequence[str], *, now: datetime, before: datetime) -> set[str]:
+    """Write when keys were used last; which. Who finds it written, or being written, goes on."""
+    rows = await conn.fetch(
+        """
+        UPDATE licensing.api_key SET last_used_at = $2 WHERE key_id IN (
+            SELECT key_id FROM licensing.api_key
+            WHERE key_id = ANY ($1) AND (last_used_at IS NULL OR last_used_at <= $3) FOR UPDATE SKIP LOCKED)
+        RETURNING key_id
+        """,
+        *(list(key_ids), now, before),
+    )
+    return {row["key_id"] for row in rows}
 
 
 def _caller(row: Mapping[str, Any]) -> Caller:

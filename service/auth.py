@@ -13,10 +13,12 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from licensing import keys
+from service import audit
 from service.accounts import Account, Role, accounts_by_id
 from service.errors import Problem
 from service.resources import Gateway
 from service.sessions import Session, find_session
+from service.who import Who
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 SCOPES: dict[Role, tuple[str, ...]] = {
@@ -36,6 +38,12 @@ class Identity:
     key_id: str | None = None
     is_test: bool = False
     session: Session | None = None
+
+    @property
+    def who(self) -> Who:
+        """The same for what is written down of what they do."""
+        via = self.key_id or (self.session.mark if self.session else "")
+        return Who(role=self.role, actor=self.account_id, via=via)
 
 
 def gateway(request: Request) -> Gateway:
@@ -97,6 +105,7 @@ Client = Annotated[Identity, Depends(caller("client", scope="generate"))]
 ClientReading = Annotated[Identity, Depends(caller("client", scope="read"))]
 BuyerOrCreator = Annotated[Identity, Depends(caller("client", "creator", scope="read"))]
 Operator = Annotated[Identity, Depends(caller("operator", scope="write"))]
+MemberReading = Annotated[Identity, Depends(caller("creator", "client", "operator", scope="read"))]
 Anyone = Annotated[Identity | None, Depends(anyone)]
 
 
@@ -142,10 +151,21 @@ async def _bearer(web: Gateway, scheme: str, token: str) -> Identity:
             "The token is not valid: mistyped, expired or revoked. Clients make a new one at"
             f" {web.settings.origin}/desk/keys; everybody else asks {web.settings.operator_name} for one.",
         )
-    return Identity(
+    asker = Identity(
         account_id=account.id,
         role=account.role,
         scopes=frozenset(found.scopes),
         key_id=found.key_id,
         is_test=found.kind == "test",
     )
+    if found.is_first_use:
+        async with web.pool.acquire() as conn:
+            await audit.note(
+                conn,
+                "key_first_used",
+                account_id=account.id,
+                by=asker.who,
+                now=web.clock(),
+                subject=found.key_id,
+            )
+    return asker

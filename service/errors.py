@@ -4,6 +4,7 @@ OwnhandError
 ├── NotStarted          a part of this place did not come up; the sentence says which and where to look
 ├── ObjectMissing       storage holds nothing under a key
 ├── AdapterWithdrawn    an adapter was switched off while a worker fetched it
+├── FileRefused         a creator's file was asked for without a purpose, or by a job that is not that creator's own
 └── Problem             an answer of the API (RFC 9457): a slug of SLUGS and a sentence
 
 Domain functions return a licensing `Refusal` where a refusal is an expected answer; `refused` turns it into a Problem.
@@ -59,6 +60,10 @@ class ObjectMissing(OwnhandError):
 
 class AdapterWithdrawn(OwnhandError):
     """An adapter was switched off while a worker fetched it; nothing of it was kept."""
+
+
+class FileRefused(OwnhandError):
+    """A creator's file was asked for without a purpose, or by a job that is not that creator's own; it was not read."""
 
 
 class Problem(OwnhandError):

@@ -18,7 +18,8 @@ from licensing.prices import Prices, load_prices
 from service.db.connections import open_pool
 from service.ids import NewId, new_id
 from service.settings import Settings
-from service.storage import Storage, open_storage
+from service.storage import open_storage
+from service.storage.closed import Closed
 
 Clock = Callable[[], datetime]
 Asked = TypeVar("Asked")
@@ -32,7 +33,7 @@ class Resources:
     settings: Settings
     database_url: str
     pool: asyncpg.Pool
-    storage: Storage
+    storage: Closed
     clock: Clock
     new_id: NewId
 
@@ -71,7 +72,7 @@ async def open_worker_resources(settings: Settings, database_url: str) -> AsyncI
             settings=settings,
             database_url=database_url,
             pool=pool,
-            storage=open_storage(settings.storage_url, settings.home),
+            storage=Closed(open_storage(settings.storage_url, settings.home)),
             clock=utc_now,
             new_id=new_id,
         )
@@ -85,7 +86,7 @@ async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = 
             settings=settings,
             database_url=database_url,
             pool=pool,
-            storage=open_storage(settings.storage_url, settings.home),
+            storage=Closed(open_storage(settings.storage_url, settings.home)),
             clock=clock,
             new_id=new_id,
             authority=open_authority(settings.home / "authority"),

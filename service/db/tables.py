@@ -40,6 +40,17 @@ VERSION_STATES = ("draft", "published", "retired")
 CASE_KINDS = ("near_duplicate",)
 CASE_STATES = ("open", "decided")
 CASE_OUTCOMES = ("allowed", "refused")
+DATA_USE_PURPOSES = (
+    "review",
+    "description",
+    "training",
+    "drawing",
+    "checking",
+    "own",
+    "case",
+    "export",
+    "deletion",
+)
 
 
 def _id() -> sa.Column[str]:
@@ -370,4 +381,46 @@ executors = sa.Table(
     _time("started_at"),
     _time("seen_at"),
     _json("speeds"),  # how fast a worker draws, by base: `inference.pace.Speed`
+)
+
+data_use = sa.Table(
+    "data_use",  # who opened a creator's files, or was refused; a trigger keeps it from being changed
+    metadata,
+    _id(),
+    _time("at"),
+    _of("accounts", "creator_id"),  # whose the files are
+    _of("styles", "style_id"),
+    _text("purpose"),
+    _text("role"),  # of who opened them; 'place' where a job did
+    _text("actor"),  # the account, or the process that told the job
+    _text("via", ""),  # the key or the session that spoke for the account
+    _text("job", ""),
+    _number("num_files"),
+    _json("files"),  # [{"key", "sha256"}]
+    sa.Column("day", sa.Date, nullable=True),  # of what is told once a day
+    _text("refused", optional=True),  # why; then nothing was opened
+    sa.Index("data_use_of_creator", "creator_id", "id"),
+    sa.Index("data_use_of_style", "style_id", "id"),
+    sa.Index(
+        "data_use_told_once_a_day",
+        *("creator_id", "style_id", "purpose", "actor", "via", "day"),
+        unique=True,
+        postgresql_where=sa.text("day IS NOT NULL"),
+    ),
+    _one_of("purpose", DATA_USE_PURPOSES),
+)
+
+audit = sa.Table(
+    "audit",  # what was done that leaves no row of its own (`service.audit`); kept from being changed alike
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True, server_default=sa.text("gen_random_uuid()::text")),
+    _time("at"),
+    _of("accounts", "account_id"),  # whose record it is in
+    _of("styles", "style_id", optional=True),
+    _text("kind"),
+    _text("subject", ""),
+    _text("role"),  # of who did it, as in data_use
+    _text("via", ""),
+    _json("data"),
+    sa.Index("audit_of_account", "account_id", "at"),
 )

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 WIDTHS = (360, 1440)
 PUBLIC = ["/", "/verify", "/sign-in", "/nothing-here"]
-STUDIO = ["/studio", "/studio/new"]
+STUDIO = ["/studio", "/studio/new", "/studio/record", "/studio/record/happened"]
 DESK = ["/desk", "/desk/make", "/desk/history", "/desk/keys"]
 STEPS = ["", "/works", "/training", "/offer", "/switch"]
 
