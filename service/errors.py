@@ -4,6 +4,8 @@ OwnhandError
 ├── NotStarted          a part of this place did not come up; the sentence says which and where to look
 ├── ObjectMissing       storage holds nothing under a key
 ├── AdapterWithdrawn    an adapter was switched off while a worker fetched it
+├── AddressRefused      a URL that a client gave leads where nothing of ours may go; the sentence says why
+├── SecretLost          what signs messages cannot be read any more: the pepper is another one
 └── Problem             an answer of the API (RFC 9457): a slug of SLUGS and a sentence
 
 Domain functions return a licensing `Refusal` where a refusal is an expected answer; `refused` turns it into a Problem.
@@ -59,6 +61,14 @@ class ObjectMissing(OwnhandError):
 
 class AdapterWithdrawn(OwnhandError):
     """An adapter was switched off while a worker fetched it; nothing of it was kept."""
+
+
+class AddressRefused(OwnhandError):
+    """A URL that a client gave leads where nothing of ours may go. Its text is a sentence for the client."""
+
+
+class SecretLost(OwnhandError):
+    """The secret that signs an endpoint's messages cannot be read any more. Its text is a sentence for the client."""
 
 
 class Problem(OwnhandError):
