@@ -33,6 +33,7 @@ from service.resources import Gateway
 from service.styles import Style, find_style, refused_word
 from service.turns import InLine, Line, lock_line, move_back, read_line
 from service.versions import Version, sold_version
+from service.webhooks import find_endpoint
 
 COUNT_MAX = 8
 PROMPT_CHARACTERS_MAX = 500
@@ -80,6 +81,7 @@ class Wanted:
     request: dict[str, Any]
     steps: int
     work: int
+    webhook_id: str | None
 
     def in_line(self, order_id: str, *, client_id: str) -> InLine:
         """The request as an order that has no turn yet."""
@@ -102,14 +104,10 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
     prompt = _checked_prompt(body.prompt)
     if not 1 <= body.count <= COUNT_MAX:
         raise Problem("invalid_request", f"{body.count} pictures were asked for; order 1 to {COUNT_MAX} at once.")
-    if body.webhook is not None:
-        raise Problem(
-            "invalid_request",
-            "Webhooks are not sent by this server; leave `webhook` out and read /v1/generations/{id}/events instead.",
-        )
     async with web.pool.acquire() as conn:
         style, version = await _style_and_version(conn, body)
         terms = await current_terms(conn, style.id)
+        webhook_id = await _own_webhook(conn, asker, body.webhook)
     if terms is not None and terms.permissions.approval:
         raise Problem(
             "conflict",
@@ -146,6 +144,7 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
         request=request,
         steps=planned.num_steps,
         work=_work(planned, spec, count=body.count),
+        webhook_id=webhook_id,
     )
 
 
@@ -294,6 +293,26 @@ async def _own_image(web: Gateway, asker: Identity, text: str | None, name: str)
     return found.id
 
 
+async def _own_webhook(conn: Connection, asker: Identity, name: str | None) -> str | None:
+    """The id of the client's endpoint that `name`, an id or a URL, names. Raises Problem."""
+    if name is None:
+        return None
+    found = await find_endpoint(conn, name, client_id=asker.account_id)
+    if found is None:
+        raise Problem(
+            "invalid_request",
+            f"{name[:80]!r} is none of your webhooks; register it with POST /v1/webhooks first, then name it here by"
+            " its id or its exact URL.",
+        )
+    if found.disabled_at is not None:
+        raise Problem(
+            "invalid_request",
+            f"The webhook {found.id} is disabled. {found.disabled_why} Have POST /v1/webhooks/{found.id}/ping arrive"
+            " there, or leave `webhook` out.",
+        )
+    return found.id
+
+
 def _planned(spec: BaseSpec, body: OrderBody, *, prompt: str, seed: int, has_image: bool, has_mask: bool) -> Plan:
     """One of the pictures, as an engine would draw it. Raises Problem."""
     if not 0 <= seed <= MAX_SEED - COUNT_MAX:
@@ -414,4 +433,5 @@ def _new_order(wanted: Wanted, hold: gateway.Hold, *, turn: int | None, eta_s: f
         started_at=None,
         ended_at=None,
         refused=[],
+        webhook_id=wanted.webhook_id,
     )

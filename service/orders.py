@@ -16,6 +16,7 @@ from licensing.database import Connection
 from licensing.orders import EndReason
 from service import events
 from service.db.connections import read
+from service.outbox import tell_order_ended
 from service.outputs import Output, add_output
 
 State = Literal[
@@ -32,7 +33,7 @@ UNPAID_SENTENCES: dict[EndReason, str] = {
 
 _COLUMNS = (
     "id, client_id, key_id, style_id, creator_id, version_id, state, message, tier, count, amount, currency, test,"
-    " request, work, turn, step, steps, eta_s, created_at, started_at, ended_at, refused"
+    " request, work, turn, step, steps, eta_s, created_at, started_at, ended_at, refused, webhook_id"
 )
 
 
@@ -51,7 +52,7 @@ class Order:
 
     `amount` is held until the end, charged when settled, 0 where nothing is charged. `work` is what it costs to draw,
     `turn` its place in the line, both in row-steps (`service.turns`). `refused` are the pictures that a check objected
-    to: see `RefusedPicture`.
+    to: see `RefusedPicture`. `webhook_id` is the endpoint that hears of its end, whatever else it wants to hear.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Order:
     started_at: datetime | None
     ended_at: datetime | None
     refused: list[RefusedPicture]
+    webhook_id: str | None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -94,7 +96,7 @@ async def add_order(conn: Connection, order: Order) -> None:
     await conn.execute(
         f"INSERT INTO service.generations ({_COLUMNS}, updated_at)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,"
-        " $23, $20)",
+        " $23, $24, $20)",
         *(order.id, order.client_id, order.key_id, order.style_id, order.creator_id, order.version_id, order.state),
         *(order.message, order.tier, order.count, order.amount, order.currency, order.test, json.dumps(order.request)),
         *(
@@ -107,7 +109,7 @@ async def add_order(conn: Connection, order: Order) -> None:
             order.started_at,
             order.ended_at,
         ),
-        json.dumps(order.refused),
+        *(json.dumps(order.refused), order.webhook_id),
     )
 
 
@@ -214,6 +216,7 @@ async def mark_settled(
         await add_output(conn, output)
         await events.append(conn, subject=order.id, kind="output", data={"id": output.id}, now=now)
     await events.append(conn, subject=order.id, kind="settled", data={"amount": amount}, now=now)
+    await tell_order_ended(conn, order.id, now=now)
     return True
 
 
@@ -245,6 +248,7 @@ async def mark_unpaid(
         "UPDATE service.events SET data = data - 'preview' WHERE subject = $1 AND kind = 'progress'", order_id
     )
     await events.append(conn, subject=order_id, kind=reason, data={"message": said}, now=now)
+    await tell_order_ended(conn, order_id, now=now)
     return True
 
 

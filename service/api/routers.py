@@ -14,6 +14,7 @@ from service.api import (
     usage,
     verify,
     versions,
+    webhooks,
     works,
 )
 
@@ -32,4 +33,5 @@ ROUTERS = (
     verify.router,
     usage.router,
     licences.router,
+    webhooks.router,
 )
