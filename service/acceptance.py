@@ -148,4 +148,5 @@ def _new_order(wanted: Wanted, hold: Hold, *, turn: int | None, eta_s: float) ->
         started_at=None,
         ended_at=None,
         refused=[],
+        webhook_id=wanted.webhook_id,
     )

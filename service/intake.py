@@ -30,6 +30,7 @@ from service.requests import Wanted
 from service.resources import Gateway
 from service.styles import refused_word
 from service.turns import InLine, read_line
+from service.webhooks import find_endpoint
 
 COUNT_MAX = 8
 PROMPT_CHARACTERS_MAX = 500
@@ -67,12 +68,8 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
     prompt = _checked_prompt(body.prompt)
     if not 1 <= body.count <= COUNT_MAX:
         raise Problem("invalid_request", f"{body.count} pictures were asked for; order 1 to {COUNT_MAX} at once.")
-    if body.webhook is not None:
-        raise Problem(
-            "invalid_request",
-            "Webhooks are not sent by this server; leave `webhook` out and read /v1/generations/{id}/events instead.",
-        )
     offering = await offered(web, body.style, body.version)
+    webhook_id = await _own_webhook(web, asker, body.webhook)
     if offering.needs_approval:
         raise Problem(
             "conflict",
@@ -108,6 +105,7 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
         request=request,
         steps=planned.num_steps,
         work=_work(planned, spec, count=body.count),
+        webhook_id=webhook_id,
     )
 
 
@@ -232,6 +230,27 @@ async def _own_image(web: Gateway, asker: Identity, text: str | None, name: str)
         found = await find_image(conn, text, client_id=asker.account_id)
     if found is None:
         raise not_found(name, text[:80])
+    return found.id
+
+
+async def _own_webhook(web: Gateway, asker: Identity, name: str | None) -> str | None:
+    """The id of the client's endpoint that `name`, an id or a URL, names. Raises Problem."""
+    if name is None:
+        return None
+    async with web.pool.acquire() as conn:
+        found = await find_endpoint(conn, name, client_id=asker.account_id)
+    if found is None:
+        raise Problem(
+            "invalid_request",
+            f"{name[:80]!r} is none of your webhooks; register it with POST /v1/webhooks first, then name it here by"
+            " its id or its exact URL.",
+        )
+    if found.disabled_at is not None:
+        raise Problem(
+            "invalid_request",
+            f"The webhook {found.id} is disabled. {found.disabled_why} Have POST /v1/webhooks/{found.id}/ping arrive"
+            " there, or leave `webhook` out.",
+        )
     return found.id
 
 

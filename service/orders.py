@@ -17,6 +17,7 @@ from licensing.orders import EndReason
 from service import events
 from service.db.connections import read, to_rows
 from service.events import Told
+from service.outbox import tell_orders_ended
 from service.outputs import Output, add_outputs
 
 State = Literal[
@@ -33,7 +34,7 @@ UNPAID_SENTENCES: dict[EndReason, str] = {
 
 _COLUMNS = (
     "id, client_id, key_id, style_id, creator_id, version_id, state, message, tier, count, amount, currency, test,"
-    " request, work, turn, step, steps, eta_s, created_at, started_at, ended_at, refused"
+    " request, work, turn, step, steps, eta_s, created_at, started_at, ended_at, refused, webhook_id"
 )
 
 
@@ -52,7 +53,7 @@ class Order:
 
     `amount` is held until the end, charged when settled, 0 where nothing is charged. `work` is what it costs to draw,
     `turn` its place in the line, both in row-steps (`service.turns`). `refused` are the pictures that a check objected
-    to: see `RefusedPicture`.
+    to: see `RefusedPicture`. `webhook_id` is the endpoint that hears of its end, whatever else it wants to hear.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Order:
     started_at: datetime | None
     ended_at: datetime | None
     refused: list[RefusedPicture]
+    webhook_id: str | None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -211,6 +213,7 @@ async def mark_settled(conn: Connection, sales: Sequence[Sale], *, now: datetime
         await _note_refused(conn, sale.order_id, sale.refused)
     await add_outputs(conn, [output for sale in fresh for output in sale.outputs])
     await events.append_all(conn, [told for sale in fresh for told in _told_of(sale)], now=now)
+    await tell_orders_ended(conn, sorted(settled), now=now)
     return settled
 
 
@@ -264,6 +267,7 @@ async def _end_unpaid(
         )
         told = [Told(subject=order_id, kind=reason, data={"message": said}) for order_id in ended]
         await events.append_all(conn, told, now=now)
+        await tell_orders_ended(conn, ended, now=now)
     return ended
 
 

@@ -21,6 +21,8 @@ class Wanted:
     request: dict[str, Any]
     steps: int
     work: int
+    webhook_id: str | None
+    """The client's endpoint that hears of the order's end."""
 
     def in_line(self, order_id: str, *, client_id: str) -> InLine:
         """The request as an order that has no turn yet."""

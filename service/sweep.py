@@ -5,7 +5,7 @@
     every few seconds                          the work of processes that fell silent goes back to the queues
     every half minute                          leases renewed, objects of nobody deleted, notices and periods ended,
                                                turns of the past forgotten
-    every hour                                 events and finished stories that are old deleted
+    every hour                                 events, messages and finished stories that are old deleted
 
 Each sweep may run in several processes at once; each does nothing where nothing is to be done.
 """
@@ -27,8 +27,9 @@ from service.generation import start_generation, void_order
 from service.heartbeats import silent_executors
 from service.notices import listen
 from service.orders import UNPAID_SENTENCES, list_open, mark_unpaid, mark_withdrawn
+from service.outbox import tell_periods_ended, tell_switched
 from service.resources import Gateway
-from service.retention import prune_events, prune_executors, prune_sign_ins, prune_stories
+from service.retention import prune_events, prune_executors, prune_messages, prune_sign_ins, prune_stories
 from service.turns import forget_turns
 from service.workflows import BROKEN, adopt, states_of
 
@@ -50,7 +51,7 @@ async def sweeping(web: Gateway) -> AsyncIterator[None]:
     """Sweep until the end of the block. Needs the workflow engine."""
     noticed = asyncio.Event()
     slow = (keep_leases, collect, end_periods, mend_destructions, forget_turns)
-    rare = (prune_events, prune_stories, prune_executors, prune_sign_ins)
+    rare = (prune_events, prune_messages, prune_stories, prune_executors, prune_sign_ins)
     tasks = [
         asyncio.create_task(listen(web.database_url, CHANNEL, lambda _: noticed.set())),
         asyncio.create_task(_repeat(web, (reflect, expire, mend), QUICK_S, noticed)),
@@ -148,10 +149,13 @@ async def end_periods(web: Gateway) -> None:
             async with conn.transaction():
                 change = await end_notice(conn, notice, now=now)
                 if change is not None:
+                    await tell_switched(conn, now=now, creator_id=notice.creator_id)
                     await mark_withdrawn(conn, change.order_ids, now=now)
+                    await tell_periods_ended(conn, now=now)
         for due in await due_periods(conn, now=now):
             async with conn.transaction():
-                await roll_over(conn, due, now=now, new_id=web.new_id)
+                if await roll_over(conn, due, now=now, new_id=web.new_id):
+                    await tell_periods_ended(conn, now=now)
 
 
 async def _repeat(web: Gateway, sweeps: tuple[Sweep, ...], every_s: float, noticed: asyncio.Event) -> None:

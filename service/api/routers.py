@@ -15,6 +15,7 @@ from service.api import (
     usage,
     verify,
     versions,
+    webhooks,
     works,
 )
 
@@ -34,4 +35,5 @@ ROUTERS = (
     verify.router,
     usage.router,
     licences.router,
+    webhooks.router,
 )

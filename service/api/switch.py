@@ -13,6 +13,7 @@ from service.auth import Creator, CreatorReading, Identity, Web
 from service.destruction import mark_destroyed, start_emptying
 from service.errors import not_found, refused
 from service.orders import mark_withdrawn
+from service.outbox import tell_periods_ended, tell_switched
 from service.resources import Gateway
 
 router = APIRouter(tags=["switch"])
@@ -81,7 +82,10 @@ async def set_switch(
         )
         if isinstance(change, Refusal):
             raise refused(change)
+        await tell_switched(conn, now=now, creator_id=asker.account_id)
         await mark_withdrawn(conn, change.order_ids, now=now)
+        if level in ("off", "destroyed") or change.refunded.amount:
+            await tell_periods_ended(conn, now=now)
         destroyed = await mark_destroyed(conn, asker.account_id, style_id, now=now) if level == "destroyed" else []
     for one in destroyed:
         await start_emptying(one)

@@ -37,6 +37,7 @@ GENERATION_STATES = (
     "expired",
 )
 VERSION_STATES = ("draft", "published", "retired")
+DELIVERY_STATES = ("waiting", "delivered", "failed")
 CASE_KINDS = ("near_duplicate",)
 CASE_STATES = ("open", "decided")
 CASE_OUTCOMES = ("allowed", "refused")
@@ -316,6 +317,7 @@ generations = sa.Table(
     _flag("test", "false"),
     _json("refused", "[]"),  # pictures that a check objected to: [{"number", "kind", "message"}]
     _json("request"),  # the order with defaults filled in: prompt, seed, size, steps, strength, image ...
+    _text("webhook_id", optional=True),  # the endpoint that its client named; it may have been removed since
     _number("work", "1"),  # what all its pictures cost to draw, in row-steps
     _number("turn", optional=True),  # its place in the line, in row-steps: `service.turns`
     _number("step", "0"),
@@ -368,6 +370,55 @@ events = sa.Table(
     _time("created_at"),
     sa.Index("events_of_subject", "subject", "id"),
     sa.Index("events_by_age", "created_at"),
+)
+
+webhooks = sa.Table(
+    "webhooks",  # endpoints of clients
+    metadata,
+    _id(),
+    _of("accounts", "client_id"),
+    _text("url"),
+    sa.Column("kinds", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),  # empty: all
+    _text("description", ""),
+    _text("secret"),  # under a key from the pepper: `service.webhooks`
+    _text("old_secret", optional=True),
+    _time("old_secret_until", optional=True),
+    _time("created_at"),
+    _time("failing_since", optional=True),  # the first try that failed after the last that did not
+    _time("retry_at", optional=True),  # until then its oldest message rests, and all behind it
+    _time("claimed_until", optional=True),  # by one who sends; past: when it was last looked at
+    _text("claimed_by", optional=True),
+    _time("disabled_at", optional=True),
+    _text("disabled_why", optional=True),
+    sa.UniqueConstraint("client_id", "url", name="a_url_once_per_client"),
+)
+
+messages = sa.Table(
+    "messages",  # what clients are told
+    metadata,
+    _id(),
+    _text("kind"),
+    _text("body"),  # the very text that is signed and sent
+    _time("created_at"),
+    sa.Index("messages_by_age", "created_at"),
+)
+
+_WAITING = "state = 'waiting' AND due_at IS"
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("message_id", sa.Text, sa.ForeignKey(f"{SCHEMA}.messages.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("webhook_id", sa.Text, sa.ForeignKey(f"{SCHEMA}.webhooks.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.BigInteger, sa.Identity(always=True), nullable=False),  # the order of an endpoint's
+    _text("state", "waiting"),
+    _number("tries", "0"),
+    _time("due_at", optional=True),  # set for what goes out of turn, at this time
+    _json("attempts", "[]"),  # the last ones: [{"at", "status", "error", "ms"}]
+    _time("ended_at", optional=True),
+    sa.Index("deliveries_of_webhook", "webhook_id", "number"),
+    sa.Index("deliveries_in_turn", "webhook_id", "number", postgresql_where=sa.text(f"{_WAITING} NULL")),
+    sa.Index("deliveries_out_of_turn", "webhook_id", "due_at", postgresql_where=sa.text(f"{_WAITING} NOT NULL")),
+    _one_of("state", DELIVERY_STATES),
 )
 
 executors = sa.Table(

@@ -75,6 +75,21 @@ GENERATIONS = {
     "canceled": Said("Cancelled", "You stopped it. Nothing was charged.", ""),
     "expired": Said("Ran out of time", "Nothing was charged.", "warn"),
 }
+MESSAGES = {
+    "generation.settled": "pictures are ready",
+    "generation.failed": "pictures could not be made",
+    "generation.withdrawn": "a creator stopped what was being made",
+    "generation.canceled": "an order was cancelled",
+    "generation.expired": "an order ran out of time",
+    "style.switched": "a style that you use is paused, ended or back",
+    "licence.ended": "a licence of a style ended",
+    "plan.ended": "a period of your plan ended",
+}
+DELIVERIES = {
+    "waiting": Said("Waiting", "", "busy"),
+    "delivered": Said("Arrived", "", "good"),
+    "failed": Said("Given up", "", "bad"),
+}
 VERSIONS = {
     "draft": Said("Draft", "Only you can see it.", ""),
     "published": Said("Published", "Clients get this version.", "good"),
