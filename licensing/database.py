@@ -35,6 +35,7 @@ _FUNCTIONS = (
     "money",
     "compute",
     "audit",
+    "looks",
     "guards",
 )
 _MIGRATION_LOCK = 0x6F776E68

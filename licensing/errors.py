@@ -5,6 +5,7 @@ Raised, because the caller or the machine is at fault:
 - LicensingError
     - SealRefused        a signature was asked for that no open hold covers, or for bytes that are no picture
     - AuthorityBroken    the folder of signing keys is damaged or readable by others
+    - WatermarkUnusable  an invisible mark that nobody knows or that is not installed was named
     - PricesInvalid      `prices.toml` says something that cannot be charged
     - LedgerBroken       an answer of the database that no healthy ledger gives
 
@@ -28,6 +29,10 @@ class SealRefused(LicensingError):
 
 class AuthorityBroken(LicensingError):
     """The folder of signing keys is damaged or readable by others."""
+
+
+class WatermarkUnusable(LicensingError):
+    """An invisible mark that nobody knows or that is not installed was named."""
 
 
 class PricesInvalid(LicensingError):

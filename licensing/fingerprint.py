@@ -41,6 +41,11 @@ def distance(one: str, other: str) -> int:
     return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
+def is_telling(print_: str) -> bool:
+    """False for a picture of next to one colour: it is near to every other such picture, whatever they show."""
+    return int(print_, 16).bit_count() > NEAR
+
+
 def _frequencies(brightness: NDArray[np.float64]) -> NDArray[np.float64]:
     """The 16 x 16 lowest coefficients (flat) of the cosine transform (DCT-II) of a 64 x 64 picture."""
     position = np.arange(_SIDE)

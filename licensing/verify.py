@@ -6,30 +6,37 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from licensing.authority import Authority, verify_document
 from licensing.certificates import Certificate, read_certificate
 from licensing.database import Connection
-from licensing.fingerprint import NEAR, fingerprint
+from licensing.fingerprint import fingerprint, is_telling
+from licensing.looks import nearest
 from licensing.seal import SealReading, read_seal
+from licensing.watermarks import Watermark
+from licensing.watermarks.registry import marked_output
 
 VerdictName = Literal["valid", "altered", "marked_but_stripped", "unknown", "revoked"]
 
 _JWS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 # A certificate is some two kilobytes; nothing longer is searched for one.
 _DOCUMENT_BYTES_MAX = 64_000
+_UNSOLD = "This picture was signed here but never sold; it comes with no licence."
+_TEST = "This is a test: it was made here with a test key, nobody bought it, and it comes with no licence."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """`valid`: sold here and unchanged. `altered`: our seal or signature, but not what was signed.
-    `marked_but_stripped`: looks like an output sold here, its seal is gone. `revoked`: sold here and taken back.
-    `unknown`: nothing here says where it comes from.
+    `marked_but_stripped`: looks like an output sold here, or has its mark, and its seal is gone. `revoked`: sold here
+    and taken back. `unknown`: nothing here says where it comes from, or nobody bought it.
 
     `sentence` says it to a person. `output_id` and `certificate` name the output wherever one was found; `document` is
     the certificate as signed. `distance` is how many of 256 bits of the perceptual hash differ, where that found it.
+    `is_certain`: the bytes themselves prove which output it is, by their hash or by a signature of ours; else it is a
+    likeness, or what somebody wrote.
     """
 
     verdict: VerdictName
@@ -39,37 +46,44 @@ class Verdict:
     document: str | None = None
     distance: int | None = None
     revoked_reason: str | None = None
+    is_certain: bool = False
+    is_test: bool = False
 
 
-async def verify(conn: Connection, authority: Authority, content: bytes) -> Verdict:
+async def verify(
+    conn: Connection, authority: Authority, content: bytes, *, watermark: Watermark | None = None
+) -> Verdict:
     """Judge a picture file, or a certificate (a JWS, alone or as `{"certificate": ...}`)."""
     document = _document_in(content)
     if document is not None:
         return await _verify_document(conn, authority, document)
     row = await conn.fetchrow("SELECT * FROM licensing.output WHERE sha256 = $1", hashlib.sha256(content).hexdigest())
     if row is not None:
-        return _named(authority, row, "valid", "This file was sold here and is unchanged.")
+        return _proven(authority, row, "valid", "This file was sold here and is unchanged.")
     reading = await asyncio.to_thread(read_seal, authority, content)
     if reading.claim:
         row = await _output(conn, str(reading.claim["output_id"]))
     if reading.state == "intact" and row is None:
-        return _unknown("This picture was signed here but never sold; it comes with no licence.")
+        return _unknown(_UNSOLD)
     if row is not None:
-        return _named(
+        return _proven(
             authority, row, "altered", "This is an output sold here, but the file was changed after it was sealed."
         )
-    return await _verify_by_looks(conn, authority, content, reading)
+    return await _verify_pixels(conn, authority, content, reading, watermark)
 
 
-async def _verify_by_looks(conn: Connection, authority: Authority, content: bytes, reading: SealReading) -> Verdict:
-    """A file whose seal names nothing: is it like something that was sold?"""
+async def _verify_pixels(
+    conn: Connection, authority: Authority, content: bytes, reading: SealReading, watermark: Watermark | None
+) -> Verdict:
+    """A file whose seal names nothing: does it carry the mark of something that was sold, or look like it?"""
     try:
         phash = await asyncio.to_thread(fingerprint, content)
     except ValueError as error:
         if reading.state == "broken":
             return Verdict(verdict="altered", sentence=f"This file had a seal of ours and is damaged: {error}.")
         return _unknown(f"Nothing is known of this file: {error}.")
-    row = await _nearest(conn, phash)
+    marked = await _marked(conn, content, watermark)
+    row = await (_output(conn, marked) if marked else _nearest(conn, phash))
     if reading.state == "broken":
         sentence = "This file has a seal of ours that no longer fits it: it was changed after it was sealed."
         return (
@@ -78,11 +92,13 @@ async def _verify_by_looks(conn: Connection, authority: Authority, content: byte
             else _named(authority, row, "altered", sentence)
         )
     if row is None:
-        return _unknown("Nothing like this picture was sold here.")
-    sentence = (
-        f"This looks like an output sold here ({row['distance']} of 256 bits differ), but its seal is gone, as after"
-        " saving it again; ask for the original file."
+        return _unknown(_UNSOLD if marked else "Nothing like this picture was sold here.")
+    how = (
+        "This carries the invisible mark of an output sold here"
+        if marked
+        else f"This looks like an output sold here ({row['distance']} of 256 bits differ)"
     )
+    sentence = f"{how}, but its seal is gone, as after saving it again; ask for the original file."
     return _named(authority, row, "marked_but_stripped", sentence)
 
 
@@ -101,12 +117,19 @@ async def _verify_document(conn: Connection, authority: Authority, document: str
     row = await _output(conn, certificate.output_id)
     if row is None or row["certificate"] != document:
         return _unknown("This certificate was signed here, but what it names was never sold with it.")
-    return _named(authority, row, "valid", "This certificate was signed here and is in force.")
+    return _proven(authority, row, "valid", "This certificate was signed here and is in force.")
+
+
+def _proven(authority: Authority, row: Mapping[str, Any], verdict: VerdictName, sentence: str) -> Verdict:
+    return replace(_named(authority, row, verdict, sentence), is_certain=True)
 
 
 def _named(authority: Authority, row: Mapping[str, Any], verdict: VerdictName, sentence: str) -> Verdict:
-    """A verdict about an output that was found; one that was taken back is `revoked` unless the file was changed."""
-    if row["revoked_at"] is not None and verdict != "altered":
+    """A verdict about an output that was found. One that was taken back is `revoked` and one that nobody bought is
+    `unknown`, unless the file was changed."""
+    if verdict != "altered" and row["test"]:
+        verdict, sentence = "unknown", _TEST
+    elif verdict != "altered" and row["revoked_at"] is not None:
         verdict = "revoked"
         sentence = f"This was sold here and taken back on {row['revoked_at']:%Y-%m-%d}: {row['revoked_reason']}"
     return Verdict(
@@ -117,6 +140,7 @@ def _named(authority: Authority, row: Mapping[str, Any], verdict: VerdictName, s
         document=row["certificate"],
         distance=row.get("distance"),
         revoked_reason=row["revoked_reason"],
+        is_test=row["test"],
     )
 
 
@@ -131,21 +155,17 @@ async def _output(conn: Connection, output_id: str) -> Mapping[str, Any] | None:
     return row
 
 
-async def _nearest(conn: Connection, phash: str) -> Mapping[str, Any] | None:
-    """The sold output that looks most like this, if it is near enough. Reads the whole registry: 256 bits a picture.
+async def _marked(conn: Connection, content: bytes, watermark: Watermark | None) -> str | None:
+    """The output that an invisible mark names; None where no mark is looked for or none is there."""
+    key = await asyncio.to_thread(watermark.detect, content) if watermark else None
+    return await marked_output(conn, key) if key else None
 
-    A fingerprint without a bit set is that of a picture of one colour, which is like everything and nothing.
-    """
-    if not int(phash, 16):
-        return None
-    row: Mapping[str, Any] | None = await conn.fetchrow(
-        """
-        SELECT * FROM (SELECT *, bit_count(phash # ('x' || $1)::bit(256)) AS distance FROM licensing.output) compared
-        WHERE distance <= $2 ORDER BY distance, settled_at LIMIT 1
-        """,
-        *(phash, NEAR),
-    )
-    return row
+
+async def _nearest(conn: Connection, phash: str) -> Mapping[str, Any] | None:
+    """The sold output that looks most like this, if it is near enough."""
+    found = await nearest(conn, phash) if is_telling(phash) else None
+    row = await _output(conn, found.output_id) if found else None
+    return None if row is None or found is None else {**row, "distance": found.distance}
 
 
 def _document_in(content: bytes) -> str | None:

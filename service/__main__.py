@@ -119,13 +119,18 @@ def migrate(home: Path | None) -> None:
 
 @main.command()
 @home_option
-@click.option("--ledger", is_flag=True, help="Also recompute the whole ledger from its entries.")
-def doctor(home: Path | None, ledger: bool) -> None:
+@click.option("--ledger", is_flag=True, help="Also recompute the whole ledger and hold it against its checkpoints.")
+@click.option(
+    "--checkpoints",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with copies of checkpoints that were kept elsewhere; goes with --ledger.",
+)
+def doctor(home: Path | None, ledger: bool, checkpoints: Path | None) -> None:
     """Look for what is wrong and say how to mend it."""
     from service.doctor import examine
 
     settings = settings_for(home=home)
-    findings = asyncio.run(examine(settings, with_ledger=ledger))
+    findings = asyncio.run(examine(settings, with_ledger=ledger or checkpoints is not None, elsewhere=checkpoints))
     for finding in findings:
         click.echo(f"{'ok ' if finding.is_well else '!! '} {finding.subject}: {finding.sentence}")
     sys.exit(0 if all(finding.is_well for finding in findings) else 1)
@@ -183,6 +188,17 @@ def verify(file: Path, home: Path | None) -> None:
 
     settings = settings_for(home=home)
     click.echo(run(settings, lambda conn: desk.verdict(conn, settings, file)))
+
+
+@main.command("rotate-keys")
+@click.option("--only", type=click.Choice(["seal", "documents"]), help="One of the two; default: both.")
+@home_option
+def rotate_keys(only: str | None, home: Path | None) -> None:
+    """Sign with new keys from now on, while everything runs. What was signed before stays valid."""
+    from service import desk
+
+    for sentence in desk.rotate_keys(settings_for(home=home), seal=only != "documents", documents=only != "seal"):
+        click.echo(sentence)
 
 
 @main.command()

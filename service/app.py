@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from service import __version__
-from service.api import health
+from service.api import health, public_documents
 from service.api.routers import ROUTERS
 from service.edge import install_edge
 from service.limits import Buckets
@@ -43,8 +43,10 @@ def create_app(settings: Settings, database_url: str, *, clock: Clock = utc_now,
         openapi_url="/openapi.json",
     )
     app.state.buckets = Buckets(settings.requests_per_minute)
+    app.state.checks = Buckets(settings.checks_per_minute)
     install_edge(app, settings)
     app.include_router(health.router)
+    app.include_router(public_documents.well_known)
     for router in ROUTERS:
         app.include_router(router, prefix="/v1")
     install_pages(app)

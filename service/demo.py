@@ -273,8 +273,8 @@ async def _verify(settings: Settings, teller: Teller, buyer: Buyer, output_id: s
     certificate = verdict["certificate"]
     teller.say(
         f"Anybody can verify it: {verdict['verdict']}",
-        f"{certificate['style']['name']} by {certificate['creator']['name']}, licensed to"
-        f" {certificate['client']['name']}, {certificate['tier']}: {certificate['use']}",
+        f"{certificate['style']['name']} by {certificate['creator']['name']}, {certificate['tier']}:"
+        f" {certificate['use']}",
     )
 
 

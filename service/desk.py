@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from licensing import keys
-from licensing.authority import open_authority
+from licensing import keymaking, keys
+from licensing.authority import LOOK_EVERY_S, open_authority
 from licensing.database import Connection
 from licensing.errors import Refusal
 from licensing.keys import KeyKind
 from licensing.money import Money
 from licensing.payments import manual
 from licensing.verify import verify
+from licensing.watermarks import open_watermark
 from service.accounts import Account, Role, account_by_email, ensure_account
 from service.auth import SCOPES
 from service.ids import new_id
-from service.resources import read_pepper, utc_now
+from service.resources import authority_folder, read_pepper, utc_now
 from service.sessions import make_link
 from service.settings import Settings
 
@@ -67,13 +68,30 @@ async def credit(conn: Connection, *, email: str, money: Money, reference: str |
 
 async def verdict(conn: Connection, settings: Settings, file: Path) -> str:
     """What a file proves, in a few lines."""
-    found = await verify(conn, open_authority(settings.home / "authority"), file.read_bytes())
+    authority = open_authority(authority_folder(settings))
+    watermark = open_watermark(settings.watermark) if settings.watermark else None
+    found = await verify(conn, authority, file.read_bytes(), watermark=watermark)
     lines = [f"{found.verdict}: {found.sentence}"]
     if found.certificate is not None:
         said = found.certificate
         lines.append(f"output {said.output_id}, style {said.style_name} by {said.creator_name}, tier {said.tier}")
-        lines.append(f"licensed to {said.client_name} on {said.issued_at:%Y-%m-%d}: {said.use}")
+        if not found.is_test:
+            lines.append(f"licensed to {said.client_name} on {said.issued_at:%Y-%m-%d}: {said.use}")
     return "\n".join(lines)
+
+
+def rotate_keys(settings: Settings, *, seal: bool, documents: bool) -> list[str]:
+    """New keys for seals, for documents, or both, and what became of them in sentences. Raises AuthorityBroken."""
+    folder = authority_folder(settings)
+    open_authority(folder)
+    said = []
+    if seal:
+        until = keymaking.rotate_leaf(folder)
+        said.append(f"Pictures are sealed with a new key, whose certificate is good until {until:%Y-%m-%d}.")
+    if documents:
+        kid = keymaking.rotate_document_key(folder)
+        said.append(f"Documents are signed with the new key {kid}; what the one before it signed stays valid.")
+    return [*said, f"Web processes take them up within {LOOK_EVERY_S:.0f} s. Copy {folder} to wherever else they run."]
 
 
 async def _account(conn: Connection, email: str) -> Account:

@@ -1,24 +1,28 @@
 """Looks at every part of this place and says what is wrong and how to mend it."""
 
 import asyncio
+import functools
 import importlib.util
 import secrets
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
 
 from inference.catalog import list_bases
 from inference.checkers import open_checker
 from inference.errors import InferenceError
-from licensing import ledger
 from licensing.authority import open_authority
 from licensing.errors import LicensingError
 from licensing.prices import load_prices
+from licensing.watermarks import open_watermark
+from service.auditing import checkpoints_in, look_over
 from service.db.connections import prepare_database
 from service.errors import OwnhandError
 from service.postgres import database
+from service.resources import authority_folder
 from service.settings import Settings
 from service.storage import open_storage
 
@@ -34,8 +38,9 @@ class Finding:
     sentence: str
 
 
-async def examine(settings: Settings, *, with_ledger: bool = False) -> list[Finding]:
-    """Every check, none of which changes anything but the schema's version."""
+async def examine(settings: Settings, *, with_ledger: bool = False, elsewhere: Path | None = None) -> list[Finding]:
+    """Every check, none of which changes anything but the schema's version. elsewhere: a folder with copies of
+    checkpoints that were not kept here."""
     plain: list[tuple[str, Callable[[Settings], str]]] = [
         ("disk", _disk),
         ("storage", _storage),
@@ -44,9 +49,10 @@ async def examine(settings: Settings, *, with_ledger: bool = False) -> list[Find
         ("bases", _bases),
         ("model stack", _stack),
         ("content check", _content_check),
+        ("watermark", _watermark),
     ]
     findings = [await asyncio.to_thread(_look, subject, check, settings) for subject, check in plain]
-    return [*findings, *await asyncio.to_thread(_database, settings, with_ledger)]
+    return [*findings, *await asyncio.to_thread(_database, settings, with_ledger, elsewhere)]
 
 
 def _look(subject: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
@@ -76,11 +82,14 @@ def _storage(settings: Settings) -> str:
 
 
 def _keys(settings: Settings) -> str:
-    folder = settings.home / "authority"
+    folder = authority_folder(settings)
     if not folder.exists():
         return f"none yet; the first start makes them in {folder}"
     open_authority(folder)
-    return f"the signing keys in {folder} are whole and private"
+    rest = (
+        "; root.key is needed for a rotation alone and may be kept elsewhere" if (folder / "root.key").exists() else ""
+    )
+    return f"the signing keys in {folder} are whole and private{rest}"
 
 
 def _prices(settings: Settings) -> str:
@@ -116,11 +125,20 @@ def _content_check(settings: Settings) -> str:
     return f"{checker.name} judges what pictures show; its licence is {checker.licence}"
 
 
-def _database(settings: Settings, with_ledger: bool) -> list[Finding]:
+def _watermark(settings: Settings) -> str:
+    if not settings.watermark:
+        return "none is active: a picture that lost its seal is found by its looks alone"
+    watermark = open_watermark(settings.watermark)
+    return f"{watermark.name} is drawn into every picture; its licence is {watermark.licence}"
+
+
+def _database(settings: Settings, with_ledger: bool, elsewhere: Path | None) -> list[Finding]:
     try:
         with database(settings) as url:
             prepare_database(url)
-            checks = [_processes, _ledger] if with_ledger else [_processes]
+            checks: list[Callable[[asyncpg.Connection], Awaitable[Finding]]] = [_processes]
+            if with_ledger:
+                checks.append(functools.partial(_ledger, settings, elsewhere))
             found = asyncio.run(_in_database(url, checks))
     except (OwnhandError, OSError, asyncpg.PostgresError) as error:
         return [Finding(subject="database", is_well=False, sentence=str(error))]
@@ -143,9 +161,16 @@ async def _processes(conn: asyncpg.Connection) -> Finding:
     return Finding(subject="processes", is_well=True, sentence=names)
 
 
-async def _ledger(conn: asyncpg.Connection) -> Finding:
-    problems = await ledger.check(conn)
+async def _ledger(settings: Settings, elsewhere: Path | None, conn: asyncpg.Connection) -> Finding:
+    folder = authority_folder(settings)
+    authority = open_authority(folder) if folder.exists() else None
+    copies = checkpoints_in(open_storage(settings.storage_url, settings.home))
+    if elsewhere is not None:
+        copies += [path.read_text().strip() for path in sorted(elsewhere.iterdir()) if path.is_file()]
+    problems, count = await look_over(conn, authority, copies)
     if problems:
         said = "; ".join(f"{problem.rule} at {problem.place}: {problem.detail}" for problem in problems[:5])
         return Finding(subject="ledger", is_well=False, sentence=f"{len(problems)} problem(s): {said}")
-    return Finding(subject="ledger", is_well=True, sentence="every rule holds")
+    return Finding(
+        subject="ledger", is_well=True, sentence=f"every rule holds, and it agrees with {count} checkpoint(s)"
+    )

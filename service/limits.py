@@ -1,4 +1,4 @@
-"""Rate limits of the JSON API: one token bucket per key, or per address for strangers.
+"""Rate limits: one token bucket per key, or per address for strangers; a smaller one for files that are to be judged.
 
 They protect this process from a program that runs wild, so they live in its memory: quotas and caps, which are about
 money, live in the ledger. `limits` and `pyrate-limiter` bring stores and strategies of which this would use one
@@ -61,23 +61,37 @@ class Buckets:
 async def limited(request: Request, response: Response, asker: Anyone) -> None:
     """A dependency that counts a call and says how many may follow, in the fields of
     draft-ietf-httpapi-ratelimit-headers. Raises Problem."""
-    buckets: Buckets = request.app.state.buckets
-    address = request.client.host if request.client else "unknown"
-    who = f"account {asker.account_id} {asker.key_id}" if asker else f"address {address}"
+    who = f"account {asker.account_id} {asker.key_id}" if asker else f"address {_address(request)}"
+    response.headers.update(_let_in(request.app.state.buckets, who, "calls"))
+
+
+def count_check(request: Request, account_id: str | None) -> None:
+    """Count a file that is to be judged: it may be large, and unpacking it is the most that a stranger can make this
+    process do. Raises Problem."""
+    who = f"account {account_id}" if account_id else f"address {_address(request)}"
+    _let_in(request.app.state.checks, who, "checks")
+
+
+def _let_in(buckets: Buckets, who: str, what: str) -> dict[str, str]:
+    """The headers of a call that may come in. Raises Problem."""
     verdict = buckets.take(who)
     headers = {
-        "RateLimit-Policy": f'"calls";q={buckets.per_minute};w=60',
-        "RateLimit": f'"calls";r={verdict.left};t={math.ceil(verdict.full_in_s)}',
+        "RateLimit-Policy": f'"{what}";q={buckets.per_minute};w=60',
+        "RateLimit": f'"{what}";r={verdict.left};t={math.ceil(verdict.full_in_s)}',
     }
     if not verdict.is_let_in:
         raise Problem(
             "rate_limited",
-            f"{buckets.per_minute} calls a minute are let in and this is one more;"
+            f"{buckets.per_minute} {what} a minute are let in and this is one more;"
             f" wait {math.ceil(verdict.next_in_s)} s and go on more slowly.",
             retry_after_s=verdict.next_in_s,
             headers=headers,
         )
-    response.headers.update(headers)
+    return headers
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
 
 
 Limited = Depends(limited)

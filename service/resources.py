@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from licensing.authority import Authority, open_authority
+from licensing.authority import Authority, AuthorityFolder
 from licensing.batches import Batches
 from licensing.prices import Prices, load_prices
+from licensing.watermarks import Watermark, open_watermark
 from service.db.connections import open_pool
 from service.ids import NewId, new_id
 from service.settings import Settings
@@ -40,12 +41,19 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Gateway(Resources):
-    """What the web role has on top, and a worker never: the signing keys, the secret that hashes tokens, prices."""
+    """What the web role has on top, and a worker never: the signing keys, the secret that hashes tokens, prices, and
+    the invisible mark where one is active."""
 
-    authority: Authority
+    authority_folder: AuthorityFolder
     pepper: bytes
     prices: Prices
+    watermark: Watermark | None = None
     _batches: dict[Any, Batches[Any, Any]] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def authority(self) -> Authority:
+        """The keys as they are now: they may be rotated while the process runs."""
+        return self.authority_folder.current()
 
     async def together(
         self,
@@ -89,10 +97,16 @@ async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = 
             storage=Closed(open_storage(settings.storage_url, settings.home)),
             clock=clock,
             new_id=new_id,
-            authority=open_authority(settings.home / "authority"),
+            authority_folder=AuthorityFolder(authority_folder(settings)),
             pepper=read_pepper(settings),
             prices=load_prices(settings.configs / "prices.toml"),
+            watermark=open_watermark(settings.watermark) if settings.watermark else None,
         )
+
+
+def authority_folder(settings: Settings) -> Path:
+    """Where the signing keys lie: the same folder for every web process."""
+    return settings.home / "authority"
 
 
 def keys_folder(settings: Settings) -> Path:

@@ -20,6 +20,7 @@ from licensing.money import Money
 from licensing.orders import Hold
 from licensing.seal import SealClaim, seal
 from licensing.terms import StyleTerms, terms_at
+from licensing.watermarks.registry import key_of, note_mark
 from service import pending
 from service.accounts import Account, account_by_id
 from service.orders import Order
@@ -87,11 +88,17 @@ async def sealer(conn: Connection, web: Gateway, order: Order) -> Sealer:
 
 async def seal_picture(web: Gateway, sealer: Sealer, *, number: int, png: bytes) -> Sealed:
     """Sign a picture and store it beside the unsealed one. The caller has asked `may_sign`."""
-    return await asyncio.to_thread(_seal_picture, web, sealer, number, png)
+    sealed = await asyncio.to_thread(_seal_picture, web, sealer, number, png)
+    if web.watermark is not None and not sealer.order.test:
+        async with web.pool.acquire() as conn:
+            await note_mark(conn, sealed.output_id)
+    return sealed
 
 
 def _seal_picture(web: Gateway, sealer: Sealer, number: int, png: bytes) -> Sealed:
     output_id = web.new_id("out")
+    if web.watermark is not None and not sealer.order.test:
+        png = web.watermark.mark(png, key_of(output_id))
     content = png if sealer.order.test else seal(web.authority, png, MIME, _claim(web, sealer, output_id))
     sha256, phash = hashlib.sha256(content).hexdigest(), fingerprint(png)
     with Image.open(io.BytesIO(png)) as picture:

@@ -84,6 +84,9 @@ class Settings:
     """The same on a GPU, of its own memory."""
     content_checker: str = ""
     """What judges what pictures show, a name in `inference.checkers.CHECKERS`. Empty: nothing does."""
+    watermark: str = ""
+    """The invisible mark that pictures get before they are sealed, a name in `licensing.watermarks.WATERMARKS`. Empty:
+    none."""
     num_threads: int = 0
     """Threads of one computing process; 0 leaves it to torch."""
     poll_interval_s: float = 0.1
@@ -106,6 +109,8 @@ class Settings:
     """Calls of one key, or of one address without a key, to one web process."""
     webhook_networks: str = ""
     """Networks beside the public internet that clients' webhooks may lead to, with commas: `10.1.0.0/16, fd00::/8`."""
+    checks_per_minute: int = 60
+    """Files that one account, or one address of strangers, may have judged by one web process."""
     review_wait_s: float = 5.0
     """How long `GET /v1/styles/{id}/review` waits for a look at the works as they are now."""
     crash_at: str | None = None

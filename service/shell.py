@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Event as Flag
 
 from licensing.authority import open_authority, sign_document
+from service.resources import authority_folder
 from service.settings import Settings
 from training.messages import Estimate, Event, Finding, HeldOut, Progress, StateChanged
 from training.run import train_folder
@@ -31,7 +32,7 @@ def train_here(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     settings.home.mkdir(parents=True, exist_ok=True)
-    authority = open_authority(settings.home / "authority")
+    authority = open_authority(authority_folder(settings))
     ended = train_folder(
         base=base,
         works=works,

@@ -5,7 +5,8 @@
     every few seconds                          the work of processes that fell silent goes back to the queues
     every half minute                          leases renewed, objects of nobody deleted, notices and periods ended,
                                                turns of the past forgotten
-    every hour                                 events, messages and finished stories that are old deleted
+    every hour                                 events, messages and finished stories that are old deleted; once a day,
+                                               the audit
 
 Each sweep may run in several processes at once; each does nothing where nothing is to be done.
 """
@@ -21,6 +22,7 @@ from licensing.gateway import expire_due, renew, standing
 from licensing.plans import due_periods, roll_over
 from licensing.switch import CHANNEL, due_notices, end_notice
 from service import pending
+from service.auditing import audit_ledger
 from service.destruction import mend_destructions
 from service.finetuning import mend_trainings
 from service.generation import start_generation, void_order
@@ -51,7 +53,7 @@ async def sweeping(web: Gateway) -> AsyncIterator[None]:
     """Sweep until the end of the block. Needs the workflow engine."""
     noticed = asyncio.Event()
     slow = (keep_leases, collect, end_periods, mend_destructions, forget_turns)
-    rare = (prune_events, prune_messages, prune_stories, prune_executors, prune_sign_ins)
+    rare = (prune_events, prune_messages, prune_stories, prune_executors, prune_sign_ins, audit_ledger)
     tasks = [
         asyncio.create_task(listen(web.database_url, CHANNEL, lambda _: noticed.set())),
         asyncio.create_task(_repeat(web, (reflect, expire, mend), QUICK_S, noticed)),

@@ -10,7 +10,8 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['entry', 'entry_group', 'link', 'switch_event', 'signing', 'terms', 'tier', 'account']
+    FOREACH name IN ARRAY ARRAY['entry', 'entry_group', 'link', 'switch_event', 'signing', 'terms', 'tier', 'account',
+                              'checkpoint']
     LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER %I_is_append_only BEFORE UPDATE OR DELETE ON licensing.%I
                         FOR EACH ROW EXECUTE FUNCTION licensing.refuse_change()', name, name);

@@ -1,20 +1,35 @@
-"""`/v1/outputs`: a client's pictures, their certificates and receipts. Served at every level of the switch."""
+"""`/v1/outputs`: a client's pictures, their certificates and receipts, served at every level of the switch; and the
+operator's act that takes a sale back."""
 
 import asyncio
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from licensing.certificates import read_certificate
+from licensing.errors import Refusal
+from licensing.refunds import refund_output
+from service.api.shapes import money
 from service.api.verify import certificate_document
-from service.auth import BuyerOrCreator, ClientReading, Web
-from service.errors import ObjectMissing, not_found
+from service.auth import BuyerOrCreator, ClientReading, Identity, Operator, Web
+from service.errors import ObjectMissing, not_found, refused
 from service.limits import Limited
 from service.outputs import Output, find_output
 from service.resources import Gateway
 
 router = APIRouter(tags=["outputs"], dependencies=[Limited])
+
+REASON_CHARACTERS_MAX = 300
+
+
+class Reason(BaseModel):
+    """Why a sale is taken back: whoever checks the picture reads it."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    reason: str = Field(min_length=1, max_length=REASON_CHARACTERS_MAX)
 
 
 @router.get("/outputs/{output_id}", response_class=Response)
@@ -61,6 +76,31 @@ async def get_receipt(web: Web, asker: ClientReading, output_id: str) -> dict[st
     if not output.receipt:
         raise not_found("receipt of", output_id)
     return output.receipt
+
+
+@router.post("/outputs/{output_id}/refund")
+async def post_refund(web: Web, asker: Operator, output_id: str, why: Reason) -> dict[str, Any]:
+    """Take a sale back: its client has the money as prepaid money, creator and operator give their parts, and the
+    certificate is revoked with the reason, for everybody to see. Once; asked again it only says so (`repeated`)."""
+    return await refund(web, asker, output_id, why.reason)
+
+
+async def refund(web: Gateway, asker: Identity, output_id: str, reason: str) -> dict[str, Any]:
+    """The same for an operator in a browser. Raises Problem."""
+    async with web.pool.acquire() as conn, conn.transaction():
+        done = await refund_output(conn, output_id=output_id, reason=reason, by=asker.account_id, now=web.clock())
+        if isinstance(done, Refusal):
+            raise refused(done)
+        row = await conn.fetchrow(
+            "SELECT revoked_at, revoked_reason FROM licensing.output WHERE output_id = $1", output_id
+        )
+    return {
+        "output": output_id,
+        "amount": money(done.amount),
+        "revoked_at": row["revoked_at"],
+        "revoked_reason": row["revoked_reason"],
+        "repeated": done.repeated,
+    }
 
 
 async def read_output(web: Gateway, output_id: str, *, client_id: str) -> tuple[Output, bytes]:

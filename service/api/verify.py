@@ -1,4 +1,4 @@
-"""`/v1/verify`: what a file or a certificate proves. For everybody."""
+"""`/v1/verify`: what a file or a certificate proves. For everybody, though not everybody is told everything."""
 
 import json
 from typing import Any
@@ -9,13 +9,15 @@ from starlette.datastructures import UploadFile
 from licensing.certificates import Certificate
 from licensing.verify import Verdict, verify
 from service.api.shapes import money
-from service.auth import Web
+from service.auth import Anyone, Identity, Web
 from service.errors import Problem
-from service.limits import Limited
+from service.limits import Limited, count_check
 from service.resources import Gateway
 
 router = APIRouter(tags=["verify"], dependencies=[Limited])
 
+# Of a certificate: what a stranger is not told. The hash of the prompt would let them try prompts until one fits.
+_BETWEEN_THEM = frozenset({"generation", "client", "prompt_sha256", "amount"})
 _UPLOAD = {
     "requestBody": {
         "required": True,
@@ -42,29 +44,53 @@ _UPLOAD = {
 
 
 @router.post("/verify", openapi_extra=_UPLOAD)
-async def post_verify(web: Web, request: Request) -> dict[str, Any]:
-    """Judge a picture (multipart, field `file`) or a certificate (field `certificate`, or JSON with that member)."""
-    return verdict_document(await judge(web, await _read(request)))
+async def post_verify(web: Web, asker: Anyone, request: Request) -> dict[str, Any]:
+    """Judge a picture (multipart, field `file`) or a certificate (field `certificate`, or JSON with that member).
+
+    Strangers are told whose style it is and what the licence allows; who bought it and for how much is for the client,
+    the creator and the operator.
+    """
+    count_check(request, asker.account_id if asker else None)
+    return await judge(web, await _read(request), asker)
 
 
-async def judge(web: Gateway, content: bytes) -> Verdict:
-    """The verdict on a file's bytes or a certificate's text. Raises Problem where there is nothing to judge."""
+async def judge(web: Gateway, content: bytes, asker: Identity | None) -> dict[str, Any]:
+    """The verdict on a file's bytes or a certificate's text, as much of it as `asker` may know. Raises Problem where
+    there is nothing to judge."""
     if not content:
         raise Problem("invalid_request", "The file is empty; send the picture or the certificate you want judged.")
     async with web.pool.acquire() as conn:
-        return await verify(conn, web.authority, content)
+        verdict = await verify(conn, web.authority, content, watermark=web.watermark)
+    return verdict_document(verdict, asker)
 
 
-def verdict_document(verdict: Verdict) -> dict[str, Any]:
+def verdict_document(verdict: Verdict, asker: Identity | None) -> dict[str, Any]:
+    """What is told of a verdict, in the API and on the page.
+
+    The client, the creator and the operator: everything. Strangers: of what is certainly this output, whose style it is
+    and what the licence allows; of a likeness only the output and the style, for it may be somebody else's picture.
+    """
+    paper = verdict.certificate
+    is_party = paper is not None and _is_party(paper, asker)
+    told: dict[str, Any] | None = None
+    if paper is not None and (is_party or verdict.is_certain):
+        told = certificate_document(paper)
+        told = told if is_party else {name: told[name] for name in told if name not in _BETWEEN_THEM}
     return {
         "verdict": verdict.verdict,
         "sentence": verdict.sentence,
         "output": verdict.output_id,
-        "certificate": certificate_document(verdict.certificate) if verdict.certificate else None,
-        "document": verdict.document,
+        "style": {"id": paper.style_id, "name": paper.style_name} if paper else None,
+        "test": verdict.is_test,
+        "certificate": told,
+        "document": verdict.document if is_party else None,
         "distance": verdict.distance,
         "revoked_reason": verdict.revoked_reason,
     }
+
+
+def _is_party(paper: Certificate, asker: Identity | None) -> bool:
+    return asker is not None and (asker.role == "operator" or asker.account_id in (paper.client_id, paper.creator_id))
 
 
 def certificate_document(certificate: Certificate) -> dict[str, Any]:

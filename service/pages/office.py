@@ -8,11 +8,14 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from inference.checkers import CHECKERS, licence_of
-from licensing import ledger, plans, switch
+from licensing import plans, switch
+from licensing.audits import last_audit
 from licensing.database import Connection
 from licensing.errors import Refusal
 from licensing.payments import manual
+from licensing.watermarks import Watermark
 from service.accounts import Account, account_by_email, account_by_id, list_accounts
+from service.api.outputs import REASON_CHARACTERS_MAX, refund
 from service.cases import list_cases
 from service.desk import invite as make_invitation
 from service.errors import Problem, not_found, refused
@@ -75,6 +78,28 @@ async def book_credit(visit: OperatorVisit) -> Response:
     return see_other(f"/office?done={'booked_before' if booked.repeated else 'booked'}#clients")
 
 
+@router.post("/office/refunds")
+async def take_back(visit: OperatorVisit) -> Response:
+    """Take the sale of one picture back."""
+    try:
+        output_id, reason = await visit.field("output"), (await visit.field("reason"))[:REASON_CHARACTERS_MAX]
+        if not output_id or not reason:
+            raise Problem(
+                "invalid_request", "A sale is taken back by the picture's number and with a reason; give both."
+            )
+        done = await refund(visit.web, visit.identity, output_id, reason)
+    except Problem as problem:
+        return await _show(visit, problem=problem)
+    return see_other(f"/office?done={'refunded_before' if done['repeated'] else 'refunded'}")
+
+
+def watermark_words(watermark: Watermark | None) -> str:
+    """Which invisible mark pictures get here."""
+    if watermark is None:
+        return "No invisible watermark is active: a picture whose seal is gone is found by its looks alone."
+    return f"{watermark.name} (licence {watermark.licence}) marks every picture that is sold."
+
+
 def content_check_words(workers: Mapping[str, int]) -> str:
     """What judges what pictures show. workers: how many judge by each check, and how many, under "", by none."""
     active = {name: num for name, num in workers.items() if name}
@@ -102,7 +127,7 @@ async def _show(
         }
         values: dict[str, Any] = {
             "styles": await _styles(conn, visit, people["creator"]),
-            "broken": await ledger.check(conn),
+            "audit": await last_audit(conn),
             "cases": await list_cases(conn),
             "content_check": content_check_words(
                 await content_checks(conn, now=visit.now, silence_s=visit.web.settings.executor_silence_s)
@@ -119,7 +144,8 @@ async def _show(
         link=link,
         minutes=visit.web.settings.sign_in_link_minutes,
         currency=visit.web.prices.currency,
-        now=visit.now,
+        watermark=watermark_words(visit.web.watermark),
+        reason_characters=REASON_CHARACTERS_MAX,
         done=visit.request.query_params.get("done", ""),
         **values,
     )

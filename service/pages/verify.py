@@ -1,12 +1,16 @@
 """Checking a picture: anybody uploads a file and reads what it proves."""
 
+from typing import Any
+
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from starlette.datastructures import UploadFile
 
-from licensing.verify import Verdict
+from licensing.money import Money
 from service.api.verify import judge
+from service.auth import Identity
 from service.errors import Problem
+from service.limits import count_check
 from service.pages.render import page
 from service.pages.visits import Visit, Visitor
 
@@ -24,15 +28,19 @@ async def verify_page(visit: Visitor) -> HTMLResponse:
 @router.post("/verify")
 async def verify(visit: Visitor) -> HTMLResponse:
     """The verdict. Nothing is stored, so there is nowhere to send the browser on to."""
-    file = (await visit.form()).get("file")
-    content = await file.read() if isinstance(file, UploadFile) else b""
+    account = visit.session.account if visit.session else None
+    asker = Identity(account_id=account.id, role=account.role, session=visit.session) if account else None
+    count_check(visit.request, account.id if account else None)
     try:
-        return _show(visit, verdict=await judge(visit.web, content))
+        file = (await visit.form()).get("file")
+        content = await file.read() if isinstance(file, UploadFile) else b""
+        return _show(visit, verdict=await judge(visit.web, content, asker))
     except Problem as problem:
         return _show(visit, problem=problem)
 
 
-def _show(visit: Visit, *, verdict: Verdict | None = None, problem: Problem | None = None) -> HTMLResponse:
+def _show(visit: Visit, *, verdict: dict[str, Any] | None = None, problem: Problem | None = None) -> HTMLResponse:
+    paper = (verdict or {}).get("certificate") or {}
     return page(
         visit,
         "verify.html",
@@ -40,4 +48,5 @@ def _show(visit: Visit, *, verdict: Verdict | None = None, problem: Problem | No
         status=problem.status if problem else 200,
         problem=problem.document if problem else None,
         verdict=verdict,
+        amount=Money(**paper["amount"]) if "amount" in paper else None,
     )

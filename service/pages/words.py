@@ -132,6 +132,7 @@ VERDICTS = {
         "It looks like a picture sold here. Saving a picture again or posting it online often removes what is inside.",
         "warn",
     ),
+    "test": Said("This is a test, not a sale", "It was made with a test key. Nobody bought it and it has no licence."),
     "unknown": Said("We do not know this picture", "It carries no certificate from here and looks like none we sold."),
     "revoked": Said(
         "The licence of this picture was withdrawn", "It was sold here, and its licence no longer stands.", "bad"

@@ -16,6 +16,7 @@ BENCHMARKS = {
     "gate": "tests.benchmarks.gate",
     "gateway": "tests.benchmarks.gateway",
     "review": "tests.benchmarks.review",
+    "seal": "tests.benchmarks.seal",
     "styles": "tests.benchmarks.styles",
     "training": "tests.benchmarks.training",
 }

@@ -11,7 +11,18 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("torch", "diffusers", "transformers", "peft", "asyncpg", "dbos", "fastapi", "onnxruntime", "rapidocr")
+PACKAGES = (
+    "torch",
+    "diffusers",
+    "transformers",
+    "peft",
+    "asyncpg",
+    "c2pa-python",
+    "dbos",
+    "fastapi",
+    "onnxruntime",
+    "rapidocr",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -202,7 +202,8 @@ def test_a_sold_picture_is_judged_in_plain_words(sit: Sit, shop: Shop, rich_clie
     judged = {name: judge(stranger, content) for name, content in (("sold", sold), ("resaved", resaved.getvalue()))}
 
     assert "This picture is genuine" in judged["sold"]
-    assert "Studio North" in judged["sold"]
+    assert "Studio North" not in "".join(judged.values()), "who bought it is not for everybody"
+    assert "Studio North" in judge(client, sold)
     assert shop.name in judged["sold"]
     assert "its certificate was removed" in judged["resaved"]
 

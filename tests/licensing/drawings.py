@@ -19,6 +19,12 @@ def drawing(number: int, *, side: int = 256) -> Image.Image:
     return image
 
 
+def under_glare(image: Image.Image) -> Image.Image:
+    """The same seen through a strong glare: its fine structure is there, but it looks like another picture."""
+    glare = Image.radial_gradient("L").resize(image.size)
+    return Image.blend(image.convert("RGB"), Image.merge("RGB", [glare] * 3), 0.7)
+
+
 def encoded(image: Image.Image, kind: str, **options: int) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)

@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jws
 from joserfc.jwk import OKPKey
 from PIL import Image
 
-from licensing.authority import Authority, open_authority, public_jwk, sign_document, verify_document
+from licensing.authority import Authority, open_authority, public_keys, sign_document, verify_document
 from licensing.certificates import Certificate, certify, read_certificate
 from licensing.errors import AuthorityBroken, SealRefused
 from licensing.fingerprint import NEAR, distance, fingerprint
@@ -173,7 +174,7 @@ def test_a_changed_certificate_is_no_certificate(authority: Authority, tmp_path:
 
 def test_documents_can_be_checked_with_the_public_key_alone(authority: Authority):
     document = sign_document(authority, {"a": [1, "ü"]})
-    public = public_jwk(authority)
+    (public,) = public_keys(authority)
 
     assert "d" not in public
     assert (
@@ -214,16 +215,35 @@ def test_damaged_or_open_keys_are_refused_with_the_way_out(tmp_path: Path):
     folder = tmp_path / "authority"
     open_authority(folder)
 
-    (folder / "seal.key").chmod(0o644)
+    (folder / "seal.pem").chmod(0o644)
     with pytest.raises(AuthorityBroken, match="chmod"):
         open_authority(folder)
-    (folder / "seal.key").chmod(0o600)
+    (folder / "seal.pem").chmod(0o600)
     (folder / "licence.key").write_text("rubbish")
     with pytest.raises(AuthorityBroken, match="backup"):
         open_authority(folder)
     (folder / "licence.key").unlink()
     with pytest.raises(AuthorityBroken, match="missing"):
         open_authority(folder)
+
+
+@pytest.mark.parametrize("name", ["root.pem", "seal.pem"])
+def test_a_leaf_of_another_root_is_refused_before_it_seals_anything(tmp_path: Path, name: str):
+    folder = tmp_path / "authority"
+    open_authority(folder)
+    open_authority(tmp_path / "other")
+
+    (folder / name).write_bytes((tmp_path / "other" / name).read_bytes())
+
+    with pytest.raises(AuthorityBroken, match="does not fit"):
+        open_authority(folder)
+
+
+def test_a_signature_that_does_not_hold_seals_nothing(authority: Authority):
+    wrong = replace(authority, seal_key=ec.generate_private_key(ec.SECP256R1()))
+
+    with pytest.raises(SealRefused, match="out_1 could not be sealed"):
+        seal(wrong, encoded(drawing(1), "PNG"), "image/png", CLAIM)
 
 
 def test_a_fingerprint_survives_what_happens_to_pictures_online():

@@ -1,6 +1,7 @@
 """The five verdicts, on pictures that were really sealed, sold and then damaged."""
 
 import hashlib
+import io
 import json
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,15 +10,19 @@ import pytest
 from PIL import Image
 
 from licensing import gateway
-from licensing.authority import Authority, sign_document
+from licensing.authority import Authority, sign_document, verify_document
 from licensing.certificates import Certificate, certify
 from licensing.errors import SealRefused
 from licensing.fingerprint import fingerprint
 from licensing.orders import Made, Settled
 from licensing.refunds import refund_output
+from licensing.revocations import list_revocations, sign_revocations
 from licensing.seal import SealClaim, seal
 from licensing.verify import Verdict, verify
-from tests.licensing.drawings import drawing, encoded
+from licensing.watermarks import Watermark
+from licensing.watermarks.registry import key_of, note_mark
+from tests.licensing.drawings import drawing, encoded, under_glare
+from tests.licensing.plain_watermark import PlainMark
 from tests.licensing.world import World, eur, new_id, refused
 
 
@@ -74,12 +79,19 @@ def sealed_drawing(authority: Authority, hold: Any, output_id: str, image: Image
     return seal(authority, encoded(image, "PNG"), "image/png", claim)
 
 
-async def sell(world: World, authority: Authority, number: int) -> Sold:
-    """The whole way of one picture: reserve, begin, sign, settle."""
+async def sell(
+    world: World, authority: Authority, number: int, *, test: bool = False, watermark: Watermark | None = None
+) -> Sold:
+    """The whole way of one picture: reserve, begin, mark, sign, settle."""
     style, client = await world.style(), await world.client(prepaid=1000)
-    hold = await world.held(style, client)
+    key_id = (await world.key(client, kind="test")).id if test else None
+    hold = await world.held(style, client, key_id=key_id, test=test)
     begun, output_id, image = await world.begin(hold), new_id("out"), drawing(number)
     async with world.pool.acquire() as conn:
+        if watermark is not None:
+            await note_mark(conn, output_id)
+            marked = watermark.mark(encoded(image, "PNG"), key_of(output_id))
+            image = Image.open(io.BytesIO(marked)).convert("RGB")
         digest = hashlib.sha256(encoded(image, "PNG")).hexdigest()
         await gateway.may_sign(conn, order_id=hold.order_id, fence=begun.fence, digest=digest, now=world.now)
         sealed = sealed_drawing(authority, hold, output_id, image)
@@ -201,6 +213,85 @@ async def test_a_changed_certificate_is_altered_and_a_strange_one_unknown(world:
     assert (changed.verdict, changed.output_id) == ("altered", sold.output_id)
     assert (unsold.verdict, receipt.verdict) == ("unknown", "unknown")
     assert {verdict.verdict for verdict in noise} == {"unknown"}
+
+
+async def test_a_test_picture_is_never_taken_for_one_that_was_bought(world: World, authority: Authority):
+    sold = await sell(world, authority, 111, test=True)
+
+    verdicts = [await judge(world, authority, content) for content in (sold.file, sold.certificate.encode())]
+    likeness = await judge(world, authority, encoded(sold.image, "JPEG", quality=80))
+
+    assert {(verdict.verdict, verdict.is_test, verdict.output_id) for verdict in verdicts} == {
+        ("unknown", True, sold.output_id)
+    }
+    assert all("nobody bought it" in verdict.sentence for verdict in verdicts)
+    assert (likeness.verdict, likeness.output_id) == ("unknown", None)
+
+
+async def test_a_verdict_says_whether_the_bytes_prove_it(world: World, authority: Authority):
+    sold = await sell(world, authority, 112)
+    damaged = bytearray(sold.file)
+    damaged[-20] ^= 1
+    header, _, signature = sold.certificate.split(".")
+    other = certify(authority, replace((await judge(world, authority, sold.file)).certificate, tier="exclusive"))
+
+    proven = [sold.file, sold.certificate.encode(), bytes(damaged)]
+    claimed = [encoded(sold.image, "JPEG", quality=80), f"{header}.{other.split('.')[1]}.{signature}".encode()]
+
+    assert [(await judge(world, authority, content)).is_certain for content in proven] == [True] * 3
+    assert [(await judge(world, authority, content)).is_certain for content in claimed] == [False] * 2
+
+
+async def test_a_mark_in_the_pixels_is_found_where_looks_are_not(world: World, authority: Authority):
+    watermark = PlainMark()
+    sold = await sell(world, authority, 113, watermark=watermark)
+    changed = encoded(under_glare(sold.image), "PNG")
+
+    async with world.pool.acquire() as conn:
+        intact = await verify(conn, authority, sold.file, watermark=watermark)
+        found = await verify(conn, authority, changed, watermark=watermark)
+        unseen = await verify(conn, authority, changed)
+
+    assert (intact.verdict, unseen.verdict) == ("valid", "unknown")
+    assert (found.verdict, found.output_id, found.is_certain) == ("marked_but_stripped", sold.output_id, False)
+    assert "invisible mark" in found.sentence
+
+
+async def test_a_mark_of_what_was_never_sold_is_no_licence(world: World, authority: Authority):
+    watermark, output_id = PlainMark(), new_id("out")
+    marked = watermark.mark(encoded(drawing(114), "PNG"), key_of(output_id))
+
+    async with world.pool.acquire() as conn:
+        strange = await verify(conn, authority, marked, watermark=watermark)
+        await note_mark(conn, output_id)
+        unsold = await verify(conn, authority, marked, watermark=watermark)
+
+    assert (strange.verdict, unsold.verdict, unsold.output_id) == ("unknown", "unknown", None)
+    assert "Nothing like" in strange.sentence
+    assert "never sold" in unsold.sentence
+
+
+async def test_what_was_taken_back_can_be_read_in_order_and_as_one_signed_document(world: World, authority: Authority):
+    sold = [await sell(world, authority, 120 + number) for number in range(3)]
+    for number, one in enumerate(sold):
+        async with world.pool.acquire() as conn:
+            await refund_output(
+                conn, output_id=one.output_id, reason=f"r{number}", by="acc_op", now=world.later(hours=1)
+            )
+
+    async with world.pool.acquire() as conn:
+        all_of_them = await list_revocations(conn)
+        behind = await list_revocations(conn, after=sold[0].output_id, limit=1)
+        document = verify_document(authority, await sign_revocations(conn, authority, now=world.now))
+
+    assert [(one.output_id, one.reason) for one in all_of_them[-3:]] == [
+        (one.output_id, f"r{number}") for number, one in enumerate(sold)
+    ]
+    assert [one.output_id for one in behind] == [sold[1].output_id]
+    assert document["kind"] == "ownhand.revocations.v1"
+    assert document["as_of"] == world.now.isoformat(timespec="seconds")
+    assert [one["output_id"] for one in document["revocations"]] == [one.output_id for one in all_of_them]
+    assert set(document["revocations"][0]) == {"output_id", "revoked_at", "reason"}
 
 
 async def test_nothing_is_signed_beyond_what_is_held(world: World):

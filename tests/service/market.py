@@ -288,7 +288,12 @@ async def open_market(
     another engine than one with a curtain."""
     configs = write_configs(folder / "configs", enlarger=enlarger) if base == "tiny" else ROOT / "configs"
     chosen = Settings(
-        home=folder / "home", configs=configs, default_base=base, poll_interval_s=0.05, max_rows=4, **settings
+        home=folder / "home",
+        configs=configs,
+        default_base=base,
+        poll_interval_s=0.05,
+        max_rows=4,
+        **{"checks_per_minute": 1000} | settings,
     )
     app, curtain = create_app(chosen, database_url, clock=utc_now, role="both"), Curtain()
 

@@ -1,5 +1,7 @@
 """The commands an operator types, called as functions where no process is needed."""
 
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from PIL import Image
 
 from inference.checkers import CHECKERS
 from inference.errors import CheckerUnusable
-from licensing.authority import open_authority
+from licensing.authority import open_authority, sign_document, verify_document
 from licensing.money import Money
 from service import desk
 from service.__main__ import main
@@ -92,7 +94,7 @@ async def test_the_doctor_finds_everything_well_and_says_what_is_not(place: Plac
     settings = place.settings.__class__(
         **{**vars(place.settings), "database_url": place.database_url, "home": tmp_path / "home"}
     )
-    open_authority(settings.home / "authority")
+    shutil.copytree(place.settings.home / "authority", settings.home / "authority")
 
     before = {finding.subject: finding for finding in await examine(settings, with_ledger=True)}
     (settings.home / "authority" / "root.pem").chmod(0o644)
@@ -100,7 +102,7 @@ async def test_the_doctor_finds_everything_well_and_says_what_is_not(place: Plac
     after = {finding.subject: finding for finding in await examine(settings)}
 
     assert {subject for subject, finding in before.items() if not finding.is_well} == {"bases"}, "tiny has no weights"
-    assert before["ledger"].sentence == "every rule holds"
+    assert re.fullmatch(r"every rule holds, and it agrees with [01] checkpoint\(s\)", before["ledger"].sentence)
     assert "both-" in before["processes"].sentence
     assert not after["keys"].is_well
 
@@ -117,6 +119,54 @@ async def test_the_doctor_says_which_content_check_there_is(place: Place, tmp_pa
     assert found[0].sentence == "none is active: pictures are not judged by what they show"
     assert not found[1].is_well
     assert "there is no content check 'nudnet'" in found[1].sentence
+
+
+async def test_the_doctor_says_which_watermark_there_is(place: Place, tmp_path: Path):
+    plain = replace(place.settings, database_url=place.database_url, home=tmp_path)
+
+    found = [
+        next(one for one in await examine(settings) if one.subject == "watermark")
+        for settings in (plain, replace(plain, watermark="ink"))
+    ]
+
+    assert [one.is_well for one in found] == [True, False]
+    assert found[0].sentence == "none is active: a picture that lost its seal is found by its looks alone"
+    assert found[1].sentence == "there is no watermark 'ink'; there is none"
+
+
+async def test_the_doctor_holds_the_ledger_against_checkpoints_kept_elsewhere(place: Place, tmp_path: Path):
+    (tmp_path / "kept").mkdir()
+    lanes = [{"lane": 9, "links": 1, "hash": "ab" * 32, "entries": 2}]
+    document = {"kind": "ownhand.checkpoint.v1", "number": 7, "at": "2026-11-01T02:00:00+00:00", "lanes": lanes}
+    signed = sign_document(place.gateway.authority, document)
+    (tmp_path / "kept" / "7.jws").write_text(signed + "\n")
+    settings = replace(place.settings, database_url=place.database_url)
+
+    found = next(
+        one for one in await examine(settings, with_ledger=True, elsewhere=tmp_path / "kept") if one.subject == "ledger"
+    )
+
+    assert not found.is_well
+    assert "lane 9: checkpoint 7 of 2026-11-01 02:00 UTC counted 1 links, 0 are left" in found.sentence
+
+
+def test_keys_are_rotated_by_a_command_and_say_what_became_of_the_old(tmp_path: Path):
+    old = open_authority(tmp_path / "authority")
+    document = sign_document(old, {"a": 1})
+
+    both = CliRunner().invoke(main, ["rotate-keys", "--home", str(tmp_path)])
+    (tmp_path / "authority" / "root.key").unlink()
+    again = CliRunner().invoke(main, ["rotate-keys", "--home", str(tmp_path)])
+    alone = CliRunner().invoke(main, ["rotate-keys", "--home", str(tmp_path), "--only", "documents"])
+
+    new = open_authority(tmp_path / "authority")
+    assert (both.exit_code, again.exit_code, alone.exit_code) == (0, 1, 0)
+    assert "sealed with a new key" in both.output
+    assert "what the one before it signed stays valid" in both.output
+    assert "root.key is not here, and only the root's key signs a new leaf; put it back" in again.output
+    assert len(new.retired) == 2, "nothing was rotated where one of the two could not be"
+    assert new.chain != old.chain
+    assert verify_document(new, document) == {"a": 1}
 
 
 async def test_a_worker_that_cannot_check_what_it_shall_check_does_not_start(place: Place):

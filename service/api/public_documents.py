@@ -1,0 +1,63 @@
+"""What strangers need to check signatures by themselves: public keys, the root of all seals, and what was taken back.
+
+They may be kept and read from other sites' pages.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from licensing.authority import public_keys
+from licensing.revocations import Revocation, list_revocations, sign_revocations
+from service.api.shapes import Cursor, Limit, page
+from service.auth import Web
+from service.limits import Limited
+
+router = APIRouter(tags=["verify"], dependencies=[Limited])
+well_known = APIRouter(prefix="/.well-known", tags=["verify"])
+
+# A minute for what may change at any time. Keys change seldom, and whoever meets an unknown one asks again anyway.
+_A_MINUTE, _AN_HOUR, _A_DAY = 60, 3600, 86_400
+
+
+def _headers(seconds: int) -> dict[str, str]:
+    return {
+        "Cache-Control": f"public, max-age={seconds}",
+        "Access-Control-Allow-Origin": "*",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+
+
+@well_known.get("/jwks.json")
+async def get_keys(web: Web) -> JSONResponse:
+    """Every key that ever signed documents here (RFC 7517), the present one first. Documents name theirs in `kid`."""
+    content = {"keys": public_keys(web.authority)}
+    return JSONResponse(content, headers=_headers(_AN_HOUR), media_type="application/jwk-set+json")
+
+
+@well_known.get("/ownhand-root.pem", response_class=PlainTextResponse)
+async def get_root(web: Web) -> Response:
+    """The certificate that every seal leads to: the trust anchor to give to a C2PA reader."""
+    return Response(web.authority.root, headers=_headers(_A_DAY), media_type="application/x-pem-file")
+
+
+@router.get("/revocations")
+async def get_revocations(web: Web, response: Response, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
+    """Outputs whose licence was taken back, oldest first: whoever has read all goes on from the last `id` as cursor."""
+    async with web.pool.acquire() as conn:
+        found = await list_revocations(conn, after=cursor, limit=limit + 1)
+    response.headers.update(_headers(_A_MINUTE))
+    return page(found, limit, _document)
+
+
+@router.get("/revocations/signed", response_class=PlainTextResponse)
+async def get_signed_revocations(web: Web) -> Response:
+    """All of them as one signed document (a JWS; keys at `/.well-known/jwks.json`), to be kept and checked offline."""
+    async with web.pool.acquire() as conn:
+        document = await sign_revocations(conn, web.authority, now=web.clock())
+    return Response(document, headers=_headers(_A_MINUTE), media_type="application/jose")
+
+
+def _document(one: Revocation) -> dict[str, Any]:
+    return {"id": one.output_id, "revoked_at": one.revoked_at, "reason": one.reason}
