@@ -44,8 +44,10 @@ DO $$
 DECLARE
     v_function regprocedure;
 BEGIN
-    FOR v_function IN SELECT oid FROM pg_proc
+    -- What tables and triggers are made of belongs to them.
+    FOR v_function IN SELECT oid FROM pg_proc p
         WHERE pronamespace = 'licensing'::regnamespace AND prorettype <> 'trigger'::regtype
+          AND NOT EXISTS (SELECT FROM pg_depend WHERE refclassid = 'pg_proc'::regclass AND refobjid = p.oid)
     LOOP
         EXECUTE format('DROP FUNCTION %s', v_function);
     END LOOP;
