@@ -137,11 +137,13 @@ def test_only_settings_reads_the_environment():
 
 def test_creators_files_are_opened_by_the_data_use_ledger_alone():
     # The ledger names the storage behind the closed one; the others read what is no creator's file, as their keys say:
-    # clients' pictures and images, what lies under pending/, examples for anybody, and the doctor's own object.
+    # clients' pictures and images, what lies under pending/, examples for anybody, checkpoints of the ledger, and the
+    # doctor's own object.
     behind = {"service/data_use.py", "service/storage/closed.py"}
     readers = {
         "service/api/catalogue.py",
         "service/api/outputs.py",
+        "service/auditing.py",
         "service/doctor.py",
         "service/generation.py",
         "service/images.py",
