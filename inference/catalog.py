@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +109,7 @@ def base_spec(name: str, *, folder: Path = BASES) -> BaseSpec:
         raise BaseUnusable(f"{name!r} is not the id of a base; there are: {_known(folder)}")
     if not file.is_file():
         raise BaseUnusable(f"there is no base {name!r}; there are: {_known(folder)}")
-    try:
-        entries = tomllib.loads(file.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise BaseUnusable(f"{file.name} is not valid TOML: {error}") from error
-    return _read_spec(file, entries)
+    return _read_file(file, file.stat().st_mtime_ns)
 
 
 def list_bases(*, folder: Path = BASES) -> list[BaseSpec]:
@@ -134,7 +130,7 @@ def size_step(spec: BaseSpec) -> int:
     """
     if spec.size_step:
         return spec.size_step
-    denoiser = "transformer" if (spec.path / "transformer").is_dir() else "unet"
+    denoiser = "transformer" if _has(spec.path, "transformer") else "unet"
     return _cut(_component(spec.path, "vae")) * _cut(_component(spec.path, denoiser))
 
 
@@ -147,7 +143,7 @@ def _cut(config: Mapping[str, Any]) -> int:
 
 def enlargement(spec: BaseSpec) -> int:
     """How many times larger, along an edge, the base's enlarger makes a picture; 1 where the base has none."""
-    return int(_component(spec.path, ENLARGER)["factor"]) if (spec.path / ENLARGER).is_dir() else 1
+    return int(_component(spec.path, ENLARGER)["factor"]) if _has(spec.path, ENLARGER) else 1
 
 
 def fingerprint(spec: BaseSpec) -> str:
@@ -180,6 +176,11 @@ def _fingerprint(folder: Path) -> str:
 
 
 @cache
+def _has(folder: Path, part: str) -> bool:
+    return (folder / part).is_dir()
+
+
+@cache
 def _component(folder: Path, part: str) -> Mapping[str, Any]:
     file = folder / part / "config.json"
     try:
@@ -188,6 +189,16 @@ def _component(folder: Path, part: str) -> Mapping[str, Any]:
         raise BaseUnusable(f"the base folder {folder.name!r} has no readable {part}/config.json; restore it") from error
     assert isinstance(content, dict)
     return content
+
+
+@lru_cache(maxsize=64)
+def _read_file(file: Path, changed_ns: int) -> BaseSpec:
+    """changed_ns: when it was written; every request asks for its base, and the file hardly ever changes."""
+    try:
+        entries = tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise BaseUnusable(f"{file.name} is not valid TOML: {error}") from error
+    return _read_spec(file, entries)
 
 
 def _read_spec(file: Path, entries: dict[str, Any]) -> BaseSpec:

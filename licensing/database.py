@@ -39,6 +39,20 @@ _FUNCTIONS = (
     "guards",
 )
 _MIGRATION_LOCK = 0x6F776E68
+_DROP_FUNCTIONS = """
+DO $$
+DECLARE
+    v_function regprocedure;
+BEGIN
+    -- What tables and triggers are made of belongs to them.
+    FOR v_function IN SELECT oid FROM pg_proc p
+        WHERE pronamespace = 'licensing'::regnamespace AND prorettype <> 'trigger'::regtype
+          AND NOT EXISTS (SELECT FROM pg_depend WHERE refclassid = 'pg_proc'::regclass AND refobjid = p.oid)
+    LOOP
+        EXECUTE format('DROP FUNCTION %s', v_function);
+    END LOOP;
+END $$
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +77,19 @@ class Answer:
 
 async def ask(conn: Connection, function: str, *arguments: Any) -> Answer:
     """Call `licensing.<function>`, which returns a `licensing.answer`, with positional arguments."""
+    return (await ask_all(conn, function, *arguments))[0]
+
+
+async def ask_all(conn: Connection, function: str, *arguments: Any) -> list[Answer]:
+    """Call `licensing.<function>`, which returns a set of `licensing.answer`, with positional arguments."""
     places = ", ".join(f"${number}" for number in range(1, len(arguments) + 1))
-    row = await conn.fetchrow(
+    rows = await conn.fetch(
         f"SELECT outcome, slug, detail::text AS detail, hold FROM licensing.{function}({places})", *arguments
     )
+    return [_answer(row) for row in rows]
+
+
+def _answer(row: Any) -> Answer:
     detail = json.loads(row["detail"]) if row["detail"] else {}
     return Answer(outcome=row["outcome"], slug=row["slug"], detail=detail, hold=row["hold"])
 
@@ -98,6 +121,8 @@ def _store_functions(conn: SyncConnection) -> None:
     if driver is None:
         raise LedgerBroken("the connection to the database was closed during the migration")
     driver.execute("SET LOCAL check_function_bodies = off")
+    # A function whose arguments or answer changed would else stand beside its successor, or refuse to be replaced.
+    driver.execute(_DROP_FUNCTIONS)
     for source in sources:
         driver.execute(source)
     driver.execute(f"COMMENT ON SCHEMA licensing IS '{mark}'")

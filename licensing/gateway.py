@@ -9,11 +9,13 @@ before you touch rows of your own that others touch after a verb; else two calle
 Postgres ends one of them.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from licensing.database import Answer, Connection, ask
+from licensing.database import Answer, Connection, ask, ask_all
 from licensing.errors import LedgerBroken, Refusal, SealRefused
 from licensing.money import Money
 from licensing.orders import (
@@ -25,6 +27,7 @@ from licensing.orders import (
     Quote,
     Replay,
     Reserve,
+    Settle,
     Settled,
     Standing,
     Voided,
@@ -39,6 +42,7 @@ __all__ = [
     "Refusal",
     "Replay",
     "Reserve",
+    "Settle",
     "Settled",
     "Standing",
     "Voided",
@@ -51,7 +55,9 @@ __all__ = [
     "request_cancel",
     "requeue",
     "reserve",
+    "reserve_all",
     "settle",
+    "settle_all",
     "standing",
     "void",
 ]
@@ -100,6 +106,15 @@ async def reserve(conn: Connection, order: Reserve, *, now: datetime) -> Hold | 
         now,
     )
     return Replay(hold=_hold(answer.hold)) if answer.outcome == "replayed" else _hold_or_refusal(answer)
+
+
+async def reserve_all(conn: Connection, orders: Sequence[Reserve], *, now: datetime) -> list[Hold | Replay | Refusal]:
+    """`reserve` for many orders in one commit: an answer for each, in their order.
+
+    Goes first in its transaction, and once: it takes the locks of all orders in one order.
+    """
+    answers = await ask_all(conn, "reserve_all", json.dumps([asdict(order) for order in orders]), now)
+    return [Replay(hold=_hold(one.hold)) if one.outcome == "replayed" else _hold_or_refusal(one) for one in answers]
 
 
 async def find_hold(conn: Connection, order_id: str, *, client_id: str) -> Hold | None:
@@ -171,22 +186,34 @@ async def settle(
     invalid_request (none, or more than held); conflict (another fence, canceled, or ended: `detail["state"]`,
     `detail["reason"]`); style_off, style_destroyed (void what was made as withdrawn).
     """
-    answer = await ask(
-        conn,
-        "settle",
-        order_id,
-        fence,
-        [picture.output_id for picture in made],
-        [picture.sha256 for picture in made],
-        [picture.phash for picture in made],
-        [picture.certificate for picture in made],
-        now,
-    )
-    if answer.refusal:
-        return answer.refusal
+    sale = Settle(order_id=order_id, fence=fence, made=tuple(made))
+    return (await settle_all(conn, [sale], now=now))[0]
+
+
+async def settle_all(conn: Connection, sales: Sequence[Settle], *, now: datetime) -> list[Settled | Refusal]:
+    """`settle` for many orders in one commit: an answer for each, in their order.
+
+    Goes first in its transaction, and once: it takes the locks of all orders in one order.
+    """
+    wishes = [
+        {
+            "order_id": sale.order_id,
+            "fence": sale.fence,
+            "outputs": [picture.output_id for picture in sale.made],
+            "sha256s": [picture.sha256 for picture in sale.made],
+            "phashes": [picture.phash for picture in sale.made],
+            "certificates": [picture.certificate for picture in sale.made],
+        }
+        for sale in sales
+    ]
+    answers = await ask_all(conn, "settle_all", json.dumps(wishes), now)
+    return [answer.refusal or _settled(answer) for answer in answers]
+
+
+def _settled(answer: Answer) -> Settled:
     hold = _hold(answer.hold)
     return Settled(
-        order_id=order_id,
+        order_id=hold.order_id,
         made=hold.made,
         amount=hold.charged,
         units=hold.charged_units,

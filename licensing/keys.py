@@ -10,10 +10,10 @@ import re
 import secrets
 import string
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from licensing.database import Connection
 
@@ -36,13 +36,15 @@ class IssuedKey:
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who a valid token belongs to and what it may do. `cap` is the key's lifetime spending limit in minor units."""
+    """Who a valid token belongs to and what it may do. `cap` is the key's lifetime spending limit in minor units;
+    `is_first_use` is true of one call, the first that came with the token."""
 
     key_id: str
     account_id: str
     kind: KeyKind
     scopes: frozenset[str]
     cap: int | None
+    is_first_use: bool = False
 
     @property
     def test(self) -> bool:
@@ -104,19 +106,52 @@ async def issue(
 
 async def authenticate(conn: Connection, token: str, *, now: datetime, pepper: bytes) -> Caller | None:
     """Who holds `token`; None for a mistyped, unknown, expired or revoked one."""
-    if not well_formed(token):
-        return None
-    row = await conn.fetchrow(
+    return (await authenticate_all(conn, [token], now=now, pepper=pepper))[0]
+
+
+async def authenticate_all(
+    conn: Connection, tokens: Sequence[str], *, now: datetime, pepper: bytes
+) -> list[Caller | None]:
+    """`authenticate` for many: an answer for each, in their order."""
+    digests = [_digest(token, pepper) if well_formed(token) else b"" for token in tokens]
+    rows = await conn.fetch(
         """
-        SELECT key_id, account_id, kind, scopes, cap, last_used_at FROM licensing.api_key
-        WHERE digest = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
+        SELECT digest, key_id, account_id, kind, scopes, cap, last_used_at FROM licensing.api_key
+        WHERE digest = ANY ($1::bytea[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
         """,
-        *(_digest(token, pepper), now),
+        *(list(set(digests)), now),
     )
-    if row is None:
-        return None
-    if row["last_used_at"] is None or now - row["last_used_at"] >= _USE_IS_NOTED_EVERY:
-        await conn.execute("UPDATE licensing.api_key SET last_used_at = $2 WHERE key_id = $1", row["key_id"], now)
+    noted_before = now - _USE_IS_NOTED_EVERY
+    used = [row["key_id"] for row in rows if row["last_used_at"] is None or row["last_used_at"] <= noted_before]
+    noted = await _note_use(conn, used, now=now, before=noted_before) if used else set()
+    # Of many calls at once one writes it; the first to write is the first.
+    first = {row["key_id"] for row in rows if row["last_used_at"] is None} & noted
+    known = {row["digest"]: _caller(row) for row in rows}
+    answers = list[Caller | None]()
+    for caller in map(known.get, digests):
+        if caller is not None and caller.key_id in first:
+            first.remove(caller.key_id)
+            answers.append(replace(caller, is_first_use=True))
+        else:
+            answers.append(caller)
+    return answers
+
+
+async def _note_use(conn: Connection, key_ids: Sequence[str], *, now: datetime, before: datetime) -> set[str]:
+    """Write when keys were used last; which. Who finds it written, or being written, goes on."""
+    rows = await conn.fetch(
+        """
+        UPDATE licensing.api_key SET last_used_at = $2 WHERE key_id IN (
+            SELECT key_id FROM licensing.api_key
+            WHERE key_id = ANY ($1) AND (last_used_at IS NULL OR last_used_at <= $3) FOR UPDATE SKIP LOCKED)
+        RETURNING key_id
+        """,
+        *(list(key_ids), now, before),
+    )
+    return {row["key_id"] for row in rows}
+
+
+def _caller(row: Mapping[str, Any]) -> Caller:
     return Caller(
         key_id=row["key_id"],
         account_id=row["account_id"],

@@ -107,6 +107,15 @@ class Made:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Settle:
+    """What an attempt made of an order, to be paid."""
+
+    order_id: str
+    fence: int
+    made: tuple[Made, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settled:
     """An order that was paid: `share` went to the creator, `fee` to the operator. `repeated` if it was settled before.
 

@@ -42,6 +42,14 @@ class Allowance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DuePeriod:
+    """A paid period that is over and not yet closed."""
+
+    id: str
+    kind: AllowanceKind
+
+
+@dataclass(frozen=True, kw_only=True)
 class KeyCap:
     """A key's lifetime spending limit in minor units, and what is spent and held of it."""
 
@@ -177,26 +185,29 @@ async def usage(conn: Connection, client_id: str, now: datetime, *, currency: st
     )
 
 
-async def roll_over(conn: Connection, *, now: datetime, new_id: Callable[[str], str], limit: int = 100) -> list[str]:
-    """Close the periods that are over and renew those that renew; returns the ids touched. For the sweeper.
-
-    What is left of a plan's money is the operator's, of a licence's the creator's and the operator's by the fee. A
-    renewal that prepaid money does not cover, or whose style is not for sale, does not happen. A period with orders
-    still open stays until they have ended.
-    """
-    due = await conn.fetch(
+async def due_periods(conn: Connection, *, now: datetime, limit: int = 100) -> list[DuePeriod]:
+    """The periods that are over and not yet closed, the oldest first. For the sweeper."""
+    rows = await conn.fetch(
         """
         SELECT allowance_id, kind FROM licensing.allowance
         WHERE state IN ('active', 'ending') AND ends_at <= $1 AND paused_since IS NULL ORDER BY ends_at LIMIT $2
         """,
         *(now, limit),
     )
-    touched = []
-    for row in due:
-        next_id = new_id("alw" if row["kind"] == "plan" else "lic")
-        if await conn.fetchval("SELECT licensing.roll_over($1, $2, $3)", row["allowance_id"], next_id, now):
-            touched.append(row["allowance_id"])
-    return touched
+    return [DuePeriod(id=row["allowance_id"], kind=row["kind"]) for row in rows]
+
+
+async def roll_over(conn: Connection, due: DuePeriod, *, now: datetime, new_id: Callable[[str], str]) -> bool:
+    """Close one of `due_periods`, and renew it if it renews; False where nothing changed.
+
+    In a transaction of its own: it locks the style and its buyer's money, and so does everybody else in that order.
+    What is left of a plan's money is the operator's, of a licence's the creator's and the operator's by the fee. A
+    renewal that prepaid money does not cover, or whose style is not for sale, does not happen. A period with orders
+    still open stays until they have ended.
+    """
+    next_id = new_id("alw" if due.kind == "plan" else "lic")
+    is_changed: bool = await conn.fetchval("SELECT licensing.roll_over($1, $2, $3)", due.id, next_id, now)
+    return is_changed
 
 
 _ALLOWANCES = """

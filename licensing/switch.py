@@ -73,6 +73,15 @@ class SwitchEvent:
     refunded: Money | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """A wind-down whose date has come; '' stands for all styles and for all clients."""
+
+    creator_id: str
+    style_id: str
+    client_id: str
+
+
 async def set_level(
     conn: Connection,
     *,
@@ -128,30 +137,25 @@ async def states(
     }
 
 
-async def end_notices(conn: Connection, *, now: datetime) -> list[SwitchChange]:
-    """Turn every wind-down whose date has come to `off`, with its refunds. For the sweeper."""
-    due = await conn.fetch(
+async def due_notices(conn: Connection, *, now: datetime) -> list[Notice]:
+    """The wind-downs whose date has come. For the sweeper."""
+    rows = await conn.fetch(
         """
-        SELECT creator_id, style_id, client_id, reason FROM licensing.switch
+        SELECT creator_id, style_id, client_id FROM licensing.switch
         WHERE level = 'wind_down' AND ends_at <= $1 ORDER BY creator_id, style_id, client_id
         """,
         now,
     )
-    changes = []
-    for row in due:
-        change = await set_level(
-            conn,
-            creator_id=row["creator_id"],
-            style_id=row["style_id"] or None,
-            client_id=row["client_id"] or None,
-            level="off",
-            reason=row["reason"],
-            by="notice",
-            now=now,
-        )
-        if isinstance(change, SwitchChange):
-            changes.append(change)
-    return changes
+    return [Notice(creator_id=row["creator_id"], style_id=row["style_id"], client_id=row["client_id"]) for row in rows]
+
+
+async def end_notice(conn: Connection, notice: Notice, *, now: datetime) -> SwitchChange | None:
+    """Turn one of `due_notices` to `off`, with its refunds; None where the switch was set otherwise meanwhile.
+
+    In a transaction of its own: it locks the style and its buyers' money, and so does everybody else in that order.
+    """
+    answer = await ask(conn, "end_notice", notice.creator_id, notice.style_id, notice.client_id, now)
+    return None if answer.refusal or answer.outcome == "unchanged" else _change(answer.detail)
 
 
 async def history(

@@ -1,5 +1,6 @@
 """People with an account: creators, clients, operators."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
@@ -55,6 +56,12 @@ async def account_by_email(conn: Connection, email: str) -> Account | None:
 async def account_by_id(conn: Connection, account_id: str) -> Account | None:
     row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM service.accounts WHERE id = $1", account_id)
     return read(Account, row) if row else None
+
+
+async def accounts_by_id(conn: Connection, account_ids: Collection[str]) -> dict[str, Account]:
+    """Accounts by their ids."""
+    rows = await conn.fetch(f"SELECT {_COLUMNS} FROM service.accounts WHERE id = ANY($1::text[])", list(account_ids))
+    return {row["id"]: read(Account, row) for row in rows}
 
 
 async def list_accounts(conn: Connection, *, role: Role) -> list[Account]:

@@ -8,23 +8,25 @@ in use, also where their user was killed.
 
 import asyncio
 import fcntl
-import hashlib
 import logging
 import os
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from inference.messages import AdapterRef, Tier
 from service.errors import AdapterWithdrawn, ObjectMissing
-from service.storage import Storage
 from service.versions import Version
 
 log = logging.getLogger("ownhand.adapter_files")
+
+Fetch = Callable[[str, str, str], Awaitable[bytes]]
+"""What brings a file: its key, its SHA-256 and the job that it is for. Raises ObjectMissing; ValueError for other bytes
+than those; FileRefused where it is not this job's."""
 
 _UNFINISHED = "."
 """What the names of files begin with that are not whole yet."""
@@ -54,8 +56,8 @@ class _Wanted:
 class AdapterFiles:
     """The files of one worker. Its methods belong to the event loop; what blocks is done beside it."""
 
-    def __init__(self, folder: Path, storage: Storage, *, budget_bytes: int) -> None:
-        self._folder, self._storage, self._budget_bytes = folder, storage, budget_bytes
+    def __init__(self, folder: Path, fetch: Fetch, *, budget_bytes: int) -> None:
+        self._folder, self._fetch, self._budget_bytes = folder, fetch, budget_bytes
         self._lent: Counter[str] = Counter()
         self._coming: dict[Path, tuple[_Wanted, asyncio.Task[None]]] = {}
         """What is on its way. What was forgotten meanwhile is no longer here: whenever it comes then, it comes late."""
@@ -65,16 +67,17 @@ class AdapterFiles:
         self._hits = self._misses = 0
 
     @asynccontextmanager
-    async def lend(self, version: Version) -> AsyncIterator[Lent]:
+    async def lend(self, version: Version, *, job: str) -> AsyncIterator[Lent]:
         """A version's file until the end of the block, brought where it is not here: its flat file if it has one, else
         its own.
 
+        job: what it is brought for, an order or, ahead of orders, the version.
         Raises AdapterWithdrawn where it was forgotten while it was brought, ObjectMissing where nobody has it.
         """
         self._known.add(version.adapter_sha256)
         self._lent[version.adapter_sha256] += 1
         try:
-            handle, wanted, was_there = await self._hold(version)
+            handle, wanted, was_there = await self._hold(version, job)
             try:
                 yield Lent(ref=_ref(version, wanted), was_there=was_there)
             finally:
@@ -112,7 +115,7 @@ class AdapterFiles:
     def tier(self) -> Tier:
         return Tier(hits=self._hits, misses=self._misses, num_bytes=sum(size for _, size, _ in self._by_use()))
 
-    async def _hold(self, version: Version) -> tuple[int, _Wanted, bool]:
+    async def _hold(self, version: Version, job: str) -> tuple[int, _Wanted, bool]:
         was_there = True
         while True:
             wanted = self._choose(version)
@@ -123,7 +126,7 @@ class AdapterFiles:
                 return handle, wanted, was_there
             was_there = False
             try:
-                await self._bring(wanted)
+                await self._bring(wanted, job)
             except (ObjectMissing, ValueError) as error:
                 if not wanted.is_flat:
                     raise
@@ -137,11 +140,11 @@ class AdapterFiles:
             return _Wanted(path=own, key=version.adapter_key, sha256=sha256, adapter_sha256=sha256)
         return _Wanted(path=flat, key=version.flat_key, sha256=version.flat_sha256, adapter_sha256=sha256)
 
-    async def _bring(self, wanted: _Wanted) -> None:
+    async def _bring(self, wanted: _Wanted, job: str) -> None:
         """Have the file come, once for all who want it."""
         if wanted.path not in self._coming:
             self._misses += 1
-            task = asyncio.create_task(asyncio.to_thread(self._fetch, wanted))
+            task = asyncio.create_task(self._fetch_and_keep(wanted, job))
             self._coming[wanted.path] = (wanted, task)
             task.add_done_callback(lambda task: self._came(wanted, task))
         await asyncio.shield(self._coming[wanted.path][1])
@@ -156,11 +159,11 @@ class AdapterFiles:
     def _is_coming(self, wanted: _Wanted) -> bool:
         return wanted.path in self._coming and self._coming[wanted.path][0] is wanted
 
-    def _fetch(self, wanted: _Wanted) -> None:
-        content = self._storage.get(wanted.key)
-        found = hashlib.sha256(content).hexdigest()
-        if found != wanted.sha256:
-            raise ValueError(f"{wanted.key} has the SHA-256 {found[:12]}..., expected was {wanted.sha256[:12]}...")
+    async def _fetch_and_keep(self, wanted: _Wanted, job: str) -> None:
+        content = await self._fetch(wanted.key, wanted.sha256, job)
+        await asyncio.to_thread(self._keep, wanted, content)
+
+    def _keep(self, wanted: _Wanted, content: bytes) -> None:
         # Here and not at the start: a cache may be deleted at any time.
         self._folder.mkdir(parents=True, exist_ok=True)
         self._folder.parent.chmod(0o700)

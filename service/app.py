@@ -12,6 +12,7 @@ from service.edge import install_edge
 from service.limits import Buckets
 from service.pages.screens import install_pages
 from service.resources import Clock, open_gateway, utc_now
+from service.sending import sending
 from service.settings import Settings
 from service.sweep import sweeping
 from service.workflows import Role, launch
@@ -28,6 +29,7 @@ def create_app(settings: Settings, database_url: str, *, clock: Clock = utc_now,
             open_gateway(settings, database_url, clock=clock) as gateway,
             launch(gateway, role),
             sweeping(gateway),
+            sending(gateway),
         ):
             app.state.gateway = gateway
             yield

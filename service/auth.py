@@ -6,17 +6,19 @@ pages' forms send it as the field `csrf`, checked by `check_form`).
 """
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from licensing import keys
-from service.accounts import Role, account_by_id
+from service import audit
+from service.accounts import Account, Role, accounts_by_id
 from service.errors import Problem
 from service.resources import Gateway
 from service.sessions import Session, find_session
+from service.who import Who
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 SCOPES: dict[Role, tuple[str, ...]] = {
@@ -36,6 +38,12 @@ class Identity:
     key_id: str | None = None
     is_test: bool = False
     session: Session | None = None
+
+    @property
+    def who(self) -> Who:
+        """The same for what is written down of what they do."""
+        via = self.key_id or (self.session.mark if self.session else "")
+        return Who(role=self.role, actor=self.account_id, via=via)
 
 
 def gateway(request: Request) -> Gateway:
@@ -70,16 +78,17 @@ async def browser_session(request: Request, web: Web) -> Session | None:
         return await find_session(conn, word=word, now=web.clock())
 
 
-def caller(role: Role, scope: str) -> Callable[..., Awaitable[Identity]]:
-    """A dependency that lets in accounts of one role; a token without scopes carries them all."""
+def caller(*roles: Role, scope: str) -> Callable[..., Awaitable[Identity]]:
+    """A dependency that lets in accounts of these roles; a token without scopes carries them all."""
 
     async def known(found: Annotated[Identity | None, Depends(anyone)]) -> Identity:
         if found is None:
             raise Problem(
                 "unauthenticated", "This call needs a token: send Authorization: Bearer oh_…, or sign in on the page."
             )
-        if found.role != role:
-            raise Problem("forbidden", f"This call is for the role {role}; your account is a {found.role}'s.")
+        if found.role not in roles:
+            wanted = " or ".join(roles)
+            raise Problem("forbidden", f"This call is for the role {wanted}; your account is a {found.role}'s.")
         if found.scopes and scope not in found.scopes:
             raise Problem(
                 "forbidden",
@@ -90,11 +99,13 @@ def caller(role: Role, scope: str) -> Callable[..., Awaitable[Identity]]:
     return known
 
 
-Creator = Annotated[Identity, Depends(caller("creator", "write"))]
-CreatorReading = Annotated[Identity, Depends(caller("creator", "read"))]
-Client = Annotated[Identity, Depends(caller("client", "generate"))]
-ClientReading = Annotated[Identity, Depends(caller("client", "read"))]
-Operator = Annotated[Identity, Depends(caller("operator", "write"))]
+Creator = Annotated[Identity, Depends(caller("creator", scope="write"))]
+CreatorReading = Annotated[Identity, Depends(caller("creator", scope="read"))]
+Client = Annotated[Identity, Depends(caller("client", scope="generate"))]
+ClientReading = Annotated[Identity, Depends(caller("client", scope="read"))]
+BuyerOrCreator = Annotated[Identity, Depends(caller("client", "creator", scope="read"))]
+Operator = Annotated[Identity, Depends(caller("operator", scope="write"))]
+MemberReading = Annotated[Identity, Depends(caller("creator", "client", "operator", scope="read"))]
 Anyone = Annotated[Identity | None, Depends(anyone)]
 
 
@@ -124,20 +135,37 @@ def cookie_name(web: Gateway) -> str:
     return "__Host-ownhand" if web.settings.is_secure else "ownhand"
 
 
-async def _bearer(web: Gateway, scheme: str, token: str) -> Identity:
+async def _find_holders(web: Gateway, tokens: Sequence[str]) -> list[tuple[keys.Caller, Account] | tuple[None, None]]:
+    """Which key each token is, and whose."""
     async with web.pool.acquire() as conn:
-        found = await keys.authenticate(conn, token, now=web.clock(), pepper=web.pepper)
-        account = await account_by_id(conn, found.account_id) if found else None
+        found = await keys.authenticate_all(conn, tokens, now=web.clock(), pepper=web.pepper)
+        accounts = await accounts_by_id(conn, {caller.account_id for caller in found if caller})
+    return [(caller, accounts[caller.account_id]) if caller else (None, None) for caller in found]
+
+
+async def _bearer(web: Gateway, scheme: str, token: str) -> Identity:
+    found, account = await web.together(_find_holders, token)
     if scheme.lower() != "bearer" or found is None or account is None or account.disabled_at is not None:
         raise Problem(
             "unauthenticated",
             "The token is not valid: mistyped, expired or revoked. Clients make a new one at"
             f" {web.settings.origin}/desk/keys; everybody else asks {web.settings.operator_name} for one.",
         )
-    return Identity(
+    asker = Identity(
         account_id=account.id,
         role=account.role,
         scopes=frozenset(found.scopes),
         key_id=found.key_id,
         is_test=found.kind == "test",
     )
+    if found.is_first_use:
+        async with web.pool.acquire() as conn:
+            await audit.note(
+                conn,
+                "key_first_used",
+                account_id=account.id,
+                by=asker.who,
+                now=web.clock(),
+                subject=found.key_id,
+            )
+    return asker

@@ -13,13 +13,15 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from service.data_use import Use, open_files
 from service.errors import ObjectMissing
+from service.heartbeats import this_process
 from service.resources import Gateway, Resources
-from service.scratch import Scratch, hold_scratch, lay_works, remove_scratch
+from service.scratch import Scratch, hold_scratch, lay_work, remove_scratch
 from service.settings import Settings
 from service.trainer import run_trainer
 from service.workflows import BROKEN, REVIEW, durable_step, resources, start, states_of, story
-from service.works import StoredWork, list_wordless, suggest
+from service.works import StoredWork, hashes_of, list_wordless, suggest
 from training.description.messages import DescriptionRequest
 from training.messages import Described, Event, Work
 
@@ -53,8 +55,9 @@ async def describe(story_id: str, style_id: str) -> None:
     opened, tried = resources(), set[str]()
     try:
         async with hold_scratch(opened.settings.home, story_id) as scratch:
+            use = Use(purpose="description", by=this_process(), job=story_id, style_id=style_id)
             while works := await _next(opened, story_id, style_id, tried):
-                if not await _run(opened, scratch, style_id, works):
+                if not await _run(opened, scratch, use, works):
                     return
                 tried |= {work.id for work in works}
     finally:
@@ -78,10 +81,10 @@ async def _next(opened: Resources, story_id: str, style_id: str, tried: set[str]
     return works
 
 
-async def _run(opened: Resources, scratch: Scratch, style_id: str, works: Sequence[StoredWork]) -> bool:
+async def _run(opened: Resources, scratch: Scratch, use: Use, works: Sequence[StoredWork]) -> bool:
     """Describe these works; False where the describer broke, which the log then says."""
-    waiting = {work.id for work in works}
-    laid = await _lay(opened, scratch, works)
+    waiting, style_id = {work.id for work in works}, use.style_id
+    laid = await _lay(opened, scratch, use, works)
     scratch.request.write_text(DescriptionRequest(works=tuple(laid), captioner=opened.settings.captioner).to_json())
 
     async def hear(event: Event) -> None:
@@ -111,10 +114,10 @@ async def _run(opened: Resources, scratch: Scratch, style_id: str, works: Sequen
     return False
 
 
-async def _lay(opened: Resources, scratch: Scratch, works: Sequence[StoredWork]) -> list[Work]:
-    laid: list[Work] = []
+async def _lay(opened: Resources, scratch: Scratch, use: Use, works: Sequence[StoredWork]) -> list[Work]:
+    files, laid = await open_files(opened, use, hashes_of(works)), list[Work]()
     for work in works:
         # Deleted since it was listed: there is nothing to describe.
         with suppress(ObjectMissing):
-            laid += await lay_works(scratch, opened, [work])
+            laid.append(await lay_work(scratch, files, work))
     return laid

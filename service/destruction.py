@@ -8,8 +8,12 @@ import asyncio
 import logging
 from datetime import datetime, timedelta
 
+import asyncpg
+
 from licensing.authority import sign_document
 from licensing.database import Connection
+from service.data_use import note_deleted
+from service.heartbeats import this_process
 from service.resources import Gateway
 from service.workflows import SIGNING, durable_step, gateway, start, story
 
@@ -53,30 +57,46 @@ async def empty(style_id: str) -> None:
     """Delete the files first and the rows that name them last, so that a kill in between loses no name."""
     opened = gateway()
     async with opened.pool.acquire() as conn:
-        works = await conn.fetch("SELECT sha256 FROM service.works WHERE style_id = $1 ORDER BY sha256", style_id)
+        works = await conn.fetch(
+            "SELECT storage_key, sha256 FROM service.works WHERE style_id = $1 ORDER BY sha256", style_id
+        )
         trainings = await conn.fetch("SELECT id FROM service.trainings WHERE style_id = $1", style_id)
         adapters = await conn.fetch(
-            "SELECT adapter_sha256 FROM service.versions WHERE style_id = $1 ORDER BY number", style_id
+            "SELECT adapter_key, adapter_sha256, flat_key, flat_sha256 FROM service.versions"
+            " WHERE style_id = $1 ORDER BY number",
+            style_id,
         )
-        destroyed_at = await conn.fetchval("SELECT destroyed_at FROM service.styles WHERE id = $1", style_id)
-    assert destroyed_at is not None, f"style {style_id} is not destroyed"
+        style = await conn.fetchrow("SELECT creator_id, destroyed_at FROM service.styles WHERE id = $1", style_id)
+    assert style is not None, f"there is no style {style_id}"
+    assert style["destroyed_at"] is not None, f"style {style_id} is not destroyed"
     prefixes = [f"works/{style_id}/", *(f"trainings/{row['id']}/" for row in trainings)]
     count = await asyncio.to_thread(_delete_all, opened, prefixes)
     document = {
         "format": "ownhand-deletion/1",
         "style": style_id,
-        "destroyed_at": destroyed_at.isoformat(),
+        "destroyed_at": style["destroyed_at"].isoformat(),
         "works": [row["sha256"] for row in works],
         "adapters": [row["adapter_sha256"] for row in adapters],
     }
     async with opened.pool.acquire() as conn, conn.transaction():
-        await conn.execute(
+        status = await conn.execute(
             "UPDATE service.styles SET emptied_at = $2, deletion = $3, review = '{}'"
             " WHERE id = $1 AND emptied_at IS NULL",
             *(style_id, opened.clock(), sign_document(opened.authority, document)),
         )
+        if status == "UPDATE 1":
+            hashes = _hashes(works, adapters)
+            by = this_process()
+            await note_deleted(opened, conn, by, creator_id=style["creator_id"], style_id=style_id, hashes=hashes)
         await conn.execute("DELETE FROM service.works WHERE style_id = $1", style_id)
     log.info("style %s was destroyed: %s objects deleted", style_id, count)
+
+
+def _hashes(works: list[asyncpg.Record], adapters: list[asyncpg.Record]) -> dict[str, str]:
+    files = [(row["storage_key"], row["sha256"]) for row in works]
+    files += [(row["adapter_key"], row["adapter_sha256"]) for row in adapters]
+    files += [(row["flat_key"], row["flat_sha256"]) for row in adapters if row["flat_key"] is not None]
+    return dict(files)
 
 
 async def mend_destructions(web: Gateway) -> None:

@@ -13,6 +13,8 @@ from inference.events import Draws
 from inference.fairness import FairQueue, Turn
 from inference.pace import Speed
 from service.adapter_files import AdapterFiles
+from service.data_use import Use, open_files
+from service.heartbeats import this_process
 from service.prefetch import prefetching
 from service.purging import forget_switched, purging
 from service.resources import Resources
@@ -111,7 +113,7 @@ class Studio:
 
     async def prefetch(self, version: Version) -> None:
         """Bring a version's file to this disk and, where its base is open, into memory."""
-        async with self.files.lend(version) as lent:
+        async with self.files.lend(version, job=version.id) as lent:
             engine = self.engines.get(version.base)
             if engine is not None:
                 engine.prefetch(lent.ref)
@@ -170,6 +172,10 @@ async def drawing_with(opened: Resources, open_engine: Callable[[BaseSpec], Draw
     def hear(name: str) -> None:
         asyncio.run_coroutine_threadsafe(forget_switched(opened, place, name), loop)
 
+    async def fetch(key: str, sha256: str, job: str) -> bytes:
+        files = await open_files(opened, Use(purpose="drawing", by=this_process(), job=job), {key: sha256})
+        return await asyncio.to_thread(files.read, key)
+
     settings = opened.settings
     place = Studio(
         watch=Watch(opened.database_url, on_switch=hear),
@@ -177,9 +183,7 @@ async def drawing_with(opened: Resources, open_engine: Callable[[BaseSpec], Draw
         engines=engines,
         opening=asyncio.Lock(),
         places=Places(settings.max_rows),
-        files=AdapterFiles(
-            settings.home / "cache" / "adapters", opened.storage, budget_bytes=settings.adapter_disk_mib * MIB
-        ),
+        files=AdapterFiles(settings.home / "cache" / "adapters", fetch, budget_bytes=settings.adapter_disk_mib * MIB),
     )
     async with purging(opened, place), prefetching(opened, place.prefetch):
         with place.watch:

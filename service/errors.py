@@ -4,6 +4,9 @@ OwnhandError
 ├── NotStarted          a part of this place did not come up; the sentence says which and where to look
 ├── ObjectMissing       storage holds nothing under a key
 ├── AdapterWithdrawn    an adapter was switched off while a worker fetched it
+├── FileRefused         a creator's file was asked for without a purpose, or by a job that is not that creator's own
+├── AddressRefused      a URL that a client gave leads where nothing of ours may go; the sentence says why
+├── SecretLost          what signs messages cannot be read any more: the pepper is another one
 └── Problem             an answer of the API (RFC 9457): a slug of SLUGS and a sentence
 
 Domain functions return a licensing `Refusal` where a refusal is an expected answer; `refused` turns it into a Problem.
@@ -59,6 +62,18 @@ class ObjectMissing(OwnhandError):
 
 class AdapterWithdrawn(OwnhandError):
     """An adapter was switched off while a worker fetched it; nothing of it was kept."""
+
+
+class FileRefused(OwnhandError):
+    """A creator's file was asked for without a purpose, or by a job that is not that creator's own; it was not read."""
+
+
+class AddressRefused(OwnhandError):
+    """A URL that a client gave leads where nothing of ours may go. Its text is a sentence for the client."""
+
+
+class SecretLost(OwnhandError):
+    """The secret that signs an endpoint's messages cannot be read any more. Its text is a sentence for the client."""
 
 
 class Problem(OwnhandError):

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,15 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Told:
+    """An event to be noted."""
+
+    subject: str
+    kind: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class End:
     """How a subject ended, as the last event of its stream says it."""
 
@@ -36,10 +45,22 @@ class End:
 
 async def append(conn: Connection, *, subject: str, kind: str, data: dict[str, Any], now: datetime) -> None:
     """Note an event. Within one subject, ids grow in the order of commits: a reader that saw one misses none before."""
-    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", subject)
+    await append_all(conn, [Told(subject=subject, kind=kind, data=data)], now=now)
+
+
+async def append_all(conn: Connection, told: Sequence[Told], *, now: datetime) -> None:
+    """Note many in one statement, those of one subject in the order given."""
+    # The lock of a subject comes before the rows, whose ids come after it; locks are taken in one order by everybody.
+    ordered = sorted(told, key=lambda one: one.subject)
     await conn.execute(
-        "INSERT INTO service.events (subject, kind, data, created_at) VALUES ($1, $2, $3, $4)",
-        *(subject, kind, json.dumps(data), now),
+        "WITH locked AS MATERIALIZED ("
+        "  SELECT subject, kind, data, pg_advisory_xact_lock(hashtextextended(subject, 0))"
+        "  FROM unnest($1::text[], $2::text[], $3::jsonb[]) AS told (subject, kind, data))"
+        " INSERT INTO service.events (subject, kind, data, created_at) SELECT subject, kind, data, $4 FROM locked",
+        [one.subject for one in ordered],
+        [one.kind for one in ordered],
+        [json.dumps(one.data) for one in ordered],
+        now,
     )
 
 

@@ -20,6 +20,7 @@ POINTS = {
     "settled": "web: settled and visible, still under pending/",
     "first_picture_moved": "web: one picture lies in its final place",
     "delivered": "web: everything is done, the workflow has not said so",
+    "message_sent": "web: a message arrived at an endpoint, nobody has noted it",
     "voided": "web: an order ended unpaid, its pictures still lie under pending/",
 }
 

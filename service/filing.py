@@ -15,6 +15,8 @@ import asyncpg
 from licensing.authority import sign_document
 from licensing.compute import charge_training
 from service import trainings
+from service.data_use import Use, read_file
+from service.heartbeats import this_process
 from service.resources import Resources
 from service.scratch import remove_scratch
 from service.trainings import Training
@@ -53,7 +55,8 @@ async def sign_receipt(training_id: str, adapter_key: str, receipt: dict[str, An
         raise ValueError(f"training {training_id} does not run; its receipt is not signed")
     if not adapter_key.startswith(f"trainings/{training_id}/"):
         raise ValueError(f"{adapter_key} is not of training {training_id}; its receipt is not signed")
-    content = await asyncio.to_thread(opened.storage.get, adapter_key)
+    use = Use(purpose="training", by=this_process(), job=training_id)
+    content = await read_file(opened, use, adapter_key)
     if receipt["adapter"]["sha256"] != hashlib.sha256(content).hexdigest():
         raise ValueError(f"the receipt of training {training_id} is of another adapter; it is not signed")
     named = {*receipt["works"]["trained"], *receipt["works"]["held_out"]}

@@ -3,6 +3,7 @@ they draw (`service.heartbeats`). The engine's own forecast runs through it (`in
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from inference.pace import Load, Speed, forecast
 from licensing.database import Connection
@@ -51,6 +52,22 @@ def eta_s(fleet: Fleet, line: Line, order: InLine) -> float:
         step_seconds=speed.step_seconds,
     )
     return round(estimate.ends_s * max(len(waiting), 1) / max(len(foreseen), 1), 1)
+
+
+def etas_s(fleet: Fleet, line: Line, orders: Sequence[InLine]) -> dict[str, float]:
+    """`eta_s` of several orders that wait, by their ids.
+
+    A forecast runs through the whole line, which is too much for each of many that come at the same time: it is made
+    for the first and the last of them, and whoever lies between is told by the work that goes before.
+    """
+    ordered = sorted(orders, key=lambda one: (one.turn, one.id))
+    ends = {one.id: eta_s(fleet, line, one) for one in (ordered[:1] + ordered[1:][-1:])}
+    if len({one.base for one in ordered}) > 1:
+        return ends | {one.id: eta_s(fleet, line, one) for one in ordered[1:-1]}
+    done = list(accumulate(one.work for one in ordered))
+    low, high = ends[ordered[0].id], ends[ordered[-1].id]
+    span = max(done[-1] - done[0], 1)
+    return {one.id: round(low + (high - low) * (at - done[0]) / span, 1) for one, at in zip(ordered, done, strict=True)}
 
 
 def _part_of(orders: Sequence[InLine], fleet: Fleet, speed: Speed) -> list[Load]:

@@ -16,16 +16,19 @@ import asyncio
 import functools
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from inference.catalog import base_spec
+from licensing import gateway as licences
 from licensing.database import Connection
 from licensing.errors import Refusal, SealRefused
-from licensing.gateway import begin, may_sign, requeue, settle, standing, void
-from licensing.orders import EndReason, Made, Voided
+from licensing.gateway import begin, may_sign, requeue, standing, void
+from licensing.orders import EndReason, Made, Settle, Settled, Voided
 from service import delivery, pending
 from service.errors import ObjectMissing
+from service.events import append_all
 from service.faults import reach
 from service.forecasts import read_eta_s
 from service.marks import draw_draft_mark, draw_test_picture
@@ -33,14 +36,16 @@ from service.orders import (
     UNPAID_SENTENCES,
     Order,
     RefusedPicture,
-    append_queued,
+    Sale,
     find_order,
+    find_orders,
     mark_queued,
     mark_sealing,
     mark_settled,
     mark_started,
     mark_unpaid,
     mark_unsealed,
+    queued,
 )
 from service.outputs import Output, move_output, outputs_of
 from service.rendering import Drawn, render
@@ -163,7 +168,8 @@ async def _tell_position(conn: Connection, web: Gateway, order_id: str) -> None:
     order = line.find(order_id)
     if order is not None and order.waits:
         eta_s = await read_eta_s(conn, web, line, order)
-        await append_queued(conn, order_id, position=line.position(order), eta_s=eta_s, now=web.clock())
+        told = queued(order_id, position=line.position(order), eta_s=eta_s)
+        await append_all(conn, [told], now=web.clock())
 
 
 @durable_step()
@@ -226,31 +232,63 @@ async def settle_order(
     order_id: str, fence: int, pictures: list[dict[str, Any]], message: str | None, refused: list[RefusedPicture]
 ) -> dict[str, Any]:
     """Charge for the pictures and make them the client's, in one commit; or how the order ended instead."""
-    web = gateway()
-    sealed = [Sealed(**picture) for picture in pictures]
-    made = [
-        Made(output_id=one.output_id, sha256=one.sha256, phash=one.phash, certificate=one.certificate) for one in sealed
-    ]
-    now = web.clock()
-    async with web.pool.acquire() as conn, conn.transaction():
-        order = await find_order(conn, order_id)
-        assert order is not None
-        answer = await settle(conn, order_id=order_id, fence=fence, made=made, now=now)
-        if isinstance(answer, Refusal):
-            return _end_of(answer)
-        outputs = [_output(order, one, now=now) for one in sealed]
-        is_new = await mark_settled(
-            conn,
-            order,
-            amount=answer.amount.amount,
-            outputs=outputs,
-            message=message,
-            refused=refused,
-            now=now,
+    wish = Delivery(
+        order_id=order_id,
+        fence=fence,
+        sealed=tuple(Sealed(**picture) for picture in pictures),
+        message=message,
+        refused=tuple(refused),
+    )
+    answer = await gateway().together(settle_all, wish)
+    return _end_of(answer) if isinstance(answer, Refusal) else {"end": "settled"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """The sealed pictures of an attempt, to be paid. `message` and `refused` are about those that were left out."""
+
+    order_id: str
+    fence: int
+    sealed: tuple[Sealed, ...]
+    message: str | None
+    refused: tuple[RefusedPicture, ...]
+
+    @property
+    def sale(self) -> Settle:
+        """As the gateway takes it."""
+        made = (
+            Made(output_id=one.output_id, sha256=one.sha256, phash=one.phash, certificate=one.certificate)
+            for one in self.sealed
         )
-        # Nobody is charged for pictures that no row names: raised here, it takes the charge back with it.
-        assert is_new or answer.repeated, f"order {order_id} is not being sealed"
-    return {"end": "settled"}
+        return Settle(order_id=self.order_id, fence=self.fence, made=tuple(made))
+
+
+async def settle_all(web: Gateway, wishes: Sequence[Delivery]) -> list[Settled | Refusal]:
+    """Charge for many orders and make their pictures their clients', in one commit."""
+    async with web.pool.acquire() as conn, conn.transaction():
+        return await settle_in(conn, wishes, now=web.clock())
+
+
+async def settle_in(conn: Connection, wishes: Sequence[Delivery], *, now: datetime) -> list[Settled | Refusal]:
+    """The same in the caller's transaction, in which it goes first."""
+    answers = await licences.settle_all(conn, [wish.sale for wish in wishes], now=now)
+    orders = await find_orders(conn, [wish.order_id for wish in wishes])
+    paid = [(wish, answer) for wish, answer in zip(wishes, answers, strict=True) if isinstance(answer, Settled)]
+    sales = [
+        Sale(
+            order_id=wish.order_id,
+            amount=answer.amount.amount,
+            outputs=tuple(_output(orders[wish.order_id], one, now=now) for one in wish.sealed),
+            message=wish.message,
+            refused=wish.refused,
+        )
+        for wish, answer in paid
+    ]
+    fresh = await mark_settled(conn, sales, now=now)
+    # Nobody is charged for pictures that no row names: raised here, it takes the charge back with it.
+    for wish, answer in paid:
+        assert wish.order_id in fresh or answer.repeated, f"order {wish.order_id} is not being sealed"
+    return answers
 
 
 @durable_step()

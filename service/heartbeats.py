@@ -15,12 +15,17 @@ import asyncpg
 from inference.pace import Speed, mean_speed
 from licensing.database import Connection
 from service.resources import Resources
+from service.who import Who
 
 log = logging.getLogger("ownhand.heartbeats")
 
 BEAT_EVERY_S = 2.0
 _NEWEST_SHARE = 0.1
 """What a worker's newest speed counts beside those of before: a line is minutes long, and a step may be slow once."""
+
+
+# Of this process, while it says that it lives.
+_executor = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +41,8 @@ async def beating(
     opened: Resources, *, executor: str, role: str, speeds: Callable[[], Mapping[str, Speed]]
 ) -> AsyncIterator[None]:
     """Say now, and every two seconds until the end of the block, that this process lives and how fast it draws."""
+    global _executor
+    _executor = executor
     steady: dict[str, Speed] = {}
 
     async def beat() -> None:
@@ -70,6 +77,11 @@ async def beating(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def this_process() -> Who:
+    """This process, as the one that works on a job: by the name under which it lives, else by host and number."""
+    return Who(role="place", actor=_executor or f"{socket.gethostname()}:{os.getpid()}")
 
 
 async def read_fleet(conn: Connection, *, now: datetime, silence_s: float) -> Fleet:

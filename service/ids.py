@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 NewId = Callable[[str], str]
-"""Makes an id from a prefix: `acc sty wrk trn ver gen out img key lnk cas look spd dsc`."""
+"""Makes an id from a prefix: `acc sty wrk trn ver gen out img key lnk cas look spd dsc use whk msg`."""
 
 # Crockford's base 32, lower case: no i, l, o, u, so an id survives being read aloud.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"

@@ -1,13 +1,12 @@
-"""From a request for pictures to an accepted order: checks, hold and row in one commit, then the story starts."""
+"""From a request for pictures to an order: everything that is checked before money is held (`service.acceptance`)."""
 
 import asyncio
 import hashlib
 import json
 import math
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,22 +16,21 @@ from inference.messages import MAX_SEED, AdapterRef, ImageRequest, Plan, plan
 from licensing import gateway
 from licensing.database import Connection
 from licensing.errors import Refusal
-from licensing.orders import Quote, Replay, Reserve
-from licensing.terms import current_terms
+from licensing.orders import Quote, Reserve
+from service import acceptance
 from service.auth import Identity
-from service.catalogue import check_not_destroyed
 from service.delivery import full_size
 from service.errors import Problem, not_found, refused
-from service.faults import reach
 from service.forecasts import read_eta_s
-from service.generation import start_generation
 from service.images import find_image, keep_image, read_data_url
-from service.orders import ENDS, Order, add_order, append_queued, find_order
+from service.offering import offered
+from service.orders import ENDS, Order, find_order
 from service.prefetch import tell_wanted
+from service.requests import Wanted
 from service.resources import Gateway
-from service.styles import Style, find_style, refused_word
-from service.turns import InLine, Line, lock_line, move_back, read_line
-from service.versions import Version, sold_version
+from service.styles import refused_word
+from service.turns import InLine, read_line
+from service.webhooks import find_endpoint
 
 COUNT_MAX = 8
 PROMPT_CHARACTERS_MAX = 500
@@ -65,65 +63,27 @@ class OrderBody(BaseModel):
     webhook: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """A checked request. `request` is what the order stores: prompt, seed, size, steps, guidance, strength, pictures.
-
-    `image` and `mask` are ids of the client's own pictures. A picture takes `steps` steps; all of them cost `work`, in
-    row-steps.
-    """
-
-    style: Style
-    version: Version
-    tier: str
-    count: int
-    request: dict[str, Any]
-    steps: int
-    work: int
-
-    def in_line(self, order_id: str, *, client_id: str) -> InLine:
-        """The request as an order that has no turn yet."""
-        return InLine(
-            id=order_id,
-            client_id=client_id,
-            creator_id=self.style.creator_id,
-            base=self.version.base,
-            state="queued",
-            turn=None,
-            work=self.work,
-            count=self.count,
-            step=0,
-            steps=self.steps,
-        )
-
-
 async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
     """Everything about a request that needs no money. Raises Problem with the value and the way out."""
     prompt = _checked_prompt(body.prompt)
     if not 1 <= body.count <= COUNT_MAX:
         raise Problem("invalid_request", f"{body.count} pictures were asked for; order 1 to {COUNT_MAX} at once.")
-    if body.webhook is not None:
-        raise Problem(
-            "invalid_request",
-            "Webhooks are not sent by this server; leave `webhook` out and read /v1/generations/{id}/events instead.",
-        )
-    async with web.pool.acquire() as conn:
-        style, version = await _style_and_version(conn, body)
-        terms = await current_terms(conn, style.id)
-    if terms is not None and terms.permissions.approval:
+    offering = await offered(web, body.style, body.version)
+    webhook_id = await _own_webhook(web, asker, body.webhook)
+    if offering.needs_approval:
         raise Problem(
             "conflict",
-            f"The creator of {style.name} wants to see every picture before it is delivered, and this server has no way"
-            " to show them; choose another style.",
+            f"The creator of {offering.style_name} wants to see every picture before it is delivered, and this server"
+            " has no way to show them; choose another style.",
         )
-    word = refused_word(style, prompt)
+    word = refused_word(offering.prompt_rules, prompt)
     if word is not None:
         raise Problem(
             "prompt_refused",
-            f"The creator of {style.name} does not have {word!r} drawn; leave it out. Nothing was charged.",
+            f"The creator of {offering.style_name} does not have {word!r} drawn; leave it out. Nothing was charged.",
             extra={"rule": word, "whose": "creator"},
         )
-    spec = base_spec(version.base, folder=web.settings.configs / "bases")
+    spec = base_spec(offering.base, folder=web.settings.configs / "bases")
     seed = secrets.randbelow(_SEEDS) if body.seed is None else body.seed
     image = await _own_image(web, asker, body.image, "image")
     mask = await _own_image(web, asker, body.mask, "mask")
@@ -139,13 +99,13 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
         "mask": mask,
     }
     return Wanted(
-        style=style,
-        version=version,
+        offering=offering,
         tier=body.tier,
         count=body.count,
         request=request,
         steps=planned.num_steps,
         work=_work(planned, spec, count=body.count),
+        webhook_id=webhook_id,
     )
 
 
@@ -154,7 +114,7 @@ async def price(web: Gateway, asker: Identity, wanted: Wanted) -> tuple[Quote, f
     async with web.pool.acquire() as conn:
         answer = await gateway.quote(
             conn,
-            style_id=wanted.style.id,
+            style_id=wanted.offering.style_id,
             client_id=asker.account_id,
             tier=wanted.tier,
             count=wanted.count,
@@ -163,7 +123,7 @@ async def price(web: Gateway, asker: Identity, wanted: Wanted) -> tuple[Quote, f
         if isinstance(answer, Refusal):
             raise refused(answer)
         if not asker.is_test:
-            tell_wanted(web, wanted.version.id)
+            tell_wanted(web, wanted.offering.version_id)
         line, order, _ = (await read_line(conn)).joined_by(wanted.in_line("quote", client_id=asker.account_id))
         return answer, await read_eta_s(conn, web, line, order)
 
@@ -205,32 +165,24 @@ async def find_replay(web: Gateway, asker: Identity, *, idempotency_key: str, re
 async def place(
     web: Gateway, asker: Identity, wanted: Wanted, *, idempotency_key: str, request_hash: str
 ) -> tuple[Order, bool]:
-    """Hold the money and accept the order, in one commit, then start its story.
+    """Accept a checked request; the order, and whether it is the replay of an earlier request under the same key.
 
-    Returns the order and whether it is the replay of an earlier request under the same key. Raises Problem; nothing is
-    held then.
+    Raises Problem; nothing is held then.
     """
-    now, order_id = web.clock(), web.new_id("gen")
-    reserve = _reserve(
-        web, asker, wanted, order_id=order_id, idempotency_key=idempotency_key, request_hash=request_hash
+    reserve = Reserve(
+        order_id=web.new_id("gen"),
+        client_id=asker.account_id,
+        key_id=asker.key_id,
+        idempotency_key=idempotency_key,
+        request_hash=request_hash,
+        style_id=wanted.offering.style_id,
+        creator_id=wanted.offering.creator_id,
+        tier=wanted.tier,
+        count=wanted.count,
+        hold_s=web.settings.hold_s,
+        test=asker.is_test,
     )
-    async with web.pool.acquire() as conn:
-        async with conn.transaction():
-            answer = await gateway.reserve(conn, reserve, now=now)
-            if isinstance(answer, Refusal):
-                raise refused(answer)
-            if not isinstance(answer, Replay):
-                order = await (_accept_test if asker.is_test else _accept)(conn, web, wanted, answer)
-        if isinstance(answer, Replay):
-            found = await find_order(conn, answer.hold.order_id)
-            assert found is not None, "hold and order are made in one commit"
-            return found, True
-    if not asker.is_test:
-        tell_wanted(web, wanted.version.id)
-    reach("reserved", web.settings.crash_at)
-    await start_generation(order_id, order.turn)
-    reach("enqueued", web.settings.crash_at)
-    return order, False
+    return await acceptance.place(web, acceptance.Wish(wanted=wanted, reserve=reserve))
 
 
 async def wait_for_end(web: Gateway, order: Order, *, seconds: float) -> Order:
@@ -266,19 +218,6 @@ def _checked_prompt(text: str) -> str:
     return prompt
 
 
-async def _style_and_version(conn: Connection, body: OrderBody) -> tuple[Style, Version]:
-    creator_id = await conn.fetchval("SELECT creator_id FROM service.styles WHERE id = $1", body.style)
-    style = await find_style(conn, body.style, creator_id=creator_id) if creator_id else None
-    version = await sold_version(conn, style_id=body.style, version_id=body.version)
-    if style is not None and version is not None:
-        return style, version
-    if style is not None:
-        await check_not_destroyed(conn, style.id)
-        if body.version is not None and style.published_version_id is not None:
-            raise not_found("version", body.version)
-    raise not_found("style", body.style)
-
-
 async def _own_image(web: Gateway, asker: Identity, text: str | None, name: str) -> str | None:
     """The id of the client's picture that `text` names or, as a data URL, is."""
     if text is None:
@@ -291,6 +230,27 @@ async def _own_image(web: Gateway, asker: Identity, text: str | None, name: str)
         found = await find_image(conn, text, client_id=asker.account_id)
     if found is None:
         raise not_found(name, text[:80])
+    return found.id
+
+
+async def _own_webhook(web: Gateway, asker: Identity, name: str | None) -> str | None:
+    """The id of the client's endpoint that `name`, an id or a URL, names. Raises Problem."""
+    if name is None:
+        return None
+    async with web.pool.acquire() as conn:
+        found = await find_endpoint(conn, name, client_id=asker.account_id)
+    if found is None:
+        raise Problem(
+            "invalid_request",
+            f"{name[:80]!r} is none of your webhooks; register it with POST /v1/webhooks first, then name it here by"
+            " its id or its exact URL.",
+        )
+    if found.disabled_at is not None:
+        raise Problem(
+            "invalid_request",
+            f"The webhook {found.id} is disabled. {found.disabled_why} Have POST /v1/webhooks/{found.id}/ping arrive"
+            " there, or leave `webhook` out.",
+        )
     return found.id
 
 
@@ -333,85 +293,3 @@ def _work(planned: Plan, spec: BaseSpec, *, count: int) -> int:
 def _sentence(error: Exception) -> str:
     text = str(error)
     return text[:1].upper() + text[1:] + "."
-
-
-async def _accept(conn: Connection, web: Gateway, wanted: Wanted, hold: gateway.Hold) -> Order:
-    """Give the order its turn and store it. Raises Problem where too many wait; the caller's transaction then holds
-    nothing."""
-    line, joined, moved = (await lock_line(conn, hold.client_id)).joined_by(
-        wanted.in_line(hold.order_id, client_id=hold.client_id)
-    )
-    eta_s = await read_eta_s(conn, web, line, joined)
-    _check_room(line, joined, most=web.settings.max_open_orders, eta_s=eta_s)
-    order = _new_order(wanted, hold, turn=joined.turn, eta_s=eta_s)
-    await add_order(conn, order)
-    await move_back(conn, moved)
-    await append_queued(conn, order.id, position=line.position(joined), eta_s=eta_s, now=order.created_at)
-    return order
-
-
-async def _accept_test(conn: Connection, web: Gateway, wanted: Wanted, hold: gateway.Hold) -> Order:
-    """Store an order of a test key, which waits for no worker."""
-    order = _new_order(wanted, hold, turn=None, eta_s=0.0)
-    await add_order(conn, order)
-    await append_queued(conn, order.id, position=1, eta_s=0.0, now=order.created_at)
-    return order
-
-
-def _check_room(line: Line, order: InLine, *, most: int, eta_s: float) -> None:
-    """Raise Problem where the queue is full without this order, unless its client has less than its share of it."""
-    by_client = line.open_by_client
-    others, own = by_client.total() - 1, by_client[order.client_id]
-    if others >= most and own * len(by_client) > most:
-        raise Problem(
-            "overloaded",
-            f"The queue is full: {others} orders are waiting, {own - 1} of them yours, and this place takes {most}."
-            f" Nothing was charged; order again in about {math.ceil(eta_s / 2)} s.",
-            retry_after_s=max(1.0, eta_s / 2),
-        )
-
-
-def _reserve(
-    web: Gateway, asker: Identity, wanted: Wanted, *, order_id: str, idempotency_key: str, request_hash: str
-) -> Reserve:
-    return Reserve(
-        order_id=order_id,
-        client_id=asker.account_id,
-        key_id=asker.key_id,
-        idempotency_key=idempotency_key,
-        request_hash=request_hash,
-        style_id=wanted.style.id,
-        creator_id=wanted.style.creator_id,
-        tier=wanted.tier,
-        count=wanted.count,
-        hold_s=web.settings.hold_s,
-        test=asker.is_test,
-    )
-
-
-def _new_order(wanted: Wanted, hold: gateway.Hold, *, turn: int | None, eta_s: float) -> Order:
-    return Order(
-        id=hold.order_id,
-        client_id=hold.client_id,
-        key_id=hold.key_id,
-        style_id=hold.style_id,
-        creator_id=hold.creator_id,
-        version_id=wanted.version.id,
-        state="queued",
-        message=None,
-        tier=hold.tier,
-        count=hold.count,
-        amount=hold.amount.amount,
-        currency=hold.amount.currency,
-        test=hold.test,
-        request=wanted.request,
-        work=wanted.work,
-        turn=turn,
-        step=0,
-        steps=None if hold.test else wanted.steps,
-        eta_s=eta_s,
-        created_at=hold.created_at,
-        started_at=None,
-        ended_at=None,
-        refused=[],
-    )

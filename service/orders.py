@@ -15,8 +15,10 @@ from typing import Any, Literal, TypedDict
 from licensing.database import Connection
 from licensing.orders import EndReason
 from service import events
-from service.db.connections import read
-from service.outputs import Output, add_output
+from service.db.connections import read, to_rows
+from service.events import Told
+from service.outbox import tell_orders_ended
+from service.outputs import Output, add_outputs
 
 State = Literal[
     "queued", "running", "sealing", "awaiting_approval", "settled", "failed", "withdrawn", "canceled", "expired"
@@ -32,7 +34,7 @@ UNPAID_SENTENCES: dict[EndReason, str] = {
 
 _COLUMNS = (
     "id, client_id, key_id, style_id, creator_id, version_id, state, message, tier, count, amount, currency, test,"
-    " request, work, turn, step, steps, eta_s, created_at, started_at, ended_at, refused"
+    " request, work, turn, step, steps, eta_s, created_at, started_at, ended_at, refused, webhook_id"
 )
 
 
@@ -51,7 +53,7 @@ class Order:
 
     `amount` is held until the end, charged when settled, 0 where nothing is charged. `work` is what it costs to draw,
     `turn` its place in the line, both in row-steps (`service.turns`). `refused` are the pictures that a check objected
-    to: see `RefusedPicture`.
+    to: see `RefusedPicture`. `webhook_id` is the endpoint that hears of its end, whatever else it wants to hear.
     """
 
     id: str
@@ -77,6 +79,7 @@ class Order:
     started_at: datetime | None
     ended_at: datetime | None
     refused: list[RefusedPicture]
+    webhook_id: str | None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -89,25 +92,23 @@ class Order:
         return self.state in OPEN
 
 
-async def add_order(conn: Connection, order: Order) -> None:
-    """Store a new order. Goes into the transaction of its hold."""
+@dataclass(frozen=True, kw_only=True)
+class Sale:
+    """An order that was paid, as its row tells it. `message` is about pictures that were left out."""
+
+    order_id: str
+    amount: int
+    outputs: tuple[Output, ...]
+    message: str | None
+    refused: tuple[RefusedPicture, ...]
+
+
+async def add_orders(conn: Connection, orders: Sequence[Order]) -> None:
+    """Store new orders. Goes into the transaction of their holds."""
     await conn.execute(
         f"INSERT INTO service.generations ({_COLUMNS}, updated_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,"
-        " $23, $20)",
-        *(order.id, order.client_id, order.key_id, order.style_id, order.creator_id, order.version_id, order.state),
-        *(order.message, order.tier, order.count, order.amount, order.currency, order.test, json.dumps(order.request)),
-        *(
-            order.work,
-            order.turn,
-            order.step,
-            order.steps,
-            order.eta_s,
-            order.created_at,
-            order.started_at,
-            order.ended_at,
-        ),
-        json.dumps(order.refused),
+        f" SELECT {_COLUMNS}, created_at FROM jsonb_populate_recordset(NULL::service.generations, $1)",
+        to_rows(orders),
     )
 
 
@@ -118,6 +119,12 @@ async def find_order(conn: Connection, order_id: str, *, client_id: str | None =
         *(order_id, client_id),
     )
     return read(Order, row) if row else None
+
+
+async def find_orders(conn: Connection, order_ids: Sequence[str]) -> dict[str, Order]:
+    """Orders by their ids."""
+    rows = await conn.fetch(f"SELECT {_COLUMNS} FROM service.generations WHERE id = ANY($1::text[])", list(order_ids))
+    return {row["id"]: read(Order, row) for row in rows}
 
 
 async def list_orders(conn: Connection, *, client_id: str, limit: int, before: str | None = None) -> list[Order]:
@@ -164,9 +171,9 @@ async def mark_queued(conn: Connection, order_id: str, *, now: datetime) -> None
     )
 
 
-async def append_queued(conn: Connection, order_id: str, *, position: int, eta_s: float, now: datetime) -> None:
-    """Tell the client the order's place in the line, 1 is next, and in how many seconds it will likely be done."""
-    await events.append(conn, subject=order_id, kind="queued", data={"position": position, "eta_s": eta_s}, now=now)
+def queued(order_id: str, *, position: int, eta_s: float) -> Told:
+    """What tells the client an order's place in the line, 1 is next, and in how many seconds it will likely be done."""
+    return Told(subject=order_id, kind="queued", data={"position": position, "eta_s": eta_s})
 
 
 async def mark_sealing(conn: Connection, order_id: str, *, fence: int, now: datetime) -> bool:
@@ -190,31 +197,29 @@ async def mark_unsealed(conn: Connection, order_id: str, *, now: datetime) -> No
     )
 
 
-async def mark_settled(
-    conn: Connection,
-    order: Order,
-    *,
-    amount: int,
-    outputs: Sequence[Output],
-    message: str | None,
-    refused: Sequence[RefusedPicture],
-    now: datetime,
-) -> bool:
-    """The pictures are the client's and visible. Goes into the transaction of the settle; False where it was done."""
-    status = await conn.execute(
-        "UPDATE service.generations SET state = 'settled', amount = $2, message = $3, ended_at = $4, updated_at = $4,"
-        " eta_s = 0, step = coalesce(steps, step)"
-        " WHERE id = $1 AND state = 'sealing'",
-        *(order.id, amount, message, now),
+async def mark_settled(conn: Connection, sales: Sequence[Sale], *, now: datetime) -> set[str]:
+    """The pictures are the clients' and visible. Goes into the transaction of the settle; which orders had not been
+    settled before."""
+    rows = await conn.fetch(
+        "UPDATE service.generations g SET state = 'settled', amount = sale.amount, message = sale.message,"
+        " ended_at = $4, updated_at = $4, eta_s = 0, step = coalesce(steps, step)"
+        " FROM unnest($1::text[], $2::bigint[], $3::text[]) AS sale (id, amount, message)"
+        " WHERE g.id = sale.id AND g.state = 'sealing' RETURNING g.id",
+        *([sale.order_id for sale in sales], [sale.amount for sale in sales], [sale.message for sale in sales], now),
     )
-    if status != "UPDATE 1":
-        return False
-    await _note_refused(conn, order.id, refused)
-    for output in outputs:
-        await add_output(conn, output)
-        await events.append(conn, subject=order.id, kind="output", data={"id": output.id}, now=now)
-    await events.append(conn, subject=order.id, kind="settled", data={"amount": amount}, now=now)
-    return True
+    settled = {row["id"] for row in rows}
+    fresh = [sale for sale in sales if sale.order_id in settled]
+    for sale in fresh:
+        await _note_refused(conn, sale.order_id, sale.refused)
+    await add_outputs(conn, [output for sale in fresh for output in sale.outputs])
+    await events.append_all(conn, [told for sale in fresh for told in _told_of(sale)], now=now)
+    await tell_orders_ended(conn, sorted(settled), now=now)
+    return settled
+
+
+def _told_of(sale: Sale) -> list[Told]:
+    outputs = [Told(subject=sale.order_id, kind="output", data={"id": output.id}) for output in sale.outputs]
+    return [*outputs, Told(subject=sale.order_id, kind="settled", data={"amount": sale.amount})]
 
 
 async def mark_unpaid(
@@ -226,26 +231,44 @@ async def mark_unpaid(
     message: str | None = None,
     refused: Sequence[RefusedPicture] = (),
 ) -> bool:
-    """The order ended without a charge. Goes into the transaction of the void; False where it had ended before.
+    """The order ended without a charge. Goes into the transaction of the void; False where it had ended before."""
+    if not await _end_unpaid(conn, [order_id], reason=reason, message=message, now=now):
+        return False
+    await _note_refused(conn, order_id, refused)
+    return True
 
-    Its previews are forgotten: after a switch-off nothing of an unpaid picture may leave, not even to a late reader.
+
+async def mark_withdrawn(conn: Connection, order_ids: Sequence[str], *, now: datetime) -> None:
+    """The orders that a switch voided. Goes into the transaction of the switch, which everybody else waits for: so it
+    takes no longer for many."""
+    await _end_unpaid(conn, order_ids, reason="withdrawn", message=None, now=now)
+
+
+async def _end_unpaid(
+    conn: Connection, order_ids: Sequence[str], *, reason: EndReason, message: str | None, now: datetime
+) -> list[str]:
+    """End those that had not ended; which.
+
+    Their previews are forgotten: after a switch-off nothing of an unpaid picture may leave, not even to a late reader.
     """
     said = message or UNPAID_SENTENCES[reason]
-    status = await conn.execute(
+    rows = await conn.fetch(
         # What was never drawn leaves nothing in the line for its client to pay.
         "UPDATE service.generations SET state = $2, message = $3, amount = 0, ended_at = $4, updated_at = $4,"
         " eta_s = 0, turn = CASE WHEN started_at IS NOT NULL THEN turn END"
-        " WHERE id = $1 AND state IN ('queued', 'running', 'sealing', 'awaiting_approval')",
-        *(order_id, reason, said, now),
+        " WHERE id = ANY($1::text[]) AND state IN ('queued', 'running', 'sealing', 'awaiting_approval') RETURNING id",
+        *(list(order_ids), reason, said, now),
     )
-    if status != "UPDATE 1":
-        return False
-    await _note_refused(conn, order_id, refused)
-    await conn.execute(
-        "UPDATE service.events SET data = data - 'preview' WHERE subject = $1 AND kind = 'progress'", order_id
-    )
-    await events.append(conn, subject=order_id, kind=reason, data={"message": said}, now=now)
-    return True
+    ended = sorted(row["id"] for row in rows)
+    if ended:
+        await conn.execute(
+            "UPDATE service.events SET data = data - 'preview' WHERE subject = ANY($1::text[]) AND kind = 'progress'",
+            ended,
+        )
+        told = [Told(subject=order_id, kind=reason, data={"message": said}) for order_id in ended]
+        await events.append_all(conn, told, now=now)
+        await tell_orders_ended(conn, ended, now=now)
+    return ended
 
 
 async def _note_refused(conn: Connection, order_id: str, refused: Sequence[RefusedPicture]) -> None:
@@ -280,9 +303,3 @@ async def note_progress(
         data = seen | ({"preview": preview} if preview else {})
         await events.append(conn, subject=order_id, kind="progress", data=data, now=now)
     return True
-
-
-async def mark_withdrawn(conn: Connection, order_ids: Sequence[str], *, now: datetime) -> None:
-    """The orders that a switch voided. Goes into the transaction of the switch."""
-    for order_id in order_ids:
-        await mark_unpaid(conn, order_id, reason="withdrawn", now=now)

@@ -3,14 +3,13 @@
 They are served at every level of the switch: what was bought stays the buyer's.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from licensing.database import Connection
-from service.db.connections import read
+from service.db.connections import read, to_rows
 
 _COLUMNS = (
     "id, generation_id, client_id, style_id, creator_id, number, storage_key, mime, width, height, num_bytes, sha256,"
@@ -39,14 +38,12 @@ class Output:
     created_at: datetime
 
 
-async def add_output(conn: Connection, output: Output) -> None:
+async def add_outputs(conn: Connection, outputs: Sequence[Output]) -> None:
     """Goes into the transaction of the settle."""
     await conn.execute(
         f"INSERT INTO service.outputs ({_COLUMNS})"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-        *(output.id, output.generation_id, output.client_id, output.style_id, output.creator_id, output.number),
-        *(output.storage_key, output.mime, output.width, output.height, output.num_bytes, output.sha256),
-        *(json.dumps(output.receipt), output.created_at),
+        f" SELECT {_COLUMNS} FROM jsonb_populate_recordset(NULL::service.outputs, $1)",
+        to_rows(outputs),
     )
 
 

@@ -25,9 +25,11 @@ from inference.fairness import Turn
 from inference.messages import FORGOTTEN, AdapterRef, ImageRequest, Picture, Refused, Result, Step, Stopped
 from licensing import switch
 from service import delivery, pending
+from service.data_use import Use, check_files, read_file
 from service.drawing import Place, Studio, studio
-from service.errors import AdapterWithdrawn, ObjectMissing
+from service.errors import AdapterWithdrawn, FileRefused, ObjectMissing
 from service.faults import reach
+from service.heartbeats import this_process
 from service.images import read_image
 from service.marks import draw_draft_mark
 from service.orders import Order, RefusedPicture, find_order, mark_started
@@ -87,6 +89,9 @@ async def draw(order_id: str, fence: int, door: ExitStack) -> Drawn:
         return drawn
     except InferenceError as error:
         return {"end": "failed", "message": f"{error}; nothing was charged."}
+    except FileRefused:
+        log.exception("order %s was to be drawn with what is not its version's", order.id)
+        return {"end": "failed", "message": "The files of this style may not be opened for it; nothing was charged."}
     finally:
         place.watch.forget(order_id)
 
@@ -106,10 +111,13 @@ async def _attempt(
             return {"end": "again"}
         if not await mark_started(conn, order.id, now=opened.clock()):
             return {"end": "canceled"}
+    # Asked for every order: a file that lies on this disk already was noted when it was brought, for another one.
+    own = [key for key in (version.adapter_key, version.flat_key) if key is not None]
+    await check_files(opened, Use(purpose="drawing", by=this_process(), job=order.id), own)
     try:
-        async with place.files.lend(version) as lent:
+        async with place.files.lend(version, job=order.id) as lent:
             try:
-                adapter = replace(lent.ref, works=await _looks(opened, version))
+                adapter = replace(lent.ref, works=await _looks(opened, order, version))
                 requests = await _requests(opened, order, spec, adapter)
                 return await _draw_all(opened, place, engine, order, spec, requests, turn, places)
             except AdapterRefused as error:
@@ -256,11 +264,11 @@ async def _store(opened: Resources, order: Order, spec: BaseSpec, number: int, p
         reach("first_picture_stored", opened.settings.crash_at)
 
 
-async def _looks(opened: Resources, version: Version) -> bytes | None:
+async def _looks(opened: Resources, order: Order, version: Version) -> bytes | None:
     """What the version's works look like; None where it was trained before anybody looked for copies."""
     if version.looks_key is None:
         return None
-    return await asyncio.to_thread(opened.storage.get, version.looks_key)
+    return await read_file(opened, Use(purpose="checking", by=this_process(), job=order.id), version.looks_key)
 
 
 async def _requests(opened: Resources, order: Order, spec: BaseSpec, adapter: AdapterRef) -> list[ImageRequest]:

@@ -1,24 +1,30 @@
 """What a process holds open while it runs: the pool, the storage, and in the web role the keys."""
 
+import functools
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 import asyncpg
 
 from licensing.authority import Authority, AuthorityFolder
+from licensing.batches import Batches
 from licensing.prices import Prices, load_prices
 from licensing.watermarks import Watermark, open_watermark
 from service.db.connections import open_pool
 from service.ids import NewId, new_id
 from service.settings import Settings
-from service.storage import Storage, open_storage
+from service.storage import open_storage
+from service.storage.closed import Closed
 
 Clock = Callable[[], datetime]
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +34,7 @@ class Resources:
     settings: Settings
     database_url: str
     pool: asyncpg.Pool
-    storage: Storage
+    storage: Closed
     clock: Clock
     new_id: NewId
 
@@ -42,11 +48,24 @@ class Gateway(Resources):
     pepper: bytes
     prices: Prices
     watermark: Watermark | None = None
+    _batches: dict[Any, Batches[Any, Any]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def authority(self) -> Authority:
         """The keys as they are now: they may be rotated while the process runs."""
         return self.authority_folder.current()
+
+    async def together(
+        self,
+        answer_all: "Callable[[Gateway, Sequence[Asked]], Awaitable[Sequence[Answered | Exception]]]",
+        asked: Asked,
+    ) -> Answered:
+        """Have `answer_all` answer a question together with all that are asked of it at the same time: one commit, and
+        one look at the database, for many requests (`licensing.batches`)."""
+        if answer_all not in self._batches:
+            self._batches[answer_all] = Batches(functools.partial(answer_all, self))
+        answered: Answered = await self._batches[answer_all].ask(asked)
+        return answered
 
 
 def utc_now() -> datetime:
@@ -61,7 +80,7 @@ async def open_worker_resources(settings: Settings, database_url: str) -> AsyncI
             settings=settings,
             database_url=database_url,
             pool=pool,
-            storage=open_storage(settings.storage_url, settings.home),
+            storage=Closed(open_storage(settings.storage_url, settings.home)),
             clock=utc_now,
             new_id=new_id,
         )
@@ -75,7 +94,7 @@ async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = 
             settings=settings,
             database_url=database_url,
             pool=pool,
-            storage=open_storage(settings.storage_url, settings.home),
+            storage=Closed(open_storage(settings.storage_url, settings.home)),
             clock=clock,
             new_id=new_id,
             authority_folder=AuthorityFolder(authority_folder(settings)),

@@ -1,10 +1,12 @@
-"""What is not kept for ever: events and the workflow engine's rows of things that ended, and sign-ins that ran out.
+"""What is not kept for ever: events, messages and the workflow engine's rows of things that ended, and sign-ins that
+ran out.
 
 Orders, pictures, certificates and the ledger stay; these are only how they came about.
 """
 
 import logging
 from datetime import timedelta
+from typing import Any
 
 from service.orders import OPEN
 from service.resources import Gateway
@@ -24,21 +26,28 @@ DELETE FROM service.events WHERE id IN (
         AND NOT EXISTS (SELECT FROM service.trainings t WHERE t.id = e.subject AND t.state = ANY($3::text[]))
     ORDER BY e.created_at LIMIT $4)
 """
+_DELETE_MESSAGES = """
+DELETE FROM service.messages WHERE id IN (
+    SELECT m.id FROM service.messages m WHERE m.created_at < $1
+        AND NOT EXISTS (SELECT FROM service.deliveries d WHERE d.message_id = m.id AND d.state = 'waiting')
+    ORDER BY m.created_at LIMIT $2)
+"""
 
 
 async def prune_events(web: Gateway) -> None:
     """Delete events older than `event_days` whose order or training has ended. A sweep: a little at a time."""
     before = web.clock() - timedelta(days=web.settings.event_days)
-    total = 0
-    for _ in range(_ROUNDS_MAX):
-        async with web.pool.acquire() as conn:
-            status: str = await conn.execute(_DELETE_EVENTS, before, list(OPEN), list(OPEN_TRAININGS), _AT_ONCE)
-        count = int(status.split()[-1])
-        total += count
-        if count < _AT_ONCE:
-            break
+    total = await _delete(web, _DELETE_EVENTS, before, list(OPEN), list(OPEN_TRAININGS))
     if total:
         log.info("%s events from before %s were deleted", total, before.date())
+
+
+async def prune_messages(web: Gateway) -> None:
+    """Delete messages older than `event_days` that no endpoint waits for, with what became of them. A sweep."""
+    before = web.clock() - timedelta(days=web.settings.event_days)
+    total = await _delete(web, _DELETE_MESSAGES, before)
+    if total:
+        log.info("%s messages from before %s were deleted", total, before.date())
 
 
 async def prune_executors(web: Gateway) -> None:
@@ -66,3 +75,16 @@ async def prune_stories(web: Gateway) -> None:
             break
     if total:
         log.info("%s stories that ended before %s were forgotten", total, before.date())
+
+
+async def _delete(web: Gateway, statement: str, *arguments: Any) -> int:
+    """Run a statement that deletes at most as many rows as its last argument says, until it finds no more; how many."""
+    total = 0
+    for _ in range(_ROUNDS_MAX):
+        async with web.pool.acquire() as conn:
+            status: str = await conn.execute(statement, *arguments, _AT_ONCE)
+        count = int(status.split()[-1])
+        total += count
+        if count < _AT_ONCE:
+            break
+    return total

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 
+from service.data_use import Use
+from service.heartbeats import this_process
 from service.resources import Resources
 from service.scratch import Scratch, hold_scratch, lay_works, remove_scratch
 from service.settings import Settings
@@ -62,7 +64,8 @@ async def look(look_id: str, style_id: str, size: int, min_works: int) -> None:
 
     try:
         async with hold_scratch(opened.settings.home, look_id) as scratch:
-            laid = await lay_works(scratch, opened, works)
+            use = Use(purpose="review", by=this_process(), job=look_id, style_id=style_id)
+            laid = await lay_works(scratch, opened, works, use)
             scratch.request.write_text(ReviewRequest(works=tuple(laid), size=size, min_works=min_works).to_json())
             findings = await _run(opened, scratch, should_stop)
     finally:

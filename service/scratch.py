@@ -14,10 +14,11 @@ from typing import IO
 
 import asyncpg
 
+from service.data_use import OpenedFiles, Use, open_files
+from service.heartbeats import this_process
 from service.resources import Resources
-from service.storage import Storage
 from service.trainings import Training
-from service.works import StoredWork
+from service.works import StoredWork, hashes_of
 from training.messages import TrainingRequest, Way, Work, read_works
 
 log = logging.getLogger("ownhand.scratch")
@@ -96,7 +97,7 @@ async def lay_out(
     if is_other or await asyncio.to_thread(_has_other_words, scratch.request, works, style_words):
         # A checkpoint knows the works and the words it learnt from, so none of others may be gone on from.
         await asyncio.to_thread(_empty, scratch.folder)
-    laid = await lay_works(scratch, opened, works)
+    laid = await lay_works(scratch, opened, works, Use(purpose="training", by=this_process(), job=training.id))
     configs = opened.settings.configs
     request = TrainingRequest(
         id=training.id,
@@ -115,9 +116,16 @@ async def lay_out(
     scratch.request.write_text(request.to_json())
 
 
-async def lay_works(scratch: Scratch, opened: Resources, works: Sequence[StoredWork]) -> list[Work]:
-    """Each work's file in the folder, under the name that its creator knows; those that lie there stay."""
-    return [await asyncio.to_thread(_lay, opened.storage, work, scratch.folder / "works") for work in works]
+async def lay_works(scratch: Scratch, opened: Resources, works: Sequence[StoredWork], use: Use) -> list[Work]:
+    """Each work's file in the folder, under the name that its creator knows; those that lie there stay, and are noted
+    as opened like the others. Raises FileRefused where one is not for this use; then none is laid out."""
+    files = await open_files(opened, use, hashes_of(works))
+    return [await lay_work(scratch, files, work) for work in works]
+
+
+async def lay_work(scratch: Scratch, files: OpenedFiles, work: StoredWork) -> Work:
+    """One of them. Raises ObjectMissing where it was deleted."""
+    return await asyncio.to_thread(_lay, files, work, scratch.folder / "works")
 
 
 @asynccontextmanager
@@ -185,13 +193,13 @@ def _has_other_words(request: Path, works: Sequence[StoredWork], style_words: tu
     return before != words or tuple(asked.get("style_words", ())) != style_words
 
 
-def _lay(storage: Storage, work: StoredWork, folder: Path) -> Work:
+def _lay(files: OpenedFiles, work: StoredWork, folder: Path) -> Work:
     # The trainer takes a file's name for its caption where there are no words for it.
     path = folder / work.id / (Path(work.filename).name or "work")
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.part")
-        aside.write_bytes(storage.get(work.storage_key))
+        aside.write_bytes(files.read(work.storage_key))
         aside.rename(path)
     return Work(id=work.id, path=path, captions=work.words)
 

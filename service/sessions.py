@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from licensing.database import Connection
+from service import audit
 from service.accounts import Account, account_by_id
+from service.who import Who
 
 # A session that is used is noted this often, not at every request.
 _SEEN_EVERY = timedelta(minutes=5)
@@ -29,14 +31,22 @@ class Session:
     def csrf(self) -> str:
         return hmac.new(self.word.encode(), b"csrf", hashlib.sha256).hexdigest()
 
+    @property
+    def mark(self) -> str:
+        """Tells it from the account's other sessions; signs nobody in."""
+        return _mark_of(_digest(self.word))
+
 
 async def make_link(conn: Connection, *, account_id: str, now: datetime, minutes: int) -> str:
     """The word of a new sign-in link, good once and for `minutes`."""
     word = secrets.token_urlsafe(32)
-    await conn.execute(
-        "INSERT INTO service.sign_in_links (digest, account_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",
-        *(_digest(word), account_id, now, now + timedelta(minutes=minutes)),
-    )
+    async with conn.transaction():
+        await conn.execute(
+            "INSERT INTO service.sign_in_links (digest, account_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",
+            *(_digest(word), account_id, now, now + timedelta(minutes=minutes)),
+        )
+        # Whoever may run commands here makes them, and nobody else.
+        await audit.note(conn, "link_made", account_id=account_id, by=Who(role="operator", actor=""), now=now)
     return word
 
 
@@ -57,11 +67,14 @@ async def open_session(conn: Connection, *, account_id: str, now: datetime, days
     if account is None or account.disabled_at is not None:
         return None
     word, expires_at = secrets.token_urlsafe(32), now + timedelta(days=days)
-    await conn.execute(
-        "INSERT INTO service.sessions (digest, account_id, created_at, expires_at, seen_at)"
-        " VALUES ($1, $2, $3, $4, $3)",
-        *(_digest(word), account_id, now, expires_at),
-    )
+    async with conn.transaction():
+        await conn.execute(
+            "INSERT INTO service.sessions (digest, account_id, created_at, expires_at, seen_at)"
+            " VALUES ($1, $2, $3, $4, $3)",
+            *(_digest(word), account_id, now, expires_at),
+        )
+        by = Who(role=account.role, actor=account_id, via=_mark_of(_digest(word)))
+        await audit.note(conn, "signed_in", account_id=account_id, by=by, now=now)
     return Session(account=account, word=word, expires_at=expires_at)
 
 
@@ -82,19 +95,34 @@ async def find_session(conn: Connection, *, word: str, now: datetime) -> Session
     return Session(account=account, word=word, expires_at=row["expires_at"])
 
 
-async def end_session(conn: Connection, *, word: str, now: datetime) -> None:
-    await conn.execute(
-        "UPDATE service.sessions SET ended_at = $2 WHERE digest = $1 AND ended_at IS NULL", _digest(word), now
-    )
+async def end_session(conn: Connection, session: Session, *, now: datetime) -> None:
+    async with conn.transaction():
+        status = await conn.execute(
+            "UPDATE service.sessions SET ended_at = $2 WHERE digest = $1 AND ended_at IS NULL",
+            *(_digest(session.word), now),
+        )
+        if status == "UPDATE 1":
+            account = session.account
+            by = Who(role=account.role, actor=account.id, via=session.mark)
+            await audit.note(conn, "signed_out", account_id=account.id, by=by, now=now)
 
 
 async def end_all_sessions(conn: Connection, *, account_id: str, now: datetime) -> int:
     """Sign an account out everywhere; how many sessions that ended."""
-    status = await conn.execute(
-        "UPDATE service.sessions SET ended_at = $2 WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2",
-        *(account_id, now),
-    )
-    return int(status.split()[-1])
+    async with conn.transaction():
+        rows = await conn.fetch(
+            "UPDATE service.sessions SET ended_at = $2 WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2"
+            " RETURNING digest",
+            *(account_id, now),
+        )
+        for row in rows:
+            by = Who(role="place", actor="", via=_mark_of(row["digest"]))
+            await audit.note(conn, "signed_out", account_id=account_id, by=by, now=now)
+    return len(rows)
+
+
+def _mark_of(digest: bytes) -> str:
+    return f"ses_{digest.hex()[:8]}"
 
 
 def _digest(word: str) -> bytes:

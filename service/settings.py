@@ -5,6 +5,7 @@
 """
 
 import difflib
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -38,7 +39,8 @@ class Settings:
     operator_name: str = "Ownhand"
     """Who runs this place, as pages and licences say it."""
     pepper: str | None = None
-    """The secret under which tokens are hashed. Without one it is made in `home/keys` at first start."""
+    """The secret under which tokens are hashed and secrets of webhooks kept. Without one it is made in `home/keys` at
+    first start."""
     supervised: bool = False
     """Set by `ownhand serve` for its children: end when standard input closes."""
     log_level: str = "INFO"
@@ -99,11 +101,14 @@ class Settings:
     """Orders that may wait or run at once. One more is told to come back later, unless its client has less than an
     equal share of them."""
     event_days: int = 30
-    """How long the steps of orders and trainings that ended are kept, as their event streams tell them."""
+    """How long the steps of orders and trainings that ended are kept, as their event streams tell them, and what was
+    sent to webhooks."""
     workflow_days: int = 7
     """How long the workflow engine remembers stories that ended. More than an order may take."""
     requests_per_minute: int = 1200
     """Calls of one key, or of one address without a key, to one web process."""
+    webhook_networks: str = ""
+    """Networks beside the public internet that clients' webhooks may lead to, with commas: `10.1.0.0/16, fd00::/8`."""
     checks_per_minute: int = 60
     """Files that one account, or one address of strangers, may have judged by one web process."""
     review_wait_s: float = 5.0
@@ -123,11 +128,22 @@ class Settings:
             )
         if self.port > MAX_PORT:
             raise ValueError(f"{PREFIX}PORT is {self.port}; ports end at {MAX_PORT}")
+        # Read already here, so that a typo is met at the start.
+        _ = self.webhook_targets
 
     @property
     def origin(self) -> str:
         """Scheme, host and port people reach this place at, without a slash at the end."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def webhook_targets(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """`webhook_networks`, read. Raises ValueError for what is no network."""
+        names = [name.strip() for name in self.webhook_networks.split(",") if name.strip()]
+        try:
+            return tuple(ipaddress.ip_network(name) for name in names)
+        except ValueError as error:
+            raise ValueError(f"{PREFIX}WEBHOOK_NETWORKS: {error}; write networks like 10.1.0.0/16") from error
 
     @property
     def is_secure(self) -> bool:

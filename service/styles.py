@@ -1,7 +1,7 @@
 """Styles: what creators sell. Terms and switch are the licensing room's; name, words and base are here."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -94,10 +94,10 @@ async def list_styles(conn: Connection, *, creator_id: str, limit: int = 100, be
     return [read(Style, row) for row in rows]
 
 
-def refused_word(style: Style, prompt: str) -> str | None:
-    """The first word or phrase of the style's rules that the prompt contains, whole words, any case; None if none."""
+def refused_word(prompt_rules: Mapping[str, Any], prompt: str) -> str | None:
+    """The first word or phrase of a style's rules that the prompt contains, whole words, any case; None if none."""
     plain = " ".join(_letters(prompt).split())
-    for word in style.prompt_rules.get("refuse", []):
+    for word in prompt_rules.get("refuse", []):
         wanted = " ".join(_letters(word).split())
         if wanted and f" {wanted} " in f" {plain} ":
             return str(word)

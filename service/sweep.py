@@ -5,7 +5,8 @@
     every few seconds                          the work of processes that fell silent goes back to the queues
     every half minute                          leases renewed, objects of nobody deleted, notices and periods ended,
                                                turns of the past forgotten
-    every hour                                 events and finished stories that are old deleted; once a day, the audit
+    every hour                                 events, messages and finished stories that are old deleted; once a day,
+                                               the audit
 
 Each sweep may run in several processes at once; each does nothing where nothing is to be done.
 """
@@ -18,8 +19,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from licensing.gateway import expire_due, renew, standing
-from licensing.plans import roll_over
-from licensing.switch import CHANNEL, end_notices
+from licensing.plans import due_periods, roll_over
+from licensing.switch import CHANNEL, due_notices, end_notice
 from service import pending
 from service.auditing import audit_ledger
 from service.destruction import mend_destructions
@@ -28,8 +29,9 @@ from service.generation import start_generation, void_order
 from service.heartbeats import silent_executors
 from service.notices import listen
 from service.orders import UNPAID_SENTENCES, list_open, mark_unpaid, mark_withdrawn
+from service.outbox import tell_periods_ended, tell_switched
 from service.resources import Gateway
-from service.retention import prune_events, prune_executors, prune_sign_ins, prune_stories
+from service.retention import prune_events, prune_executors, prune_messages, prune_sign_ins, prune_stories
 from service.turns import forget_turns
 from service.workflows import BROKEN, adopt, states_of
 
@@ -51,7 +53,7 @@ async def sweeping(web: Gateway) -> AsyncIterator[None]:
     """Sweep until the end of the block. Needs the workflow engine."""
     noticed = asyncio.Event()
     slow = (keep_leases, collect, end_periods, mend_destructions, forget_turns)
-    rare = (prune_events, prune_stories, prune_executors, prune_sign_ins, audit_ledger)
+    rare = (prune_events, prune_messages, prune_stories, prune_executors, prune_sign_ins, audit_ledger)
     tasks = [
         asyncio.create_task(listen(web.database_url, CHANNEL, lambda _: noticed.set())),
         asyncio.create_task(_repeat(web, (reflect, expire, mend), QUICK_S, noticed)),
@@ -142,13 +144,20 @@ async def collect(web: Gateway) -> None:
 
 
 async def end_periods(web: Gateway) -> None:
-    """Wind-downs whose date has come become off; paid periods that are over end or renew."""
+    """Wind-downs whose date has come become off; paid periods that are over end or renew. One a transaction."""
     now = web.clock()
-    async with web.pool.acquire() as conn, conn.transaction():
-        for change in await end_notices(conn, now=now):
-            await mark_withdrawn(conn, change.order_ids, now=now)
-    async with web.pool.acquire() as conn, conn.transaction():
-        await roll_over(conn, now=now, new_id=web.new_id)
+    async with web.pool.acquire() as conn:
+        for notice in await due_notices(conn, now=now):
+            async with conn.transaction():
+                change = await end_notice(conn, notice, now=now)
+                if change is not None:
+                    await tell_switched(conn, now=now, creator_id=notice.creator_id)
+                    await mark_withdrawn(conn, change.order_ids, now=now)
+                    await tell_periods_ended(conn, now=now)
+        for due in await due_periods(conn, now=now):
+            async with conn.transaction():
+                if await roll_over(conn, due, now=now, new_id=web.new_id):
+                    await tell_periods_ended(conn, now=now)
 
 
 async def _repeat(web: Gateway, sweeps: tuple[Sweep, ...], every_s: float, noticed: asyncio.Event) -> None:

@@ -9,6 +9,7 @@ wait for each other.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from inference import fairness
@@ -109,9 +110,13 @@ async def read_line(conn: Connection) -> Line:
     return Line(orders=tuple(InLine(**row) for row in rows))
 
 
-async def lock_line(conn: Connection, client_id: str) -> Line:
-    """The line, in which nobody else gives this client a turn until the end of the transaction."""
-    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('turns/' || $1, 0))", client_id)
+async def lock_line(conn: Connection, client_ids: Collection[str]) -> Line:
+    """The line, in which nobody else gives these clients a turn until the end of the transaction."""
+    await conn.execute(
+        "SELECT pg_advisory_xact_lock(no) FROM"
+        " (SELECT DISTINCT hashtextextended('turns/' || id, 0) AS no FROM unnest($1::text[]) AS id ORDER BY no) locks",
+        list(client_ids),
+    )
     return await read_line(conn)
 
 
@@ -134,7 +139,7 @@ async def give_turn(conn: Connection, order_id: str) -> int | None:
     turn: int | None = row["turn"]
     if row["test"] or turn is not None:
         return turn
-    line = await lock_line(conn, row["client_id"])
+    line = await lock_line(conn, [row["client_id"]])
     known = line.find(order_id)
     if known is None:
         # It has ended meanwhile, as its story is about to learn.

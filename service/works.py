@@ -82,6 +82,11 @@ def thumbnail_key(storage_key: str) -> str:
     return f"{storage_key}.thumbnail.jpg"
 
 
+def hashes_of(works: Sequence[StoredWork]) -> dict[str, str]:
+    """SHA-256 by storage key."""
+    return {work.storage_key: work.sha256 for work in works}
+
+
 def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
@@ -236,7 +241,10 @@ async def delete_work(conn: Connection, *, work_id: str, creator_id: str, now: d
 async def _unpublish_versions_with(conn: Connection, *, work_id: str, now: datetime) -> None:
     await conn.execute(
         "WITH gone AS (UPDATE service.versions SET state = 'retired'"
-        " WHERE state = 'published' AND work_ids ? $1 RETURNING id)"
+        " WHERE state = 'published' AND work_ids ? $1 RETURNING id, creator_id, style_id, number),"
+        " noted AS (INSERT INTO service.audit (at, account_id, style_id, kind, subject, role, data)"
+        " SELECT $2, creator_id, style_id, 'version_unpublished', id, 'place', jsonb_build_object('number', number)"
+        " FROM gone)"
         " UPDATE service.styles SET published_version_id = NULL, updated_at = $2"
         " WHERE published_version_id IN (SELECT id FROM gone)",
         *(work_id, now),

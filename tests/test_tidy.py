@@ -135,6 +135,39 @@ def test_only_settings_reads_the_environment():
     assert readers <= allowed, f"take the value as an argument: {sorted(readers - allowed)}"
 
 
+def test_creators_files_are_opened_by_the_data_use_ledger_alone():
+    # The ledger names the storage behind the closed one; the others read what is no creator's file, as their keys say:
+    # clients' pictures and images, what lies under pending/, examples for anybody, checkpoints of the ledger, and the
+    # doctor's own object.
+    behind = {"service/data_use.py", "service/storage/closed.py"}
+    readers = {
+        "service/api/catalogue.py",
+        "service/api/outputs.py",
+        "service/auditing.py",
+        "service/doctor.py",
+        "service/generation.py",
+        "service/images.py",
+        "service/pages/desk_order.py",
+        "service/rendering.py",
+    }
+    openers = {"service/doctor.py", "service/resources.py", "service/storage/__init__.py"}
+
+    offenders = []
+    for path in product_modules():
+        name = str(path.relative_to(ROOT))
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr == "unlocked" and name not in behind:
+                offenders.append(f"{name}:{node.lineno} reaches behind the closed storage")
+            if isinstance(node, ast.Attribute) and node.attr in {"get", "open", "copy", "move"}:
+                held = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+                if held.lstrip("_") == "storage" and name not in behind | readers:
+                    offenders.append(f"{name}:{node.lineno} reads from storage by itself")
+            if isinstance(node, ast.Name) and node.id == "open_storage" and name not in openers:
+                offenders.append(f"{name}:{node.lineno} opens a storage of its own")
+
+    assert not offenders, f"open creators' files by service.data_use: {offenders}"
+
+
 def test_nothing_unfinished_is_left_behind():
     offenders = [
         f"{path.relative_to(ROOT)}:{number}"

@@ -67,14 +67,16 @@ LANGUAGE sql STABLE AS $$
     END
 $$;
 
--- The terms of an order by the style's current version. A slug instead where the answer is no.
+-- The terms of an order: the style's current ones, or those that a running licence of the tier was bought under where
+-- it is no longer sold; then nothing else pays, and the price is NULL. A slug instead where the answer is no.
 CREATE OR REPLACE FUNCTION licensing.terms_for(
     p_style text, p_creator text, p_client text, p_tier text, p_count integer, p_now timestamptz,
-    OUT slug text, OUT detail jsonb, OUT style licensing.style, OUT unit_price bigint, OUT fee_bps integer,
-    OUT creator_epoch bigint, OUT style_epoch bigint, OUT client_epoch bigint
+    OUT slug text, OUT detail jsonb, OUT style licensing.style, OUT terms_version integer, OUT unit_price bigint,
+    OUT fee_bps integer, OUT creator_epoch bigint, OUT style_epoch bigint, OUT client_epoch bigint
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_switch record;
+    v_licence licensing.allowance;
     v_tiers text;
 BEGIN
     SELECT * INTO style FROM licensing.style s
@@ -92,10 +94,17 @@ BEGIN
         detail := jsonb_build_object('style_id', p_style, 'level', v_switch.level, 'scope', v_switch.scope);
         RETURN;
     END IF;
+    terms_version := style.terms_version;
     SELECT t.price, v.fee_bps INTO unit_price, fee_bps
         FROM licensing.tier t JOIN licensing.terms v USING (style_id, version)
         WHERE t.style_id = p_style AND t.version = style.terms_version AND t.tier = p_tier;
     IF NOT FOUND THEN
+        SELECT * INTO v_licence FROM licensing.quotas_for(p_client, p_style, p_tier, p_now) q
+            WHERE q.kind = 'licence' LIMIT 1;
+        terms_version := v_licence.terms_version;
+        fee_bps := v_licence.fee_bps;
+    END IF;
+    IF terms_version IS NULL THEN
         SELECT string_agg(t.tier, ', ' ORDER BY t.position) INTO v_tiers FROM licensing.tier t
             WHERE t.style_id = p_style AND t.version = style.terms_version;
         slug := 'invalid_request';
@@ -120,8 +129,8 @@ $$;
 CREATE OR REPLACE FUNCTION licensing.purse_for(
     p_client text, p_key text, p_style text, p_tier text, p_count integer, p_price bigint, p_currency text,
     p_now timestamptz,
-    OUT slug text, OUT detail jsonb, OUT pay text, OUT allowance_id text, OUT units_each bigint, OUT fee_bps integer,
-    OUT amount bigint, OUT capped boolean
+    OUT slug text, OUT detail jsonb, OUT pay text, OUT allowance_id text, OUT terms_version integer,
+    OUT units_each bigint, OUT fee_bps integer, OUT amount bigint, OUT capped boolean
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_quota licensing.allowance;
@@ -136,13 +145,21 @@ BEGIN
         IF v_left >= units_each * p_count THEN
             pay := v_quota.kind;
             allowance_id := v_quota.allowance_id;
-            fee_bps := CASE WHEN v_quota.kind = 'licence' THEN v_quota.fee_bps END;
+            IF v_quota.kind = 'licence' THEN
+                terms_version := v_quota.terms_version;
+                fee_bps := v_quota.fee_bps;
+            END IF;
             RETURN;
         END IF;
         slug := 'quota_exceeded';
         detail := jsonb_build_object('units', units_each * p_count, 'left', v_left, 'until', v_quota.ends_at);
     END LOOP;
     units_each := 0;
+    IF p_price IS NULL THEN
+        slug := coalesce(slug, 'quota_exceeded');
+        detail := coalesce(detail, jsonb_build_object('units', p_count, 'left', 0, 'until', p_now));
+        RETURN;
+    END IF;
     amount := p_price * p_count;
     SELECT granted - posted - pending INTO v_left FROM licensing.budget
         WHERE budget_id = 'prepaid:' || p_client || ':' || p_currency;
@@ -176,7 +193,10 @@ BEGIN
     END IF;
     v_purse := licensing.purse_for(
         p_client, NULL, p_style, p_tier, p_count, v_terms.unit_price, (v_terms.style).currency, p_now);
+    IF v_terms.unit_price IS NULL AND v_purse.slug IS NOT NULL THEN
+        RETURN licensing.refused(v_purse.slug, v_purse.detail);
+    END IF;
     RETURN ROW('quoted', NULL, jsonb_build_object(
         'amount', v_purse.amount, 'currency', (v_terms.style).currency, 'units', p_count, 'pay', v_purse.pay,
-        'terms_version', (v_terms.style).terms_version), NULL)::licensing.answer;
+        'terms_version', coalesce(v_purse.terms_version, v_terms.terms_version)), NULL)::licensing.answer;
 END $$;

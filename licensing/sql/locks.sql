@@ -22,6 +22,16 @@ BEGIN
     PERFORM pg_advisory_xact_lock_shared(licensing.lock_no('style', p_style));
 END $$;
 
+-- The same for many at once, creators before styles.
+CREATE OR REPLACE FUNCTION licensing.share_all_switches(p_creators text[], p_styles text[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(no) FROM (
+        SELECT DISTINCT licensing.lock_no('creator', id) AS no FROM unnest(p_creators) AS id ORDER BY no) locks;
+    PERFORM pg_advisory_xact_lock_shared(no) FROM (
+        SELECT DISTINCT licensing.lock_no('style', id) AS no FROM unnest(p_styles) AS id ORDER BY no) locks;
+END $$;
+
 -- Budgets are locked together and in one order, so that no two transactions wait for each other.
 CREATE OR REPLACE FUNCTION licensing.lock_budgets(p_ids text[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

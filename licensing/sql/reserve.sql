@@ -62,16 +62,16 @@ DECLARE
     v_hold licensing.hold;
 BEGIN
     PERFORM licensing.require_read_committed();
-    v_answer := licensing.replay_of(
-        p_order, p_client, p_test, p_idempotency_key, p_request_hash, p_style, p_tier, p_count);
-    IF v_answer.outcome IS NOT NULL THEN
-        RETURN v_answer;
-    END IF;
     IF p_key IS NOT NULL THEN
         v_why := licensing.key_refusal(p_key, p_client, p_test, p_now);
         IF v_why IS NOT NULL THEN
             RETURN licensing.refused('unauthenticated', 'key_id', p_key, 'why', v_why);
         END IF;
+    END IF;
+    v_answer := licensing.replay_of(
+        p_order, p_client, p_test, p_idempotency_key, p_request_hash, p_style, p_tier, p_count);
+    IF v_answer.outcome IS NOT NULL THEN
+        RETURN v_answer;
     END IF;
     PERFORM licensing.share_switches(p_creator, p_style);
     v_terms := licensing.terms_for(p_style, p_creator, p_client, p_tier, p_count, p_now);
@@ -104,7 +104,7 @@ DECLARE
 BEGIN
     v.order_id := p_order; v.client_id := p_client; v.key_id := p_key;
     v.creator_id := (p_terms.style).creator_id; v.style_id := p_style; v.tier := p_tier;
-    v.terms_version := (p_terms.style).terms_version; v.fee_bps := p_terms.fee_bps;
+    v.terms_version := p_terms.terms_version; v.fee_bps := p_terms.fee_bps;
     v.count := p_count; v.test := p_test; v.pay := 'test';
     v.unit_price := 0; v.amount := 0; v.currency := (p_terms.style).currency;
     v.units_each := 0; v.units := 0; v.capped := false;
@@ -138,6 +138,8 @@ BEGIN
     p_hold.allowance_id := v_purse.allowance_id;
     p_hold.units_each := v_purse.units_each;
     p_hold.units := v_purse.units_each * p_hold.count;
+    -- What was bought ahead keeps the terms under which it was bought.
+    p_hold.terms_version := coalesce(v_purse.terms_version, p_hold.terms_version);
     p_hold.fee_bps := coalesce(v_purse.fee_bps, p_hold.fee_bps);
     p_hold.capped := v_purse.capped;
     UPDATE licensing.budget b SET pending = b.pending + c.held
@@ -155,3 +157,44 @@ RETURNS TABLE (budget_id text, held bigint, charged bigint) LANGUAGE sql IMMUTAB
     ) AS claim (budget_id, held, charged)
     WHERE claim.budget_id IS NOT NULL AND claim.held > 0
 $$;
+
+-- Many orders in one commit, answered in their order. All locks of one kind are taken before those of the next, and in
+-- one order, so that batches and single verbs wait for each other and never in a circle.
+CREATE OR REPLACE FUNCTION licensing.reserve_all(p_orders jsonb, p_now timestamptz) RETURNS SETOF licensing.answer
+LANGUAGE plpgsql AS $$
+DECLARE
+    v record;
+BEGIN
+    PERFORM licensing.require_read_committed();
+    PERFORM licensing.lock_for_orders(p_orders, p_now);
+    FOR v IN SELECT * FROM licensing.wishes(p_orders) LOOP
+        RETURN NEXT licensing.reserve(
+            v.order_id, v.client_id, v.key_id, v.idempotency_key, v.request_hash, v.style_id, v.creator_id, v.tier,
+            v.count, v.hold_s, v.test, p_now);
+    END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION licensing.wishes(p_orders jsonb) RETURNS TABLE (
+    order_id text, client_id text, key_id text, idempotency_key text, request_hash text, style_id text, creator_id text,
+    tier text, count integer, hold_s integer, test boolean
+) LANGUAGE sql IMMUTABLE AS $$
+    SELECT * FROM jsonb_to_recordset(p_orders) AS wish (
+        order_id text, client_id text, key_id text, idempotency_key text, request_hash text, style_id text,
+        creator_id text, tier text, count integer, hold_s integer, test boolean)
+$$;
+
+CREATE OR REPLACE FUNCTION licensing.lock_for_orders(p_orders jsonb, p_now timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(no) FROM (
+        SELECT DISTINCT licensing.lock_no('key', key_id) AS no FROM licensing.wishes(p_orders)
+        WHERE key_id IS NOT NULL ORDER BY no) locks;
+    PERFORM licensing.share_all_switches(
+        ARRAY(SELECT creator_id FROM licensing.wishes(p_orders)), ARRAY(SELECT style_id FROM licensing.wishes(p_orders)));
+    PERFORM licensing.lock_budgets(ARRAY(
+        SELECT 'cap:' || w.key_id FROM licensing.wishes(p_orders) w WHERE w.key_id IS NOT NULL
+        UNION SELECT 'prepaid:' || w.client_id || ':' || s.currency
+        FROM licensing.wishes(p_orders) w JOIN licensing.style s USING (style_id)
+        UNION SELECT 'units:' || q.allowance_id || ':unit'
+        FROM licensing.wishes(p_orders) w, licensing.quotas_for(w.client_id, w.style_id, w.tier, p_now) q));
+END $$;

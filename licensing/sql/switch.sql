@@ -7,6 +7,7 @@ CREATE OR REPLACE FUNCTION licensing.set_switch(
 DECLARE
     v_before licensing.switch;
     v_refusal licensing.answer;
+    v_ended licensing.answer;
     v_orders text[] := '{}';
     v_stopped integer := 0;
     v_refunded bigint := 0;
@@ -19,6 +20,11 @@ BEGIN
         RETURN v_refusal;
     END IF;
     v_before := licensing.switch_row(p_creator, p_style, p_client);
+    IF v_before.ends_at <= p_now AND p_level NOT IN ('off', 'destroyed') THEN
+        -- A wind-down whose date has come is off, whether or not anybody has noticed: what it ends ends before what follows.
+        v_ended := licensing.set_switch(p_creator, p_style, p_client, 'off', v_before.reason, 'notice', p_now);
+        v_before := licensing.switch_row(p_creator, p_style, p_client);
+    END IF;
     SELECT max(currency) INTO v_currency FROM licensing.style
         WHERE creator_id = p_creator AND (p_style = '' OR style_id = p_style);
     IF v_before.level = p_level THEN
@@ -36,7 +42,26 @@ BEGIN
     VALUES (p_creator, p_style, p_client, v_before.level, p_level, v_after.epoch, p_reason, p_by, p_now,
             v_stopped, cardinality(v_orders), v_refunded, v_currency);
     PERFORM pg_notify('ownhand_switch', coalesce(nullif(p_style, ''), p_creator));
+    IF v_ended.outcome IS NOT NULL THEN
+        v_orders := ARRAY(SELECT jsonb_array_elements_text(v_ended.detail -> 'order_ids'));
+        v_stopped := (v_ended.detail ->> 'stopped')::integer;
+        v_refunded := (v_ended.detail ->> 'refunded')::bigint;
+    END IF;
     RETURN licensing.switched(v_after, p_level, v_orders, v_stopped, v_refunded, v_currency, p_now);
+END $$;
+
+-- A wind-down whose date has come becomes off; `unchanged` where somebody set it otherwise.
+CREATE OR REPLACE FUNCTION licensing.end_notice(p_creator text, p_style text, p_client text, p_now timestamptz)
+RETURNS licensing.answer LANGUAGE plpgsql AS $$
+DECLARE
+    v licensing.switch;
+BEGIN
+    PERFORM licensing.lock_switch(p_creator, p_style);
+    v := licensing.switch_row(p_creator, p_style, p_client);
+    IF v.level <> 'wind_down' OR v.ends_at > p_now THEN
+        RETURN ROW('unchanged', NULL, NULL, NULL)::licensing.answer;
+    END IF;
+    RETURN licensing.set_switch(p_creator, p_style, p_client, 'off', v.reason, 'notice', p_now);
 END $$;
 
 -- Everything below the switch stands still: all styles of a creator, or one style with all its clients.

@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 
 from service import events, intake
 from service.api.shapes import Cursor, Limit, page
-from service.auth import Client, ClientReading, Web
+from service.auth import Client, ClientReading, Identity, Web
 from service.errors import Problem, not_found
 from service.forecasts import with_fresh_eta
 from service.generation import void_order
@@ -38,12 +38,7 @@ async def post_generation(
     The same `Idempotency-Key` with the same body returns the same generation, so a lost answer can be asked for again.
     """
     key = _checked_key(idempotency_key)
-    request_hash = intake.hash_of(body)
-    order = await intake.find_replay(web, asker, idempotency_key=key, request_hash=request_hash)
-    is_replay = order is not None
-    if order is None:
-        wanted = await intake.check(web, asker, body)
-        order, is_replay = await intake.place(web, asker, wanted, idempotency_key=key, request_hash=request_hash)
+    order, is_replay = await _order(web, asker, body, key)
     seconds = _wait_seconds(prefer)
     if seconds:
         order = await intake.wait_for_end(web, order, seconds=seconds)
@@ -51,7 +46,22 @@ async def post_generation(
     response.headers["Location"] = f"/v1/generations/{order.id}"
     if is_replay:
         response.headers["Idempotent-Replayed"] = "true"
-    return await _read_document(web, order)
+    # One that was placed a moment ago has no pictures to ask for.
+    return await _read_document(web, order) if is_replay or seconds else generation_document(order, [])
+
+
+async def _order(web: Gateway, asker: Identity, body: intake.OrderBody, key: str) -> tuple[Order, bool]:
+    """The order of a request, and whether it was placed before. Raises Problem."""
+    request_hash = intake.hash_of(body)
+    try:
+        wanted = await intake.check(web, asker, body)
+        return await intake.place(web, asker, wanted, idempotency_key=key, request_hash=request_hash)
+    except Problem:
+        # What was asked before is answered as it was then, whatever became of its style and of the queue since.
+        placed = await intake.find_replay(web, asker, idempotency_key=key, request_hash=request_hash)
+        if placed is None:
+            raise
+        return placed, True
 
 
 @router.get("/generations")

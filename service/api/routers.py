@@ -9,12 +9,14 @@ from service.api import (
     outputs,
     public_documents,
     quotes,
+    record,
     styles,
     switch,
     trainings,
     usage,
     verify,
     versions,
+    webhooks,
     works,
 )
 
@@ -24,6 +26,7 @@ ROUTERS = (
     trainings.router,
     versions.router,
     switch.router,
+    record.router,
     earnings.router,
     catalogue.router,
     quotes.router,
@@ -34,4 +37,5 @@ ROUTERS = (
     verify.router,
     usage.router,
     licences.router,
+    webhooks.router,
 )

@@ -7,11 +7,13 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from licensing import switch
 from licensing.errors import Refusal
+from service.accounts import account_by_id
 from service.api.shapes import money
 from service.auth import Creator, CreatorReading, Identity, Web
 from service.destruction import mark_destroyed, start_emptying
-from service.errors import refused
+from service.errors import not_found, refused
 from service.orders import mark_withdrawn
+from service.outbox import tell_periods_ended, tell_switched
 from service.resources import Gateway
 
 router = APIRouter(tags=["switch"])
@@ -41,6 +43,10 @@ async def put_client_switch(
     web: Web, asker: Creator, style_id: str, client_id: str, body: SwitchBody
 ) -> dict[str, Any]:
     """Set the switch of a style for one client alone."""
+    async with web.pool.acquire() as conn:
+        known = await account_by_id(conn, client_id)
+    if known is None or known.role != "client":
+        raise not_found("client", client_id[:80])
     return await set_switch(web, asker, body.level, body.reason, style_id=style_id, client_id=client_id)
 
 
@@ -76,7 +82,10 @@ async def set_switch(
         )
         if isinstance(change, Refusal):
             raise refused(change)
+        await tell_switched(conn, now=now, creator_id=asker.account_id)
         await mark_withdrawn(conn, change.order_ids, now=now)
+        if level in ("off", "destroyed") or change.refunded.amount:
+            await tell_periods_ended(conn, now=now)
         destroyed = await mark_destroyed(conn, asker.account_id, style_id, now=now) if level == "destroyed" else []
     for one in destroyed:
         await start_emptying(one)

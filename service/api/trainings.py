@@ -1,6 +1,5 @@
 """Trainings: start one, watch it, pause, resume or cancel it."""
 
-import asyncio
 import secrets
 from typing import Annotated, Any, Literal
 
@@ -11,10 +10,11 @@ from inference.catalog import base_spec
 from inference.errors import BaseUnusable
 from licensing.database import Connection
 from licensing.errors import Refusal
-from service import finetuning, trainings
+from service import audit, finetuning, trainings
 from service.api.shapes import Cursor, Limit, money, page
 from service.api.styles import check_exists, own_style
 from service.auth import Creator, CreatorReading, Identity, Web
+from service.data_use import Use, read_file
 from service.errors import ObjectMissing, Problem, not_found, refused
 from service.events import End, stream
 from service.resources import Gateway
@@ -127,7 +127,7 @@ async def get_sample(web: Web, asker: CreatorReading, training_id: str, name: st
     training = await _own(web, asker, training_id)
     keys = {str(sample["name"]): str(sample["key"]) for sample in training.samples}
     try:
-        content = await asyncio.to_thread(web.storage.get, keys[name])
+        content = await read_file(web, Use(purpose="own", by=asker.who), keys[name])
     except (KeyError, ObjectMissing) as error:
         raise not_found("sample", name) from error
     return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=31536000"})
@@ -150,12 +150,25 @@ async def resume_training(web: Web, asker: Creator, training_id: str, body: Resu
     """Go on from the last checkpoint, within the old limit or a new one."""
     wanted = body.max_minutes if body else None
     max_minutes = _allowed(web, wanted) if wanted is not None else None
-    async with web.pool.acquire() as conn:
+    now = web.clock()
+    async with web.pool.acquire() as conn, conn.transaction():
+        before = await trainings.find_training(conn, training_id, creator_id=asker.account_id)
         found = await trainings.resume(
-            conn, training_id=training_id, creator_id=asker.account_id, max_minutes=max_minutes, now=web.clock()
+            conn, training_id=training_id, creator_id=asker.account_id, max_minutes=max_minutes, now=now
         )
-    if isinstance(found, Refusal):
-        raise refused(found)
+        if isinstance(found, Refusal):
+            raise refused(found)
+        assert before is not None
+        await audit.note(
+            conn,
+            "training_resumed",
+            account_id=asker.account_id,
+            by=asker.who,
+            now=now,
+            style_id=found.style_id,
+            subject=found.id,
+            state=before.state,
+        )
     await finetuning.start_training(found)
     return training_document(found)
 

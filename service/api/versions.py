@@ -1,6 +1,5 @@
 """Versions of a style: their scores and reports, and publishing one."""
 
-import asyncio
 import base64
 import hashlib
 import re
@@ -10,10 +9,11 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from licensing.errors import Refusal
-from service import versions
+from service import audit, versions
 from service.api.shapes import Cursor, Limit, page
 from service.api.styles import own_style
 from service.auth import Creator, CreatorReading, Identity, Web
+from service.data_use import Purpose, Use, read_file
 from service.errors import ObjectMissing, not_found, refused
 from service.resources import Gateway
 from service.versions import Version
@@ -45,10 +45,21 @@ async def get_version(web: Web, asker: CreatorReading, version_id: str) -> dict[
 @router.post("/versions/{version_id}/publish")
 async def publish_version(web: Web, asker: Creator, version_id: str) -> dict[str, Any]:
     """Make it the version that new orders get."""
-    async with web.pool.acquire() as conn:
-        found = await versions.publish(conn, version_id=version_id, creator_id=asker.account_id, now=web.clock())
-    if isinstance(found, Refusal):
-        raise refused(found)
+    now = web.clock()
+    async with web.pool.acquire() as conn, conn.transaction():
+        found = await versions.publish(conn, version_id=version_id, creator_id=asker.account_id, now=now)
+        if isinstance(found, Refusal):
+            raise refused(found)
+        await audit.note(
+            conn,
+            "version_published",
+            account_id=asker.account_id,
+            by=asker.who,
+            now=now,
+            style_id=found.style_id,
+            subject=found.id,
+            number=found.number,
+        )
     return version_document(found)
 
 
@@ -56,7 +67,7 @@ async def publish_version(web: Web, asker: Creator, version_id: str) -> dict[str
 async def get_report(web: Web, asker: CreatorReading, version_id: str) -> Response:
     """The gate's report, a page that stands alone; its pictures are inside it."""
     version = await _own(web, asker, version_id)
-    answer = await _object(web, version.report_key, "text/html; charset=utf-8", {})
+    answer = await _object(web, asker, version.report_key, "text/html; charset=utf-8", {})
     answer.headers["Content-Security-Policy"] = report_policy(bytes(answer.body))
     return answer
 
@@ -67,13 +78,13 @@ async def get_sheet(web: Web, asker: CreatorReading, version_id: str) -> Respons
     version = await _own(web, asker, version_id)
     if version.sheet_key is None:
         raise not_found("sheet of version", version_id)
-    return await _object(web, version.sheet_key, "image/png", {"Cache-Control": "private, max-age=86400"})
+    return await _object(web, asker, version.sheet_key, "image/png", {"Cache-Control": "private, max-age=86400"})
 
 
 @router.get("/versions/{version_id}/receipt")
 async def get_receipt(web: Web, asker: CreatorReading, version_id: str) -> Response:
     """The signed receipt: what it was made from, and how."""
-    return await _object(web, (await _own(web, asker, version_id)).receipt_key, "application/json", {})
+    return await _object(web, asker, (await _own(web, asker, version_id)).receipt_key, "application/json", {})
 
 
 @router.get("/versions/{version_id}/adapter")
@@ -81,7 +92,8 @@ async def get_adapter(web: Web, asker: CreatorReading, version_id: str) -> Respo
     """The adapter itself. It is the creator's, to keep and to use elsewhere."""
     version = await _own(web, asker, version_id)
     name = f'attachment; filename="{version.id}.safetensors"'
-    return await _object(web, version.adapter_key, "application/octet-stream", {"Content-Disposition": name})
+    headers = {"Content-Disposition": name}
+    return await _object(web, asker, version.adapter_key, "application/octet-stream", headers, "export")
 
 
 def report_policy(page: bytes) -> str:
@@ -124,9 +136,11 @@ async def _own(web: Gateway, asker: Identity, version_id: str) -> Version:
     return version
 
 
-async def _object(web: Gateway, key: str, media_type: str, headers: dict[str, str]) -> Response:
+async def _object(
+    web: Gateway, asker: Identity, key: str, media_type: str, headers: dict[str, str], purpose: Purpose = "own"
+) -> Response:
     try:
-        content = await asyncio.to_thread(web.storage.get, key)
+        content = await read_file(web, Use(purpose=purpose, by=asker.who), key)
     except ObjectMissing as error:
         raise not_found("file", key.rsplit("/", 1)[-1]) from error
     return Response(content, media_type=media_type, headers=headers)

@@ -1,8 +1,9 @@
 """Works of a style: upload many at once, set rights and captions, look at the review."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Request, Response
@@ -12,12 +13,13 @@ from starlette.exceptions import HTTPException
 
 from licensing.database import Connection
 from licensing.errors import Refusal
-from service import reviews, works
+from service import audit, reviews, works
 from service.api.shapes import Cursor, Limit, page
 from service.api.styles import check_exists, own_style
 from service.api.trainings import find_recipe
 from service.auth import Creator, CreatorReading, Identity, Web
 from service.cases import SENTENCE_CHARACTERS_MAX, appeal, cases_about
+from service.data_use import Purpose, Use, note_deleted, read_file
 from service.describing import ask_for_words
 from service.errors import ObjectMissing, Problem, not_found, refused
 from service.resources import Gateway
@@ -83,7 +85,7 @@ async def add_works(web: Web, asker: Creator, style_id: str, request: Request) -
         style = await own_style(conn, style_id, asker.account_id)
     check_exists(style)
     async with upload_form(request, web) as form:
-        taken = await take_files(web, style, form)
+        taken = await take_files(web, asker, style, form)
     items = [_taken_document(one) for one in taken]
     problems = [one.problem for one in taken if one.problem is not None]
     if problems and len(problems) == len(taken):
@@ -107,7 +109,7 @@ async def upload_form(request: Request, web: Gateway) -> AsyncIterator[FormData]
         raise Problem("payload_too_large", sentence) from error
 
 
-async def take_files(web: Gateway, style: Style, form: FormData) -> list[Taken]:
+async def take_files(web: Gateway, asker: Identity, style: Style, form: FormData) -> list[Taken]:
     """Every file of the form's field `files`, one after the other. Raises Problem where there is none."""
     rights = form.get("rights") or "unsure"
     if rights not in RIGHTS:
@@ -122,7 +124,18 @@ async def take_files(web: Gateway, style: Style, form: FormData) -> list[Taken]:
         content = await file.read(MAX_WORK_BYTES + 1)
         upload = Upload(filename=file.filename or "", content=content)
         taken.append(await take_upload(web, style, upload, rights=known))
-    if any(one.is_new for one in taken):
+    num_new = sum(one.is_new for one in taken)
+    if num_new:
+        async with web.pool.acquire() as conn:
+            await audit.note(
+                conn,
+                "works_added",
+                account_id=style.creator_id,
+                by=asker.who,
+                now=web.clock(),
+                style_id=style.id,
+                works=num_new,
+            )
         await ask_for_words(web, style.id)
     return taken
 
@@ -185,9 +198,10 @@ async def patch_work(web: Web, asker: Creator, work_id: str, body: WorkChange) -
     A work without captions trains with `suggested`, what a captioning model says of it where one is configured; without
     either, with its file's name. To change a suggestion, send it as `captions`.
     """
-    async with web.pool.acquire() as conn:
+    async with web.pool.acquire() as conn, conn.transaction():
         if body.rights not in (None, "unsure"):
             await _check_not_held(conn, work_id, asker)
+        before = await works.find_work(conn, work_id, creator_id=asker.account_id)
         work = await works.change_work(
             conn,
             work_id=work_id,
@@ -197,18 +211,22 @@ async def patch_work(web: Web, asker: Creator, work_id: str, body: WorkChange) -
             captions=body.captions,
             include=body.include,
         )
-    if work is None:
-        raise not_found("work", work_id)
+        if before is None or work is None:
+            raise not_found("work", work_id)
+        await note_rights(conn, asker, [(before, work)], now=web.clock())
     return work_document(work)
 
 
 @router.delete("/works/{work_id}", status_code=204)
 async def delete_work(web: Web, asker: Creator, work_id: str) -> None:
     """Delete a work and its file. What learnt from it is unpublished until it is trained again without it."""
-    async with web.pool.acquire() as conn:
-        work = await works.delete_work(conn, work_id=work_id, creator_id=asker.account_id, now=web.clock())
-    if work is None:
-        raise not_found("work", work_id)
+    now = web.clock()
+    async with web.pool.acquire() as conn, conn.transaction():
+        work = await works.delete_work(conn, work_id=work_id, creator_id=asker.account_id, now=now)
+        if work is None:
+            raise not_found("work", work_id)
+        own = {"creator_id": work.creator_id, "style_id": work.style_id}
+        await note_deleted(web, conn, asker.who, hashes=works.hashes_of([work]), **own)
     for key in (work.storage_key, thumbnail_key(work.storage_key)):
         await asyncio.to_thread(web.storage.delete, key)
 
@@ -218,14 +236,14 @@ async def get_file(web: Web, asker: CreatorReading, work_id: str) -> Response:
     """The file as it was uploaded."""
     work = await _own(web, asker, work_id)
     name = f'attachment; filename="{work.id}.{work.storage_key.rsplit(".", 1)[-1]}"'
-    return await _object(web, work, work.storage_key, work.mime, {"Content-Disposition": name})
+    return await _object(web, asker, work, work.storage_key, work.mime, {"Content-Disposition": name}, "export")
 
 
 @router.get("/works/{work_id}/thumbnail")
 async def get_thumbnail(web: Web, asker: CreatorReading, work_id: str) -> Response:
     """A small JPEG of it."""
     work = await _own(web, asker, work_id)
-    return await _object(web, work, thumbnail_key(work.storage_key), "image/jpeg", {})
+    return await _object(web, asker, work, thumbnail_key(work.storage_key), "image/jpeg", {}, "own")
 
 
 def work_document(work: StoredWork) -> dict[str, Any]:
@@ -278,9 +296,38 @@ async def _check_not_held(conn: Connection, work_id: str, asker: Identity) -> No
         raise Problem("conflict", sentence, extra={"case": case.id})
 
 
-async def _object(web: Gateway, work: StoredWork, key: str, media_type: str, headers: dict[str, str]) -> Response:
+async def note_rights(
+    conn: Connection, asker: Identity, changed: Sequence[tuple[StoredWork, StoredWork]], *, now: datetime
+) -> None:
+    """Write down whose rights are others now, of works of one style before and after; in the transaction that changes
+    them."""
+    others = [after for before, after in changed if before.rights != after.rights]
+    for rights in sorted({work.rights for work in others}):
+        alike = [work.id for work in others if work.rights == rights]
+        await audit.note(
+            conn,
+            "rights_changed",
+            account_id=asker.account_id,
+            by=asker.who,
+            now=now,
+            style_id=others[0].style_id,
+            subject=alike[0] if len(alike) == 1 else "",
+            rights=rights,
+            works=len(alike),
+        )
+
+
+async def _object(
+    web: Gateway,
+    asker: Identity,
+    work: StoredWork,
+    key: str,
+    media_type: str,
+    headers: dict[str, str],
+    purpose: Purpose,
+) -> Response:
     try:
-        content = await asyncio.to_thread(web.storage.get, key)
+        content = await read_file(web, Use(purpose=purpose, by=asker.who), key)
     except ObjectMissing as error:
         raise not_found("file of work", work.id) from error
     return Response(content, media_type=media_type, headers={"Cache-Control": "private, max-age=86400", **headers})

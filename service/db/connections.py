@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import time
-from typing import Any, TypeVar
+from collections.abc import Hashable, Sequence
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import asyncpg
 import psycopg
@@ -63,12 +65,22 @@ async def open_pool(database_url: str, size: int) -> asyncpg.Pool:
     return await asyncpg.create_pool(database_url, min_size=1, max_size=size)
 
 
+def to_rows(values: Sequence[Any]) -> str:
+    """Frozen dataclasses as JSON for `jsonb_populate_recordset`: one statement then stores them all."""
+    return json.dumps([vars(value) for value in values], default=str)
+
+
 def read(kind: type[Kind], row: asyncpg.Record) -> Kind:
     """A frozen dataclass from a row: columns by the names of its fields, JSON columns (text where a `dict` or `list`
     is declared) decoded."""
     values: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        value = row[field.name]
-        holds_json = str(field.type).startswith(("dict", "list")) and isinstance(value, str)
-        values[field.name] = json.loads(value) if holds_json else value
+    for name, holds_json in _columns(cast(Hashable, kind)):
+        value = row[name]
+        values[name] = json.loads(value) if holds_json and isinstance(value, str) else value
     return kind(**values)
+
+
+@cache
+def _columns(kind: Any) -> tuple[tuple[str, bool], ...]:
+    """The names of a dataclass's fields, and whether each is JSON."""
+    return tuple((field.name, str(field.type).startswith(("dict", "list"))) for field in dataclasses.fields(kind))

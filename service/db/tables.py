@@ -37,9 +37,21 @@ GENERATION_STATES = (
     "expired",
 )
 VERSION_STATES = ("draft", "published", "retired")
+DELIVERY_STATES = ("waiting", "delivered", "failed")
 CASE_KINDS = ("near_duplicate",)
 CASE_STATES = ("open", "decided")
 CASE_OUTCOMES = ("allowed", "refused")
+DATA_USE_PURPOSES = (
+    "review",
+    "description",
+    "training",
+    "drawing",
+    "checking",
+    "own",
+    "case",
+    "export",
+    "deletion",
+)
 
 
 def _id() -> sa.Column[str]:
@@ -305,6 +317,7 @@ generations = sa.Table(
     _flag("test", "false"),
     _json("refused", "[]"),  # pictures that a check objected to: [{"number", "kind", "message"}]
     _json("request"),  # the order with defaults filled in: prompt, seed, size, steps, strength, image ...
+    _text("webhook_id", optional=True),  # the endpoint that its client named; it may have been removed since
     _number("work", "1"),  # what all its pictures cost to draw, in row-steps
     _number("turn", optional=True),  # its place in the line, in row-steps: `service.turns`
     _number("step", "0"),
@@ -359,6 +372,55 @@ events = sa.Table(
     sa.Index("events_by_age", "created_at"),
 )
 
+webhooks = sa.Table(
+    "webhooks",  # endpoints of clients
+    metadata,
+    _id(),
+    _of("accounts", "client_id"),
+    _text("url"),
+    sa.Column("kinds", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),  # empty: all
+    _text("description", ""),
+    _text("secret"),  # under a key from the pepper: `service.webhooks`
+    _text("old_secret", optional=True),
+    _time("old_secret_until", optional=True),
+    _time("created_at"),
+    _time("failing_since", optional=True),  # the first try that failed after the last that did not
+    _time("retry_at", optional=True),  # until then its oldest message rests, and all behind it
+    _time("claimed_until", optional=True),  # by one who sends; past: when it was last looked at
+    _text("claimed_by", optional=True),
+    _time("disabled_at", optional=True),
+    _text("disabled_why", optional=True),
+    sa.UniqueConstraint("client_id", "url", name="a_url_once_per_client"),
+)
+
+messages = sa.Table(
+    "messages",  # what clients are told
+    metadata,
+    _id(),
+    _text("kind"),
+    _text("body"),  # the very text that is signed and sent
+    _time("created_at"),
+    sa.Index("messages_by_age", "created_at"),
+)
+
+_WAITING = "state = 'waiting' AND due_at IS"
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("message_id", sa.Text, sa.ForeignKey(f"{SCHEMA}.messages.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("webhook_id", sa.Text, sa.ForeignKey(f"{SCHEMA}.webhooks.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.BigInteger, sa.Identity(always=True), nullable=False),  # the order of an endpoint's
+    _text("state", "waiting"),
+    _number("tries", "0"),
+    _time("due_at", optional=True),  # set for what goes out of turn, at this time
+    _json("attempts", "[]"),  # the last ones: [{"at", "status", "error", "ms"}]
+    _time("ended_at", optional=True),
+    sa.Index("deliveries_of_webhook", "webhook_id", "number"),
+    sa.Index("deliveries_in_turn", "webhook_id", "number", postgresql_where=sa.text(f"{_WAITING} NULL")),
+    sa.Index("deliveries_out_of_turn", "webhook_id", "due_at", postgresql_where=sa.text(f"{_WAITING} NOT NULL")),
+    _one_of("state", DELIVERY_STATES),
+)
+
 executors = sa.Table(
     "executors",
     metadata,
@@ -370,4 +432,46 @@ executors = sa.Table(
     _time("started_at"),
     _time("seen_at"),
     _json("speeds"),  # how fast a worker draws, by base: `inference.pace.Speed`
+)
+
+data_use = sa.Table(
+    "data_use",  # who opened a creator's files, or was refused; a trigger keeps it from being changed
+    metadata,
+    _id(),
+    _time("at"),
+    _of("accounts", "creator_id"),  # whose the files are
+    _of("styles", "style_id"),
+    _text("purpose"),
+    _text("role"),  # of who opened them; 'place' where a job did
+    _text("actor"),  # the account, or the process that told the job
+    _text("via", ""),  # the key or the session that spoke for the account
+    _text("job", ""),
+    _number("num_files"),
+    _json("files"),  # [{"key", "sha256"}]
+    sa.Column("day", sa.Date, nullable=True),  # of what is told once a day
+    _text("refused", optional=True),  # why; then nothing was opened
+    sa.Index("data_use_of_creator", "creator_id", "id"),
+    sa.Index("data_use_of_style", "style_id", "id"),
+    sa.Index(
+        "data_use_told_once_a_day",
+        *("creator_id", "style_id", "purpose", "actor", "via", "day"),
+        unique=True,
+        postgresql_where=sa.text("day IS NOT NULL"),
+    ),
+    _one_of("purpose", DATA_USE_PURPOSES),
+)
+
+audit = sa.Table(
+    "audit",  # what was done that leaves no row of its own (`service.audit`); kept from being changed alike
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True, server_default=sa.text("gen_random_uuid()::text")),
+    _time("at"),
+    _of("accounts", "account_id"),  # whose record it is in
+    _of("styles", "style_id", optional=True),
+    _text("kind"),
+    _text("subject", ""),
+    _text("role"),  # of who did it, as in data_use
+    _text("via", ""),
+    _json("data"),
+    sa.Index("audit_of_account", "account_id", "at"),
 )

@@ -1,12 +1,11 @@
 """Cases before the operator: both pictures side by side, what was said, and the decision."""
 
-import asyncio
-
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from service.accounts import account_by_id
 from service.cases import SENTENCE_CHARACTERS_MAX, Case, Outcome, decide, find_case
+from service.data_use import Use, read_file
 from service.errors import ObjectMissing, Problem, not_found
 from service.pages.forms import chosen
 from service.pages.render import page, see_other
@@ -51,7 +50,8 @@ async def case_picture(visit: OperatorVisit, case_id: str, side: str) -> Respons
     if work is None:
         raise not_found("picture", side)
     try:
-        content = await asyncio.to_thread(visit.web.storage.get, thumbnail_key(work.storage_key))
+        use = Use(purpose="case", by=visit.identity.who, job=case_id)
+        content = await read_file(visit.web, use, thumbnail_key(work.storage_key))
     except ObjectMissing as error:
         raise not_found("picture", side) from error
     return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})

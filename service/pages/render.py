@@ -46,6 +46,8 @@ def environment() -> Environment:
         buyer_words=words.FOR_BUYERS,
         training_words=words.TRAININGS,
         generation_words=words.GENERATIONS,
+        message_words=words.MESSAGES,
+        delivery_words=words.DELIVERIES,
         version_words=words.VERSIONS,
         rights_words=words.RIGHTS,
         tier_words=words.TIERS,

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from PIL import Image
 
 from inference.pictures import png_bytes
+from service.data_use import Use, read_file
 from service.errors import ObjectMissing, Problem, not_found
-from service.storage import Storage
+from service.pages.visits import Member
 from training.report import GAP, HEADER
 
 COLUMNS = ("work", "without", "with")
@@ -33,27 +34,31 @@ class Sheet:
         return png_bytes(self.image.crop((left, top, left + self.edge, top + self.edge)))
 
 
-async def num_rows(storage: Storage, key: str | None) -> int:
+async def num_rows(visit: Member, key: str | None) -> int:
     """How many rows a sheet has; 0 where there is none to show."""
     try:
-        return (await open_sheet(storage, key)).num_rows
+        return (await open_sheet(visit, key)).num_rows
     except Problem:
         return 0
 
 
-async def open_sheet(storage: Storage, key: str | None) -> Sheet:
-    """Read a sheet from storage. Raises Problem where there is none."""
+async def open_sheet(visit: Member, key: str | None) -> Sheet:
+    """A sheet for its creator. Raises Problem where there is none."""
     if key is None:
         raise not_found("sheet", "with and without")
-    return await asyncio.to_thread(_open, storage, key)
-
-
-def _open(storage: Storage, key: str) -> Sheet:
     try:
-        with Image.open(io.BytesIO(storage.get(key))) as opened:
+        content = await read_file(visit.web, Use(purpose="own", by=visit.identity.who), key)
+    except ObjectMissing as error:
+        raise not_found("sheet", key.rsplit("/", 1)[-1]) from error
+    return await asyncio.to_thread(_decode, content, key)
+
+
+def _decode(content: bytes, key: str) -> Sheet:
+    try:
+        with Image.open(io.BytesIO(content)) as opened:
             image = opened.convert("RGB")
-    except (ObjectMissing, OSError) as error:
-        # Gone, or not a picture at all: there is nothing to show either way.
+    except OSError as error:
+        # Not a picture at all: there is nothing to show.
         raise not_found("sheet", key.rsplit("/", 1)[-1]) from error
     edge = (image.width - 4 * GAP) // len(COLUMNS)
     rows = (image.height - HEADER - GAP) // (edge + GAP)

@@ -47,7 +47,7 @@ async def sign_out(visit: Visitor) -> Response:
     """End this browser's session."""
     if visit.session is not None:
         async with visit.web.pool.acquire() as conn:
-            await end_session(conn, word=visit.session.word, now=visit.now)
+            await end_session(conn, visit.session, now=visit.now)
     answer = see_other("/")
     answer.delete_cookie(cookie_name(visit.web), path="/", secure=visit.web.settings.is_secure, httponly=True)
     return answer

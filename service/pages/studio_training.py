@@ -75,7 +75,7 @@ async def sheet_picture(visit: CreatorVisit, version_id: str, row: int, column: 
         version = await find_version(conn, version_id, creator_id=visit.account.id)
     if version is None or column not in COLUMNS:
         raise not_found("picture", column)
-    sheet = await open_sheet(visit.web.storage, version.sheet_key)
+    sheet = await open_sheet(visit, version.sheet_key)
     headers = {"Cache-Control": "private, max-age=31536000, immutable"}
     return Response(sheet.cut(row, column), media_type="image/png", headers=headers)
 
@@ -96,7 +96,7 @@ async def _show(visit: Member, style_id: str, problem: Problem | None = None) ->
         "version": version,
         "is_open": latest is not None and latest.state in OPEN,
         "sheet": f"/studio/versions/{version.id}/sheet" if version else "",
-        "num_rows": await num_rows(visit.web.storage, version.sheet_key if version else None),
+        "num_rows": await num_rows(visit, version.sheet_key if version else None),
         "chart": _chart(latest),
         "learnt": learnt(latest, version),
         "plan": await _plan(visit, standing),

@@ -13,6 +13,7 @@ from service.api.works import (
     WorkChange,
     answer_finding,
     delete_work,
+    note_rights,
     patch_work,
     take_files,
     upload_form,
@@ -46,7 +47,7 @@ async def upload(visit: Uploader, style_id: str) -> Response:
             style = await own_style(conn, style_id, visit.account.id)
         async with upload_form(visit.request, visit.web) as form:
             check_csrf(visit.session, str(form.get("csrf", "")))
-            taken = await take_files(visit.web, style, form)
+            taken = await take_files(visit.web, visit.identity, style, form)
     except Problem as problem:
         return await _show(visit, style_id, problem=problem)
     kept = [one for one in taken if one.work is not None]
@@ -63,10 +64,15 @@ async def set_rights(visit: CreatorVisit, style_id: str) -> Response:
         which = chosen(await visit.field("which"), ("unsure", "all"))
         async with visit.web.pool.acquire() as conn, conn.transaction():
             standing = await load_standing(conn, visit, style_id)
+            changed = []
             for work in standing.works:
                 # What a case of the operator's holds stays as it is; its card says so.
                 if which == "all" or work.rights == "unsure":
-                    await change_work(conn, work_id=work.id, creator_id=visit.account.id, now=visit.now, rights=rights)
+                    after = await change_work(
+                        conn, work_id=work.id, creator_id=visit.account.id, now=visit.now, rights=rights
+                    )
+                    changed += [(work, after)] if after is not None else []
+            await note_rights(conn, visit.identity, changed, now=visit.now)
     except Problem as problem:
         return await _show(visit, style_id, problem=problem)
     return see_other(f"/studio/styles/{style_id}/works")

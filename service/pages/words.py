@@ -6,6 +6,7 @@ Tones are classes of `static/app.css`: good, warn, bad, busy, or none.
 from dataclasses import dataclass
 
 from service.accounts import Role
+from service.data_use import Purpose
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,21 @@ GENERATIONS = {
     "canceled": Said("Cancelled", "You stopped it. Nothing was charged.", ""),
     "expired": Said("Ran out of time", "Nothing was charged.", "warn"),
 }
+MESSAGES = {
+    "generation.settled": "pictures are ready",
+    "generation.failed": "pictures could not be made",
+    "generation.withdrawn": "a creator stopped what was being made",
+    "generation.canceled": "an order was cancelled",
+    "generation.expired": "an order ran out of time",
+    "style.switched": "a style that you use is paused, ended or back",
+    "licence.ended": "a licence of a style ended",
+    "plan.ended": "a period of your plan ended",
+}
+DELIVERIES = {
+    "waiting": Said("Waiting", "", "busy"),
+    "delivered": Said("Arrived", "", "good"),
+    "failed": Said("Given up", "", "bad"),
+}
 VERSIONS = {
     "draft": Said("Draft", "Only you can see it.", ""),
     "published": Said("Published", "Clients get this version.", "good"),
@@ -84,6 +100,19 @@ RIGHTS = {
     "client_consented": Said("Client agreed", "made for a client, who agreed to this use"),
     "licensed": Said("Licensed", "licensed to me for this use"),
     "unsure": Said("Not sure yet", "not used until you decide", "warn"),
+}
+PURPOSES: dict[Purpose, Said] = {
+    "review": Said("Looked at for the review", "A worker looked at your works to tell you what stands in the way."),
+    "description": Said("Described", "A worker looked at your works to suggest words for them."),
+    "training": Said("Trained with", "A training of this style got these files."),
+    "drawing": Said("Fetched to draw with", "A worker fetched your trained file to draw what clients order."),
+    "checking": Said(
+        "Compared with", "A worker read what your works look like in numbers, so that no picture repeats one."
+    ),
+    "own": Said("Shown to you", "Pictures of this style were opened with your account, in the studio or by the API."),
+    "case": Said("Seen in a case", "The operator looked at this work to decide a case."),
+    "export": Said("Downloaded", "The whole file was downloaded with your account."),
+    "deletion": Said("Deleted", "These files were deleted, and not opened for it."),
 }
 TIERS = {
     "draft": Said("Draft", "Small and marked DRAFT, to try an idea."),

@@ -14,6 +14,7 @@ BENCHMARKS = {
     "engine": "tests.benchmarks.engine",
     "enlarger": "tests.benchmarks.enlarger",
     "gate": "tests.benchmarks.gate",
+    "gateway": "tests.benchmarks.gateway",
     "review": "tests.benchmarks.review",
     "seal": "tests.benchmarks.seal",
     "styles": "tests.benchmarks.styles",

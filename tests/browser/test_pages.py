@@ -16,8 +16,8 @@ pytestmark = pytest.mark.browser
 
 WIDTHS = (360, 1440)
 PUBLIC = ["/", "/verify", "/sign-in", "/nothing-here"]
-STUDIO = ["/studio", "/studio/new"]
-DESK = ["/desk", "/desk/make", "/desk/history", "/desk/keys"]
+STUDIO = ["/studio", "/studio/new", "/studio/record", "/studio/record/happened"]
+DESK = ["/desk", "/desk/make", "/desk/history", "/desk/keys", "/desk/webhooks"]
 STEPS = ["", "/works", "/training", "/offer", "/switch"]
 
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -28,7 +28,12 @@ async def test_a_token_says_its_kind_and_opens_its_account(world: World, kind: s
 
     assert issued.token.startswith(f"oh_{kind}_")
     assert caller == keys.Caller(
-        key_id=issued.id, account_id=account, kind=kind, scopes=frozenset({"generate", "read"}), cap=500
+        key_id=issued.id,
+        account_id=account,
+        kind=kind,
+        scopes=frozenset({"generate", "read"}),
+        cap=500,
+        is_first_use=True,
     )
     assert caller.test == (kind == "test")
 

@@ -15,7 +15,8 @@ from tests.licensing.world import World, eur, new_id, refused
 
 async def roll_over(world: World) -> list[str]:
     async with world.pool.acquire() as conn:
-        return await plans.roll_over(conn, now=world.now, new_id=new_id)
+        due = await plans.due_periods(conn, now=world.now)
+        return [one.id for one in due if await plans.roll_over(conn, one, now=world.now, new_id=new_id)]
 
 
 async def end_renewal(world: World, client: str, allowance: Allowance):
@@ -324,3 +325,39 @@ async def test_a_quote_says_that_a_quota_would_pay(world: World):
         )
 
     assert (quote.amount, quote.units, quote.pay) == (eur(0), 2, "plan")
+
+
+async def test_a_licence_keeps_the_terms_it_was_bought_under(world: World):
+    style, client = await world.style(fee_bps=1500), await world.client(prepaid=20_000)
+    await world.buy_licence(style, client, renews=True)
+    dearer = {name: replace(tier, use="other words") for name, tier in style.tiers.items()}
+    later = await world.style(style.creator_id, style_id=style.style_id, tiers=dearer, fee_bps=4000)
+
+    held, own = await world.held(style, client), await world.held(style, client, tier="commercial")
+
+    assert (held.pay, held.terms_version) == ("licence", style.version)
+    assert (own.pay, own.terms_version) == ("prepaid", later.version)
+    await world.begin(held)
+    sale = await world.settle(held)
+    assert sale.fee.amount == pytest.approx(0.15 * (sale.fee.amount + sale.share.amount), abs=1)
+
+
+async def test_a_licence_of_a_tier_that_is_no_longer_sold_serves_to_its_end(world: World):
+    style, client, stranger = await world.style(), await world.client(prepaid=20_000), await world.client(prepaid=999)
+    allowance = await world.buy_licence(style, client)
+    rest = {name: tier for name, tier in style.tiers.items() if name != "personal"}
+    await world.style(style.creator_id, style_id=style.style_id, tiers=rest)
+
+    hold = await world.held(style, client, count=allowance.left - 1)
+
+    assert (hold.pay, hold.terms_version) == ("licence", style.version)
+    async with world.pool.acquire() as conn:
+        order = {"style_id": style.style_id, "client_id": client, "tier": "personal", "now": world.now}
+        quoted = await gateway.quote(conn, **order, count=1)
+        too_many = await gateway.quote(conn, **order, count=2)
+    assert (quoted.pay, quoted.amount, quoted.terms_version) == ("licence", eur(0), style.version)
+    for answer in (too_many, await world.reserve(style, client, count=2)):
+        assert refused(answer, "quota_exceeded").detail["left"] == 1
+    refused(await world.reserve(style, stranger), "invalid_request")
+    world.later(days=40)
+    refused(await world.reserve(style, client), "invalid_request")

@@ -54,7 +54,8 @@ async def test_what_a_licence_left_unused_is_a_line_without_an_output(world: Wor
     await world.sold(style, client, count=10)
     world.later(days=31)
     async with world.pool.acquire() as conn:
-        await plans.roll_over(conn, now=world.now, new_id=new_id)
+        for due in await plans.due_periods(conn, now=world.now):
+            await plans.roll_over(conn, due, now=world.now, new_id=new_id)
 
     found = await statement_of(world, style.creator_id, "2025-12")
 

@@ -14,8 +14,8 @@ REFUSES_NEW = {"closed": "style_closed", "paused": "style_paused", "wind_down": 
 REFUSES_KNOWN = {"paused": "style_paused", "off": "style_off"}
 
 
-async def known_client(world: World, style: Any) -> str:
-    client = await world.client(prepaid=10_000)
+async def known_client(world: World, style: Any, *, prepaid: int = 10_000) -> str:
+    client = await world.client(prepaid=prepaid)
     await world.sold(style, client)
     return client
 
@@ -268,13 +268,36 @@ async def test_a_wind_down_serves_its_clients_until_the_date_and_then_is_off(wor
     world.later(days=1)
     refused(await world.reserve(style, client), "style_off")
     async with world.pool.acquire() as conn:
-        changes = await switch.end_notices(conn, now=world.now)
+        due = await switch.due_notices(conn, now=world.now)
+        changes = [await switch.end_notice(conn, notice, now=world.now) for notice in due]
 
     ended = [change for change in changes if change.order_ids]
     assert [(change.level, change.voided) for change in ended] == [("off", 1)]
     async with world.pool.acquire() as conn:
-        assert await switch.end_notices(conn, now=world.now) == []
+        assert await switch.due_notices(conn, now=world.now) == []
+        assert [await switch.end_notice(conn, notice, now=world.now) for notice in due] == [None] * len(due)
         assert (await switch.state(conn, style_id=style.style_id, now=world.now)).level == "off"
+
+
+async def test_a_wind_down_whose_date_has_come_is_off_before_anything_else(world: World):
+    """Also where nobody has come by since: switching on revives no order from before, and buyers get their money."""
+    style = await world.style(notice_days=10)
+    client = await known_client(world, style, prepaid=20_000)
+    await world.buy_licence(style, client, renews=True)
+    await world.set_level(style, "wind_down")
+    world.later(days=9)
+    hold = await world.held(style, client, tier="commercial")
+    world.later(days=2)
+
+    change = await world.set_level(style, "live")
+
+    assert (change.level, change.voided, change.order_ids) == ("live", 1, (hold.order_id,))
+    assert change.refunded.amount > 0
+    assert (await world.hold(hold.order_id, client)).reason == "withdrawn"
+    async with world.pool.acquire() as conn:
+        found = await switch.history(conn, creator_id=style.creator_id)
+    assert [(event.level, event.by) for event in found[:2]] == [("live", style.creator_id), ("off", "notice")]
+    assert isinstance(await world.reserve(style, client), Hold)
 
 
 async def test_a_wind_down_keeps_the_longest_notice_that_was_promised(world: World):

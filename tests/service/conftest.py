@@ -150,8 +150,11 @@ async def place(database_url: str, configs: Path, tmp_path_factory: pytest.TempP
 
 
 @asynccontextmanager
-async def open_place(database_url: str, configs: Path, *, home: Path, captioner: str = "") -> AsyncIterator[Place]:
-    """The application until the end of the block; with a captioning model where a test names one."""
+async def open_place(
+    database_url: str, configs: Path, *, home: Path, captioner: str = "", webhook_networks: str = ""
+) -> AsyncIterator[Place]:
+    """The application until the end of the block; with a captioning model, or networks that it may send messages to,
+    where a test names some."""
     settings = Settings(
         home=home,
         configs=configs,
@@ -161,6 +164,7 @@ async def open_place(database_url: str, configs: Path, *, home: Path, captioner:
         prober=SCRIPTED_PROBER,
         describer=SCRIPTED_DESCRIBER,
         captioner=captioner,
+        webhook_networks=webhook_networks,
         device="cpu",
         poll_interval_s=0.05,
         max_files_per_upload=20,

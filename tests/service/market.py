@@ -77,9 +77,9 @@ async def publish_style(
     """A style of the creator with a published version whose adapter is `adapter`; its id. flat: its flat file."""
     style_id = await make_style(creator, base=base, **fields)
     training_id, version_id = new_id("trn"), new_id("ver")
-    key = f"versions/{version_id}/adapter.safetensors"
+    key = f"trainings/{training_id}/1/adapter.safetensors"
     web.storage.put(key, adapter)
-    flat_key = None if flat is None else f"versions/{version_id}/adapter.flat"
+    flat_key = None if flat is None else f"trainings/{training_id}/1/adapter.flat"
     if flat is not None and flat_key is not None:
         web.storage.put(flat_key, flat)
     async with web.pool.acquire() as conn:

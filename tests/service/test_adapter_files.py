@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from service.adapter_files import AdapterFiles
+from service.data_use import checked
 from service.errors import AdapterWithdrawn, ObjectMissing
 from service.storage.local import Folder, open_folder
 from service.versions import Version
 
 SIZE = 1000
+JOB = "gen_1"
 
 
 class Slow:
@@ -49,7 +51,15 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def files(folder: Path, storage: Slow) -> AdapterFiles:
-    return AdapterFiles(folder, storage, budget_bytes=10 * SIZE)
+    return files_in(folder, storage)
+
+
+def files_in(folder: Path, storage: Slow, *, budget_bytes: int = 10 * SIZE) -> AdapterFiles:
+    async def fetch(key: str, sha256: str, job: str) -> bytes:
+        assert job
+        return checked(await asyncio.to_thread(storage.get, key), key=key, sha256=sha256)
+
+    return AdapterFiles(folder, fetch, budget_bytes=budget_bytes)
 
 
 def content_of(name: str) -> bytes:
@@ -96,7 +106,7 @@ def stored(storage: Slow, name: str, *, with_flat: bool = False) -> Version:
 
 async def bring(files: AdapterFiles, version: Version) -> bool:
     """Whether it lay there."""
-    async with files.lend(version) as lent:
+    async with files.lend(version, job=JOB) as lent:
         assert lent.ref.path.is_file()
         return lent.was_there
 
@@ -108,7 +118,7 @@ def names(folder: Path) -> set[str]:
 async def test_a_version_is_lent_as_its_flat_file_where_it_has_one(files: AdapterFiles, storage: Slow):
     with_flat, without = stored(storage, "one", with_flat=True), stored(storage, "two")
 
-    async with files.lend(with_flat) as flat, files.lend(without) as own:
+    async with files.lend(with_flat, job=JOB) as flat, files.lend(without, job=JOB) as own:
         assert flat.ref.path.read_bytes() == content_of("one, flat")
         assert (flat.ref.sha256, flat.ref.flat_sha256) == (with_flat.adapter_sha256, with_flat.flat_sha256)
         assert own.ref.path.read_bytes() == content_of("two")
@@ -120,7 +130,7 @@ async def test_a_file_is_brought_once_and_outlives_a_restart(files: AdapterFiles
     version = stored(storage, "one")
 
     before = [await bring(files, version) for _ in range(3)]
-    after = await bring(AdapterFiles(folder, storage, budget_bytes=10 * SIZE), version)
+    after = await bring(files_in(folder, storage), version)
 
     assert (before, after) == ([False, True, True], True)
     assert storage.asked == [version.adapter_key]
@@ -130,7 +140,7 @@ async def test_a_file_is_brought_once_and_outlives_a_restart(files: AdapterFiles
 async def test_nobody_else_on_the_machine_may_read_the_files(files: AdapterFiles, storage: Slow, folder: Path):
     version = stored(storage, "one")
 
-    async with files.lend(version) as lent:
+    async with files.lend(version, job=JOB) as lent:
         assert lent.ref.path.stat().st_mode & 0o077 == 0
         assert folder.parent.stat().st_mode & 0o077 == 0
 
@@ -157,14 +167,14 @@ async def test_many_who_want_a_file_at_once_have_it_brought_once(files: AdapterF
 
 
 async def test_the_files_used_longest_ago_make_room_but_none_that_is_lent(storage: Slow, folder: Path):
-    files = AdapterFiles(folder, storage, budget_bytes=3 * SIZE)
+    files = files_in(folder, storage, budget_bytes=3 * SIZE)
     versions = [stored(storage, f"{number}") for number in range(6)]
     for moment, version in enumerate(versions[:3]):
         await bring(files, version)
         os.utime(folder / f"{version.adapter_sha256}.safetensors", (moment, moment))
     await bring(files, versions[0])
 
-    async with files.lend(versions[1]) as lent:
+    async with files.lend(versions[1], job=JOB) as lent:
         os.utime(lent.ref.path, (0, 0))
         await bring(files, versions[3])
         await bring(files, versions[4])
@@ -175,7 +185,7 @@ async def test_the_files_used_longest_ago_make_room_but_none_that_is_lent(storag
 
 
 async def test_a_file_larger_than_the_whole_budget_is_lent_and_then_makes_room(storage: Slow, folder: Path):
-    files = AdapterFiles(folder, storage, budget_bytes=1)
+    files = files_in(folder, storage, budget_bytes=1)
     first, second = stored(storage, "one"), stored(storage, "two")
 
     await bring(files, first)
@@ -187,7 +197,7 @@ async def test_a_file_larger_than_the_whole_budget_is_lent_and_then_makes_room(s
 async def test_a_file_that_is_forgotten_is_deleted_though_it_is_lent(files: AdapterFiles, storage: Slow, folder: Path):
     version = stored(storage, "one", with_flat=True)
 
-    async with files.lend(version):
+    async with files.lend(version, job=JOB):
         files.forget(version.adapter_sha256)
         assert names(folder) == set()
 
@@ -225,7 +235,7 @@ async def test_a_flat_file_that_is_not_what_it_should_be_is_not_used(
     if damage == "another":
         storage.put(version.flat_key, b"something else")
 
-    async with files.lend(version) as lent:
+    async with files.lend(version, job=JOB) as lent:
         assert lent.ref.path.read_bytes() == content_of("one")
         assert lent.ref.flat_sha256 is None
 
@@ -249,14 +259,14 @@ async def test_a_file_that_an_engine_refused_is_replaced_where_it_can_be(files: 
     version, plain = stored(storage, "one", with_flat=True), stored(storage, "two")
     answers = []
 
-    async with files.lend(version) as flat:
+    async with files.lend(version, job=JOB) as flat:
         answers.append(files.turn_down(flat))
-    async with files.lend(version) as own:
+    async with files.lend(version, job=JOB) as own:
         assert own.ref.flat_sha256 is None
     await bring(files, plain)
-    async with files.lend(plain) as lay_here:
+    async with files.lend(plain, job=JOB) as lay_here:
         answers.append(files.turn_down(lay_here))
-    async with files.lend(plain) as fresh:
+    async with files.lend(plain, job=JOB) as fresh:
         answers.append(files.turn_down(fresh))
 
     assert answers == [True, True, False]
@@ -284,7 +294,7 @@ async def test_what_is_lent_is_not_idle(files: AdapterFiles, storage: Slow, fold
     await bring(files, other)
     (folder / f"{other.adapter_sha256}.safetensors").unlink()
 
-    async with files.lend(version):
+    async with files.lend(version, job=JOB):
         assert files.idle() == {other.adapter_sha256}, "it may still lie in memory"
 
     assert files.idle() == {version.adapter_sha256, other.adapter_sha256}

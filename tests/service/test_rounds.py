@@ -16,6 +16,7 @@ from licensing.money import Money
 from service import finetuning, trainings
 from service.scratch import hold_scratch, release_scratch
 from service.storage import Storage
+from service.storage.closed import Closed
 from service.trainings import Training
 from tests.service.conftest import Person, Place, wait_for, with_works
 from tests.service.scripted_trainer import DIES, DIES_IN_COMPANY, FAILS, LONG, MUTE, REFUSED
@@ -208,7 +209,7 @@ async def test_one_whose_works_are_lost_fails_and_the_others_go_on(
     lost_style = await with_works(people[1])
     ids = [await start(people[0], await with_works(people[0])), await start(people[1], lost_style)]
     web = place.gateway
-    losing = replace(web, storage=Losing(web.storage, f"works/{lost_style}/"))
+    losing = replace(web, storage=Closed(Losing(web.storage.unlocked, f"works/{lost_style}/")))
     monkeypatch.setattr("service.workflows._resources", losing)
     await busy()
 

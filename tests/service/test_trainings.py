@@ -90,7 +90,7 @@ async def test_a_training_ends_as_a_draft_version(creator: Person, style_id: str
         found = await find_version(conn, version["id"], creator_id=creator.account.id)
     assert found is not None
     assert found.looks_key is not None
-    assert len(unpack_looks(place.gateway.storage.get(found.looks_key))) == training["works"]
+    assert len(unpack_looks(place.gateway.storage.unlocked.get(found.looks_key))) == training["works"]
     await wait_until_gone(place.settings.home / "scratch" / training_id)
 
 
@@ -106,7 +106,7 @@ async def test_what_engines_read_lies_beside_an_adapter_that_passed(creator: Per
 
     assert made is not None
     assert made.flat_key is not None
-    assert made.flat_sha256 == hashlib.sha256(place.gateway.storage.get(made.flat_key)).hexdigest()
+    assert made.flat_sha256 == hashlib.sha256(place.gateway.storage.unlocked.get(made.flat_key)).hexdigest()
     assert none is not None
     assert (none.flat_key, none.flat_sha256) == (None, None)
 

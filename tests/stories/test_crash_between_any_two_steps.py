@@ -18,7 +18,9 @@ from service.faults import POINTS
 from tests.service.market import PRICE, publish_style, write_style_adapter
 from tests.stories.town import Town, open_town
 
-WEB_POINTS = [point for point, meaning in POINTS.items() if meaning.startswith("web:") and point != "voided"]
+WEB_POINTS = [
+    point for point, meaning in POINTS.items() if meaning.startswith("web:") and point not in ("voided", "message_sent")
+]
 WORKER_POINTS = [point for point, meaning in POINTS.items() if meaning.startswith("worker:")]
 
 

@@ -253,8 +253,9 @@ async def test_a_version_is_told_of_once_in_a_while_however_often_it_is_asked_fo
 async def test_what_cannot_be_brought_ahead_is_brought_at_its_turn(market: Market, tmp_path: Path):
     client = await market.client()
     broken, _ = await another_style(market, tmp_path)
-    key = f"versions/{await version_of(market, broken)}/adapter.safetensors"
-    content = market.gateway.storage.get(key)
+    async with market.gateway.pool.acquire() as conn:
+        key: str = await conn.fetchval("SELECT adapter_key FROM service.versions WHERE style_id = $1", broken)
+    content = market.gateway.storage.unlocked.get(key)
     market.gateway.storage.delete(key)
     tell_wanted(market.gateway, await version_of(market, broken))
     style_id, sha256 = await another_style(market, tmp_path)

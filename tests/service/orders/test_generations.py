@@ -79,7 +79,7 @@ async def test_a_replay_is_answered_even_when_the_style_is_gone(market: Market):
         ({"strength": 0.5}, "without an image"),
         ({"seed": -1}, "Seed -1 is out of range"),
         ({"tier": "gold"}, "tier"),
-        ({"webhook": "https://example.org"}, "Webhooks are not sent"),
+        ({"webhook": "https://example.org"}, "register it with POST /v1/webhooks first"),
         ({"promt": "a"}, "promt"),
     ],
 )

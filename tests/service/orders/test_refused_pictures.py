@@ -62,7 +62,7 @@ async def published(market: Market, style_id: str) -> Version:
 async def knows_works(market: Market, style_id: str, *works: bytes) -> Version:
     """The style's version, with the looks of these works beside its adapter."""
     version = await published(market, style_id)
-    key = f"versions/{version.id}/looks.npy"
+    key = f"trainings/{version.training_id}/1/looks.npy"
     market.gateway.storage.put(key, pack_looks([[look_at(open_picture(work).image)] for work in works]))
     async with market.gateway.pool.acquire() as conn:
         await conn.execute("UPDATE service.versions SET looks_key = $2 WHERE id = $1", version.id, key)
@@ -194,7 +194,7 @@ async def test_looks_that_cannot_be_read_end_the_order_without_a_charge(market: 
     client = await market.client(cents=500)
     style_id = await publish_style(market.gateway, market.creator, market.adapter)
     version = await knows_works(market, style_id, draw())
-    market.gateway.storage.put(f"versions/{version.id}/looks.npy", b"no looks")
+    market.gateway.storage.put(f"trainings/{version.training_id}/1/looks.npy", b"no looks")
 
     generation = (await market.order(client, style=style_id)).json()
 

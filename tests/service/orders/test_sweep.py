@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from dbos import DBOS
 
-from service import generation, intake, sweep
+from service import acceptance, generation, sweep
 from service.workflows import GENERATION, start, story
 from tests.service.market import Market, prepaid, publish_style
 
@@ -32,7 +32,7 @@ async def test_an_accepted_order_that_was_never_started_is_started(market: Marke
     async def forget(order_id: str, turn: int | None) -> None:
         return None
 
-    monkeypatch.setattr(intake, "start_generation", forget)
+    monkeypatch.setattr(acceptance, "start_generation", forget)
     order_id = (await market.order(client, wait=0)).json()["id"]
 
     await state_of(client, order_id, wanted="settled")
@@ -44,7 +44,7 @@ async def test_an_order_whose_story_broke_ends_without_a_charge(market: Market, 
     async def start_broken(order_id: str, turn: int | None) -> None:
         await start(GENERATION, order_id, broken, order_id)
 
-    monkeypatch.setattr(intake, "start_generation", start_broken)
+    monkeypatch.setattr(acceptance, "start_generation", start_broken)
     order_id = (await market.order(client, wait=0)).json()["id"]
     market.gateway.storage.put(f"pending/{order_id}/1.png", b"drawn")
 

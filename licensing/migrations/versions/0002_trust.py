@@ -4,12 +4,12 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0003"
+revision = "0002"
 down_revision = "0001"
 
 
 def upgrade() -> None:
-    tables = Path(__file__).parent.parent / "0003_trust.sql"
+    tables = Path(__file__).parent.parent / "0002_trust.sql"
     driver = op.get_bind().connection.driver_connection
     assert driver is not None
     driver.execute(tables.read_text())

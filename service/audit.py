@@ -1,0 +1,219 @@
+"""The record of an account: what was done with what is theirs, by whom, in plain words.
+
+Nothing is written twice: a switch, terms, keys, cases, trainings and opened files have rows that tell it, and one query
+reads them all by time. Only what leaves no row of its own, or one that is deleted some day, is written to
+`service.audit`, in the transaction that does it; a trigger keeps that table from being changed. No file names and no
+words of people's are kept there, for nobody could delete them again.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, get_args
+
+from licensing.database import Connection
+from service.db.connections import read
+from service.who import Who, WhoRole
+
+Noted = Literal[
+    "link_made",
+    "signed_in",
+    "signed_out",
+    "key_first_used",
+    "works_added",
+    "rights_changed",
+    "training_resumed",
+    "version_published",
+    "version_unpublished",
+]
+"""What is written here."""
+Kind = Literal[
+    Noted,
+    "account_made",
+    "key_made",
+    "key_revoked",
+    "style_made",
+    "style_emptied",
+    "terms_changed",
+    "switch_changed",
+    "training_started",
+    "training_ended",
+    "case_opened",
+    "case_answered",
+    "case_decided",
+    "work_removed",
+    "work_seen",
+    "others_work_seen",
+    "file_refused",
+]
+"""Everything that the record tells."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# Of each: when, a word that tells it from others of that moment, kind, style, subject, the role of who did it (NULL
+# where the row does not say), by which key or session, and what the sentence needs. $1 is the account.
+_SOURCES = """
+SELECT at, id AS ref, kind, style_id, subject, role, via, data FROM service.audit WHERE account_id = $1
+UNION ALL
+SELECT created_at, id, 'account_made', NULL, id, 'operator', '', '{}' FROM service.accounts WHERE id = $1
+UNION ALL
+SELECT created_at, key_id || '.made', 'key_made', NULL, key_id, NULL, '', jsonb_build_object('hint', hint)
+FROM licensing.api_key WHERE account_id = $1
+UNION ALL
+SELECT revoked_at, key_id || '.revoked', 'key_revoked', NULL, key_id, NULL, '', jsonb_build_object('hint', hint)
+FROM licensing.api_key WHERE account_id = $1 AND revoked_at IS NOT NULL
+UNION ALL
+SELECT created_at, id, 'style_made', id, id, 'creator', '', '{}' FROM service.styles WHERE creator_id = $1
+UNION ALL
+SELECT emptied_at, id, 'style_emptied', id, id, 'place', '', '{}'
+FROM service.styles WHERE creator_id = $1 AND emptied_at IS NOT NULL
+UNION ALL
+SELECT t.created_at, t.style_id || '.' || t.version, 'terms_changed', t.style_id, t.style_id,
+    CASE WHEN t.actor = $1 THEN 'creator' ELSE 'operator' END, '', jsonb_build_object('version', t.version)
+FROM licensing.terms t JOIN licensing.style s USING (style_id) WHERE s.creator_id = $1 AND t.version > 1
+UNION ALL
+SELECT at, left(md5('switch' || event_no), 12), 'switch_changed', nullif(style_id, ''), client_id,
+    CASE actor WHEN $1 THEN 'creator' WHEN 'notice' THEN 'place' ELSE 'operator' END, '',
+    jsonb_build_object('before', level_before, 'level', level, 'client', client_id, 'voided', voided)
+FROM licensing.switch_event WHERE creator_id = $1
+UNION ALL
+SELECT t.created_at, t.id || '.started', 'training_started', t.style_id, t.id, 'creator', '', '{}'
+FROM service.trainings t JOIN service.styles s ON s.id = t.style_id WHERE s.creator_id = $1
+UNION ALL
+SELECT t.ended_at, t.id || '.ended', 'training_ended', t.style_id, t.id, 'place', '', jsonb_build_object('state', state)
+FROM service.trainings t JOIN service.styles s ON s.id = t.style_id WHERE s.creator_id = $1 AND t.ended_at IS NOT NULL
+UNION ALL
+SELECT c.opened_at, c.id, 'case_opened', w.style_id, c.subject, 'place', '', jsonb_build_object('case', c.id)
+FROM service.cases c LEFT JOIN service.works w ON w.id = c.subject WHERE c.creator_id = $1
+UNION ALL
+SELECT (one.said->>'at')::timestamptz, c.id || '.' || one.number,
+    CASE one.said->>'by' WHEN 'operator' THEN 'case_decided' ELSE 'case_answered' END,
+    w.style_id, c.subject, one.said->>'by', '', jsonb_build_object('case', c.id, 'sentence', one.said->>'sentence')
+FROM service.cases c CROSS JOIN LATERAL jsonb_array_elements(c.said) WITH ORDINALITY AS one (said, number)
+LEFT JOIN service.works w ON w.id = c.subject WHERE c.creator_id = $1
+UNION ALL
+SELECT at, id, CASE WHEN refused IS NOT NULL THEN 'file_refused' WHEN purpose = 'case' THEN 'work_seen'
+    ELSE 'work_removed' END, style_id,
+    CASE purpose WHEN 'deletion' THEN split_part(split_part(files->0->>'key', '/', 3), '.', 1) ELSE job END,
+    role, CASE actor WHEN $1 THEN via ELSE '' END, jsonb_build_object('files', num_files)
+FROM service.data_use WHERE creator_id = $1
+    AND (refused IS NOT NULL OR purpose = 'case' OR (purpose = 'deletion' AND role <> 'place'))
+UNION ALL
+SELECT at, id || '.own', 'others_work_seen', NULL, job, role, via, '{}'
+FROM service.data_use WHERE actor = $1 AND purpose = 'case' AND refused IS NULL
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditEntry:
+    """One line of a record. `style_name` is None for what is of no one style; `role` is None where nobody knows it."""
+
+    at: datetime
+    ref: str
+    kind: Kind
+    style_id: str | None
+    style_name: str | None
+    subject: str
+    role: WhoRole | None
+    via: str
+    data: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Names the line, and its place in time."""
+        return f"{(self.at - _EPOCH) // timedelta(microseconds=1)}.{self.ref}"
+
+    @property
+    def sentence(self) -> str:
+        return _SENTENCES[self.kind].format(**_blanks(self))
+
+
+async def note(
+    conn: Connection,
+    kind: Noted,
+    *,
+    account_id: str,
+    by: Who,
+    now: datetime,
+    style_id: str | None = None,
+    subject: str = "",
+    **data: Any,
+) -> None:
+    """Write down what was done, in the transaction that does it."""
+    assert kind in get_args(Noted), kind
+    await conn.execute(
+        "INSERT INTO service.audit (at, account_id, style_id, kind, subject, role, via, data)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        *(now, account_id, style_id, kind, subject, by.role, by.via, json.dumps(data)),
+    )
+
+
+async def list_entries(
+    conn: Connection, account_id: str, *, style_id: str | None = None, limit: int, before: str | None = None
+) -> list[AuditEntry]:
+    """What was done with what is an account's, newest first; of one style, with what was done to all.
+
+    before: the `id` of an entry. Raises ValueError for what is none.
+    """
+    at, ref = _place_in_time(before) if before else (None, None)
+    rows = await conn.fetch(
+        f"SELECT e.*, s.name AS style_name FROM ({_SOURCES}) e LEFT JOIN service.styles s ON s.id = e.style_id"
+        " WHERE ($2::text IS NULL OR e.style_id = $2 OR (e.style_id IS NULL AND e.kind = 'switch_changed'))"
+        " AND ($3::timestamptz IS NULL OR (e.at, e.ref) < ($3, $4)) ORDER BY e.at DESC, e.ref DESC LIMIT $5",
+        *(account_id, style_id, at, ref, limit),
+    )
+    return [read(AuditEntry, row) for row in rows]
+
+
+def _place_in_time(entry_id: str) -> tuple[datetime, str]:
+    moment, _, ref = entry_id.partition(".")
+    try:
+        return _EPOCH + timedelta(microseconds=int(moment)), ref
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{entry_id!r} is no place in a record; take `next_cursor` as it came") from error
+
+
+_SENTENCES: dict[Kind, str] = {
+    "account_made": "Your account was made.",
+    "link_made": "A one-time link that signs in to your account was made.",
+    "signed_in": "Somebody signed in to your account with a link.",
+    "signed_out": "A session of your account was ended.",
+    "key_made": "The key {hint}… ({subject}) was made.",
+    "key_first_used": "The key {subject} was used for the first time.",
+    "key_revoked": "The key {hint}… ({subject}) was revoked.",
+    "style_made": "{style} was made.",
+    "style_emptied": "All works, trained files and copies of {style} were deleted.",
+    "terms_changed": "{style} got new terms, version {version}.",
+    "switch_changed": "The switch of {style}{of_client} went from {before} to {level}; it ended {voided}.",
+    "works_added": "{works} came to {style}.",
+    "work_removed": "Work {subject} was removed from {style}.",
+    "rights_changed": "The rights of {works} of {style} were set to {rights}.",
+    "training_started": "Training {subject} of {style} was asked for.",
+    "training_resumed": "Training {subject} of {style}, which was {state}, goes on.",
+    "training_ended": "Training {subject} of {style} ended: {state}.",
+    "version_published": "Version {number} of {style} was published.",
+    "version_unpublished": "Version {number} of {style} is no longer published: a work in it lost its right.",
+    "case_opened": "Work {subject} looks like somebody else's; the operator was asked ({case}).",
+    "case_answered": "You said something in {case}.",
+    "case_decided": "The operator decided {case}: {sentence}",
+    "work_seen": "The operator looked at a work of {style}, to decide {subject}.",
+    "others_work_seen": "You looked at a work, to decide {subject}.",
+    "file_refused": "{subject} asked for {files} of {style} and was refused; nothing was opened.",
+}
+_WORDS = ("before", "level", "rights", "state")
+_COUNTED = {"works": "work", "files": "file", "voided": "order"}
+
+
+def _blanks(entry: AuditEntry) -> dict[str, str]:
+    told = {name: str(value).replace("_", " ") if name in _WORDS else str(value) for name, value in entry.data.items()}
+    counted = {
+        name: f"{entry.data[name]} {one}{'' if entry.data[name] == 1 else 's'}"
+        for name, one in _COUNTED.items()
+        if name in entry.data
+    }
+    return {
+        **told,
+        **counted,
+        "style": entry.style_name or "all your styles",
+        "of_client": f" for client {told['client']}" if told.get("client") else "",
+        "subject": entry.subject or "Somebody",
+    }

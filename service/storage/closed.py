@@ -1,0 +1,54 @@
+"""The storage as the service has it: creators' files can be stored, listed and deleted, and are opened by nobody."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from service.errors import FileRefused
+from service.storage import Storage
+
+_CREATORS = ("works/", "trainings/")
+_FOR_ANYBODY = "/examples/"
+
+
+def is_creators(key: str) -> bool:
+    """Whether a creator's file lies there: a work, its thumbnail, or what a training made of works. Pictures that the
+    trainer drew for the catalogue lie beside the latter and are for anybody."""
+    return key.startswith(_CREATORS) and _FOR_ANYBODY not in key
+
+
+class Closed:
+    """The Storage protocol over another storage. `unlocked` is that one; only the data-use ledger may name it."""
+
+    def __init__(self, unlocked: Storage) -> None:
+        self.unlocked = unlocked
+
+    def put(self, key: str, content: bytes | BinaryIO) -> None:
+        self.unlocked.put(key, content)
+
+    def get(self, key: str) -> bytes:
+        """Raises FileRefused for a creator's file; so do the others that read."""
+        return self.unlocked.get(_open_to_all(key))
+
+    def open(self, key: str) -> BinaryIO:
+        return self.unlocked.open(_open_to_all(key))
+
+    def exists(self, key: str) -> bool:
+        return self.unlocked.exists(key)
+
+    def delete(self, key: str) -> None:
+        self.unlocked.delete(key)
+
+    def list_keys(self, prefix: str) -> Iterator[str]:
+        return self.unlocked.list_keys(prefix)
+
+    def copy(self, source: str, target: str) -> None:
+        self.unlocked.copy(_open_to_all(source), target)
+
+    def move(self, source: str, target: str) -> None:
+        self.unlocked.move(_open_to_all(source), target)
+
+
+def _open_to_all(key: str) -> str:
+    if is_creators(key):
+        raise FileRefused(f"{key} is a creator's file; open it with a purpose, by service.data_use")
+    return key

@@ -1,0 +1,20 @@
+"""Who does something: a person, by a key or in a browser, or this place itself."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+WhoRole = Literal["creator", "client", "operator", "place"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Who:
+    """`actor` is an account, or the name of a process where the role is `place`. `via` is the key or the browser's
+    session that spoke for the account, empty where nobody needed one."""
+
+    role: WhoRole
+    actor: str
+    via: str = ""
+
+
+PLACE = Who(role="place", actor="")
+"""This place by itself: what follows from what somebody else did."""

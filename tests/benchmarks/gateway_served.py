@@ -1,0 +1,142 @@
+"""The gateway of its benchmark: the application as it is served, with its engine, seal and workflow replaced.
+
+`metered`: an order is paid where its workflow would start. `whole`: workflow and seal are real, the engine answers at
+once. Prints where it is and its clients' tokens as JSON, then serves until it is told to end.
+"""
+
+import asyncio
+import io
+import json
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+import uvloop
+from PIL import Image
+
+from inference.fairness import Turn
+from inference.messages import AdapterRef, ImageRequest, Picture, Result, Step, Tier
+from inference.pace import Speed
+from service import acceptance
+from service.generation import Delivery, settle_in
+from service.resources import Gateway
+from service.sealing import MIME, Sealed
+from service.workflows import gateway
+from tests.service.market import Market, open_market
+
+PNG_EDGE = 256
+CERTIFICATE = "c" * 1200
+"""As long as a real one."""
+
+
+class InstantEngine:
+    """Has every picture at hand."""
+
+    def __init__(self) -> None:
+        file = io.BytesIO()
+        Image.effect_noise((PNG_EDGE, PNG_EDGE), 40).convert("RGB").save(file, "PNG")
+        self._png = file.getvalue()
+
+    def submit(
+        self,
+        request: ImageRequest,
+        *,
+        stop: Callable[[], str | None],
+        on_step: Callable[[Step], None] | None = None,
+        turn: Turn | None = None,
+        halfway: bytes | None = None,
+    ) -> "Future[Result]":
+        future: Future[Result] = Future()
+        future.set_result(
+            Picture(
+                request_id=request.id,
+                png=self._png,
+                width=PNG_EDGE,
+                height=PNG_EDGE,
+                seed=request.seed,
+                steps=1,
+                seconds=0.0,
+                receipt={},
+            )
+        )
+        return future
+
+    def speed(self) -> Speed:
+        return Speed(rows=4, questions=8, half_s=0.01, full_s=0.02, admission_s=0.0, finishing_s=0.0)
+
+    def prefetch(self, ref: AdapterRef) -> None: ...
+
+    def forget(self, sha256: str) -> None: ...
+
+    def adapter_tiers(self) -> dict[str, Tier]:
+        return {}
+
+    def close(self) -> None: ...
+
+
+async def pay(order_id: str, turn: int | None) -> None:
+    """In place of the workflow: the order is begun and paid, with all others of the same moment."""
+    await gateway().together(_pay_all, order_id)
+
+
+async def _pay_all(web: Gateway, order_ids: Sequence[str]) -> list[None]:
+    now = web.clock()
+    wishes = [
+        Delivery(order_id=order_id, fence=1, sealed=(_sealed(web, order_id),), message=None, refused=())
+        for order_id in order_ids
+    ]
+    async with web.pool.acquire() as conn, conn.transaction():
+        await conn.execute(
+            "SELECT licensing.begin_attempt(id, $2) FROM unnest($1::text[]) AS id", sorted(order_ids), now
+        )
+        await conn.execute(
+            "UPDATE service.generations SET state = 'sealing', started_at = $2 WHERE id = ANY($1::text[])",
+            *(list(order_ids), now),
+        )
+        await settle_in(conn, wishes, now=now)
+    return [None] * len(order_ids)
+
+
+def _sealed(web: Gateway, order_id: str) -> Sealed:
+    output_id = web.new_id("out")
+    name = output_id.encode().hex()
+    return Sealed(
+        output_id=output_id,
+        number=1,
+        key=f"outputs/{output_id}",
+        mime=MIME,
+        width=PNG_EDGE,
+        height=PNG_EDGE,
+        num_bytes=100_000,
+        sha256=name.ljust(64, "0")[:64],
+        phash=name[::-1].ljust(64, "0")[:64],
+        certificate=CERTIFICATE,
+        receipt={},
+    )
+
+
+async def serve(kind: str, database_url: str, folder: Path, clients: int) -> None:
+    if kind == "metered":
+        acceptance.start_generation = pay
+    options: dict[str, Any] = {"requests_per_minute": 10**9, "max_open_orders": 10**6}
+    async with open_market(database_url, folder, draws=lambda _: InstantEngine(), **options) as market:
+        tokens = [(await market.client(cents=10**9)).token for _ in range(clients)]
+        listening = socket.create_server(("127.0.0.1", 0), backlog=512)
+        config = uvicorn.Config(market.app, lifespan="off", log_level="warning", access_log=False, server_header=False)
+        server = uvicorn.Server(config)
+        print(json.dumps(_document(market, listening.getsockname()[1], tokens)), flush=True)
+        await server.serve(sockets=[listening])
+
+
+def _document(market: Market, port: int, tokens: list[str]) -> dict[str, Any]:
+    return {"port": port, "style": market.style_id, "tokens": tokens}
+
+
+if __name__ == "__main__":
+    asyncio.Runner(loop_factory=uvloop.new_event_loop).run(
+        serve(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
+    )
