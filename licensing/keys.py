@@ -104,6 +104,57 @@ async def issue(
     return IssuedKey(id=key_id, token=token)
 
 
+async def rotate(
+    conn: Connection,
+    *,
+    key_id: str,
+    account_id: str,
+    overlap: timedelta,
+    new_id: Callable[[str], str],
+    now: datetime,
+    pepper: bytes,
+) -> IssuedKey | None:
+    """A key in another's place, of the same kind, scopes and end; the old one works on for `overlap`.
+
+    What is left of a spending limit goes over at once, so that two keys never spend it twice: until its end the old one
+    may still order what a plan or a licence pays. None where the account has no such key, or it has ended.
+    """
+    async with conn.transaction():
+        await conn.execute("SELECT pg_advisory_xact_lock(licensing.lock_no('key', $1))", key_id)
+        old = await conn.fetchrow(
+            """
+            UPDATE licensing.api_key SET expires_at = least(api_key.expires_at, $3) FROM
+                (SELECT kind, scopes, cap, expires_at FROM licensing.api_key WHERE key_id = $1) AS before
+            WHERE api_key.key_id = $1 AND api_key.account_id = $2 AND api_key.revoked_at IS NULL
+              AND (api_key.expires_at IS NULL OR api_key.expires_at > $4)
+            RETURNING before.*
+            """,
+            *(key_id, account_id, now + overlap, now),
+        )
+        if old is None:
+            return None
+        left = await conn.fetchval(
+            """
+            UPDATE licensing.budget SET granted = posted + pending FROM
+                (SELECT granted - posted - pending AS left FROM licensing.budget
+                 WHERE budget_id = 'cap:' || $1 FOR UPDATE) AS before
+            WHERE budget_id = 'cap:' || $1 RETURNING before.left
+            """,
+            key_id,
+        )
+        return await issue(
+            conn,
+            account_id=account_id,
+            kind=old["kind"],
+            scopes=old["scopes"],
+            cap=left,
+            expires_at=old["expires_at"],
+            new_id=new_id,
+            now=now,
+            pepper=pepper,
+        )
+
+
 async def authenticate(conn: Connection, token: str, *, now: datetime, pepper: bytes) -> Caller | None:
     """Who holds `token`; None for a mistyped, unknown, expired or revoked one."""
     return (await authenticate_all(conn, [token], now=now, pepper=pepper))[0]

@@ -154,14 +154,19 @@ def invite(role: Role, email: str, name: str | None, home: Path | None) -> None:
 @click.option("--test", is_flag=True, help="A client's key for trying: marked pictures, no cost.")
 @click.option("--scopes", default="", help="What it may do, separated by commas; default: all of its role.")
 @click.option("--cap", type=click.IntRange(min=0), help="The most it may spend, in minor units.")
+@click.option("--days", type=click.IntRange(min=1), help="After how many days it ends; default: when it is revoked.")
 @home_option
-def token(email: str, test: bool, scopes: str, cap: int | None, home: Path | None) -> None:
+def token(email: str, test: bool, scopes: str, cap: int | None, days: int | None, home: Path | None) -> None:
     """Print a new API token of an account, once, alone on standard output."""
     from service import desk
 
     settings = settings_for(home=home)
     named = [scope.strip() for scope in scopes.split(",") if scope.strip()]
-    click.echo(run(settings, lambda conn: desk.token(conn, settings, email=email, test=test, scopes=named, cap=cap)))
+
+    def make(conn: Any) -> Any:
+        return desk.token(conn, settings, email=email, test=test, scopes=named, cap=cap, days=days)
+
+    click.echo(run(settings, make))
 
 
 @main.command()

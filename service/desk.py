@@ -1,6 +1,7 @@
 """What an operator does at the shell: invite people, hand out tokens, book money, judge a file."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from licensing import keymaking, keys
@@ -29,9 +30,16 @@ async def invite(conn: Connection, settings: Settings, *, role: Role, email: str
 
 
 async def token(
-    conn: Connection, settings: Settings, *, email: str, test: bool, scopes: Sequence[str], cap: int | None
+    conn: Connection,
+    settings: Settings,
+    *,
+    email: str,
+    test: bool,
+    scopes: Sequence[str],
+    cap: int | None,
+    days: int | None = None,
 ) -> str:
-    """A new token of the account's role. Raises ValueError."""
+    """A new token of the account's role, which ends after so many days. Raises ValueError."""
     account = await _account(conn, email)
     if account.role != "client" and (test or cap is not None):
         raise ValueError(f"{account.email} is a {account.role}; test keys and caps are for clients")
@@ -46,6 +54,7 @@ async def token(
         kind=kinds[account.role],
         scopes=scopes,
         cap=cap,
+        expires_at=None if days is None else utc_now() + timedelta(days=days),
         new_id=new_id,
         now=utc_now(),
         pepper=read_pepper(settings),

@@ -1,5 +1,6 @@
 """A client's API keys: made here, shown once, ended here."""
 
+from datetime import timedelta
 from functools import partial
 
 from fastapi import APIRouter
@@ -18,6 +19,10 @@ from service.pages.visits import ClientVisit, Member
 router = APIRouter(include_in_schema=False)
 
 KINDS: tuple[KeyKind, ...] = ("live", "test")
+DAYS = ("", "30", "90", "365")
+"""How long a key may be made for; empty: until it is revoked."""
+OVERLAP = timedelta(days=1)
+"""How long a key that was replaced works on, so that its program can be given the new one."""
 
 
 @router.get("/desk/keys")
@@ -36,6 +41,7 @@ async def make_key(visit: ClientVisit) -> HTMLResponse:
             raise Problem("invalid_request", "The key may do nothing; tick at least one thing it may do.")
         typed = await visit.field("cap")
         cap = price(typed, currency=visit.web.prices.currency, name="Spending limit").amount if typed else None
+        days = chosen(await visit.field("days"), DAYS)
     except Problem as problem:
         return await _show(visit, problem=problem)
     async with visit.web.pool.acquire() as conn:
@@ -45,11 +51,30 @@ async def make_key(visit: ClientVisit) -> HTMLResponse:
             kind=kind,
             scopes=scopes,
             cap=cap,
+            expires_at=visit.now + timedelta(days=int(days)) if days else None,
             new_id=visit.web.new_id,
             now=visit.now,
             pepper=visit.web.pepper,
         )
     return await _show(visit, token=issued.token)
+
+
+@router.post("/desk/keys/{key_id}/replace")
+async def replace_key(visit: ClientVisit, key_id: str) -> HTMLResponse:
+    """A new key in place of an old one, which works on for a day."""
+    async with visit.web.pool.acquire() as conn:
+        issued = await keys.rotate(
+            conn,
+            key_id=key_id,
+            account_id=visit.account.id,
+            overlap=OVERLAP,
+            new_id=visit.web.new_id,
+            now=visit.now,
+            pepper=visit.web.pepper,
+        )
+    if issued is None:
+        raise not_found("key", key_id)
+    return await _show(visit, token=issued.token, is_replacement=True)
 
 
 @router.post("/desk/keys/{key_id}/revoke")
@@ -61,7 +86,9 @@ async def revoke_key(visit: ClientVisit, key_id: str) -> Response:
     return see_other("/desk/keys?done=revoked")
 
 
-async def _show(visit: Member, *, problem: Problem | None = None, token: str = "") -> HTMLResponse:
+async def _show(
+    visit: Member, *, problem: Problem | None = None, token: str = "", is_replacement: bool = False
+) -> HTMLResponse:
     async with visit.web.pool.acquire() as conn:
         found = await keys.listing(conn, account_id=visit.account.id)
         books = await shelf(conn, visit)
@@ -72,6 +99,8 @@ async def _show(visit: Member, *, problem: Problem | None = None, token: str = "
         problem=problem.document if problem else None,
         keys=found,
         token=token,
+        is_replacement=is_replacement,
+        now=visit.now,
         style_id=books[0].style.id if books else "sty_…",
         scopes=SCOPES["client"],
         currency=visit.web.prices.currency,

@@ -97,6 +97,60 @@ async def test_a_revoked_key_opens_nothing_and_orders_nothing(world: World):
     assert "revoked" in refused(await world.reserve(style, client, key_id=issued.id), "unauthenticated").message
 
 
+async def rotate(world: World, key_id: str, account_id: str):
+    async with world.pool.acquire() as conn:
+        return await keys.rotate(
+            conn,
+            key_id=key_id,
+            account_id=account_id,
+            overlap=timedelta(hours=24),
+            new_id=new_id,
+            now=world.now,
+            pepper=PEPPER,
+        )
+
+
+async def test_a_key_that_is_replaced_works_on_for_a_while(world: World):
+    style, client = await world.style(), await world.client(prepaid=1000)
+    ends = world.now + timedelta(days=30)
+    old = await world.key(client, scopes=["read"], expires_at=ends)
+
+    new = await rotate(world, old.id, client)
+
+    first, second = await authenticate(world, old.token), await authenticate(world, new.token)
+    assert (first.scopes, first.kind) == (second.scopes, second.kind) == (frozenset({"read"}), "live")
+    assert isinstance(await world.reserve(style, client, key_id=old.id), Hold)
+    world.later(hours=24)
+    assert await authenticate(world, old.token) is None
+    refused(await world.reserve(style, client, key_id=old.id), "unauthenticated")
+    assert await authenticate(world, new.token)
+    world.later(days=29)
+    assert await authenticate(world, new.token) is None, "it ends when the one before it would have"
+
+
+async def test_what_is_left_of_a_spending_limit_goes_over_at_once(world: World):
+    style, client = await world.style(), await world.client(prepaid=1000)
+    old = await world.key(client, cap=200)
+    await world.held(style, client, key_id=old.id)
+
+    new = await rotate(world, old.id, client)
+
+    refused(await world.reserve(style, client, key_id=old.id), "spend_cap_reached")
+    await world.held(style, client, key_id=new.id, count=2)
+    assert refused(await world.reserve(style, client, key_id=new.id), "spend_cap_reached").detail["left"] == 20
+
+
+async def test_only_its_owner_replaces_a_key_and_only_one_that_works(world: World):
+    client, other = await world.client(), await world.client()
+    key = await world.key(client)
+
+    assert await rotate(world, key.id, other) is None
+    assert await authenticate(world, key.token)
+    await revoke(world, key.id, client)
+    assert await rotate(world, key.id, client) is None
+    assert await rotate(world, "key_unknown", client) is None
+
+
 async def test_only_its_owner_revokes_a_key(world: World):
     owner, stranger = new_id("acc"), new_id("acc")
     issued = await world.key(owner)
