@@ -59,6 +59,20 @@ def embedded_postgres(home: Path) -> Iterator[str]:
                 _stop_if_last(folder, server, users)
 
 
+def revive(settings: Settings) -> bool:
+    """Start the embedded server again if it died; whether it had. Everybody finds it where it was.
+
+    Raises NotStarted where PostgreSQL does not come up.
+    """
+    folder = settings.home / "postgres"
+    if settings.database_url is not None or _runs(folder):
+        return False
+    with _locked(settings.home / ".postgres-starting.lock"):
+        if not _runs(folder):
+            _running(folder)
+    return True
+
+
 def _running(folder: Path) -> PostgresServer:
     _forget_dead(folder)
     server = get_server(folder, cleanup_mode=None, start=False)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from types import FrameType
 
 from service.db.connections import prepare_database
-from service.postgres import database
+from service.errors import NotStarted
+from service.postgres import database, revive
 from service.settings import ROOT, Settings, plain_environ, to_environ
 
 log = logging.getLogger("ownhand.serve")
@@ -91,11 +92,21 @@ def run_serve(settings: Settings, *, roles: Sequence[str] = ("web", "worker"), w
             children.append(Child(name="demo", environ=environ, is_kept=False))
         try:
             while not stopping:
+                _tend_database(settings)
                 for child in children:
                     child.tend()
                 time.sleep(_LOOK_EVERY_S)
         finally:
             end_children(children)
+
+
+def _tend_database(settings: Settings) -> None:
+    try:
+        if revive(settings):
+            log.error("the database had ended; it runs again, and what was under way goes on")
+    except NotStarted:
+        # Said every time: without it nothing else goes on either.
+        log.exception("the database had ended and does not come up; it is tried again")
 
 
 def end_children(children: Sequence[Child]) -> None:

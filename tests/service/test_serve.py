@@ -45,11 +45,14 @@ class Served:
             return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
         return False
 
+    def database(self) -> psutil.Process:
+        pid_file = self.home / "postgres" / "postmaster.pid"
+        return psutil.Process(int(pid_file.read_text().split()[0]))
+
     def family(self) -> list[psutil.Process]:
         """The supervisor, what it started, and the database."""
-        pid_file = self.home / "postgres" / "postmaster.pid"
-        database = [psutil.Process(int(pid_file.read_text().split()[0]))] if pid_file.exists() else []
-        return [self.process, *self.process.children(recursive=True), *database]
+        is_up = (self.home / "postgres" / "postmaster.pid").exists()
+        return [self.process, *self.process.children(recursive=True), *([self.database()] if is_up else [])]
 
 
 def until(condition: Callable[[], object], *, seconds: float = 120) -> None:
@@ -117,6 +120,24 @@ def test_a_killed_web_process_comes_back(served: Served):
     after = served.web()
     assert after is not None
     assert after.pid != before.pid
+
+
+def test_a_killed_database_comes_back_and_what_was_there_is_there(served: Served):
+    command = [sys.executable, "-W", "ignore", "-m", "service", "token", "--email", "ben@example.org"]
+    invite = [*command[:5], "invite", "--role", "client", "--email", "ben@example.org", "--home", str(served.home)]
+    subprocess.run(invite, cwd=ROOT, check=True, capture_output=True)
+    made = subprocess.run([*command, "--home", str(served.home)], cwd=ROOT, check=True, capture_output=True, text=True)
+    usage = {"url": f"{served.url}/v1/usage", "headers": {"Authorization": f"Bearer {made.stdout.strip()}"}}
+    before = served.database()
+    assert httpx.get(**usage).status_code == 200
+
+    before.kill()
+    killed_s = time.monotonic()
+    until(lambda: is_gone(before) and served.is_ready() and httpx.get(**usage, timeout=5).status_code == 200)
+
+    assert time.monotonic() - killed_s < 30
+    assert served.database().pid != before.pid
+    assert served.web() is not None
 
 
 def test_when_the_supervisor_is_killed_its_children_end_and_it_can_start_again(served: Served):
