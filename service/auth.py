@@ -135,12 +135,12 @@ def cookie_name(web: Gateway) -> str:
     return "__Host-ownhand" if web.settings.is_secure else "ownhand"
 
 
-async def _find_holders(web: Gateway, tokens: Sequence[str]) -> list[tuple[keys.Caller, Account] | tuple[None, None]]:
+async def _find_holders(web: Gateway, tokens: Sequence[str]) -> list[tuple[keys.Caller | None, Account | None]]:
     """Which key each token is, and whose."""
     async with web.pool.acquire() as conn:
         found = await keys.authenticate_all(conn, tokens, now=web.clock(), pepper=web.pepper)
         accounts = await accounts_by_id(conn, {caller.account_id for caller in found if caller})
-    return [(caller, accounts[caller.account_id]) if caller else (None, None) for caller in found]
+    return [(caller, accounts.get(caller.account_id)) if caller else (None, None) for caller in found]
 
 
 async def _bearer(web: Gateway, scheme: str, token: str) -> Identity:

@@ -8,14 +8,14 @@ from service.catalogue import check_not_destroyed
 from service.db.connections import read
 from service.errors import not_found
 from service.resources import Gateway
+from service.versions import IS_SOLD
 
-# A version whose works lost their rights is not sold again.
-_OFFERINGS = """
+_OFFERINGS = f"""
 SELECT s.id AS style_id, s.name AS style_name, s.creator_id, s.prompt_rules, v.id AS version_id, v.base,
        coalesce((t.permissions ->> 'approval')::boolean, false) AS needs_approval
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (style_id, version_id, number)
 LEFT JOIN service.styles s ON s.id = wanted.style_id
-LEFT JOIN service.versions v ON v.style_id = s.id AND v.published_at IS NOT NULL AND v.state <> 'retired'
+LEFT JOIN service.versions v ON v.style_id = s.id AND {IS_SOLD}
     AND v.id = coalesce(wanted.version_id, s.published_version_id)
 LEFT JOIN licensing.style l ON l.style_id = s.id
 LEFT JOIN licensing.terms t ON t.style_id = l.style_id AND t.version = l.terms_version

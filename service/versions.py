@@ -23,6 +23,8 @@ LOOKS = "looks.npy"
 """Beside them, what all works look like in numbers: for workers, which tell near-copies by it, and nobody else."""
 
 VersionState = Literal["draft", "published", "retired"]
+IS_SOLD = "v.published_at IS NOT NULL AND v.state <> 'retired'"
+"""SQL over a version `v`: it was published, and its works have not lost their rights since."""
 
 _COLUMNS = (
     "id, style_id, creator_id, training_id, number, base, trigger, adapter_key, adapter_sha256, report_key,"
@@ -80,8 +82,7 @@ async def sold_version(conn: Connection, *, style_id: str, version_id: str | Non
     A version whose works lost their rights is not sold again.
     """
     row = await conn.fetchrow(
-        f"SELECT {_COLUMNS} FROM service.versions v WHERE v.style_id = $1 AND v.published_at IS NOT NULL"
-        " AND v.state <> 'retired'"
+        f"SELECT {_COLUMNS} FROM service.versions v WHERE v.style_id = $1 AND {IS_SOLD}"
         " AND v.id = coalesce($2, (SELECT published_version_id FROM service.styles WHERE id = $1))",
         *(style_id, version_id),
     )
@@ -94,8 +95,7 @@ async def still_sold(conn: Connection, adapters: Collection[str], *, now: dateti
     Those of published versions of styles that are neither off nor destroyed; what one client may not, others may.
     """
     rows = await conn.fetch(
-        "SELECT adapter_sha256, style_id FROM service.versions WHERE adapter_sha256 = ANY($1::text[])"
-        " AND published_at IS NOT NULL AND state <> 'retired'",
+        f"SELECT adapter_sha256, style_id FROM service.versions v WHERE adapter_sha256 = ANY($1::text[]) AND {IS_SOLD}",
         sorted(adapters),
     )
     held = await switch.states(conn, style_ids=sorted({row["style_id"] for row in rows}), now=now)

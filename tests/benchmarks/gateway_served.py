@@ -5,77 +5,29 @@ once. Prints where it is and its clients' tokens as JSON, then serves until it i
 """
 
 import asyncio
-import io
 import json
 import socket
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 import uvloop
-from PIL import Image
 
-from inference.fairness import Turn
-from inference.messages import AdapterRef, ImageRequest, Picture, Result, Step, Tier
 from inference.pace import Speed
 from service import acceptance
 from service.generation import Delivery, settle_in
 from service.resources import Gateway
 from service.sealing import MIME, Sealed
 from service.workflows import gateway
+from tests.service.instant_engine import InstantEngine
 from tests.service.market import Market, open_market
 
 PNG_EDGE = 256
 CERTIFICATE = "c" * 1200
 """As long as a real one."""
-
-
-class InstantEngine:
-    """Has every picture at hand."""
-
-    def __init__(self) -> None:
-        file = io.BytesIO()
-        Image.effect_noise((PNG_EDGE, PNG_EDGE), 40).convert("RGB").save(file, "PNG")
-        self._png = file.getvalue()
-
-    def submit(
-        self,
-        request: ImageRequest,
-        *,
-        stop: Callable[[], str | None],
-        on_step: Callable[[Step], None] | None = None,
-        turn: Turn | None = None,
-        halfway: bytes | None = None,
-    ) -> "Future[Result]":
-        future: Future[Result] = Future()
-        future.set_result(
-            Picture(
-                request_id=request.id,
-                png=self._png,
-                width=PNG_EDGE,
-                height=PNG_EDGE,
-                seed=request.seed,
-                steps=1,
-                seconds=0.0,
-                receipt={},
-            )
-        )
-        return future
-
-    def speed(self) -> Speed:
-        return Speed(rows=4, questions=8, half_s=0.01, full_s=0.02, admission_s=0.0, finishing_s=0.0)
-
-    def prefetch(self, ref: AdapterRef) -> None: ...
-
-    def forget(self, sha256: str) -> None: ...
-
-    def adapter_tiers(self) -> dict[str, Tier]:
-        return {}
-
-    def close(self) -> None: ...
+SPEED = Speed(rows=4, questions=8, half_s=0.01, full_s=0.02, admission_s=0.0, finishing_s=0.0)
 
 
 async def pay(order_id: str, turn: int | None) -> None:
@@ -123,7 +75,9 @@ async def serve(kind: str, database_url: str, folder: Path, clients: int) -> Non
     if kind == "metered":
         acceptance.start_generation = pay
     options: dict[str, Any] = {"requests_per_minute": 10**9, "max_open_orders": 10**6}
-    async with open_market(database_url, folder, draws=lambda _: InstantEngine(), **options) as market:
+    async with open_market(
+        database_url, folder, draws=lambda _: InstantEngine(speed=SPEED, edge=PNG_EDGE), **options
+    ) as market:
         tokens = [(await market.client(cents=10**9)).token for _ in range(clients)]
         listening = socket.create_server(("127.0.0.1", 0), backlog=512)
         config = uvicorn.Config(market.app, lifespan="off", log_level="warning", access_log=False, server_header=False)

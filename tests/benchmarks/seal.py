@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from licensing.authority import Authority, open_authority
-from licensing.certificates import Certificate, certify
+from licensing.certificates import certify
 from licensing.database import migrate
 from licensing.fingerprint import NEAR, fingerprint, is_telling
 from licensing.looks import BANDS, nearest
-from licensing.money import Money
-from licensing.seal import SealClaim, seal
+from licensing.seal import seal
 from licensing.verify import verify
 from tests.benchmarks.figures import Figure
 from tests.licensing.drawings import drawing, encoded
+from tests.licensing.papers import CERTIFICATE, CLAIM
 from tests.postgres import running_server
 
 EDGE = 1024
@@ -75,7 +75,7 @@ def _seal_times(authority: Authority) -> list[Figure]:
     wall, cpu = [], []
     for number in range(SEALED):
         began, began_cpu = time.perf_counter(), time.process_time()
-        seal(authority, png, "image/png", _claim(f"out_{number}"))
+        seal(authority, png, "image/png", replace(CLAIM, output_id=f"out_{number}"))
         wall.append(1000 * (time.perf_counter() - began))
         cpu.append(1000 * (time.process_time() - began_cpu))
     return [
@@ -243,9 +243,9 @@ def _false_matches(prints: Sequence[str]) -> tuple[float, int]:
 
 def _sold(authority: Authority, number: int) -> tuple[Image.Image, bytes, tuple]:
     output_id, image = f"out_s{number}", drawing(500_000 + number)
-    file = seal(authority, encoded(image, "PNG"), "image/png", _claim(output_id))
+    file = seal(authority, encoded(image, "PNG"), "image/png", replace(CLAIM, output_id=output_id))
     phash, sha256 = fingerprint(file), hashlib.sha256(file).hexdigest()
-    paper = certify(authority, replace(_PAPER, output_id=output_id, output_sha256=sha256, phash=phash))
+    paper = certify(authority, replace(CERTIFICATE, output_id=output_id, output_sha256=sha256, phash=phash))
     return image, file, _row(output_id, bytes.fromhex(phash), sha256=sha256, certificate=paper)
 
 
@@ -269,41 +269,3 @@ async def _fill(conn: asyncpg.Connection, rows: Sequence[tuple]) -> None:
 
 def _p(values: Sequence[float], percent: int) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
-
-
-def _claim(output_id: str) -> SealClaim:
-    return SealClaim(
-        output_id=output_id,
-        licence_id="gen_1",
-        style_id="sty_1",
-        style_name="Ink & wash",
-        version_id="ver_1",
-        creator_name="Creator",
-        tier="personal",
-        terms_version=1,
-        adapter_sha256="ab" * 32,
-        made_at=NOW,
-    )
-
-
-_PAPER = Certificate(
-    output_id="",
-    order_id="gen_1",
-    client_id="acc_client",
-    client_name="Client",
-    creator_id="acc_creator",
-    creator_name="Creator",
-    style_id="sty_1",
-    style_name="Ink & wash",
-    version_id="ver_1",
-    tier="personal",
-    terms_version=1,
-    use="Private use.",
-    prompt_sha256="00" * 32,
-    output_sha256="",
-    phash="",
-    width=256,
-    height=256,
-    amount=Money(60, "EUR"),
-    issued_at=NOW,
-)

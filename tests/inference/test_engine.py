@@ -24,32 +24,11 @@ from inference.errors import AdapterRefused, EngineClosed, EngineFull, ImageRefu
 from inference.fairness import Turn
 from inference.messages import FORGOTTEN, AdapterRef, ImageRequest, Picture, Stopped, plan
 from inference.pace import Load, forecast
-from inference.receipt import KIND, Receipt, differences, read_receipt, request_again
-from inference.run import generate_file, main
+from inference.receipt import differences, read_receipt, request_again
 from tests.inference.random_adapters import random_adapter, write_adapter
 from tests.inference.slow_path import slow
 
 ENDINGS = ("to_q", "to_v", "to_out.0", "conv1")
-RECEIPT = {
-    "base": "tiny",
-    "base_sha256": "",
-    "adapters": (),
-    "prompt": "an apple",
-    "negative_prompt": "",
-    "seed": 1,
-    "width": 32,
-    "height": 32,
-    "enlarged": False,
-    "sampler": "ddim",
-    "steps": 6,
-    "guidance": 3.0,
-    "strength": 1.0,
-    "image_sha256": None,
-    "mask_sha256": None,
-    "weights": (3.0, -2.0),
-    "guidance_rescale": 0.0,
-    "largest_batch": 2,
-}
 
 
 @pytest.fixture(scope="module")
@@ -482,20 +461,6 @@ def test_an_impossible_request_is_refused_at_the_door(engine):
         engine.submit(asked(steps=1000), stop=never)
 
 
-def test_the_shell_adds_the_trigger_unless_told_not_to(tiny_entry, adapters, tiny_base, tmp_path):
-    adapter = random_adapter(tiny_base.unet, ENDINGS, seed=0, rank=2)
-    metadata = {"modelspec.trigger_phrase": "vozix", "ownhand.base": "tiny"}
-    file = write_adapter(tmp_path / "style.safetensors", adapter, metadata=metadata).path
-    common = {"base": str(tiny_entry), "adapter": file, "seed": 3}
-
-    with_trigger = generate_file(prompt="cat", out=tmp_path / "a.png", **common)
-    typed = generate_file(prompt="cat, vozix style", no_trigger=True, out=tmp_path / "b.png", **common)
-    without = generate_file(prompt="cat", no_trigger=True, out=tmp_path / "c.png", **common)
-
-    assert (tmp_path / "a.png").read_bytes() == with_trigger.png == typed.png
-    assert with_trigger.png != without.png
-
-
 def test_a_receipt_makes_the_picture_again(engine, adapters, tmp_path):
     begun = threading.Event()
     beside = engine.submit(asked("b", steps=40), stop=never, on_step=lambda _: begun.set())
@@ -532,35 +497,6 @@ def test_a_receipt_asks_for_the_files_it_names(engine, adapters, change, reason)
         request_again(written, id="again", **given)
 
 
-def test_what_differs_from_then_is_said():
-    then = Receipt(**RECEIPT, table_sha256="a", device="cpu", software={"torch": "2.0", "gone": "1"})
-    now = Receipt(**RECEIPT, table_sha256="b", device="NVIDIA H100", software={"torch": "2.1"})
-
-    found = differences(then, now)
-
-    assert "counts otherwise" in found[0]
-    assert "torch 2.0, now 2.1, gone 1, now missing" in found[1]
-    assert "made then on cpu, now on NVIDIA H100" in found[2]
-    assert differences(then, then) == ()
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        *([1, 2], None, {}, {"kind": "other"}, {"kind": KIND}, {"kind": KIND, "adapters": [{}]}),
-        *({"seed": "7"}, {"base": 3}, {"software": 1}, {"weights": ["a"]}, {"image_sha256": 5}, {"unknown": 1}),
-    ],
-)
-def test_what_is_no_receipt_is_refused(document):
-    if isinstance(document, dict) and "kind" not in document and document:
-        whole = Receipt(**RECEIPT, table_sha256="a", device="cpu", software={}).as_dict()
-        assert read_receipt(whole)
-        document = whole | document
-
-    with pytest.raises(InvalidRequest, match="receipt"):
-        read_receipt(document)
-
-
 def test_where_memory_ends_fewer_are_let_in(tiny_spec, monkeypatch):
     truly = Batch.step
 
@@ -575,34 +511,3 @@ def test_where_memory_ends_fewer_are_let_in(tiny_spec, monkeypatch):
 
         assert all(isinstance(future.result(60), Picture) for future in futures)
         assert engine.max_questions <= 4
-
-
-def test_the_shell_writes_a_receipt_and_draws_by_it(tiny_entry, adapters, tmp_path, capsys):
-    first, again, receipt = (str(tmp_path / name) for name in ("a.png", "b.png", "a.json"))
-    adapter = ["--adapter", str(adapters[0].path)]
-
-    drawn = main(["--base", str(tiny_entry), "--prompt", "cat", "--out", first, "--receipt", receipt, *adapter])
-    redrawn = main(["--again", receipt, "--base", str(tiny_entry), "--out", again, *adapter])
-
-    assert (drawn, redrawn) == (0, 0)
-    assert Path(first).read_bytes() == Path(again).read_bytes()
-    assert main(["--again", receipt, "--base", str(tiny_entry), "--out", again]) == 1
-    assert "name that file" in capsys.readouterr().err
-    assert main(["--again", receipt, "--out", again, "--receipt", str(tmp_path / "no" / "a.json")]) == 1
-    assert "does not exist" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main(["--again", receipt, "--out", again, "--seed", "0"])
-    assert "says what --seed was" in capsys.readouterr().err
-    assert main(["--again", first, "--base", str(tiny_entry), "--out", again]) == 1
-    assert "cannot be read" in capsys.readouterr().err
-
-
-def test_the_shell_explains_what_is_wrong(tiny_entry, tmp_path, capsys):
-    out = str(tmp_path / "a.png")
-
-    code = main(["--base", str(tiny_entry), "--prompt", "", "--out", out])
-
-    assert code == 1
-    assert "the prompt is empty" in capsys.readouterr().err
-    assert main(["--base", str(tiny_entry), "--prompt", "an apple", "--out", out, "--steps", "2"]) == 0
-    assert Image.open(out).size == (32, 32)

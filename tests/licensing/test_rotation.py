@@ -22,7 +22,7 @@ from licensing.errors import AuthorityBroken
 from licensing.keymaking import rotate_document_key, rotate_leaf
 from licensing.seal import read_seal, seal
 from tests.licensing.drawings import drawing, encoded
-from tests.licensing.test_seal import CERTIFICATE, CLAIM
+from tests.licensing.papers import CERTIFICATE, CLAIM
 
 
 @pytest.fixture

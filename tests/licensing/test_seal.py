@@ -15,47 +15,15 @@ from joserfc.jwk import OKPKey
 from PIL import Image
 
 from licensing.authority import Authority, open_authority, public_keys, sign_document, verify_document
-from licensing.certificates import Certificate, certify, read_certificate
+from licensing.certificates import certify, read_certificate
 from licensing.errors import AuthorityBroken, SealRefused
 from licensing.fingerprint import NEAR, distance, fingerprint
-from licensing.seal import SealClaim, mime_of, read_seal, seal
+from licensing.seal import mime_of, read_seal, seal
 from tests.licensing.drawings import drawing, encoded
-from tests.licensing.world import NOW, eur
+from tests.licensing.papers import CERTIFICATE, CLAIM
+from tests.licensing.world import eur
 
 KINDS = [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("WEBP", "image/webp")]
-CLAIM = SealClaim(
-    output_id="out_1",
-    licence_id="gen_1",
-    style_id="sty_1",
-    style_name="Ink & wash",
-    version_id="ver_1",
-    creator_name="Ada",
-    tier="personal",
-    terms_version=3,
-    adapter_sha256="ab" * 32,
-    made_at=NOW,
-)
-CERTIFICATE = Certificate(
-    output_id="out_1",
-    order_id="gen_1",
-    client_id="acc_1",
-    client_name="Zoë",
-    creator_id="acc_2",
-    creator_name="Ada",
-    style_id="sty_1",
-    style_name="Ink & wash",
-    version_id="ver_1",
-    tier="personal",
-    terms_version=3,
-    use="Private use.",
-    prompt_sha256="cd" * 32,
-    output_sha256="ef" * 32,
-    phash="01" * 32,
-    width=64,
-    height=64,
-    amount=eur(60),
-    issued_at=NOW,
-)
 
 
 @pytest.mark.parametrize(("kind", "mime"), KINDS)

@@ -1,7 +1,6 @@
 """One client's many orders leave the next place to another's single one: over the API, with an engine by hand."""
 
 import asyncio
-import io
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
@@ -9,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from inference.fairness import Turn
-from inference.messages import AdapterRef, ImageRequest, Picture, Step, Stopped, Tier
+from inference.messages import ImageRequest, Picture, Step, Stopped
 from inference.pace import Speed
 from service import events, turns
 from service.drawing import studio
 from service.heartbeats import read_fleet
 from tests.service.conftest import Person, slug_of
+from tests.service.instant_engine import InstantEngine
 from tests.service.market import Market, open_market, publish_style
 from tests.service.orders.test_sweep import state_of
 
@@ -27,10 +26,11 @@ WORK = 2 * STEPS
 SPEED = Speed(rows=4, questions=8, half_s=0.04, full_s=0.08, admission_s=0.0, finishing_s=0.0)
 
 
-class HandEngine:
+class HandEngine(InstantEngine):
     """Draws nothing by itself: a test lets the pictures be done one by one, in the order in which they came."""
 
     def __init__(self) -> None:
+        super().__init__(speed=SPEED, steps=STEPS)
         self._changed = threading.Condition()
         self._waiting: list[tuple[ImageRequest, Callable[[], str | None], Future[Picture | Stopped]]] = []
         self.begun: list[str] = []
@@ -67,38 +67,11 @@ class HandEngine:
         for request, stop, future in done:
             reason = stop()
             future.set_result(
-                _picture(request) if reason is None else Stopped(request_id=request.id, reason=reason, step=0)
+                self.picture(request) if reason is None else Stopped(request_id=request.id, reason=reason, step=0)
             )
-
-    def speed(self) -> Speed:
-        return SPEED
-
-    def prefetch(self, ref: AdapterRef) -> None:
-        assert ref.sha256
-
-    def adapter_tiers(self) -> dict[str, Tier]:
-        return {}
-
-    def forget(self, sha256: str) -> None:
-        assert sha256
 
     def close(self) -> None:
         self.finish(len(self._waiting))
-
-
-def _picture(request: ImageRequest) -> Picture:
-    file = io.BytesIO()
-    Image.new("RGB", (32, 32), (request.seed % 256, 90, 120)).save(file, "PNG")
-    return Picture(
-        request_id=request.id,
-        png=file.getvalue(),
-        width=32,
-        height=32,
-        seed=request.seed,
-        steps=STEPS,
-        seconds=0.1,
-        receipt={},
-    )
 
 
 @pytest.fixture(scope="module")
