@@ -131,11 +131,16 @@ async def fill_the_worker(
 ) -> list[str]:
     """So many orders, of which four pictures are drawn and the next order stands at the door; their ids."""
     ids = await order_many(market, client, num_orders, **body)
-    assert await asyncio.to_thread(engine.wait_for, num_begun=4)
+    await until_the_worker_is_full(engine, num_begun=4)
+    return ids
+
+
+async def until_the_worker_is_full(engine: HandEngine, *, num_begun: int) -> None:
+    """Until so many pictures were begun and the next order stands at the door: nothing is taken by itself any more."""
+    assert await asyncio.to_thread(engine.wait_for, num_begun=num_begun)
     async with asyncio.timeout(30):
         while studio().places.has_room:
             await asyncio.sleep(0.02)
-    return ids
 
 
 async def finish_one(engine: HandEngine) -> str:
@@ -209,6 +214,7 @@ async def test_a_pause_takes_turns_away_and_its_end_gives_others(market: Market,
         while any(turn is not None for turn in await turns_of(market, paused)):
             await asyncio.sleep(0.05)
     more = await order_many(market, ben, 6)
+    await until_the_worker_is_full(engine, num_begun=6)
     begun = [await finish_one(engine) for _ in range(2)]
     await creator.http.put(f"/v1/styles/{slow}/switch", json={"level": "live"})
     async with asyncio.timeout(30):
