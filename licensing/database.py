@@ -17,6 +17,7 @@ from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from licensing.errors import LedgerBroken, Refusal, refuse
+from licensing.tenancy import APPLICATION, TABLES, binding, lending_rights, making_role
 
 # A pool hands out a proxy of the same shape; both will do.
 Connection: TypeAlias = asyncpg.Connection
@@ -113,9 +114,12 @@ def migrate(url: str) -> None:
 def _store_functions(conn: SyncConnection) -> None:
     """Replace the stored functions by those of `sql/`, unless the schema's comment says that they are the same."""
     sources = [(_ROOM / "sql" / f"{name}.sql").read_text() for name in _FUNCTIONS]
+    sources += [making_role(), lending_rights(), binding("licensing", TABLES)]
     mark = "functions " + hashlib.sha256("\n".join(sources).encode()).hexdigest()
     stored = conn.scalar(text("SELECT obj_description('licensing'::regnamespace, 'pg_namespace')"))
-    if stored == mark:
+    # A role belongs to the server, not to the database: one that was restored elsewhere may lack it.
+    has_role = conn.scalar(text("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :role)"), {"role": APPLICATION})
+    if stored == mark and has_role:
         return
     driver = conn.connection.driver_connection
     if driver is None:

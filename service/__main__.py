@@ -295,12 +295,10 @@ def in_database(settings: Settings, do: Callable[[str], T]) -> T:
 
 def run(settings: Settings, do: Callable[[Any], Awaitable[T]]) -> T:
     """`do` with a connection to the migrated database."""
-    import asyncpg
-
-    from service.db.connections import prepare_database
+    from service.db.connections import connect, prepare_database
 
     async def connected(database_url: str) -> T:
-        conn = await asyncpg.connect(database_url)
+        conn = await connect(database_url)
         try:
             return await do(conn)
         finally:

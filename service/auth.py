@@ -13,8 +13,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from licensing import keys
+from licensing.tenancy import HOUSE
 from service import audit
 from service.accounts import Account, Role, accounts_by_id
+from service.db.tenancy import act_for
 from service.errors import Problem
 from service.resources import Gateway
 from service.sessions import Session, find_session
@@ -46,6 +48,11 @@ class Identity:
         return Who(role=self.role, actor=self.account_id, via=via)
 
 
+def party_of(account_id: str, role: Role) -> str:
+    """For whom the database sees an account's requests made: the operator is the house."""
+    return HOUSE if role == "operator" else account_id
+
+
 def gateway(request: Request) -> Gateway:
     """What the web process holds open."""
     opened: Gateway = request.app.state.gateway
@@ -74,8 +81,11 @@ async def browser_session(request: Request, web: Web) -> Session | None:
     word = request.cookies.get(cookie_name(web))
     if not word:
         return None
-    async with web.pool.acquire() as conn:
-        return await find_session(conn, word=word, now=web.clock())
+    async with web.house() as conn:
+        session = await find_session(conn, word=word, now=web.clock())
+    if session is not None:
+        act_for(party_of(session.account.id, session.account.role))
+    return session
 
 
 def caller(*roles: Role, scope: str) -> Callable[..., Awaitable[Identity]]:
@@ -158,6 +168,7 @@ async def _bearer(web: Gateway, scheme: str, token: str) -> Identity:
         key_id=found.key_id,
         is_test=found.kind == "test",
     )
+    act_for(party_of(account.id, account.role))
     if found.is_first_use:
         async with web.pool.acquire() as conn:
             await audit.note(

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 
 from licensing import keys
@@ -24,6 +23,7 @@ from licensing.money import Money
 from service import desk
 from service.accounts import Role, account_by_email
 from service.api.shapes import money
+from service.db.connections import connect
 from service.errors import NotStarted
 from service.resources import utc_now
 from service.settings import Settings
@@ -100,7 +100,7 @@ async def run_demo(settings: Settings, database_url: str) -> None:
     """Show the whole path against the running service, then print links. Raises NotStarted where it does not answer."""
     teller = Teller()
     async with AsyncExitStack() as stack:
-        conn = await asyncpg.connect(database_url)
+        conn = await connect(database_url)
         stack.push_async_callback(conn.close)
         await _wait_ready(settings)
         style_id = await _published(conn)

@@ -19,7 +19,7 @@ from licensing.errors import LicensingError
 from licensing.prices import load_prices
 from licensing.watermarks import open_watermark
 from service.auditing import checkpoints_in, look_over
-from service.db.connections import prepare_database
+from service.db.connections import connect, prepare_database
 from service.errors import OwnhandError
 from service.postgres import database
 from service.resources import authority_folder
@@ -146,7 +146,7 @@ def _database(settings: Settings, with_ledger: bool, elsewhere: Path | None) -> 
 
 
 async def _in_database(url: str, checks: Sequence[Callable[[asyncpg.Connection], Awaitable[Finding]]]) -> list[Finding]:
-    conn = await asyncpg.connect(url)
+    conn = await connect(url)
     try:
         return [await check(conn) for check in checks]
     finally:

@@ -24,13 +24,16 @@ async def read_eta_s(conn: Connection, opened: Resources, line: Line, order: InL
     return eta_s(fleet, line, order)
 
 
-async def with_fresh_eta(conn: Connection, opened: Resources, order: Order) -> Order:
+async def with_fresh_eta(opened: Resources, order: Order) -> Order:
     """The order with `eta_s` as it looks now; it is noted only when it is accepted, and while it is drawn."""
-    line = await read_line(conn) if order.state == "queued" and not order.test else None
-    waiting = line.find(order.id) if line is not None else None
-    if line is None or waiting is None or not waiting.waits:
+    if order.state != "queued" or order.test:
         return order
-    return replace(order, eta_s=await read_eta_s(conn, opened, line, waiting))
+    async with opened.house() as conn:
+        line = await read_line(conn)
+        waiting = line.find(order.id)
+        if waiting is None or not waiting.waits:
+            return order
+        return replace(order, eta_s=await read_eta_s(conn, opened, line, waiting))
 
 
 def eta_s(fleet: Fleet, line: Line, order: InLine) -> float:

@@ -339,7 +339,7 @@ async def void_order(
     With a `fence`, only that attempt may end it: `superseded`, and nothing is changed, where a later one has begun.
     """
     now = web.clock()
-    async with web.pool.acquire() as conn, conn.transaction():
+    async with web.house() as conn, conn.transaction():
         ended = await void(conn, order_id=order_id, reason=reason, now=now, fence=fence)
         if isinstance(ended, Refusal):
             return "superseded"

@@ -14,7 +14,6 @@ from inference.catalog import BaseSpec, base_spec, enlargement
 from inference.errors import ImageRefused, InvalidRequest
 from inference.messages import MAX_SEED, AdapterRef, ImageRequest, Plan, plan
 from licensing import gateway
-from licensing.database import Connection
 from licensing.errors import Refusal
 from licensing.orders import Quote, Reserve
 from service import acceptance
@@ -111,7 +110,8 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
 
 async def price(web: Gateway, asker: Identity, wanted: Wanted) -> tuple[Quote, float]:
     """What a checked request would cost now, and in how many seconds it would be done. Raises Problem."""
-    async with web.pool.acquire() as conn:
+    # The line is everybody's.
+    async with web.house() as conn:
         answer = await gateway.quote(
             conn,
             style_id=wanted.offering.style_id,
@@ -128,9 +128,7 @@ async def price(web: Gateway, asker: Identity, wanted: Wanted) -> tuple[Quote, f
         return answer, await read_eta_s(conn, web, line, order)
 
 
-async def usual_eta_s(
-    conn: Connection, web: Gateway, *, client_id: str, creator_id: str, base: str, count: int
-) -> float:
+async def usual_eta_s(web: Gateway, *, client_id: str, creator_id: str, base: str, count: int) -> float:
     """Seconds until so many usual pictures by a creator would be done if they were ordered now."""
     spec = base_spec(base, folder=web.settings.configs / "bases")
     body = OrderBody(style="any", prompt="any", count=count)
@@ -147,8 +145,9 @@ async def usual_eta_s(
         step=0,
         steps=planned.num_steps,
     )
-    line, order, _ = (await read_line(conn)).joined_by(usual)
-    return await read_eta_s(conn, web, line, order)
+    async with web.house() as conn:
+        line, order, _ = (await read_line(conn)).joined_by(usual)
+        return await read_eta_s(conn, web, line, order)
 
 
 async def find_replay(web: Gateway, asker: Identity, *, idempotency_key: str, request_hash: str) -> Order | None:

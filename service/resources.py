@@ -14,9 +14,12 @@ import asyncpg
 
 from licensing.authority import Authority, AuthorityFolder
 from licensing.batches import Batches
+from licensing.database import Connection
 from licensing.prices import Prices, load_prices
+from licensing.tenancy import HOUSE
 from licensing.watermarks import Watermark, open_watermark
-from service.db.connections import open_pool
+from service.db.connections import application_url, open_pool
+from service.db.tenancy import acting_for
 from service.ids import NewId, new_id
 from service.settings import Settings
 from service.storage import open_storage
@@ -37,6 +40,17 @@ class Resources:
     storage: Closed
     clock: Clock
     new_id: NewId
+
+    @asynccontextmanager
+    async def house(self) -> AsyncIterator[Connection]:
+        """A connection that sees everything. Who asks, and for what, was checked by whoever takes it; in a request, for
+        what concerns several parties at once (`service.db.tenancy`)."""
+        with acting_for(HOUSE):
+            conn = await self.pool.acquire()
+        try:
+            yield conn
+        finally:
+            await self.pool.release(conn)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +92,7 @@ async def open_worker_resources(settings: Settings, database_url: str) -> AsyncI
     async with await open_pool(database_url, settings.num_database_connections) as pool:
         yield Resources(
             settings=settings,
-            database_url=database_url,
+            database_url=application_url(database_url),
             pool=pool,
             storage=Closed(open_storage(settings.storage_url, settings.home)),
             clock=utc_now,
@@ -92,7 +106,7 @@ async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = 
     async with await open_pool(database_url, settings.num_database_connections) as pool:
         yield Gateway(
             settings=settings,
-            database_url=database_url,
+            database_url=application_url(database_url),
             pool=pool,
             storage=Closed(open_storage(settings.storage_url, settings.home)),
             clock=clock,

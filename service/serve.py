@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
 
-from service.db.connections import prepare_database
+from service.db.connections import application_url, prepare_database
 from service.errors import NotStarted
 from service.postgres import database, revive
 from service.settings import ROOT, Settings, plain_environ, to_environ
@@ -85,7 +85,9 @@ def run_serve(settings: Settings, *, roles: Sequence[str] = ("web", "worker"), w
     with database(settings) as database_url:
         prepare_database(database_url)
         level = "WARNING" if with_demo and settings.log_level.upper() == "INFO" else settings.log_level
-        children_settings = replace(settings, database_url=database_url, supervised=True, log_level=level)
+        children_settings = replace(
+            settings, database_url=application_url(database_url), supervised=True, log_level=level
+        )
         environ = plain_environ() | to_environ(children_settings)
         children = [Child(name=role, environ=environ) for role in roles]
         if with_demo:

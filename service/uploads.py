@@ -58,7 +58,8 @@ async def take_upload(web: Gateway, style: Style, upload: Upload, *, rights: Rig
     new = _new_work(style, work_id, name, upload.content, opened, digest=digest, rights=rights)
     looks = await asyncio.to_thread(_looks_of, opened.image)
     await asyncio.to_thread(_store, web, new, upload.content, opened)
-    async with web.pool.acquire() as conn, conn.transaction():
+    # Compared with everybody's works.
+    async with web.house() as conn, conn.transaction():
         stored = await add_work(conn, new, most=web.settings.max_works_per_style, now=web.clock())
         if isinstance(stored, StoredWork) and stored.id == new.id:
             stored = await compare_with_others(conn, stored, looks, new_id=web.new_id, now=web.clock())

@@ -18,6 +18,7 @@ import asyncpg
 
 from licensing.gateway import standing
 from licensing.switch import CHANNEL
+from service.db.connections import connect
 
 log = logging.getLogger("ownhand.watch")
 
@@ -116,7 +117,7 @@ class Watch:
     async def _watch(self) -> None:
         while not self._is_closing:
             try:
-                conn = await asyncpg.connect(self._database_url, timeout=_CONNECT_S)
+                conn = await connect(self._database_url, timeout=_CONNECT_S)
                 try:
                     await conn.add_listener(CHANNEL, self._hear)
                     await self._confirm_often(conn)

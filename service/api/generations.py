@@ -77,9 +77,7 @@ async def get_generations(web: Web, asker: ClientReading, limit: Limit = 50, cur
 async def get_generation(web: Web, asker: ClientReading, generation_id: str) -> dict[str, Any]:
     """One generation as it is now."""
     order = await _own(web, generation_id, asker.account_id)
-    async with web.pool.acquire() as conn:
-        order = await with_fresh_eta(conn, web, order)
-    return await _read_document(web, order)
+    return await _read_document(web, await with_fresh_eta(web, order))
 
 
 @router.post("/generations/{generation_id}/cancel")

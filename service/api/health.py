@@ -33,7 +33,7 @@ async def readyz(web: Web) -> PlainTextResponse:
 @router.get("/metrics")
 async def metrics(web: Web) -> Response:
     """Prometheus' text format: answers, and what is waiting."""
-    async with web.pool.acquire() as conn:
+    async with web.house() as conn:
         generations = await conn.fetch(
             "SELECT state, count(*) AS n FROM service.generations"
             " WHERE state IN ('queued', 'running', 'sealing', 'awaiting_approval') GROUP BY state"

@@ -45,7 +45,7 @@ async def get_root(web: Web) -> Response:
 @router.get("/revocations")
 async def get_revocations(web: Web, response: Response, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
     """Outputs whose licence was taken back, oldest first: whoever has read all goes on from the last `id` as cursor."""
-    async with web.pool.acquire() as conn:
+    async with web.house() as conn:
         found = await list_revocations(conn, after=cursor, limit=limit + 1)
     response.headers.update(_headers(_A_MINUTE))
     return page(found, limit, _document)
@@ -54,7 +54,7 @@ async def get_revocations(web: Web, response: Response, limit: Limit = 50, curso
 @router.get("/revocations/signed", response_class=PlainTextResponse)
 async def get_signed_revocations(web: Web) -> Response:
     """All of them as one signed document (a JWS; keys at `/.well-known/jwks.json`), to be kept and checked offline."""
-    async with web.pool.acquire() as conn:
+    async with web.house() as conn:
         document = await sign_revocations(conn, web.authority, now=web.clock())
     return Response(document, headers=_headers(_A_MINUTE), media_type="application/jose")
 

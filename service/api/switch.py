@@ -43,7 +43,7 @@ async def put_client_switch(
     web: Web, asker: Creator, style_id: str, client_id: str, body: SwitchBody
 ) -> dict[str, Any]:
     """Set the switch of a style for one client alone."""
-    async with web.pool.acquire() as conn:
+    async with web.house() as conn:
         known = await account_by_id(conn, client_id)
     if known is None or known.role != "client":
         raise not_found("client", client_id[:80])
@@ -69,7 +69,7 @@ async def set_switch(
 ) -> dict[str, Any]:
     """The change as a document, after its commit. Raises Problem."""
     now = web.clock()
-    async with web.pool.acquire() as conn, conn.transaction():
+    async with web.house() as conn, conn.transaction():
         change = await switch.set_level(
             conn,
             creator_id=asker.account_id,

@@ -59,7 +59,7 @@ async def judge(web: Gateway, content: bytes, asker: Identity | None) -> dict[st
     there is nothing to judge."""
     if not content:
         raise Problem("invalid_request", "The file is empty; send the picture or the certificate you want judged.")
-    async with web.pool.acquire() as conn:
+    async with web.house() as conn:
         verdict = await verify(conn, web.authority, content, watermark=web.watermark)
     return verdict_document(verdict, asker)
 

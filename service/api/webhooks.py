@@ -78,7 +78,7 @@ async def post_ping(web: Web, asker: Client, webhook_id: str) -> dict[str, Any]:
     """
     endpoint = await find_own(web, asker, webhook_id)
     message_id = web.new_id("msg")
-    async with web.pool.acquire() as conn:
+    async with web.house() as conn:
         await outbox.ping(conn, endpoint.id, message_id=message_id, now=web.clock())
     return {"id": message_id}
 

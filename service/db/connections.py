@@ -1,6 +1,8 @@
 """Databases made ready, and connections to them."""
 
 import dataclasses
+import hashlib
+import hmac
 import json
 import time
 from collections.abc import Hashable, Sequence
@@ -14,7 +16,9 @@ import sqlalchemy as sa
 from dbos import DBOS
 
 from licensing.database import migrate as migrate_licensing
+from licensing.tenancy import ACTING, APPLICATION, HOUSE
 from service.db.migrate import migrate as migrate_service
+from service.db.tenancy import tell_party
 from service.errors import NotStarted
 
 Kind = TypeVar("Kind")
@@ -22,11 +26,27 @@ Kind = TypeVar("Kind")
 _LOCK = 6_027_000
 
 
+def application_url(database_url: str) -> str:
+    """The URL by which processes connect: with the role that owns nothing (`licensing.tenancy`).
+
+    Its password follows from the owner's, so that one setting is enough for every process. An operator who gives the
+    role a password of their own gives processes its URL, which is returned as it is.
+    """
+    url = sa.make_url(database_url)
+    if url.username == APPLICATION:
+        return database_url
+    password = hmac.digest(url.password.encode(), APPLICATION.encode(), hashlib.sha256).hex() if url.password else None
+    return url.set(username=APPLICATION, password=password).render_as_string(hide_password=False)
+
+
 def prepare_database(database_url: str) -> None:
     """Create the database that the URL names if it is not there, and bring every room's tables up to date.
 
-    Processes that do so at once do it one after the other. Raises NotStarted where no server answers.
+    Processes that do so at once do it one after the other. Raises NotStarted where no server answers, or where the
+    application's role cannot sign in. With the URL of that role nothing is done: tables are its owner's to change.
     """
+    if sa.make_url(database_url).username == APPLICATION:
+        return
     try:
         psycopg.connect(database_url).close()
     except psycopg.OperationalError:
@@ -36,7 +56,24 @@ def prepare_database(database_url: str) -> None:
         _lock(connection)
         migrate_licensing(database_url)
         migrate_service(database_url)
-        DBOS.migrate(database_url)
+        DBOS.migrate(database_url, application_role=APPLICATION)
+        _let_in(connection, sa.make_url(application_url(database_url)))
+
+
+def _let_in(connection: psycopg.Connection, url: sa.URL) -> None:
+    """See that the application can sign in; give its role its password where it cannot. Raises NotStarted."""
+    try:
+        psycopg.connect(url.render_as_string(hide_password=False)).close()
+        return
+    except psycopg.OperationalError:
+        if url.password is None:
+            raise NotStarted(
+                f"the role {APPLICATION} cannot sign in without a password; give the owner in OWNHAND_DATABASE_URL one,"
+                f" or let processes connect with a URL of {APPLICATION} (service/README.md, The database's roles)"
+            ) from None
+    role, password = psycopg.sql.Identifier(APPLICATION), psycopg.sql.Literal(url.password)
+    connection.execute(psycopg.sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, password))
+    psycopg.connect(url.render_as_string(hide_password=False)).close()
 
 
 def _create_database(url: sa.URL) -> None:
@@ -60,9 +97,19 @@ def _lock(connection: psycopg.Connection) -> None:
         time.sleep(0.1)
 
 
+async def connect(database_url: str, **options: Any) -> asyncpg.Connection:
+    """One connection of the application's role, which acts for the house."""
+    return await asyncpg.connect(application_url(database_url), server_settings={ACTING: HOUSE}, **options)
+
+
 async def open_pool(database_url: str, size: int) -> asyncpg.Pool:
-    """Connections for one process. JSON columns are text: `json.dumps` what goes in, `read` what comes out."""
-    return await asyncpg.create_pool(database_url, min_size=1, max_size=size)
+    """Connections of the application's role for one process; each acts for its borrower (`service.db.tenancy`).
+
+    JSON columns are text: `json.dumps` what goes in, `read` what comes out.
+    """
+    return await asyncpg.create_pool(
+        application_url(database_url), min_size=1, max_size=size, server_settings={ACTING: HOUSE}, setup=tell_party
+    )
 
 
 def to_rows(values: Sequence[Any]) -> str:

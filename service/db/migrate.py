@@ -1,12 +1,15 @@
 """Bring the service's schema to the newest revision."""
 
+import hashlib
 from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from licensing.tenancy import binding
 from service.db.tables import SCHEMA
+from service.db.tenancy import TABLES
 
 # Any number, the same for every process: two that start together migrate one after the other.
 _LOCK = 6_027_001
@@ -22,4 +25,18 @@ def migrate(database_url: str) -> None:
         connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        _bind(connection)
     engine.dispose()
+
+
+def _bind(connection: sa.Connection) -> None:
+    """Bind the application to what it may see and write, unless the schema's comment says that it is bound so."""
+    what = binding(SCHEMA, TABLES)
+    mark = "rows " + hashlib.sha256(what.encode()).hexdigest()
+    named = {"schema": SCHEMA}
+    stored = connection.scalar(
+        sa.text("SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = :schema"), named
+    )
+    if stored != mark:
+        connection.exec_driver_sql(what)
+        connection.exec_driver_sql(f"COMMENT ON SCHEMA {SCHEMA} IS '{mark}'")

@@ -111,7 +111,7 @@ async def _order(visit: Member, order_id: str, problem: Problem | None = None) -
         order = await find_order(conn, order_id, client_id=visit.account.id)
         if order is None:
             raise not_found("order", order_id)
-        order = await with_fresh_eta(conn, visit.web, order)
+        order = await with_fresh_eta(visit.web, order)
         (shown,) = await _shown(conn, [order])
         preview = await _preview(conn, order)
     return page(

@@ -166,14 +166,13 @@ async def _price(visit: Member, draft: Draft, book: Book) -> tuple[Quote | None,
                 count=count,
                 now=visit.now,
             )
-            eta_s = await intake.usual_eta_s(
-                conn,
-                visit.web,
-                client_id=visit.account.id,
-                creator_id=book.style.creator_id,
-                base=book.style.base,
-                count=count,
-            )
+        eta_s = await intake.usual_eta_s(
+            visit.web,
+            client_id=visit.account.id,
+            creator_id=book.style.creator_id,
+            base=book.style.base,
+            count=count,
+        )
         if isinstance(answer, Refusal):
             raise refused(answer)
     except Problem as problem:

@@ -25,7 +25,7 @@ async def sign_in(visit: Visitor) -> Response:
     """Redeem the link. A used or old one says so and how to get another."""
     word, then = _word_of(await visit.field("link")), _inside(await visit.field("then"))
     days = visit.web.settings.session_days
-    async with visit.web.pool.acquire() as conn:
+    async with visit.web.house() as conn:
         session = await redeem_link(conn, word=word, now=visit.now, days=days)
     if session is None:
         return page(visit, "sign_in.html", status=422, link="", then=then, has_failed=True)

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -79,6 +80,15 @@ class Place:
     def gateway(self) -> Gateway:
         opened: Gateway = self.app.state.gateway
         return opened
+
+    @asynccontextmanager
+    async def owner(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection of the tables' owner, for what nothing in the application may do."""
+        conn = await asyncpg.connect(self.database_url)
+        try:
+            yield conn
+        finally:
+            await conn.close()
 
     async def person(self, role: Role, *, kind: keys.KeyKind | None = None, scopes: tuple[str, ...] = ()) -> Person:
         """A new account of a role, with a token of it."""

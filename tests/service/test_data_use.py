@@ -336,7 +336,7 @@ async def test_no_line_is_ever_changed_or_deleted(creator: Person, place: Place,
     work, *_ = (await creator.http.get(f"/v1/styles/{await with_works(creator)}/works")).json()["items"]
     await creator.http.get(work["file_url"])
 
-    async with place.gateway.pool.acquire() as conn:
+    async with place.owner() as conn:
         with pytest.raises(asyncpg.RestrictViolationError, match="only added to"):
             await conn.execute(change.format(table))
 

@@ -85,13 +85,12 @@ async def test_the_openapi_document_names_what_there_is(place: Place):
 
 
 async def test_a_fault_of_ours_tells_no_insides(place: Place, creator: Person):
-    web = place.gateway
-    async with web.pool.acquire() as conn:
+    async with place.owner() as conn:
         await conn.execute("ALTER TABLE service.styles RENAME TO styles_away")
     try:
         answer: httpx.Response = await creator.http.post("/v1/styles", json={"name": "x", "summary": "x"})
     finally:
-        async with web.pool.acquire() as conn:
+        async with place.owner() as conn:
             await conn.execute("ALTER TABLE service.styles_away RENAME TO styles")
 
     assert answer.status_code == 500

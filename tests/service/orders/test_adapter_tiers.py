@@ -133,7 +133,7 @@ async def test_a_wind_down_that_ends_leaves_nothing(market: Market, tmp_path: Pa
     style_id, sha256 = await another_style(market, tmp_path)
     await drawn(market, client, style_id)
     await market.switch("wind_down", style_id)
-    async with market.gateway.pool.acquire() as conn:
+    async with market.owner() as conn:
         await conn.execute(
             "UPDATE licensing.switch SET ends_at = $2 WHERE style_id = $1",
             *(style_id, market.gateway.clock() - timedelta(seconds=1)),

@@ -62,7 +62,7 @@ async def test_an_order_nobody_works_on_expires_and_its_money_is_free(market: Ma
     order_id = (await market.order(client, wait=0)).json()["id"]
     assert await asyncio.to_thread(market.curtain.reached, 1)
     web = market.gateway
-    async with web.pool.acquire() as conn:
+    async with market.owner() as conn:
         await conn.execute(
             "UPDATE licensing.hold SET lease_until = $2 WHERE order_id = $1",
             order_id,
@@ -88,7 +88,7 @@ async def test_leases_of_living_orders_are_renewed_but_not_for_ever(market: Mark
             until = await conn.fetchval("SELECT lease_until FROM licensing.hold WHERE order_id = $1", order_id)
         return float((until - web.clock()).total_seconds())
 
-    async with web.pool.acquire() as conn:
+    async with market.owner() as conn:
         await conn.execute(
             "UPDATE licensing.hold SET lease_until = $2 WHERE order_id = $1",
             order_id,
@@ -96,7 +96,7 @@ async def test_leases_of_living_orders_are_renewed_but_not_for_ever(market: Mark
         )
     await sweep.keep_leases(web)
     renewed = await lease_left()
-    async with web.pool.acquire() as conn:
+    async with market.owner() as conn:
         await conn.execute(
             "UPDATE service.generations SET created_at = created_at - interval '1 day' WHERE id = $1", order_id
         )

@@ -45,7 +45,7 @@ async def test_a_cancel_is_seen_without_any_notice(market: Market, watch: Watch,
     watch.follow(order_id)
     assert await in_thread(watch, order_id) is None
 
-    async with market.gateway.pool.acquire() as conn, conn.transaction():
+    async with market.owner() as conn:
         await conn.execute("UPDATE licensing.hold SET cancel_requested = true WHERE order_id = $1", order_id)
 
     began = time.monotonic()

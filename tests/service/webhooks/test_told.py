@@ -268,7 +268,7 @@ async def test_the_end_of_a_paid_period_is_told(market: Market, receiver: Receiv
     plan = await client.http.put("/v1/subscription", json={"plan": offered[0]["id"], "renews": False})
     assert plan.status_code == 200, plan.text
     await listening(client, receiver)
-    async with market.gateway.pool.acquire() as conn:
+    async with market.owner() as conn:
         await conn.execute(
             "UPDATE licensing.allowance SET starts_at = starts_at - interval '99 days',"
             " ends_at = now() - interval '1 second' WHERE client_id = $1",

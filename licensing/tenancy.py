@@ -1,0 +1,150 @@
+"""Row-level security: which rows a party may see, kept by Postgres whatever a statement forgets to ask.
+
+The application connects as APPLICATION, a role that owns nothing. Every connection says in the setting ACTING for whom
+it acts: an account's id, or HOUSE for what the house does for several parties at once. One that says nothing sees
+nothing. The verbs (`licensing.gateway` and others, `VERBS` here) check by themselves who asks, and run with the rights
+of the tables' owner: entries can be written by them and by nothing else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+APPLICATION = "ownhand_app"
+ACTING = "ownhand.acting"
+HOUSE = "house"
+NOBODY = "nobody"
+"""Acted for where nobody has said who they are: only what everybody may see."""
+
+ME = f"(SELECT current_setting('{ACTING}', true))"
+"""In SQL: for whom the connection acts. A query of its own, so that it is computed once for all rows."""
+IS_HOUSE = f"{ME} = '{HOUSE}'"
+EVERYBODY = f"{ME} <> ''"
+NO_PARTY = "false"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """What the application may do with a table.
+
+    `seen` is SQL: whether the party ME sees a row; the house sees all. `writes` are the privileges beside SELECT, as
+    GRANT takes them. `written` is SQL: which of the seen rows may be written at all, by whomever.
+    """
+
+    seen: str
+    writes: str = ""
+    written: str = "true"
+
+
+def owned_by(*columns: str) -> str:
+    """A row is its parties' whose ids stand in these columns."""
+    return f"{ME} IN ({', '.join(columns)})"
+
+
+TABLES: Mapping[str, Table] = {
+    "style": Table(seen=EVERYBODY, writes="INSERT, UPDATE (terms_version)"),
+    "terms": Table(seen=EVERYBODY, writes="INSERT"),
+    "tier": Table(seen=EVERYBODY, writes="INSERT"),
+    "switch": Table(seen=f"{owned_by('creator_id', 'client_id')} OR client_id = '' AND {EVERYBODY}"),
+    "switch_event": Table(seen=owned_by("creator_id", "client_id")),
+    "api_key": Table(seen=owned_by("account_id"), writes="INSERT, UPDATE (expires_at, revoked_at, last_used_at)"),
+    # Limits of keys are their owners' to set; money and units come by verbs.
+    "budget": Table(seen=owned_by("owner_id"), writes="INSERT, UPDATE (granted)", written="kind = 'cap'"),
+    "allowance": Table(seen=owned_by("client_id", "creator_id"), writes="UPDATE (renews)"),
+    "hold": Table(seen=owned_by("client_id", "creator_id")),
+    "idempotency": Table(seen=owned_by("client_id")),
+    "signing": Table(seen="EXISTS (SELECT FROM licensing.hold h WHERE h.order_id = signing.order_id)"),
+    "output": Table(seen=owned_by("client_id", "creator_id")),
+    "account": Table(seen=owned_by("owner_id")),
+    "entry": Table(seen="EXISTS (SELECT FROM licensing.account a WHERE a.account_id = entry.account_id)"),
+    "entry_group": Table(seen="EXISTS (SELECT FROM licensing.entry e WHERE e.group_no = entry_group.group_no)"),
+    "link": Table(seen=EVERYBODY),
+    "checkpoint": Table(seen=EVERYBODY, writes="INSERT"),
+    "audit": Table(seen=NO_PARTY, writes="INSERT, UPDATE"),
+    "mark": Table(seen=NO_PARTY, writes="INSERT"),
+    "alembic_version": Table(seen=NO_PARTY),
+}
+VERBS = (
+    "begin_attempt",
+    "buy_licence",
+    "buy_plan",
+    "cash",
+    "charge_training",
+    "credit",
+    "end_notice",
+    "expire_due",
+    "governing",
+    "link_commit",
+    "may_sign",
+    "nearest_output",
+    "quote",
+    "refund_output",
+    "renew",
+    "request_cancel",
+    "requeue",
+    "reserve",
+    "reserve_all",
+    "roll_over",
+    "set_switch",
+    "settle_all",
+    "switch_row",
+    "void",
+)
+
+
+def binding(schema: str, tables: Mapping[str, Table]) -> str:
+    """SQL that binds the application in a schema to what it may see and write. Running it again changes nothing."""
+    statements = [
+        f"GRANT USAGE ON SCHEMA {schema} TO {APPLICATION}",
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {APPLICATION}",
+        f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {APPLICATION}",
+    ]
+    for name, table in tables.items():
+        place = f"{schema}.{name}"
+        privileges = f"SELECT, {table.writes}" if table.writes else "SELECT"
+        seen = f"{IS_HOUSE} OR {table.seen}"
+        statements += [
+            f"ALTER TABLE {place} ENABLE ROW LEVEL SECURITY",
+            f"ALTER TABLE {place} FORCE ROW LEVEL SECURITY",
+            f"GRANT {privileges} ON {place} TO {APPLICATION}",
+            *_policy("owner", place, "FOR ALL TO CURRENT_USER USING (true)"),
+            *_policy("seen", place, f"FOR SELECT TO {APPLICATION} USING ({seen})"),
+        ]
+        for command, clause in _WRITING.items():
+            if command in table.writes:
+                allowed = f"({seen}) AND ({table.written})"
+                how = " ".join(f"{word} ({allowed})" for word in clause)
+                statements += _policy(command.lower(), place, f"FOR {command} TO {APPLICATION} {how}")
+    return ";\n".join(statements)
+
+
+_WRITING = {"INSERT": ("WITH CHECK",), "UPDATE": ("USING", "WITH CHECK"), "DELETE": ("USING",)}
+
+
+def _policy(name: str, place: str, what: str) -> list[str]:
+    return [f"DROP POLICY IF EXISTS {name} ON {place}", f"CREATE POLICY {name} ON {place} {what}"]
+
+
+def lending_rights() -> str:
+    """SQL by which the verbs run with their owner's rights, and no schema can be slipped under them."""
+    return f"""
+DO $$
+DECLARE
+    v_function regprocedure;
+BEGIN
+    FOR v_function IN SELECT oid FROM pg_proc
+        WHERE pronamespace = 'licensing'::regnamespace AND proname = ANY ('{{{",".join(VERBS)}}}')
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = pg_catalog, pg_temp', v_function);
+    END LOOP;
+END $$"""
+
+
+def making_role() -> str:
+    """SQL that makes the application's role if there is none. It cannot sign in until it is given a password."""
+    return f"""
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{APPLICATION}') THEN
+        CREATE ROLE {APPLICATION} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS;
+    END IF;
+END $$"""

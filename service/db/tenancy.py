@@ -1,0 +1,87 @@
+"""Whose the rows of this room are (`licensing.tenancy`), and for whom a connection acts.
+
+A request acts for the account that it came from, from the moment that it is known; until then for nobody. What the
+house does for several parties at once (stories, sweeps, group commits, an order that a creator's switch ends) acts for
+the house: everything outside of a request does, and a request where it takes a connection of `Resources.house`.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import asyncpg
+
+from licensing.tenancy import ACTING, EVERYBODY, HOUSE, IS_HOUSE, NO_PARTY, Table, owned_by
+
+_acting: ContextVar[str] = ContextVar("acting", default=HOUSE)
+_ALL = "INSERT, UPDATE, DELETE"
+_ADD = "INSERT"
+
+
+def _through(table: str, condition: str) -> str:
+    """A row is seen by whoever sees one of another table."""
+    return f"EXISTS (SELECT FROM service.{table} WHERE {condition})"
+
+
+TABLES: Mapping[str, Table] = {
+    # Who sells is known by name.
+    "accounts": Table(
+        seen=f"{owned_by('id')} OR {_through('versions', 'creator_id = accounts.id AND published_at IS NOT NULL')}",
+        writes=_ALL,
+        written=f"{IS_HOUSE} OR {owned_by('id')}",
+    ),
+    "sign_in_links": Table(seen=owned_by("account_id"), writes=_ALL),
+    "sessions": Table(seen=owned_by("account_id"), writes=_ALL),
+    "styles": Table(
+        seen=f"{owned_by('creator_id')} OR EXISTS (SELECT FROM service.versions v"
+        " WHERE v.style_id = styles.id AND v.published_at IS NOT NULL)",
+        writes=_ALL,
+        written=f"{IS_HOUSE} OR {owned_by('creator_id')}",
+    ),
+    "works": Table(seen=owned_by("creator_id"), writes=_ALL),
+    "looks": Table(seen=owned_by("creator_id"), writes=_ALL),
+    "cases": Table(seen=owned_by("creator_id"), writes=_ALL),
+    "trainings": Table(seen=owned_by("creator_id"), writes=_ALL),
+    "speeds": Table(seen=EVERYBODY, writes=_ALL),
+    "versions": Table(
+        seen=f"{owned_by('creator_id')} OR published_at IS NOT NULL AND {EVERYBODY}",
+        writes=_ALL,
+        written=f"{IS_HOUSE} OR {owned_by('creator_id')}",
+    ),
+    "images": Table(seen=owned_by("client_id"), writes=_ALL),
+    "generations": Table(seen=owned_by("client_id", "creator_id"), writes=_ALL),
+    "outputs": Table(seen=owned_by("client_id", "creator_id"), writes=_ALL),
+    "events": Table(
+        seen=f"{_through('generations g', 'g.id = subject')} OR {_through('trainings t', 't.id = subject')}",
+        writes=_ALL,
+    ),
+    "webhooks": Table(seen=owned_by("client_id"), writes=_ALL),
+    "messages": Table(seen=_through("deliveries d", "d.message_id = messages.id"), writes=_ALL),
+    "deliveries": Table(seen=_through("webhooks w", "w.id = webhook_id"), writes=_ALL),
+    "executors": Table(seen=EVERYBODY, writes=_ALL),
+    "data_use": Table(seen=owned_by("creator_id"), writes=_ADD),
+    "audit": Table(seen=owned_by("account_id"), writes=_ADD),
+    "alembic_version": Table(seen=NO_PARTY),
+}
+
+
+def act_for(account_id: str) -> None:
+    """From here to the end of the request, connections see what this account may see."""
+    _acting.set(account_id)
+
+
+@contextmanager
+def acting_for(party: str) -> Iterator[None]:
+    """Connections that are taken inside see what `party` may see."""
+    before = _acting.set(party)
+    try:
+        yield
+    finally:
+        _acting.reset(before)
+
+
+async def tell_party(conn: asyncpg.Connection) -> None:
+    """Say on a connection that is about to be lent for whom it acts; the pool forgets it when it comes back."""
+    party = _acting.get()
+    if party != HOUSE:
+        await conn.execute(f"SELECT set_config('{ACTING}', $1, false)", party)

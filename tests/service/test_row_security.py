@@ -1,0 +1,152 @@
+"""What Postgres itself keeps apart: parties' rows, and entries from everybody."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from licensing.tenancy import ACTING, APPLICATION, EVERYBODY, HOUSE
+from licensing.tenancy import TABLES as LICENSING
+from service.db.connections import application_url
+from service.db.tenancy import TABLES as SERVICE
+from service.db.tenancy import acting_for
+from tests.service.market import Market, open_market
+from tests.service.orders.test_sweep import state_of
+
+ALL = {f"licensing.{name}": table for name, table in LICENSING.items()} | {
+    f"service.{name}": table for name, table in SERVICE.items()
+}
+PRIVATE = sorted(name for name, table in ALL.items() if EVERYBODY not in table.seen)
+SOLD = ("hold", "output", "entry", "entry_group", "budget", "idempotency", "signing", "account")
+"""Tables of the ledger that have rows of a party after a sale."""
+
+
+@pytest.fixture(scope="module")
+async def market(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Market]:
+    """With something in it: a picture that was ordered and paid."""
+    async with open_market(database_url, tmp_path_factory.mktemp("market")) as opened:
+        client = await opened.client()
+        order = await opened.order(client, wait=0)
+        await state_of(client, order.json()["id"], wanted="settled")
+        yield opened
+
+
+@pytest.fixture
+async def connection(market: Market) -> AsyncIterator[asyncpg.Connection]:
+    """Of the application's role, which has said nothing yet."""
+    conn = await asyncpg.connect(application_url(market.database_url))
+    yield conn
+    await conn.close()
+
+
+async def act_as(conn: asyncpg.Connection, party: str) -> None:
+    await conn.execute(f"SELECT set_config('{ACTING}', $1, false)", party)
+
+
+async def count(conn: asyncpg.Connection, table: str) -> int:
+    found: int = await conn.fetchval(f"SELECT count(*) FROM {table}")
+    return found
+
+
+async def test_the_application_owns_nothing_and_is_bound_by_every_table(connection: asyncpg.Connection):
+    role = await connection.fetchrow(
+        "SELECT rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb AS is_strong, current_user AS name,"
+        " (SELECT count(*) FROM pg_class WHERE relowner = r.oid) AS owned FROM pg_roles r WHERE rolname = current_user"
+    )
+    tables = await connection.fetch(
+        "SELECT relnamespace::regnamespace::text || '.' || relname AS name,"
+        " relrowsecurity AND relforcerowsecurity AS bound FROM pg_class"
+        " WHERE relkind IN ('r', 'p') AND relnamespace::regnamespace::text IN ('licensing', 'service')"
+    )
+
+    assert role is not None
+    assert (role["is_strong"], role["name"], role["owned"]) == (False, APPLICATION, 0)
+    assert {row["name"] for row in tables if row["bound"]} == {row["name"] for row in tables} == set(ALL)
+
+
+async def test_a_connection_that_says_nothing_sees_nothing(connection: asyncpg.Connection):
+    assert {table: await count(connection, table) for table in ALL} == dict.fromkeys(ALL, 0)
+
+
+async def test_another_party_sees_no_row_of_a_sale(market: Market, connection: asyncpg.Connection):
+    other = await market.client(cents=0)
+    await act_as(connection, HOUSE)
+    sold = {f"licensing.{name}": await count(connection, f"licensing.{name}") for name in SOLD}
+
+    await act_as(connection, other.account.id)
+    seen = {table: await count(connection, table) for table in PRIVATE}
+
+    assert min(sold.values()) > 0
+    # Of accounts it sees its own and those who sell; of its own it has a key and what was written of making it.
+    own = {"service.accounts", "service.styles", "licensing.api_key", "licensing.switch", "service.audit"}
+    assert {table for table, rows in seen.items() if rows} <= own
+    assert {row["id"] for row in await connection.fetch("SELECT id FROM service.accounts")} == {
+        other.account.id,
+        market.creator.account.id,
+    }
+    assert {row["account_id"] for row in await connection.fetch("SELECT account_id FROM licensing.api_key")} == {
+        other.account.id
+    }
+
+
+async def test_both_parties_of_a_sale_see_it(market: Market, connection: asyncpg.Connection):
+    await act_as(connection, HOUSE)
+    hold = await connection.fetchrow("SELECT * FROM licensing.hold WHERE state = 'settled'")
+    assert hold is not None
+
+    for party in (hold["client_id"], hold["creator_id"]):
+        await act_as(connection, party)
+        assert await connection.fetchval("SELECT order_id FROM licensing.hold") == hold["order_id"]
+        assert await connection.fetchval("SELECT generation_id FROM service.outputs") == hold["order_id"]
+        owners = await connection.fetch("SELECT DISTINCT split_part(account_id, ':', 2) AS id FROM licensing.entry")
+        assert [row["id"] for row in owners] == [party]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE licensing.entry SET amount = 2 * amount",
+        "DELETE FROM licensing.entry",
+        "INSERT INTO licensing.entry VALUES (1, 99, 'prepaid:me:EUR', 'EUR', 1)",
+        "UPDATE licensing.entry_group SET body = '{}'",
+        "UPDATE licensing.hold SET state = 'settled'",
+        "UPDATE licensing.output SET price = 0",
+        "DELETE FROM licensing.link",
+        "UPDATE licensing.switch SET level = 'live'",
+        "SELECT licensing.post('credit', 'x', '{}', now(), ARRAY['prepaid:me:EUR'], ARRAY[1]::bigint[])",
+        "DELETE FROM service.audit",
+        "UPDATE service.data_use SET refused = NULL",
+        "CREATE TABLE licensing.mine (id integer)",
+        "ALTER TABLE licensing.entry DISABLE ROW LEVEL SECURITY",
+        "SET ROLE postgres",
+    ],
+)
+async def test_even_the_house_may_not_write_past_the_verbs(connection: asyncpg.Connection, statement: str):
+    await act_as(connection, HOUSE)
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute(statement)
+
+
+async def test_only_the_limit_of_a_key_may_be_granted_without_a_verb(connection: asyncpg.Connection):
+    await act_as(connection, HOUSE)
+
+    changed = await connection.execute("UPDATE licensing.budget SET granted = granted + 100")
+
+    assert changed == "UPDATE 0"
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+        await connection.execute(
+            "INSERT INTO licensing.budget (budget_id, owner_id, kind, unit, granted)"
+            " VALUES ('prepaid:me:EUR', 'me', 'prepaid', 'EUR', 1)"
+        )
+
+
+async def test_a_connection_is_lent_for_whom_its_borrower_acts_and_forgets_it(market: Market):
+    pool, acting = market.gateway.pool, f"SELECT current_setting('{ACTING}')"
+    with acting_for("acc_somebody"):
+        lent = await pool.fetchval(acting)
+        async with market.gateway.house() as conn:
+            whole = await conn.fetchval(acting)
+
+    assert (lent, whole) == ("acc_somebody", HOUSE)
+    assert {await pool.fetchval(acting) for _ in range(20)} == {HOUSE}
