@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from service import __version__
 from service.api import health, public_documents
+from service.api.document import Documented
 from service.api.routers import ROUTERS
 from service.edge import install_edge
 from service.limits import Buckets
@@ -34,7 +35,7 @@ def create_app(settings: Settings, database_url: str, *, clock: Clock = utc_now,
             app.state.gateway = gateway
             yield
 
-    app = FastAPI(
+    app = Documented(
         title=TITLE,
         version=__version__,
         lifespan=running,

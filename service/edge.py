@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -34,6 +35,10 @@ def install_edge(app: FastAPI, settings: Settings) -> None:
     app.add_exception_handler(Problem, _say_problem)
     app.add_exception_handler(RequestValidationError, _say_invalid)
     app.add_exception_handler(HTTPException, _say_status)
+    for error in (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError):
+        app.add_exception_handler(error, _say_unkept)
+    for gone in (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, ConnectionError):
+        app.add_exception_handler(gone, _say_unanswered)
     app.add_exception_handler(Exception, _say_broken)
     app.add_middleware(BodyLimit, limit_bytes=_limit_of(settings))
     app.add_middleware(Common, is_secure=settings.is_secure)
@@ -75,6 +80,20 @@ async def _say_status(request: Request, error: Exception) -> Response:
     if error.headers:
         response.headers.update(error.headers)
     return response
+
+
+async def _say_unkept(request: Request, error: Exception) -> Response:
+    # PostgreSQL keeps every character but this one, and any text of a request may have it: said here, once for all.
+    sentence = "A text of the request has the character NUL (U+0000), which cannot be kept; leave it out."
+    return problem_response(Problem("invalid_request", sentence))
+
+
+async def _say_unanswered(request: Request, error: Exception) -> Response:
+    sentence = (
+        "The database does not answer, so it is not known whether this was done. Ask again in a moment; an order under"
+        " the same Idempotency-Key is placed once."
+    )
+    return problem_response(Problem("overloaded", sentence, retry_after_s=2))
 
 
 async def _say_broken(request: Request, error: Exception) -> Response:

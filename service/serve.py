@@ -20,8 +20,9 @@ log = logging.getLogger("ownhand.serve")
 
 _LOOK_EVERY_S = 0.2
 _GRACE_S = 20.0
-# A child that dies at once is started again after 0.5, 1, 2, ... seconds; one that lived a minute counts as new.
-_BACK_OFF_S, _BACK_OFF_MAX_S, _SETTLED_S = 0.5, 30.0, 60.0
+# A child that dies at once is started again after 0.5, 1, 2, ... seconds; one that lived ten seconds had come up, and
+# whatever ended it was no fault of its start.
+_BACK_OFF_S, _BACK_OFF_MAX_S, _SETTLED_S = 0.5, 30.0, 10.0
 
 
 @dataclass(kw_only=True)

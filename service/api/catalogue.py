@@ -10,7 +10,7 @@ from inference.catalog import BaseSpec, base_spec
 from licensing import switch
 from licensing.database import Connection
 from licensing.terms import StyleTerms, current_terms
-from service.api.shapes import Cursor, Limit, money, page
+from service.api.shapes import Cursor, Limit, bytes_of, money, page
 from service.api.styles import style_document
 from service.auth import Anyone, Web
 from service.catalogue import Listed, list_published, published_style
@@ -49,7 +49,7 @@ async def get_style(web: Web, asker: Anyone, style_id: str) -> dict[str, Any]:
         return await _document(conn, web, style, state)
 
 
-@router.get("/styles/{style_id}/examples/{number}", response_class=Response)
+@router.get("/styles/{style_id}/examples/{number}", response_class=Response, responses=bytes_of("image/png"))
 async def get_example(web: Web, style_id: str, number: int) -> Response:
     """An example picture of the published version, counted from 1: drawn with the style. Works are never shown."""
     async with web.pool.acquire() as conn:

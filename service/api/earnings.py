@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from licensing import statements
-from service.api.shapes import money
+from service.api.shapes import bytes_of, money
 from service.auth import CreatorReading, Web
 from service.errors import Problem
 
@@ -34,7 +34,7 @@ async def get_earnings(web: Web, asker: CreatorReading) -> dict[str, Any]:
     }
 
 
-@router.get("/statements/{month}")
+@router.get("/statements/{month}", response_class=Response, responses=bytes_of("application/json", "text/csv"))
 async def get_statement(web: Web, asker: CreatorReading, month: str, request: Request) -> Response:
     """A month like 2026-03: every line names its output and certificate, and the lines sum to the total.
 

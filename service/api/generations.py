@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
 from service import events, intake
-from service.api.shapes import Cursor, Limit, page
+from service.api.shapes import Cursor, Limit, bytes_of, page
 from service.auth import Client, ClientReading, Identity, Web
 from service.errors import Problem, not_found
 from service.forecasts import with_fresh_eta
@@ -90,7 +90,7 @@ async def cancel_generation(web: Web, asker: Client, generation_id: str) -> dict
     return await _read_document(web, await _own(web, generation_id, asker.account_id))
 
 
-@router.get("/generations/{generation_id}/events", response_class=StreamingResponse)
+@router.get("/generations/{generation_id}/events", response_class=Response, responses=bytes_of("text/event-stream"))
 async def get_events(web: Web, asker: ClientReading, generation_id: str, request: Request) -> StreamingResponse:
     """`queued`, `started`, `progress`, `output`, then the end state, as Server-Sent Events; `Last-Event-ID` resumes."""
     order = await _own(web, generation_id, asker.account_id)

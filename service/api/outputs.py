@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from licensing.certificates import read_certificate
 from licensing.errors import Refusal
 from licensing.refunds import refund_output
-from service.api.shapes import money
+from service.api.shapes import bytes_of, money
 from service.api.verify import certificate_document
 from service.auth import BuyerOrCreator, ClientReading, Identity, Operator, Web
 from service.errors import ObjectMissing, not_found, refused
@@ -32,7 +32,7 @@ class Reason(BaseModel):
     reason: str = Field(min_length=1, max_length=REASON_CHARACTERS_MAX)
 
 
-@router.get("/outputs/{output_id}", response_class=Response)
+@router.get("/outputs/{output_id}", response_class=Response, responses=bytes_of("image/*"))
 async def get_output(web: Web, asker: ClientReading, output_id: str) -> Response:
     """The sealed picture."""
     output, content = await read_output(web, output_id, client_id=asker.account_id)

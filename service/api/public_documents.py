@@ -6,11 +6,11 @@ They may be kept and read from other sites' pages.
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, Response
 
 from licensing.authority import public_keys
 from licensing.revocations import Revocation, list_revocations, sign_revocations
-from service.api.shapes import Cursor, Limit, page
+from service.api.shapes import Cursor, Limit, bytes_of, page
 from service.auth import Web
 from service.limits import Limited
 
@@ -29,14 +29,14 @@ def _headers(seconds: int) -> dict[str, str]:
     }
 
 
-@well_known.get("/jwks.json")
+@well_known.get("/jwks.json", response_class=Response, responses=bytes_of("application/jwk-set+json"))
 async def get_keys(web: Web) -> JSONResponse:
     """Every key that ever signed documents here (RFC 7517), the present one first. Documents name theirs in `kid`."""
     content = {"keys": public_keys(web.authority)}
     return JSONResponse(content, headers=_headers(_AN_HOUR), media_type="application/jwk-set+json")
 
 
-@well_known.get("/ownhand-root.pem", response_class=PlainTextResponse)
+@well_known.get("/ownhand-root.pem", response_class=Response, responses=bytes_of("application/x-pem-file"))
 async def get_root(web: Web) -> Response:
     """The certificate that every seal leads to: the trust anchor to give to a C2PA reader."""
     return Response(web.authority.root, headers=_headers(_A_DAY), media_type="application/x-pem-file")
@@ -51,7 +51,7 @@ async def get_revocations(web: Web, response: Response, limit: Limit = 50, curso
     return page(found, limit, _document)
 
 
-@router.get("/revocations/signed", response_class=PlainTextResponse)
+@router.get("/revocations/signed", response_class=Response, responses=bytes_of("application/jose"))
 async def get_signed_revocations(web: Web) -> Response:
     """All of them as one signed document (a JWS; keys at `/.well-known/jwks.json`), to be kept and checked offline."""
     async with web.house() as conn:

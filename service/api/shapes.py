@@ -13,6 +13,13 @@ Limit = Annotated[int, Query(ge=1, le=200, description="At most this many items"
 Cursor = Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before")]
 
 
+def bytes_of(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    """`responses=` of a call that answers with a file. It has `response_class=Response` as well, else OpenAPI promises
+    JSON beside it."""
+    # A media type says all there is to say: a schema would be held against what is parsed of JSON and of events.
+    return {200: {"description": "The bytes", "content": {one: {} for one in media_types}}}
+
+
 def money(value: Money) -> dict[str, Any]:
     """Whole minor units and the currency."""
     return {"amount": value.amount, "currency": value.currency}

@@ -11,7 +11,7 @@ from inference.errors import BaseUnusable
 from licensing.database import Connection
 from licensing.errors import Refusal
 from service import audit, finetuning, trainings
-from service.api.shapes import Cursor, Limit, money, page
+from service.api.shapes import Cursor, Limit, bytes_of, money, page
 from service.api.styles import check_exists, own_style
 from service.auth import Creator, CreatorReading, Identity, Web
 from service.data_use import Use, read_file
@@ -112,7 +112,7 @@ async def get_training(web: Web, asker: CreatorReading, training_id: str) -> dic
     return training_document(await _own(web, asker, training_id))
 
 
-@router.get("/trainings/{training_id}/events")
+@router.get("/trainings/{training_id}/events", response_class=Response, responses=bytes_of("text/event-stream"))
 async def get_events(web: Web, asker: CreatorReading, training_id: str, request: Request) -> Response:
     """What happens, as Server-Sent Events: state, finding, estimate, progress, heldout, sample, then the end."""
     training = await _own(web, asker, training_id)
@@ -121,7 +121,7 @@ async def get_events(web: Web, asker: CreatorReading, training_id: str, request:
     return stream(request, web.pool, subject=training_id, ends=trainings.ENDS, end=end)
 
 
-@router.get("/trainings/{training_id}/samples/{name}")
+@router.get("/trainings/{training_id}/samples/{name}", response_class=Response, responses=bytes_of("image/png"))
 async def get_sample(web: Web, asker: CreatorReading, training_id: str, name: str) -> Response:
     """A picture drawn on the way."""
     training = await _own(web, asker, training_id)

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from licensing.errors import Refusal
 from service import audit, versions
-from service.api.shapes import Cursor, Limit, page
+from service.api.shapes import Cursor, Limit, bytes_of, page
 from service.api.styles import own_style
 from service.auth import Creator, CreatorReading, Identity, Web
 from service.data_use import Purpose, Use, read_file
@@ -63,7 +63,7 @@ async def publish_version(web: Web, asker: Creator, version_id: str) -> dict[str
     return version_document(found)
 
 
-@router.get("/versions/{version_id}/report")
+@router.get("/versions/{version_id}/report", response_class=Response, responses=bytes_of("text/html"))
 async def get_report(web: Web, asker: CreatorReading, version_id: str) -> Response:
     """The gate's report, a page that stands alone; its pictures are inside it."""
     version = await _own(web, asker, version_id)
@@ -72,7 +72,7 @@ async def get_report(web: Web, asker: CreatorReading, version_id: str) -> Respon
     return answer
 
 
-@router.get("/versions/{version_id}/sheet")
+@router.get("/versions/{version_id}/sheet", response_class=Response, responses=bytes_of("image/png"))
 async def get_sheet(web: Web, asker: CreatorReading, version_id: str) -> Response:
     """The same prompts and seeds with and without the adapter, side by side."""
     version = await _own(web, asker, version_id)
@@ -81,13 +81,13 @@ async def get_sheet(web: Web, asker: CreatorReading, version_id: str) -> Respons
     return await _object(web, asker, version.sheet_key, "image/png", {"Cache-Control": "private, max-age=86400"})
 
 
-@router.get("/versions/{version_id}/receipt")
+@router.get("/versions/{version_id}/receipt", response_class=Response, responses=bytes_of("application/json"))
 async def get_receipt(web: Web, asker: CreatorReading, version_id: str) -> Response:
     """The signed receipt: what it was made from, and how."""
     return await _object(web, asker, (await _own(web, asker, version_id)).receipt_key, "application/json", {})
 
 
-@router.get("/versions/{version_id}/adapter")
+@router.get("/versions/{version_id}/adapter", response_class=Response, responses=bytes_of("application/octet-stream"))
 async def get_adapter(web: Web, asker: CreatorReading, version_id: str) -> Response:
     """The adapter itself. It is the creator's, to keep and to use elsewhere."""
     version = await _own(web, asker, version_id)

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from licensing.database import Connection
 from licensing.errors import Refusal
 from service import audit, reviews, works
-from service.api.shapes import Cursor, Limit, page
+from service.api.shapes import Cursor, Limit, bytes_of, page
 from service.api.styles import check_exists, own_style
 from service.api.trainings import find_recipe
 from service.auth import Creator, CreatorReading, Identity, Web
@@ -231,7 +231,7 @@ async def delete_work(web: Web, asker: Creator, work_id: str) -> None:
         await asyncio.to_thread(web.storage.delete, key)
 
 
-@router.get("/works/{work_id}/file")
+@router.get("/works/{work_id}/file", response_class=Response, responses=bytes_of("image/*"))
 async def get_file(web: Web, asker: CreatorReading, work_id: str) -> Response:
     """The file as it was uploaded."""
     work = await _own(web, asker, work_id)
@@ -239,7 +239,7 @@ async def get_file(web: Web, asker: CreatorReading, work_id: str) -> Response:
     return await _object(web, asker, work, work.storage_key, work.mime, {"Content-Disposition": name}, "export")
 
 
-@router.get("/works/{work_id}/thumbnail")
+@router.get("/works/{work_id}/thumbnail", response_class=Response, responses=bytes_of("image/jpeg"))
 async def get_thumbnail(web: Web, asker: CreatorReading, work_id: str) -> Response:
     """A small JPEG of it."""
     work = await _own(web, asker, work_id)

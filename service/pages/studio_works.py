@@ -104,6 +104,7 @@ async def change_one(visit: CreatorVisit, work_id: str) -> Response:
 @router.post("/studio/works/{work_id}/words")
 async def take_words(visit: CreatorVisit, work_id: str) -> Response:
     """Make the suggested words the creator's own, to be edited like any."""
+    await _own(visit, work_id)
     async with visit.web.pool.acquire() as conn:
         await take_suggested(conn, work_id=work_id, creator_id=visit.account.id, now=visit.now)
     return see_other(f"/studio/works/{work_id}")

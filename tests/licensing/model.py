@@ -1,5 +1,6 @@
-"""The gateway in a hundred lines of Python: one style, a few clients, no database. The real one is held against it."""
+"""The gateway in two hundred lines of Python: a style, a few clients, no database. The real one is held against it."""
 
+import calendar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -10,11 +11,41 @@ STRICTNESS = ["live", "closed", "paused", "off"]
 
 
 @dataclass
+class Key:
+    """`left` is what its cap leaves to spend."""
+
+    client: str
+    left: int
+    ends: datetime | None = None
+    revoked: bool = False
+
+    def opens(self, now: datetime) -> bool:
+        return not self.revoked and (self.ends is None or self.ends > now)
+
+
+@dataclass
+class Plan:
+    name: str
+    units: int
+    left: int
+    anchor: datetime
+    period: int = 0
+    renews: bool = True
+
+    @property
+    def ends(self) -> datetime:
+        return months_later(self.anchor, self.period + 1)
+
+
+@dataclass
 class Order:
     client: str
     count: int
     pay: str
     deadline: datetime
+    key: str | None = None
+    body: str = "body"
+    plan: Plan | None = None
     fence: int = 0
     running: bool = False
     paused: bool = False
@@ -28,7 +59,8 @@ class Order:
 class Model:
     now: datetime
     free: dict[str, int] = field(default_factory=dict)
-    units: dict[str, int] = field(default_factory=dict)
+    plans: dict[str, Plan] = field(default_factory=dict)
+    keys: dict[str, Key] = field(default_factory=dict)
     levels: dict[str, str] = field(default_factory=lambda: {"": "live"})
     known: set[str] = field(default_factory=set)
     orders: dict[str, Order] = field(default_factory=dict)
@@ -37,20 +69,62 @@ class Model:
     def level(self, client: str) -> str:
         return max((self.levels[""], self.levels.get(client, "live")), key=STRICTNESS.index)
 
-    def reserve(self, order_id: str, client: str, count: int) -> str:
-        level = self.level(client)
+    def reserve(self, order_id: str, client: str, count: int, key_id: str | None, body: str) -> str:
+        key, plan, level = self.keys[key_id] if key_id else None, self.plans.get(client), self.level(client)
+        if key and not key.opens(self.now):
+            return "unauthenticated"
         if level in ("paused", "off") or (level == "closed" and client not in self.known):
             return f"style_{level}"
-        if self.units.get(client, 0) >= count:
-            self.units[client] -= count
-            pay = "plan"
-        elif self.free[client] >= PRICE * count:
-            self.free[client] -= PRICE * count
-            pay = "prepaid"
-        else:
-            return "quota_exceeded" if client in self.units else "payment_required"
-        self.orders[order_id] = Order(client, count, pay, self.now + HOLD)
+        order = Order(client, count, "prepaid", self.now + HOLD, key_id, body)
+        if plan and plan.left >= count:
+            order.pay, order.plan = "plan", plan
+        elif self.free[client] < PRICE * count:
+            return "quota_exceeded" if plan else "payment_required"
+        elif key and key.left < PRICE * count:
+            return "spend_cap_reached"
+        self.give_back(order, -count)
+        self.orders[order_id] = order
         return "held"
+
+    def replay(self, order_id: str, body: str) -> str:
+        order = self.orders[order_id]
+        if order.key and not self.keys[order.key].opens(self.now):
+            return "unauthenticated"
+        return "replayed" if body == order.body else "idempotency_mismatch"
+
+    def rotate(self, key_id: str, new_id: str, overlap: timedelta) -> bool:
+        """A key in another's place, which gets what is left of the cap."""
+        old = self.keys[key_id]
+        if not old.opens(self.now):
+            return False
+        self.keys[new_id] = Key(old.client, old.left, old.ends)
+        old.left, old.ends = 0, min(old.ends or self.now + overlap, self.now + overlap)
+        return True
+
+    def subscribe(self, client: str, name: str, units: int) -> str:
+        plan = self.plans.get(client)
+        if plan and plan.name != name:
+            return "conflict"
+        if plan:
+            plan.renews = True
+        elif self.free[client] < UNIT * units:
+            return "payment_required"
+        else:
+            self.free[client] -= UNIT * units
+            self.plans[client] = Plan(name, units, units, self.now)
+        return "subscribed"
+
+    def roll_over(self) -> None:
+        """End the periods that are over, and begin the next ones where there is money for them."""
+        for client, old in list(self.plans.items()):
+            plan = old
+            while self.plans.get(client) is plan and plan.ends <= self.now:
+                del self.plans[client]
+                if plan.renews and self.free[client] >= UNIT * plan.units:
+                    self.free[client] -= UNIT * plan.units
+                    is_late = months_later(plan.anchor, plan.period + 2) <= self.now
+                    anchor, period = (self.now, 0) if is_late else (plan.anchor, plan.period + 1)
+                    plan = self.plans[client] = Plan(plan.name, plan.units, plan.units, anchor, period)
 
     def begin(self, order_id: str) -> str:
         order = self.orders[order_id]
@@ -126,10 +200,19 @@ class Model:
         return 0, 0
 
     def give_back(self, order: Order, count: int) -> None:
-        if order.pay == "plan":
-            self.units[order.client] += count
+        if order.plan:
+            order.plan.left += count
         else:
             self.free[order.client] += PRICE * count
+            if order.key:
+                self.keys[order.key].left += PRICE * count
 
     def over(self, order: Order) -> str:
         return "style_off" if order.reason == "withdrawn" else "conflict"
+
+
+def months_later(anchor: datetime, months: int) -> datetime:
+    """The same day of a later month, or its last."""
+    year, month = divmod(anchor.month - 1 + months, 12)
+    year, month = anchor.year + year, month + 1
+    return anchor.replace(year=year, month=month, day=min(anchor.day, calendar.monthrange(year, month)[1]))

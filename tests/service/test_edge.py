@@ -1,9 +1,15 @@
 """What every answer has in common."""
 
-import httpx
+from urllib.parse import quote
 
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from service.edge import install_edge
 from service.errors import SLUGS
-from tests.service.conftest import Person, Place, slug_of
+from tests.service.conftest import Person, Place, connect, slug_of
 
 
 async def test_a_path_that_is_not_there_is_a_problem(place: Place):
@@ -36,6 +42,20 @@ async def test_a_body_that_is_no_json_is_a_problem(creator: Person):
 
     assert answer.status_code == 422
     assert slug_of(answer) == "invalid_request"
+
+
+@pytest.mark.parametrize("name", ["Ink\0", "\0"])
+async def test_a_character_that_cannot_be_kept_is_a_problem(creator: Person, client: Person, name: str):
+    answers = [
+        await creator.http.post("/v1/styles", json={"name": name + "x", "summary": "x"}),
+        await creator.http.get("/v1/switch/history", params={"style_id": name}),
+        await creator.http.get(f"/v1/works/{quote(name)}"),
+        await client.http.post("/v1/licences", json={"style": name, "tier": "personal"}),
+        await client.http.get(f"/v1/generations/{quote(name)}"),
+    ]
+
+    assert {answer.status_code for answer in answers} <= {404, 405, 422}
+    assert "NUL" in answers[0].json()["detail"]
 
 
 async def test_a_body_that_says_it_is_too_long_is_refused_unread(creator: Person):
@@ -97,6 +117,30 @@ async def test_a_fault_of_ours_tells_no_insides(place: Place, creator: Person):
     assert slug_of(answer) == "internal_error"
     assert "styles_away" not in answer.text
     assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
+        asyncpg.CannotConnectNowError("the database system is starting up"),
+        asyncpg.AdminShutdownError("terminating connection due to administrator command"),
+        ConnectionRefusedError(111, "Connection refused"),
+    ],
+)
+async def test_a_database_that_is_gone_is_said_to_be_and_not_called_a_fault(place: Place, error: Exception):
+    app = FastAPI()
+    install_edge(app, place.settings)
+
+    @app.get("/v1/asks")
+    async def asks() -> None:
+        raise error
+
+    answer = await connect(app).get("/v1/asks")
+
+    assert answer.status_code == 503
+    assert slug_of(answer) == "overloaded"
+    assert answer.headers["retry-after"] == "2"
 
 
 def test_every_problem_has_its_status():

@@ -59,14 +59,17 @@ class Processes:
     _running: dict[str, ForkServerProcess] = field(default_factory=dict)
     _context: ForkServerContext = field(default_factory=_context)
 
-    def start(self, role: str, *, name: str | None = None, crash_at: str | None = None) -> None:
-        """Start a role, under its own name where none is given; it kills itself at the point `crash_at`."""
-        settings = replace(self.settings, crash_at=crash_at)
+    def start(
+        self, role: str, *, name: str | None = None, crash_at: str | None = None, port: int | None = None
+    ) -> None:
+        """Start a role, under its own name where none is given; it kills itself at the point `crash_at`. port: of a
+        second web process, elsewhere than the first."""
+        settings = replace(self.settings, crash_at=crash_at, port=port or self.settings.port)
         process = self._context.Process(target=_run, args=(role, settings, self.log), daemon=True)
         process.start()
         self._running[name or role] = process
         if role == "web":
-            self._wait_ready()
+            self._wait_ready(name or role, settings.origin)
 
     def kill(self, name: str) -> None:
         """SIGKILL, as a power cut would."""
@@ -92,12 +95,12 @@ class Processes:
         for name in list(self._running):
             self.kill(name)
 
-    def _wait_ready(self) -> None:
+    def _wait_ready(self, name: str, origin: str) -> None:
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
-            assert self._running["web"].is_alive(), self.log.read_text()[-4000:]
+            assert self._running[name].is_alive(), self.log.read_text()[-4000:]
             try:
-                if httpx.get(f"{self.settings.origin}/readyz", timeout=5).status_code == 200:
+                if httpx.get(f"{origin}/readyz", timeout=5).status_code == 200:
                     return
             except httpx.TransportError:
                 time.sleep(0.05)

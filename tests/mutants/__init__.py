@@ -1,0 +1,344 @@
+"""Guards that keep money, rights and tenants safe, each with the text that takes it away and the tests that miss it.
+
+`python -m tests.mutants [WORD ...]` takes away one after the other in a copy of the tree and runs its tests: they must
+fail. A guard whose absence no test notices is no guard, for the next change may take it away unseen.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+_GATEWAY = "tests/licensing/test_gateway.py"
+_LEDGER = "tests/licensing/test_ledger.py"
+_CONSTRAINTS = "tests/licensing/test_constraints.py"
+_KEYS = "tests/licensing/test_keys.py"
+_SWITCH = "tests/licensing/test_switch.py"
+_RACES = "tests/licensing/test_concurrency.py"
+_VERIFY = "tests/licensing/test_verify.py"
+_ACCESS = "tests/service/test_access.py"
+_MATRIX = "tests/service/test_tenant_matrix.py"
+_TABLES = "licensing/migrations/0001_tables.sql"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guard:
+    """`text` stands in `file` exactly once; with `gone` in its place the guard is away, and `tests` must fail."""
+
+    name: str
+    file: str
+    text: str
+    gone: str
+    tests: tuple[str, ...]
+
+
+GUARDS = (
+    Guard(
+        name="unique: an event is posted once",
+        file=_TABLES,
+        text="CONSTRAINT entry_group_once UNIQUE (kind, subject)",
+        gone="CHECK (true)",
+        tests=(f"{_LEDGER}::test_one_event_is_posted_once_whoever_posts_it",),
+    ),
+    Guard(
+        name="unique: a client's idempotency key is one order",
+        file=_TABLES,
+        text="PRIMARY KEY (client_id, test, key)",
+        gone="CHECK (true)",
+        tests=(_CONSTRAINTS,),
+    ),
+    Guard(
+        name="unique: a client has one plan at a time",
+        file=_TABLES,
+        text="CREATE UNIQUE INDEX allowance_one_plan",
+        gone="CREATE INDEX allowance_one_plan",
+        tests=(_CONSTRAINTS,),
+    ),
+    Guard(
+        name="unique: a picture has one place in its order",
+        file=_TABLES,
+        text="    UNIQUE (order_id, position),\n",
+        gone="",
+        tests=(_CONSTRAINTS,),
+    ),
+    Guard(
+        name="check: a budget is never overspent",
+        file=_TABLES,
+        text="CHECK (posted + pending <= granted)",
+        gone="CHECK (true)",
+        tests=(f"{_LEDGER}::test_no_statement_rewrites_what_happened",),
+    ),
+    Guard(
+        name="check: a price is a share and a fee",
+        file=_TABLES,
+        text="CHECK (price = share + fee)",
+        gone="CHECK (true)",
+        tests=(_CONSTRAINTS,),
+    ),
+    Guard(
+        name="check: a test picture costs nothing",
+        file=_TABLES,
+        text="CHECK (NOT test OR price = 0)",
+        gone="CHECK (true)",
+        tests=(_CONSTRAINTS,),
+    ),
+    Guard(
+        name="check: what is charged was held",
+        file=_TABLES,
+        text="CHECK (charged BETWEEN 0 AND amount)",
+        gone="",
+        tests=(_CONSTRAINTS,),
+    ),
+    Guard(
+        name="sum: entries of a group sum to zero at the commit",
+        file="licensing/sql/chain.sql",
+        text="HAVING sum(e.amount) <> 0 LIMIT 1",
+        gone="HAVING false LIMIT 1",
+        tests=(f"{_LEDGER}::test_a_group_that_does_not_sum_to_zero_cannot_be_committed",),
+    ),
+    Guard(
+        name="chain: a link holds the one before it",
+        file="licensing/sql/chain.sql",
+        text="sha256(p_prev || convert_to(",
+        gone="sha256(convert_to(",
+        tests=(_CONSTRAINTS,),
+    ),
+    Guard(
+        name="chain: the check recomputes every link",
+        file="licensing/sql/audit.sql",
+        text="l.hash <> licensing.link_hash(l.prev_hash, l.commit_no)",
+        gone="false",
+        tests=(f"{_LEDGER}::test_the_check_finds_what_an_administrator_changed",),
+    ),
+    Guard(
+        name="chain: the check follows every lane",
+        file="licensing/sql/audit.sql",
+        text="prev_hash <> hash_before OR seq <> seq_before + 1",
+        gone="false",
+        tests=(f"{_LEDGER}::test_the_check_finds_what_an_administrator_changed",),
+    ),
+    Guard(
+        name="append-only: entries",
+        file="licensing/sql/guards.sql",
+        text="ARRAY['entry', 'entry_group', ",
+        gone="ARRAY['entry_group', ",
+        tests=(f"{_LEDGER}::test_no_statement_rewrites_what_happened",),
+    ),
+    Guard(
+        name="append-only: a hold resolves once",
+        file="licensing/sql/guards.sql",
+        text="IF TG_OP = 'DELETE' OR OLD.state <> 'open' THEN",
+        gone="IF false THEN",
+        tests=(f"{_LEDGER}::test_no_statement_rewrites_what_happened",),
+    ),
+    Guard(
+        name="append-only: a sold picture",
+        file="licensing/sql/guards.sql",
+        text="IF allowed IS NOT DISTINCT FROM NEW THEN",
+        gone="IF true THEN",
+        tests=(_CONSTRAINTS,),
+    ),
+    Guard(
+        name="fence: only the latest attempt settles",
+        file="licensing/sql/settle.sql",
+        text="v_hold.fence <> p_fence OR p_fence = 0",
+        gone="false",
+        tests=(f"{_GATEWAY}::test_only_the_latest_attempt_may_settle",),
+    ),
+    Guard(
+        name="fence: only the latest attempt is voided by its fence",
+        file="licensing/sql/attempts.sql",
+        text="ELSIF v.fence <> p_fence THEN",
+        gone="ELSIF false THEN",
+        tests=(f"{_CONSTRAINTS}::test_an_attempt_that_was_followed_ends_nothing",),
+    ),
+    Guard(
+        name="epoch: nothing from before an off is settled",
+        file="licensing/sql/attempts.sql",
+        text="AND s.cut > CASE",
+        gone="AND false AND s.cut > CASE",
+        tests=(f"{_SWITCH}::test_a_hold_from_before_an_off_cannot_settle_even_if_nobody_voided_it",),
+    ),
+    Guard(
+        name="switch: off ends the open holds in its commit",
+        file="licensing/sql/switch.sql",
+        text="v_refunded := licensing.withdraw(p_creator, p_style, p_client, v_orders, p_now);",
+        gone="",
+        tests=(f"{_SWITCH}::test_off_ends_queued_and_running_orders_and_gives_the_money_back",),
+    ),
+    Guard(
+        name="lock: off waits for the sale that is being committed",
+        file="licensing/sql/locks.sql",
+        text="    PERFORM pg_advisory_xact_lock_shared(licensing.lock_no('style', p_style));\n",
+        gone="",
+        tests=(f"{_RACES}::test_off_waits_for_the_sale_that_is_being_committed_and_no_longer",),
+    ),
+    Guard(
+        name="snapshot: verbs see what is true under their locks",
+        file="licensing/sql/locks.sql",
+        text="IF current_setting('transaction_isolation') <> 'read committed' THEN",
+        gone="IF false THEN",
+        tests=(f"{_GATEWAY}::test_a_transaction_that_would_not_see_the_switch_is_refused",),
+    ),
+    Guard(
+        name="once: only an open order is settled",
+        file="licensing/sql/settle.sql",
+        text="ELSIF v_hold.state <> 'open' OR v_hold.cancel_requested THEN",
+        gone="ELSIF false THEN",
+        tests=(f"{_GATEWAY}::test_a_canceled_order_cannot_be_settled",),
+    ),
+    Guard(
+        name="count: no more is settled than was held",
+        file="licensing/sql/settle.sql",
+        text="ELSIF v_made NOT BETWEEN 1 AND v_hold.count THEN",
+        gone="ELSIF false THEN",
+        tests=(f"{_GATEWAY}::test_settling_none_or_more_than_held_is_refused",),
+    ),
+    Guard(
+        name="replay: another body under a key is a mismatch",
+        file="licensing/sql/reserve.sql",
+        text="IF v_known.request_hash <> p_request_hash THEN",
+        gone="IF false THEN",
+        tests=(f"{_GATEWAY}::test_an_idempotency_key_with_another_body_is_a_mismatch",),
+    ),
+    Guard(
+        name="replay: an idempotency key is its client's own",
+        file="licensing/sql/reserve.sql",
+        text="WHERE client_id = p_client AND test = p_test AND key = p_idempotency_key;",
+        gone="WHERE test = p_test AND key = p_idempotency_key;",
+        tests=(f"{_GATEWAY}::test_an_idempotency_key_belongs_to_its_client",),
+    ),
+    Guard(
+        name="cap: a key spends no more than its cap",
+        file="licensing/sql/admission.sql",
+        text="IF capped AND v_budget.posted + v_budget.pending + amount > v_budget.granted THEN",
+        gone="IF false THEN",
+        tests=(f"{_KEYS}::test_a_cap_counts_what_is_held_and_gives_back_what_is_not_made",),
+    ),
+    Guard(
+        name="key: a revoked one opens nothing",
+        file="licensing/keys.py",
+        text="AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+        gone="AND (expires_at IS NULL OR expires_at > $2)",
+        tests=(f"{_KEYS}::test_a_revoked_key_opens_nothing_and_orders_nothing",),
+    ),
+    Guard(
+        name="key: a revoked one orders nothing",
+        file="licensing/sql/reserve.sql",
+        text="        WHEN v_key.revoked_at IS NOT NULL THEN 'was revoked'\n",
+        gone="",
+        tests=(f"{_KEYS}::test_a_revoked_key_opens_nothing_and_orders_nothing",),
+    ),
+    Guard(
+        name="key: an expired one opens nothing",
+        file="licensing/keys.py",
+        text="revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+        gone="revoked_at IS NULL AND $2::timestamptz IS NOT NULL",
+        tests=(f"{_KEYS}::test_an_expired_key_opens_nothing_and_orders_nothing",),
+    ),
+    Guard(
+        name="tenant: only its owner revokes a key",
+        file="licensing/keys.py",
+        text="WHERE key_id = $1 AND account_id = $2 RETURNING key_id",
+        gone="WHERE key_id = $1 AND $2::text <> '' RETURNING key_id",
+        tests=(f"{_KEYS}::test_only_its_owner_revokes_a_key",),
+    ),
+    Guard(
+        name="tenant: only the client itself cancels",
+        file="licensing/sql/attempts.sql",
+        text="WHERE order_id = p_order AND client_id = p_client FOR UPDATE",
+        gone="WHERE order_id = p_order FOR UPDATE",
+        tests=(f"{_GATEWAY}::test_only_the_client_itself_cancels_and_only_an_open_order",),
+    ),
+    Guard(
+        name="tenant: an order is its client's",
+        file="service/orders.py",
+        text="WHERE id = $1 AND ($2::text IS NULL OR client_id = $2)",
+        gone="WHERE id = $1 AND ($2::text IS NULL OR client_id <> '')",
+        tests=(_MATRIX,),
+    ),
+    Guard(
+        name="tenant: a picture is its client's",
+        file="service/outputs.py",
+        text="FROM service.outputs WHERE id = $1 AND client_id = $2",
+        gone="FROM service.outputs WHERE id = $1 AND $2::text <> ''",
+        tests=(_MATRIX,),
+    ),
+    Guard(
+        name="tenant: a creator's file is opened for that creator's own version alone",
+        file="service/data_use.py",
+        text="    if foreign:\n",
+        gone="    if foreign and not keys:\n",
+        tests=("tests/service/test_data_use.py::test_a_person_opens_their_own_files_and_nobody_elses",),
+    ),
+    Guard(
+        name="seal: nothing is signed for an order that is over",
+        file="licensing/sql/attempts.sql",
+        text="    ELSIF v_hold.state <> 'open' THEN\n        RETURN 'it is ' || v_hold.state;\n",
+        gone="",
+        tests=(f"{_VERIFY}::test_nothing_is_signed_for_an_order_that_is_over",),
+    ),
+    Guard(
+        name="seal: nothing is signed beyond what is held",
+        file="licensing/sql/attempts.sql",
+        text="IF v_signed >= v_hold.count THEN",
+        gone="IF false THEN",
+        tests=(f"{_VERIFY}::test_nothing_is_signed_beyond_what_is_held",),
+    ),
+    Guard(
+        name="lease: a hold that is renewed does not expire",
+        file="licensing/sql/attempts.sql",
+        text="WHERE state = 'open' AND lease_until <= p_now",
+        gone="WHERE state = 'open'",
+        tests=(f"{_GATEWAY}::test_a_hold_expires_unless_it_is_renewed",),
+    ),
+    Guard(
+        name="lease: a worker without an answer stops",
+        file="service/watch.py",
+        text="            if age_s <= self._lease_s:\n",
+        gone="            if age_s >= 0:\n",
+        tests=("tests/service/orders/test_watch.py::test_without_an_answer_it_holds_still_and_then_gives_up",),
+    ),
+    Guard(
+        name="rights: unsure works never train",
+        file="service/works.py",
+        text='return self.include and self.rights != "unsure"',
+        gone="return self.include",
+        tests=("tests/stories/test_rights_unsure_never_trains.py",),
+    ),
+    Guard(
+        name="browser: a change shows the session's token",
+        file="service/auth.py",
+        text="if not hmac.compare_digest(session.csrf.encode(), token.encode()):",
+        gone="if session is None:",
+        tests=(f"{_ACCESS}::test_a_browser_reads_with_its_cookie_and_changes_only_with_the_csrf_token",),
+    ),
+    Guard(
+        name="browser: a change comes from our own pages",
+        file="service/auth.py",
+        text="if origin is not None and origin not in own:",
+        gone="if origin is not None and not own:",
+        tests=(f"{_ACCESS}::test_another_sites_page_changes_nothing_even_with_the_token",),
+    ),
+    Guard(
+        name="token: it does what its scopes allow",
+        file="service/auth.py",
+        text="if found.scopes and scope not in found.scopes:",
+        gone="if found.scopes and not scope:",
+        tests=(f"{_ACCESS}::test_a_token_does_only_what_its_scopes_allow",),
+    ),
+    Guard(
+        name="token: it does what its role does",
+        file="service/auth.py",
+        text="        if found.role not in roles:\n",
+        gone="        if not roles:\n",
+        tests=(f"{_ACCESS}::test_a_client_cannot_do_a_creators_work",),
+    ),
+    Guard(
+        name="webhooks: nothing is posted into a private network",
+        file="service/addresses.py",
+        text="return not any(inner in network for network in _SPECIAL)",
+        gone="return True",
+        tests=("tests/service/webhooks/test_addresses.py::test_a_name_that_leads_into_a_private_network_is_refused",),
+    ),
+)

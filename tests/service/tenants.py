@@ -1,0 +1,318 @@
+"""Two of everybody who owns things here, and what the first of each owns: for tests that try what the second may do.
+
+`CALLS` describes the API from outside, for the matrix to hold it against; `PARAMETERS` says what a name in braces is,
+`FORMS` what some pages must be sent. A call that is added later needs its line here.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+
+from licensing import keys
+from service.accounts import Role
+from service.ids import new_id
+from tests.service.conftest import (
+    SCRIPTED_DESCRIBER,
+    SCRIPTED_PROBER,
+    SCRIPTED_REVIEWER,
+    SCRIPTED_TRAINER,
+    TINY_RECIPE,
+    Person,
+    draw,
+    make_style,
+    wait_for,
+    with_works,
+)
+from tests.service.market import Market, open_market
+from tests.service.webhooks.receiver import NETWORKS
+
+Scope = Literal["read", "write", "generate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call of the API: who may make it with which scope (nobody named: everybody), and a body that would do."""
+
+    roles: tuple[Role, ...] = ()
+    scope: Scope = "read"
+    json: Any = None
+    files: dict[str, Any] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    is_end: bool = False
+    """After it the object is gone or ended, so it is tried last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """What a name in a path stands for. `owner` is who has such objects, None where it belongs to nobody."""
+
+    owner: Role | None
+    missing: str
+    """One that does not exist, as long as the real ones."""
+
+
+def _id(prefix: str) -> str:
+    return f"{prefix}_{'0' * 26}"
+
+
+PARAMETERS = {
+    "style_id": Parameter(owner="creator", missing=_id("sty")),
+    "work_id": Parameter(owner="creator", missing=_id("wrk")),
+    "training_id": Parameter(owner="creator", missing=_id("trn")),
+    "version_id": Parameter(owner="creator", missing=_id("ver")),
+    "use_id": Parameter(owner="creator", missing=_id("use")),
+    "generation_id": Parameter(owner="client", missing=_id("gen")),
+    "order_id": Parameter(owner="client", missing=_id("gen")),
+    "output_id": Parameter(owner="client", missing=_id("out")),
+    "webhook_id": Parameter(owner="client", missing=_id("whk")),
+    "message_id": Parameter(owner="client", missing=_id("msg")),
+    "key_id": Parameter(owner="client", missing=_id("key")),
+    "client_id": Parameter(owner=None, missing=_id("acc")),
+    "case_id": Parameter(owner=None, missing=_id("cas")),
+    "number": Parameter(owner=None, missing="999"),
+    "name": Parameter(owner=None, missing="00000"),
+    "month": Parameter(owner=None, missing="1999-01"),
+    "row": Parameter(owner=None, missing="9"),
+    "column": Parameter(owner=None, missing="nothing"),
+    "side": Parameter(owner=None, missing="nothing"),
+    "digest": Parameter(owner=None, missing="0"),
+}
+
+_LIVE = {"level": "live", "reason": None}
+_FILE = {"files": ("work.png", draw(), "image/png")}
+
+_CREATOR_READS, _CREATOR = Call(roles=("creator",)), Call(roles=("creator",), scope="write")
+_CLIENT_READS, _CLIENT = Call(roles=("client",)), Call(roles=("client",), scope="generate")
+_EVERYBODY = Call()
+
+CALLS: dict[str, Call] = {
+    "GET /.well-known/jwks.json": _EVERYBODY,
+    "GET /.well-known/ownhand-root.pem": _EVERYBODY,
+    "GET /v1/styles": _EVERYBODY,
+    "GET /v1/styles/{style_id}": _EVERYBODY,
+    "GET /v1/styles/{style_id}/examples/{number}": _EVERYBODY,
+    "GET /v1/revocations": _EVERYBODY,
+    "GET /v1/revocations/signed": _EVERYBODY,
+    "POST /v1/verify": Call(json={"certificate": "nothing"}),
+    "POST /v1/styles": Call(roles=("creator",), scope="write", json={"name": "Ink", "summary": "Loose ink"}),
+    "PATCH /v1/styles/{style_id}": Call(roles=("creator",), scope="write", json={"name": "Ink"}),
+    "GET /v1/styles/{style_id}/deletion": _CREATOR_READS,
+    "POST /v1/styles/{style_id}/works": Call(roles=("creator",), scope="write", files=_FILE),
+    "GET /v1/styles/{style_id}/works": _CREATOR_READS,
+    "GET /v1/styles/{style_id}/review": _CREATOR_READS,
+    "POST /v1/works/{work_id}/answers": Call(
+        roles=("creator",), scope="write", json={"kind": "blurred", "reason": "meant so"}
+    ),
+    "PATCH /v1/works/{work_id}": Call(roles=("creator",), scope="write", json={"include": True}),
+    "DELETE /v1/works/{work_id}": Call(roles=("creator",), scope="write", is_end=True),
+    "GET /v1/works/{work_id}/file": _CREATOR_READS,
+    "GET /v1/works/{work_id}/thumbnail": _CREATOR_READS,
+    "POST /v1/styles/{style_id}/trainings": Call(roles=("creator",), scope="write", json={}, is_end=True),
+    "GET /v1/styles/{style_id}/trainings": _CREATOR_READS,
+    "GET /v1/styles/{style_id}/estimate": _CREATOR_READS,
+    "GET /v1/trainings/{training_id}": _CREATOR_READS,
+    "GET /v1/trainings/{training_id}/events": _CREATOR_READS,
+    "GET /v1/trainings/{training_id}/samples/{name}": _CREATOR_READS,
+    "POST /v1/trainings/{training_id}/cancel": _CREATOR,
+    "POST /v1/trainings/{training_id}/pause": _CREATOR,
+    "POST /v1/trainings/{training_id}/resume": Call(roles=("creator",), scope="write", json={}),
+    "GET /v1/styles/{style_id}/versions": _CREATOR_READS,
+    "GET /v1/versions/{version_id}": _CREATOR_READS,
+    "POST /v1/versions/{version_id}/publish": _CREATOR,
+    "GET /v1/versions/{version_id}/report": _CREATOR_READS,
+    "GET /v1/versions/{version_id}/sheet": _CREATOR_READS,
+    "GET /v1/versions/{version_id}/receipt": _CREATOR_READS,
+    "GET /v1/versions/{version_id}/adapter": _CREATOR_READS,
+    "PUT /v1/styles/{style_id}/switch": Call(roles=("creator",), scope="write", json=_LIVE),
+    "PUT /v1/switch": Call(roles=("creator",), scope="write", json=_LIVE),
+    "PUT /v1/styles/{style_id}/clients/{client_id}/switch": Call(roles=("creator",), scope="write", json=_LIVE),
+    "GET /v1/switch/history": _CREATOR_READS,
+    "GET /v1/data-use": _CREATOR_READS,
+    "GET /v1/data-use/{use_id}": _CREATOR_READS,
+    "GET /v1/audit": Call(roles=("creator", "client", "operator")),
+    "GET /v1/earnings": _CREATOR_READS,
+    "GET /v1/statements/{month}": _CREATOR_READS,
+    "POST /v1/quotes": Call(roles=("client",), scope="generate", json={"style": "{style_id}", "prompt": "an apple"}),
+    "POST /v1/images": Call(roles=("client",), scope="generate", files={"file": ("a.png", draw(), "image/png")}),
+    "POST /v1/generations": Call(
+        roles=("client",),
+        scope="generate",
+        json={"style": "{style_id}", "prompt": "an apple"},
+        headers={"Idempotency-Key": "the matrix"},
+        is_end=True,
+    ),
+    "GET /v1/generations": _CLIENT_READS,
+    "GET /v1/generations/{generation_id}": _CLIENT_READS,
+    "POST /v1/generations/{generation_id}/cancel": _CLIENT,
+    "GET /v1/generations/{generation_id}/events": _CLIENT_READS,
+    "GET /v1/outputs/{output_id}": _CLIENT_READS,
+    "GET /v1/outputs/{output_id}/certificate": Call(roles=("client", "creator")),
+    "GET /v1/outputs/{output_id}/receipt": _CLIENT_READS,
+    "POST /v1/outputs/{output_id}/refund": Call(
+        roles=("operator",), scope="write", json={"reason": "a matrix"}, is_end=True
+    ),
+    "GET /v1/usage": _CLIENT_READS,
+    "GET /v1/subscription": _CLIENT_READS,
+    "PUT /v1/subscription": Call(roles=("client",), scope="generate", json={"plan": None}),
+    "GET /v1/licences": _CLIENT_READS,
+    "POST /v1/licences": Call(roles=("client",), scope="generate", json={"style": "{style_id}", "tier": "personal"}),
+    "POST /v1/webhooks": Call(roles=("client",), scope="generate", json={"url": "http://127.0.0.1:9/matrix"}),
+    "GET /v1/webhooks": _CLIENT_READS,
+    "GET /v1/webhooks/{webhook_id}": _CLIENT_READS,
+    "DELETE /v1/webhooks/{webhook_id}": Call(roles=("client",), scope="generate", is_end=True),
+    "POST /v1/webhooks/{webhook_id}/rotate": _CLIENT,
+    "POST /v1/webhooks/{webhook_id}/ping": _CLIENT,
+    "GET /v1/webhooks/{webhook_id}/deliveries": _CLIENT_READS,
+    "POST /v1/webhooks/{webhook_id}/deliveries/{message_id}/redeliver": _CLIENT,
+}
+
+NAMED = {
+    # What else may name an object than a path: members of a body, and words of a query.
+    "POST /v1/quotes": ("image", "mask", "webhook", "version"),
+    "POST /v1/generations": ("image", "mask", "webhook", "version"),
+    "GET /v1/switch/history": ("style_id",),
+    "GET /v1/data-use": ("style", "cursor"),
+    "GET /v1/audit": ("style",),
+    "GET /v1/generations": ("cursor",),
+}
+NAMED_OBJECTS = {
+    "image": ("image", _id("img")),
+    "mask": ("image", _id("img")),
+    "webhook": ("webhook_id", _id("whk")),
+    "version": ("hidden_version", _id("ver")),
+    "style_id": ("style_id", _id("sty")),
+    "style": ("style_id", _id("sty")),
+    "cursor": ("use_id", _id("use")),
+}
+"""Of NAMED: which of the things in `Tenants.owned` it is, and one that does not exist."""
+
+FORMS: dict[str, dict[str, str]] = {
+    # Pages that look at what was typed before they look whose it is; others are tried without a field.
+    "POST /studio/styles/{style_id}": {"name": "Ink", "summary": "Loose ink"},
+    "POST /studio/styles/{style_id}/training/{training_id}": {"act": "cancel"},
+    "POST /studio/styles/{style_id}/switch": {"level": "live"},
+    "POST /studio/works/{work_id}": {"rights": "mine"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tenants:
+    """Two creators and two clients, an operator, and what the first of each has, by the names of PARAMETERS."""
+
+    market: Market
+    owners: dict[Role, Person]
+    others: dict[Role, Person]
+    owned: dict[str, str]
+    """Of `owners`."""
+    others_own: dict[str, str]
+    """Of `others`: what a path may name first, so that only its second name is somebody else's."""
+
+    async def with_scopes(self, person: Person, *scopes: str) -> httpx.AsyncClient:
+        """The same person with a token that may only do this."""
+        web = self.market.gateway
+        kind: dict[Role, keys.KeyKind] = {"creator": "creator", "client": "live", "operator": "operator"}
+        async with web.pool.acquire() as conn:
+            issued = await keys.issue(
+                conn,
+                account_id=person.account.id,
+                kind=kind[person.account.role],
+                scopes=scopes,
+                new_id=new_id,
+                now=web.clock(),
+                pepper=web.pepper,
+            )
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=self.market.app, raise_app_exceptions=False),
+            base_url="http://127.0.0.1:8000",
+            headers={"Authorization": f"Bearer {issued.token}"},
+        )
+
+
+@asynccontextmanager
+async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants]:
+    """A market with a trainer that follows a script, and everybody's things made through the API."""
+    recipes = folder / "configs" / "recipes"
+    recipes.mkdir(parents=True)
+    (recipes / "tiny-style.toml").write_text(TINY_RECIPE)
+    async with open_market(
+        database_url,
+        folder,
+        trainer=SCRIPTED_TRAINER,
+        reviewer=SCRIPTED_REVIEWER,
+        prober=SCRIPTED_PROBER,
+        describer=SCRIPTED_DESCRIBER,
+        device="cpu",
+        webhook_networks=NETWORKS,
+        requests_per_minute=1_000_000,
+        checks_per_minute=1_000_000,
+    ) as market:
+        owners: dict[Role, Person] = {
+            "creator": market.creator,
+            "client": await market.client(),
+            "operator": await market.person("operator"),
+        }
+        others: dict[Role, Person] = {
+            "creator": await market.person("creator"),
+            "client": await market.client(),
+            "operator": await market.person("operator"),
+        }
+        owned = await _creators_things(owners["creator"]) | await _clients_things(market, owners["client"])
+        owned["client_id"] = others["client"].account.id
+        webhook = await others["client"].http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/"})
+        others_own = {"style_id": await make_style(others["creator"]), "webhook_id": webhook.json()["id"]}
+        yield Tenants(market=market, owners=owners, others=others, owned=owned, others_own=others_own)
+
+
+async def _creators_things(creator: Person) -> dict[str, str]:
+    """A style with works, a training that passed, its version, a line of the data-use ledger; a style and a version
+    that nobody else may see."""
+    style_id = await with_works(creator)
+    training_id = (await creator.http.post(f"/v1/styles/{style_id}/trainings", json={})).json()["id"]
+    training = await wait_for(creator, training_id, "passed")
+    published = await creator.http.post(f"/v1/versions/{training['version']}/publish")
+    assert published.status_code == 200, published.text
+    works = (await creator.http.get(f"/v1/styles/{style_id}/works")).json()["items"]
+    hidden_style = await with_works(creator)
+    hidden = (await creator.http.post(f"/v1/styles/{hidden_style}/trainings", json={})).json()["id"]
+    hidden_version = (await wait_for(creator, hidden, "passed"))["version"]
+    uses = (await creator.http.get("/v1/data-use")).json()["items"]
+    return {
+        "style_id": style_id,
+        "hidden_style": hidden_style,
+        "hidden_version": hidden_version,
+        "work_id": works[0]["id"],
+        "training_id": training_id,
+        "version_id": training["version"],
+        "use_id": uses[0]["id"],
+        "name": training["samples"][0]["url"].rsplit("/", 1)[-1],
+        "number": "1",
+        "month": "2026-03",
+        "row": "0",
+        "column": "with",
+    }
+
+
+async def _clients_things(market: Market, client: Person) -> dict[str, str]:
+    """A generation with an output, an endpoint with a message, and a key."""
+    webhook = (await client.http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/"})).json()["id"]
+    ping = (await client.http.post(f"/v1/webhooks/{webhook}/ping")).json()["id"]
+    async with asyncio.timeout(60):
+        generation = (await market.order(client, wait=60)).json()
+    assert generation["state"] == "settled", generation
+    image = await client.http.post("/v1/images", files={"file": ("a.png", draw(), "image/png")})
+    async with market.gateway.pool.acquire() as conn:
+        key = (await keys.listing(conn, account_id=client.account.id))[0].id
+    return {
+        "generation_id": generation["id"],
+        "order_id": generation["id"],
+        "output_id": generation["outputs"][0]["id"],
+        "webhook_id": webhook,
+        "message_id": ping,
+        "key_id": key,
+        "image": image.json()["id"],
+    }
