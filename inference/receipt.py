@@ -124,7 +124,12 @@ def read_receipt(document: object) -> Receipt:
     """What `as_dict` wrote. Raises InvalidRequest for anything else."""
     if not isinstance(document, Mapping) or document.get("kind") != KIND:
         raise InvalidRequest(f"this is no receipt of a picture: its kind is not {KIND}")
-    values = {name: value for name, value in document.items() if name != "kind"}
+    if document.get("prompt") is None and (gone := document.get("prompt_deleted_at")):
+        raise InvalidRequest(
+            f"the prompt of this picture was deleted on {str(gone)[:10]}, as it was said beforehand, and without it the"
+            " picture cannot be made again; take a receipt that was saved before that day"
+        )
+    values = {name: value for name, value in document.items() if name not in ("kind", "prompt_deleted_at")}
     try:
         adapters = tuple(_checked(AdapterUsed(**adapter)) for adapter in values.pop("adapters"))
         weights = tuple(float(weight) for weight in values.pop("weights"))

@@ -1,12 +1,14 @@
 """The licence of one output as a signed document that outlives the style, the service and its database."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from licensing.authority import Authority, sign_document, verify_document
 from licensing.money import Money
 
 _KIND = "ownhand.certificate.v1"
+FORMER = "formerly "
+"""What a name begins with that stands for an account that was erased; its id follows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,13 @@ class Certificate:
     amount: Money
     issued_at: datetime
     test: bool = False
+
+
+def is_same(document: Certificate, kept: Certificate) -> bool:
+    """Whether a certificate that somebody shows is the one that is kept: it may name a party that was erased since."""
+    names = {name: getattr(kept, name) for name in ("client_name", "creator_name")}
+    erased = {name: value for name, value in names.items() if value.startswith(FORMER)}
+    return replace(document, **erased) == kept
 
 
 def certify(authority: Authority, certificate: Certificate) -> str:

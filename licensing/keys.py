@@ -16,6 +16,8 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
 from licensing.database import Connection
+from licensing.errors import Refusal, refuse
+from licensing.money import Money
 
 KeyKind = Literal["live", "test", "creator", "operator"]
 
@@ -188,6 +190,18 @@ async def authenticate_all(
     return answers
 
 
+async def works(conn: Connection, *, key_id: str, now: datetime) -> bool:
+    """Whether a key that was let in before is neither revoked nor over since."""
+    found: bool = await conn.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM licensing.api_key
+                       WHERE key_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2))
+        """,
+        *(key_id, now),
+    )
+    return found
+
+
 async def _note_use(conn: Connection, key_ids: Sequence[str], *, now: datetime, before: datetime) -> set[str]:
     """Write when keys were used last; which. Who finds it written, or being written, goes on."""
     rows = await conn.fetch(
@@ -209,6 +223,46 @@ def _caller(row: Mapping[str, Any]) -> Caller:
         kind=row["kind"],
         scopes=frozenset(row["scopes"]),
         cap=row["cap"],
+    )
+
+
+async def change_cap(conn: Connection, *, key_id: str, account_id: str, cap: int) -> Refusal | None:
+    """Raise or lower a key's lifetime spending limit, from the next order on. Refusals: not_found (no such key of this
+    account, one that ended, or one without a limit), conflict (more than that is spent and held)."""
+    async with conn.transaction():
+        await conn.execute("SELECT pg_advisory_xact_lock(licensing.lock_no('key', $1))", key_id)
+        row = await conn.fetchrow(
+            """
+            SELECT b.posted + b.pending AS used FROM licensing.api_key k
+            JOIN licensing.budget b ON b.budget_id = 'cap:' || k.key_id
+            WHERE k.key_id = $1 AND k.account_id = $2 AND k.revoked_at IS NULL FOR UPDATE OF b
+            """,
+            *(key_id, account_id),
+        )
+        if row is None:
+            return refuse("not_found", what="key with a spending limit", id=key_id)
+        if row["used"] > cap:
+            return refuse("conflict", what=f"{row['used']} are spent and held with key {key_id}, more than {cap}")
+        await conn.execute("UPDATE licensing.api_key SET cap = $2 WHERE key_id = $1", key_id, cap)
+        await conn.execute("UPDATE licensing.budget SET granted = $2 WHERE budget_id = 'cap:' || $1", key_id, cap)
+    return None
+
+
+async def check_cap(conn: Connection, *, key_id: str, amount: Money) -> Refusal | None:
+    """Whether a key may spend so much, as an order with it would be answered now. Holds nothing."""
+    row = await conn.fetchrow(
+        "SELECT granted, granted - posted - pending AS left FROM licensing.budget WHERE budget_id = 'cap:' || $1",
+        key_id,
+    )
+    if row is None or amount.amount <= row["left"]:
+        return None
+    return refuse(
+        "spend_cap_reached",
+        amount=amount.amount,
+        currency=amount.currency,
+        key_id=key_id,
+        cap=row["granted"],
+        left=row["left"],
     )
 
 

@@ -60,6 +60,7 @@ class SwitchState:
 class SwitchEvent:
     """One line of the switch's history. `style_id` and `client_id` are None where the change was wider."""
 
+    event_no: int
     style_id: str | None
     client_id: str | None
     level_before: Level
@@ -159,18 +160,23 @@ async def end_notice(conn: Connection, notice: Notice, *, now: datetime) -> Swit
 
 
 async def history(
-    conn: Connection, *, creator_id: str, style_id: str | None = None, limit: int = 100
+    conn: Connection, *, creator_id: str, style_id: str | None = None, limit: int = 100, before: int | None = None
 ) -> list[SwitchEvent]:
-    """The changes of a creator's switches, newest first; of one style, with the changes that were for everything."""
+    """The changes of a creator's switches, newest first; of one style, with the changes that were for everything.
+
+    before: the `event_no` of one of them: only older ones.
+    """
     rows = await conn.fetch(
         """
         SELECT * FROM licensing.switch_event
-        WHERE creator_id = $1 AND ($2::text IS NULL OR style_id IN ('', $2)) ORDER BY event_no DESC LIMIT $3
+        WHERE creator_id = $1 AND ($2::text IS NULL OR style_id IN ('', $2))
+          AND ($4::bigint IS NULL OR event_no < $4) ORDER BY event_no DESC LIMIT $3
         """,
-        *(creator_id, style_id, limit),
+        *(creator_id, style_id, limit, before),
     )
     return [
         SwitchEvent(
+            event_no=row["event_no"],
             style_id=row["style_id"] or None,
             client_id=row["client_id"] or None,
             level_before=row["level_before"],

@@ -46,12 +46,14 @@ TABLES: Mapping[str, Table] = {
     "tier": Table(seen=EVERYBODY, writes="INSERT"),
     "switch": Table(seen=f"{owned_by('creator_id', 'client_id')} OR client_id = '' AND {EVERYBODY}"),
     "switch_event": Table(seen=owned_by("creator_id", "client_id")),
-    "api_key": Table(seen=owned_by("account_id"), writes="INSERT, UPDATE (expires_at, revoked_at, last_used_at)"),
+    "api_key": Table(
+        seen=owned_by("account_id"), writes="INSERT, UPDATE (cap, hint, digest, expires_at, revoked_at, last_used_at)"
+    ),
     # Limits of keys are their owners' to set; money and units come by verbs.
     "budget": Table(seen=owned_by("owner_id"), writes="INSERT, UPDATE (granted)", written="kind = 'cap'"),
     "allowance": Table(seen=owned_by("client_id", "creator_id"), writes="UPDATE (renews)"),
     "hold": Table(seen=owned_by("client_id", "creator_id")),
-    "idempotency": Table(seen=owned_by("client_id")),
+    "idempotency": Table(seen=owned_by("client_id"), writes="DELETE"),
     "signing": Table(seen="EXISTS (SELECT FROM licensing.hold h WHERE h.order_id = signing.order_id)"),
     "output": Table(seen=owned_by("client_id", "creator_id")),
     "account": Table(seen=owned_by("owner_id")),
@@ -79,6 +81,7 @@ VERBS = (
     "quote",
     "refund_output",
     "renew",
+    "replace_certificates",
     "request_cancel",
     "requeue",
     "reserve",

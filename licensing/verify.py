@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from licensing.authority import Authority, verify_document
-from licensing.certificates import Certificate, read_certificate
+from licensing.certificates import Certificate, is_same, read_certificate
 from licensing.database import Connection
 from licensing.fingerprint import fingerprint, is_telling
 from licensing.looks import nearest
@@ -115,7 +115,8 @@ async def _verify_document(conn: Connection, authority: Authority, document: str
             authority, row, "altered", "This certificate was changed: its signature does not fit what it says."
         )
     row = await _output(conn, certificate.output_id)
-    if row is None or row["certificate"] != document:
+    kept = read_certificate(authority, row["certificate"]) if row is not None else None
+    if row is None or kept is None or not is_same(certificate, kept):
         return _unknown("This certificate was signed here, but what it names was never sold with it.")
     return _proven(authority, row, "valid", "This certificate was signed here and is in force.")
 

@@ -12,6 +12,7 @@ import click
 
 from licensing.money import Money
 from service.accounts import Role
+from service.clock import utc_now
 from service.errors import OwnhandError
 from service.settings import Settings, read_settings
 
@@ -125,12 +126,14 @@ def migrate(home: Path | None) -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A folder with copies of checkpoints that were kept elsewhere; goes with --ledger.",
 )
-def doctor(home: Path | None, ledger: bool, checkpoints: Path | None) -> None:
+@click.option("--style", default="", help="A destroyed style: also look whether anything of it is left.")
+def doctor(home: Path | None, ledger: bool, checkpoints: Path | None, style: str) -> None:
     """Look for what is wrong and say how to mend it."""
     from service.doctor import examine
 
     settings = settings_for(home=home)
-    findings = asyncio.run(examine(settings, with_ledger=ledger or checkpoints is not None, elsewhere=checkpoints))
+    with_ledger = ledger or checkpoints is not None
+    findings = asyncio.run(examine(settings, with_ledger=with_ledger, elsewhere=checkpoints, style_id=style))
     for finding in findings:
         click.echo(f"{'ok ' if finding.is_well else '!! '} {finding.subject}: {finding.sentence}")
     sys.exit(0 if all(finding.is_well for finding in findings) else 1)
@@ -146,7 +149,9 @@ def invite(role: Role, email: str, name: str | None, home: Path | None) -> None:
     from service import desk
 
     settings = settings_for(home=home)
-    click.echo(run(settings, lambda conn: desk.invite(conn, settings, role=role, email=email, name=name)))
+    click.echo(
+        run(settings, lambda conn: desk.invite(conn, settings, role=role, email=email, name=name, now=utc_now()))
+    )
 
 
 @main.command()
@@ -164,7 +169,7 @@ def token(email: str, test: bool, scopes: str, cap: int | None, days: int | None
     named = [scope.strip() for scope in scopes.split(",") if scope.strip()]
 
     def make(conn: Any) -> Any:
-        return desk.token(conn, settings, email=email, test=test, scopes=named, cap=cap, days=days)
+        return desk.token(conn, settings, email=email, test=test, scopes=named, cap=cap, days=days, now=utc_now())
 
     click.echo(run(settings, make))
 
@@ -181,7 +186,8 @@ def credit(email: str, amount: int, currency: str, reference: str | None, home: 
 
     settings = settings_for(home=home)
     money = Money(amount, currency)
-    click.echo(run(settings, lambda conn: desk.credit(conn, email=email, money=money, reference=reference)))
+    booked = run(settings, lambda c: desk.credit(c, email=email, money=money, reference=reference, now=utc_now()))
+    click.echo(booked)
 
 
 @main.command()
@@ -193,6 +199,23 @@ def verify(file: Path, home: Path | None) -> None:
 
     settings = settings_for(home=home)
     click.echo(run(settings, lambda conn: desk.verdict(conn, settings, file)))
+
+
+@main.command()
+@click.option("--email", required=True)
+@click.option("--confirm", required=True, help="The address again: there is no way back.")
+@click.option("--give-up", is_flag=True, help="Let go of money and paid periods that are left.")
+@home_option
+def erase(email: str, confirm: str, give_up: bool, home: Path | None) -> None:
+    """Erase a client's or creator's account: whoever they were, nothing here tells it any more."""
+    from service import desk
+
+    settings = settings_for(home=home)
+
+    def close(conn: Any) -> Any:
+        return desk.erase(conn, settings, email=email, confirm=confirm, gives_up=give_up, now=utc_now())
+
+    click.echo(run(settings, close))
 
 
 @main.command("rotate-keys")

@@ -149,4 +149,5 @@ def _new_order(wanted: Wanted, hold: Hold, *, turn: int | None, eta_s: float) ->
         ended_at=None,
         refused=[],
         webhook_id=wanted.webhook_id,
+        words_deleted_at=None,
     )

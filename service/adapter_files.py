@@ -85,13 +85,20 @@ class AdapterFiles:
         finally:
             self._lent[version.adapter_sha256] -= 1
 
-    def forget(self, adapter_sha256: str) -> None:
-        """Delete an adapter's files, lent or not; one that is on its way is thrown away when it comes."""
+    def forget(self, adapter_sha256: str) -> dict[str, int]:
+        """Delete an adapter's files, lent or not; one that is on its way is thrown away when it comes.
+
+        Returns the bytes of each file that lay here, by its name.
+        """
+        deleted = {}
         with self._lock:
             for path in _paths(self._folder, adapter_sha256):
                 self._coming.pop(path, None)
-                path.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    deleted[path.name] = path.stat().st_size
+                    path.unlink()
         self._known.discard(adapter_sha256)
+        return deleted
 
     def turn_down(self, lent: Lent) -> bool:
         """A file that could not be used: it is deleted. True where another one can be had: the adapter's own file

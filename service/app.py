@@ -9,10 +9,12 @@ from service import __version__
 from service.api import health, public_documents
 from service.api.document import Documented
 from service.api.routers import ROUTERS
+from service.auth import Limited
+from service.clock import Clock, utc_now
 from service.edge import install_edge
 from service.limits import Buckets
 from service.pages.screens import install_pages
-from service.resources import Clock, open_gateway, utc_now
+from service.resources import open_gateway
 from service.sending import sending
 from service.settings import Settings
 from service.sweep import sweeping
@@ -45,10 +47,12 @@ def create_app(settings: Settings, database_url: str, *, clock: Clock = utc_now,
     )
     app.state.buckets = Buckets(settings.requests_per_minute)
     app.state.checks = Buckets(settings.checks_per_minute)
+    app.state.forms = Buckets(settings.forms_per_minute)
+    app.state.sign_ins = Buckets(settings.sign_ins_per_minute)
     install_edge(app, settings)
     app.include_router(health.router)
     app.include_router(public_documents.well_known)
     for router in ROUTERS:
-        app.include_router(router, prefix="/v1")
+        app.include_router(router, prefix="/v1", dependencies=[Limited])
     install_pages(app)
     return app

@@ -18,6 +18,7 @@ from service import audit
 from service.accounts import Account, Role, accounts_by_id
 from service.db.tenancy import act_for
 from service.errors import Problem
+from service.limits import count_call, count_sign_in
 from service.resources import Gateway
 from service.sessions import Session, find_session
 from service.who import Who
@@ -66,7 +67,7 @@ async def anyone(request: Request, web: Web) -> Identity | None:
     """Who asks, or None for a stranger. Raises Problem for a token that is not valid: silence would hide a typo."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme:
-        return await _bearer(web, scheme, token.strip())
+        return await _bearer(request, web, scheme, token.strip())
     session = await browser_session(request, web)
     if session is None:
         return None
@@ -74,6 +75,11 @@ async def anyone(request: Request, web: Web) -> Identity | None:
         check_origin(request, web)
         check_csrf(session, request.headers.get("x-csrf-token", ""))
     return Identity(account_id=session.account.id, role=session.account.role, session=session)
+
+
+async def limited(request: Request, asker: Annotated[Identity | None, Depends(anyone)]) -> None:
+    """Counts a call of the API. Raises Problem where there were too many."""
+    count_call(request, asker.account_id if asker else None, asker.key_id if asker else None)
 
 
 async def browser_session(request: Request, web: Web) -> Session | None:
@@ -117,6 +123,19 @@ BuyerOrCreator = Annotated[Identity, Depends(caller("client", "creator", scope="
 Operator = Annotated[Identity, Depends(caller("operator", scope="write"))]
 MemberReading = Annotated[Identity, Depends(caller("creator", "client", "operator", scope="read"))]
 Anyone = Annotated[Identity | None, Depends(anyone)]
+Limited = Depends(limited)
+
+
+async def is_let_in(web: Gateway, asker: Identity) -> bool:
+    """Whether who was let in a while ago still is: for answers that take long. A key may have been revoked since, a
+    session ended, an account disabled."""
+    async with web.pool.acquire() as conn:
+        if asker.session is not None:
+            return await find_session(conn, word=asker.session.word, now=web.clock()) is not None
+        assert asker.key_id is not None
+        account = await accounts_by_id(conn, {asker.account_id})
+        is_enabled = all(one.disabled_at is None for one in account.values()) and bool(account)
+        return is_enabled and await keys.works(conn, key_id=asker.key_id, now=web.clock())
 
 
 def check_origin(request: Request, web: Gateway) -> None:
@@ -153,9 +172,10 @@ async def _find_holders(web: Gateway, tokens: Sequence[str]) -> list[tuple[keys.
     return [(caller, accounts.get(caller.account_id)) if caller else (None, None) for caller in found]
 
 
-async def _bearer(web: Gateway, scheme: str, token: str) -> Identity:
+async def _bearer(request: Request, web: Gateway, scheme: str, token: str) -> Identity:
     found, account = await web.together(_find_holders, token)
     if scheme.lower() != "bearer" or found is None or account is None or account.disabled_at is not None:
+        count_sign_in(request)
         raise Problem(
             "unauthenticated",
             "The token is not valid: mistyped, expired or revoked. Clients make a new one at"

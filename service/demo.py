@@ -9,6 +9,7 @@ import json
 import sys
 import time
 import tomllib
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,9 +24,9 @@ from licensing.money import Money
 from service import desk
 from service.accounts import Role, account_by_email
 from service.api.shapes import money
+from service.clock import utc_now
 from service.db.connections import connect
 from service.errors import NotStarted
-from service.resources import utc_now
 from service.settings import Settings
 from service.styles import list_styles
 
@@ -237,7 +238,7 @@ async def _publish(creator: httpx.AsyncClient, teller: Teller, style_id: str, ve
 
 
 async def _credit(conn: Connection, teller: Teller) -> None:
-    await desk.credit(conn, email=PEOPLE["client"][0], money=PREPAID, reference="demonstration")
+    await desk.credit(conn, email=PEOPLE["client"][0], money=PREPAID, reference="demonstration", now=utc_now())
     teller.say(f"{PEOPLE['client'][1]} has prepaid {_money(money(PREPAID))}")
 
 
@@ -287,7 +288,7 @@ async def _switch(
     refused = await buyer.http.post(
         "/v1/generations",
         json={"style": style_id, "prompt": script.prompts[0]},
-        headers={"Idempotency-Key": f"refused-{time.time_ns()}"},
+        headers={"Idempotency-Key": f"refused-{uuid.uuid4().hex}"},
     )
     teller.say(f"The creator switches the style off; it holds after {took}")
     teller.say(f"The next order is refused ({refused.status_code})", refused.json()["detail"])
@@ -353,7 +354,7 @@ async def _published(conn: Connection) -> str | None:
 
 async def _link(conn: Connection, settings: Settings, role: Role) -> str:
     email, name = PEOPLE[role]
-    return await desk.invite(conn, settings, role=role, email=email, name=name)
+    return await desk.invite(conn, settings, role=role, email=email, name=name, now=utc_now())
 
 
 async def _token(conn: Connection, settings: Settings, role: Role) -> str:
@@ -364,7 +365,7 @@ async def _token(conn: Connection, settings: Settings, role: Role) -> str:
     async with conn.transaction():
         for key in await keys.listing(conn, account_id=account.id):
             await keys.revoke(conn, key_id=key.id, account_id=account.id, now=utc_now())
-        return await desk.token(conn, settings, email=email, test=False, scopes=(), cap=None)
+        return await desk.token(conn, settings, email=email, test=False, scopes=(), cap=None, now=utc_now())
 
 
 @asynccontextmanager

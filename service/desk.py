@@ -1,7 +1,7 @@
 """What an operator does at the shell: invite people, hand out tokens, book money, judge a file."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from licensing import keymaking, keys
@@ -11,19 +11,23 @@ from licensing.errors import Refusal
 from licensing.keys import KeyKind
 from licensing.money import Money
 from licensing.payments import manual
+from licensing.prices import load_prices
 from licensing.verify import verify
 from licensing.watermarks import open_watermark
 from service.accounts import Account, Role, account_by_email, ensure_account
 from service.auth import SCOPES
+from service.erasure import ask_erasure
 from service.ids import new_id
-from service.resources import authority_folder, read_pepper, utc_now
+from service.resources import authority_folder, read_pepper
 from service.sessions import make_link
 from service.settings import Settings
+from service.who import Who
 
 
-async def invite(conn: Connection, settings: Settings, *, role: Role, email: str, name: str | None) -> str:
+async def invite(
+    conn: Connection, settings: Settings, *, role: Role, email: str, name: str | None, now: datetime
+) -> str:
     """A sign-in link for the account, which is made if there is none. Raises ValueError."""
-    now = utc_now()
     account = await ensure_account(conn, role=role, email=email, name=name, now=now, new_id=new_id)
     word = await make_link(conn, account_id=account.id, now=now, minutes=settings.sign_in_link_minutes)
     return f"{settings.origin}/sign-in?link={word}"
@@ -38,6 +42,7 @@ async def token(
     scopes: Sequence[str],
     cap: int | None,
     days: int | None = None,
+    now: datetime,
 ) -> str:
     """A new token of the account's role, which ends after so many days. Raises ValueError."""
     account = await _account(conn, email)
@@ -54,25 +59,43 @@ async def token(
         kind=kinds[account.role],
         scopes=scopes,
         cap=cap,
-        expires_at=None if days is None else utc_now() + timedelta(days=days),
+        expires_at=None if days is None else now + timedelta(days=days),
         new_id=new_id,
-        now=utc_now(),
+        now=now,
         pepper=read_pepper(settings),
     )
     return issued.token
 
 
-async def credit(conn: Connection, *, email: str, money: Money, reference: str | None) -> str:
+async def credit(conn: Connection, *, email: str, money: Money, reference: str | None, now: datetime) -> str:
     """Prepaid money for a client, and the sentence that says so. Raises ValueError."""
     account = await _account(conn, email)
     if account.role != "client":
         raise ValueError(f"{account.email} is a {account.role}; only clients have prepaid money")
-    booked = await manual.credit(conn, account.id, money, reference or new_id("pay"), utc_now())
+    booked = await manual.credit(conn, account.id, money, reference or new_id("pay"), now)
     if isinstance(booked, Refusal):
         raise ValueError(booked.message)
     how = "was booked before" if booked.repeated else "is booked"
     free = f"{booked.balance.amount} free to spend"
     return f"{money.amount} {money.currency} {how} for {account.email} ({booked.reference}); {free}."
+
+
+async def erase(
+    conn: Connection, settings: Settings, *, email: str, confirm: str, gives_up: bool, now: datetime
+) -> str:
+    """Close an account for good, and the sentence that says so. Raises ValueError, Problem."""
+    account = await _account(conn, email)
+    await ask_erasure(
+        conn,
+        account,
+        confirm=confirm,
+        gives_up=gives_up,
+        by=Who(role="operator", actor=""),
+        currency=load_prices(settings.configs / "prices.toml").currency,
+        operator=settings.operator_name,
+        now=now,
+    )
+    return f"{account.id} is closed; its web process erases it within a minute of running, styles first."
 
 
 async def verdict(conn: Connection, settings: Settings, file: Path) -> str:

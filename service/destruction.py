@@ -1,19 +1,21 @@
 """What `destroyed` does beyond refusing orders: works, weights, samples and checkpoints are deleted for good.
 
-Pictures that were sold stay their buyers', and the ledger and certificates stay. A signed list of the hashes of what
-was deleted stays too, for the creator to show.
+Pictures that were sold stay their buyers', and the ledger and certificates stay. A signed list of what was deleted, by
+key and hash, stays too, for the creator to show; `service.leftovers` looks whether any of it is left somewhere.
 """
 
 import asyncio
 import logging
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 import asyncpg
 
-from licensing.authority import sign_document
+from licensing.authority import sign_document, verify_document
 from licensing.database import Connection
 from service.data_use import note_deleted
 from service.heartbeats import this_process
+from service.inventory import DeletedFile, list_files, note_files, objects_under
 from service.resources import Gateway
 from service.workflows import SIGNING, durable_step, gateway, start, story
 
@@ -70,26 +72,44 @@ async def empty(style_id: str) -> None:
     assert style is not None, f"there is no style {style_id}"
     assert style["destroyed_at"] is not None, f"style {style_id} is not destroyed"
     prefixes = [f"works/{style_id}/", *(f"trainings/{row['id']}/" for row in trainings)]
-    count = await asyncio.to_thread(_delete_all, opened, prefixes)
-    document = {
-        "format": "ownhand-deletion/1",
-        "style": style_id,
-        "destroyed_at": style["destroyed_at"].isoformat(),
-        "works": [row["sha256"] for row in works],
-        "adapters": [row["adapter_sha256"] for row in adapters],
-    }
+    files = await asyncio.to_thread(objects_under, opened.storage, prefixes)
+    async with opened.pool.acquire() as conn:
+        # Before they are gone: after a kill in the middle nobody could hash them any more.
+        await note_files(conn, style_id, files, now=opened.clock())
+    await asyncio.to_thread(_delete_all, opened, prefixes, files)
     async with opened.pool.acquire() as conn, conn.transaction():
         status = await conn.execute(
-            "UPDATE service.styles SET emptied_at = $2, deletion = $3, review = '{}'"
-            " WHERE id = $1 AND emptied_at IS NULL",
-            *(style_id, opened.clock(), sign_document(opened.authority, document)),
+            "UPDATE service.styles SET emptied_at = $2, review = '{}' WHERE id = $1 AND emptied_at IS NULL",
+            *(style_id, opened.clock()),
         )
         if status == "UPDATE 1":
             hashes = _hashes(works, adapters)
             by = this_process()
             await note_deleted(opened, conn, by, creator_id=style["creator_id"], style_id=style_id, hashes=hashes)
+            await _sign(opened, conn, style_id, works=sorted(row["sha256"] for row in works))
         await conn.execute("DELETE FROM service.works WHERE style_id = $1", style_id)
-    log.info("style %s was destroyed: %s objects deleted", style_id, count)
+    log.info("style %s was destroyed: %s objects deleted", style_id, len(files))
+
+
+async def _sign(opened: Gateway, conn: Connection, style_id: str, *, works: list[str]) -> None:
+    """Sign the list of all that was noted, and of the hashes that the rows had."""
+    destroyed_at = await conn.fetchval("SELECT destroyed_at FROM service.styles WHERE id = $1", style_id)
+    adapters = await conn.fetch(
+        "SELECT adapter_sha256 FROM service.versions WHERE style_id = $1 ORDER BY number", style_id
+    )
+    files = await list_files(conn, style_id)
+    document = {
+        "format": "ownhand-deletion/1",
+        "style": style_id,
+        "destroyed_at": destroyed_at.isoformat(),
+        "works": works,
+        "adapters": [row["adapter_sha256"] for row in adapters],
+        "files": [asdict(file) for file in files],
+    }
+    await conn.execute(
+        "UPDATE service.styles SET deletion = $2, deletion_lists = $3 WHERE id = $1",
+        *(style_id, sign_document(opened.authority, document), len(files)),
+    )
 
 
 def _hashes(works: list[asyncpg.Record], adapters: list[asyncpg.Record]) -> dict[str, str]:
@@ -114,8 +134,27 @@ async def mend_destructions(web: Gateway) -> None:
         await start_emptying(row["id"], attempt=1 + (now - row["destroyed_at"]) // timedelta(hours=1))
 
 
-def _delete_all(opened: Gateway, prefixes: list[str]) -> int:
-    keys = [key for prefix in prefixes for key in opened.storage.list_keys(prefix)]
-    for key in keys:
+async def list_late_deletions(web: Gateway) -> None:
+    """Sign the lists anew to which workers have added what lay on their disks. A sweep of the web role."""
+    async with web.pool.acquire() as conn:
+        rows = await conn.fetch(
+            "SELECT s.id, s.deletion FROM service.styles s WHERE s.deletion IS NOT NULL AND s.deletion_lists <"
+            " (SELECT count(*) FROM service.deleted_files f WHERE f.style_id = s.id) ORDER BY s.id"
+        )
+        for row in rows:
+            before = verify_document(web.authority, row["deletion"])
+            assert before is not None, f"the list of style {row['id']} was signed by others"
+            async with conn.transaction():
+                await _sign(web, conn, row["id"], works=before["works"])
+
+
+def _delete_all(opened: Gateway, prefixes: list[str], files: list[DeletedFile]) -> None:
+    """Raises OSError where something is there after that, as in a bucket that is locked: then nothing is signed."""
+    for key in {file.key for file in files}:
         opened.storage.delete(key)
-    return len(keys)
+    left = [version.key for prefix in prefixes for version in opened.storage.list_versions(prefix)]
+    if left:
+        raise OSError(
+            f"{left[0]} and {len(left) - 1} more were to be deleted and are still there; look at the rules by which the"
+            " storage keeps objects"
+        )

@@ -7,6 +7,7 @@ import secrets
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -19,14 +20,17 @@ from licensing.errors import LicensingError
 from licensing.prices import load_prices
 from licensing.watermarks import open_watermark
 from service.auditing import checkpoints_in, look_over
+from service.clock import utc_now
 from service.db.connections import connect, prepare_database
 from service.errors import OwnhandError
+from service.leftovers import look_for
 from service.postgres import database
 from service.resources import authority_folder
 from service.settings import Settings
 from service.storage import open_storage
 
 _FREE_BYTES_MIN = 2 * 1024**3
+_SILENCE = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +42,11 @@ class Finding:
     sentence: str
 
 
-async def examine(settings: Settings, *, with_ledger: bool = False, elsewhere: Path | None = None) -> list[Finding]:
+async def examine(
+    settings: Settings, *, with_ledger: bool = False, elsewhere: Path | None = None, style_id: str = ""
+) -> list[Finding]:
     """Every check, none of which changes anything but the schema's version. elsewhere: a folder with copies of
-    checkpoints that were not kept here."""
+    checkpoints that were not kept here. style_id: a destroyed style, to look whether anything of it is left."""
     plain: list[tuple[str, Callable[[Settings], str]]] = [
         ("disk", _disk),
         ("storage", _storage),
@@ -52,7 +58,7 @@ async def examine(settings: Settings, *, with_ledger: bool = False, elsewhere: P
         ("watermark", _watermark),
     ]
     findings = [await asyncio.to_thread(_look, subject, check, settings) for subject, check in plain]
-    return [*findings, *await asyncio.to_thread(_database, settings, with_ledger, elsewhere)]
+    return [*findings, *await asyncio.to_thread(_database, settings, with_ledger, elsewhere, style_id)]
 
 
 def _look(subject: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
@@ -132,13 +138,15 @@ def _watermark(settings: Settings) -> str:
     return f"{watermark.name} is drawn into every picture; its licence is {watermark.licence}"
 
 
-def _database(settings: Settings, with_ledger: bool, elsewhere: Path | None) -> list[Finding]:
+def _database(settings: Settings, with_ledger: bool, elsewhere: Path | None, style_id: str) -> list[Finding]:
     try:
         with database(settings) as url:
             prepare_database(url)
             checks: list[Callable[[asyncpg.Connection], Awaitable[Finding]]] = [_processes]
             if with_ledger:
                 checks.append(functools.partial(_ledger, settings, elsewhere))
+            if style_id:
+                checks.append(functools.partial(_leftovers, settings, style_id))
             found = asyncio.run(_in_database(url, checks))
     except (OwnhandError, OSError, asyncpg.PostgresError) as error:
         return [Finding(subject="database", is_well=False, sentence=str(error))]
@@ -154,9 +162,7 @@ async def _in_database(url: str, checks: Sequence[Callable[[asyncpg.Connection],
 
 
 async def _processes(conn: asyncpg.Connection) -> Finding:
-    rows = await conn.fetch(
-        "SELECT id FROM service.executors WHERE seen_at > now() - interval '15 seconds' ORDER BY id"
-    )
+    rows = await conn.fetch("SELECT id FROM service.executors WHERE seen_at > $1 ORDER BY id", utc_now() - _SILENCE)
     names = ", ".join(row["id"] for row in rows) or "none runs at present"
     return Finding(subject="processes", is_well=True, sentence=names)
 
@@ -174,3 +180,20 @@ async def _ledger(settings: Settings, elsewhere: Path | None, conn: asyncpg.Conn
     return Finding(
         subject="ledger", is_well=True, sentence=f"every rule holds, and it agrees with {count} checkpoint(s)"
     )
+
+
+async def _leftovers(settings: Settings, style_id: str, conn: asyncpg.Connection) -> Finding:
+    try:
+        search = await look_for(conn, open_storage(settings.storage_url, settings.home), settings.home, style_id)
+    except ValueError as error:
+        return Finding(subject="leftovers", is_well=False, sentence=str(error))
+    seen = (
+        f"looked through {search.num_objects} objects with their older versions, {search.num_files} files of workers"
+        f" under {settings.home} and {search.num_columns} columns of bytes, by key and by {search.num_hashes} hashes"
+    )
+    if search.found:
+        sentence = f"{len(search.found)} left of {style_id}: {'; '.join(search.found[:20])}; {seen}"
+        return Finding(subject="leftovers", is_well=False, sentence=sentence)
+    also = f"; the same bytes are another style's own in {', '.join(search.elsewhere[:5])}" if search.elsewhere else ""
+    sentence = f"nothing is left of {style_id}: {seen}{also}. Ask on every machine that ran a worker, too"
+    return Finding(subject="leftovers", is_well=True, sentence=sentence)

@@ -118,11 +118,12 @@ class Studio:
             if engine is not None:
                 engine.prefetch(lent.ref)
 
-    def forget(self, adapter_sha256: str) -> None:
-        """Keep an adapter that is no longer sold nowhere, and end what is drawn with it."""
-        self.files.forget(adapter_sha256)
+    def forget(self, adapter_sha256: str) -> dict[str, int]:
+        """Keep an adapter that is no longer sold nowhere, and end what is drawn with it. Returns what lay on disk."""
+        deleted = self.files.forget(adapter_sha256)
         for engine in self.engines.values():
             engine.forget(adapter_sha256)
+        return deleted
 
     def adapter_tiers(self) -> str:
         """How each place where adapters lie did, in words."""

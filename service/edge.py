@@ -168,7 +168,8 @@ class Common:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 present = {name.lower() for name, _ in message["headers"]}
-                added = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
+                said = self._headers | scope.get("state", {}).get("limit_headers", {})
+                added = [(name.lower().encode(), value.encode()) for name, value in said.items()]
                 message["headers"] = [*message["headers"], *(pair for pair in added if pair[0] not in present)]
                 route = getattr(scope.get("route"), "path", "none")
                 REQUESTS.labels(scope["method"], route, message["status"]).inc()

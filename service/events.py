@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,9 @@ from licensing.database import Connection
 from service.errors import Problem
 
 _LOOK_EVERY_S = 0.15
+# Whether the reader is still let in is asked a little more rarely: every 0.45 s.
+_LOOKS_PER_QUESTION = 3
+_SHUT_OUT = "The key or session that opened this stream does not let in any more; sign in or take another key."
 # A line nobody sees, so that proxies and browsers do not take silence for a broken connection.
 _COMFORT_EVERY_S = 10.0
 
@@ -73,28 +76,45 @@ async def since(conn: Connection, *, subject: str, after: int) -> list[Event]:
 
 
 def stream(
-    request: Request, pool: asyncpg.Pool, *, subject: str, ends: frozenset[str], end: End | None
+    request: Request,
+    pool: asyncpg.Pool,
+    *,
+    subject: str,
+    ends: frozenset[str],
+    end: End | None,
+    may_read: Callable[[], Awaitable[bool]],
 ) -> StreamingResponse:
     """The events of a subject as Server-Sent Events, from the one after `Last-Event-ID`, until one of kind `ends`.
 
     `end`, where the subject had ended before this was called, is told where its event is not: the reader has seen it
-    already, or it was old and deleted. The caller has checked that the subject is the asker's. Raises Problem for a
-    `Last-Event-ID` that is no number.
+    already, or it was old and deleted. The caller has checked that the subject is the asker's; `may_read` says whether
+    they are still let in, and ends the stream within a second where they are not. Raises Problem for a `Last-Event-ID`
+    that is no number.
     """
     last = request.headers.get("last-event-id", "") or request.query_params.get("last_event_id", "") or "0"
     if not last.isdecimal():
         raise Problem("invalid_request", f"Last-Event-ID is {last!r}; send the number of the last event you saw.")
-    lines = _lines(request, pool, subject, int(last), ends, end)
+    lines = _lines(request, pool, subject, int(last), ends, end, may_read)
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
 
 
 async def _lines(
-    request: Request, pool: asyncpg.Pool, subject: str, after: int, ends: frozenset[str], end: End | None
+    request: Request,
+    pool: asyncpg.Pool,
+    subject: str,
+    after: int,
+    ends: frozenset[str],
+    end: End | None,
+    may_read: Callable[[], Awaitable[bool]],
 ) -> AsyncIterator[str]:
-    silent_s = 0.0
+    silent_s, looks = 0.0, 0
     yield "retry: 1000\n\n"
     while not await request.is_disconnected():
+        looks += 1
+        if looks % _LOOKS_PER_QUESTION == 0 and not await may_read():
+            yield f"event: unauthenticated\ndata: {json.dumps({'message': _SHUT_OUT})}\n\n"
+            return
         async with pool.acquire() as conn:
             found = await since(conn, subject=subject, after=after)
         for event in found:

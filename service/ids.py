@@ -1,8 +1,9 @@
 """Prefixed, time-ordered ids: `gen_01jd3v...` names its kind and sorts by when it was made."""
 
 import secrets
-import time
 from collections.abc import Callable
+
+from service.clock import Clock, utc_now
 
 NewId = Callable[[str], str]
 """Makes an id from a prefix: `acc sty wrk trn ver gen out img key lnk cas look spd dsc use whk msg`."""
@@ -11,8 +12,8 @@ NewId = Callable[[str], str]
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
-def new_id(prefix: str) -> str:
+def new_id(prefix: str, *, clock: Clock = utc_now) -> str:
     """`<prefix>_` and 26 characters: 48 bits of milliseconds, then 80 random bits (the layout of a ULID)."""
-    number = (int(time.time() * 1000) << 80) | secrets.randbits(80)
+    number = (int(clock().timestamp() * 1000) << 80) | secrets.randbits(80)
     characters = [_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5)]
     return f"{prefix}_{''.join(characters)}"

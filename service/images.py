@@ -18,7 +18,7 @@ from service.resources import Resources
 
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 _DATA_URL = re.compile(r"data:image/[a-z+.-]+;base64,", re.IGNORECASE)
-_COLUMNS = "id, client_id, storage_key, sha256, mime, width, height, num_bytes, created_at"
+_COLUMNS = "id, client_id, storage_key, sha256, mime, width, height, num_bytes, created_at, used_at"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,8 @@ class StoredImage:
     height: int
     num_bytes: int
     created_at: datetime
+    used_at: datetime
+    """Uploaded, priced or ordered with last: it is deleted a while after (`service.retention`)."""
 
 
 async def keep_image(opened: Resources, *, client_id: str, content: bytes, name: str) -> StoredImage:
@@ -45,10 +47,12 @@ async def keep_image(opened: Resources, *, client_id: str, content: bytes, name:
     sha256 = hashlib.sha256(content).hexdigest()
     async with opened.pool.acquire() as conn:
         there = await conn.fetchrow(
-            f"SELECT {_COLUMNS} FROM service.images WHERE client_id = $1 AND sha256 = $2", client_id, sha256
+            f"UPDATE service.images SET used_at = $3 WHERE client_id = $1 AND sha256 = $2 RETURNING {_COLUMNS}",
+            *(client_id, sha256, opened.clock()),
         )
     if there is not None:
         return read(StoredImage, there)
+    now = opened.clock()
     image_id = opened.new_id("img")
     image = StoredImage(
         id=image_id,
@@ -59,14 +63,15 @@ async def keep_image(opened: Resources, *, client_id: str, content: bytes, name:
         width=picture.image.width,
         height=picture.image.height,
         num_bytes=len(content),
-        created_at=opened.clock(),
+        created_at=now,
+        used_at=now,
     )
     await asyncio.to_thread(opened.storage.put, image.storage_key, content)
     async with opened.pool.acquire() as conn:
         await conn.execute(
-            f"INSERT INTO service.images ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            f"INSERT INTO service.images ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             *(image.id, client_id, image.storage_key, sha256, image.mime, image.width, image.height),
-            *(image.num_bytes, image.created_at),
+            *(image.num_bytes, image.created_at, image.used_at),
         )
     return image
 
@@ -92,6 +97,15 @@ async def find_image(conn: Connection, image_id: str, *, client_id: str) -> Stor
     """A client's own picture."""
     row = await conn.fetchrow(
         f"SELECT {_COLUMNS} FROM service.images WHERE id = $1 AND client_id = $2", image_id, client_id
+    )
+    return read(StoredImage, row) if row else None
+
+
+async def use_image(conn: Connection, image_id: str, *, client_id: str, now: datetime) -> StoredImage | None:
+    """A client's own picture, for an order: kept as if it came now, so it is still there when it is drawn from."""
+    row = await conn.fetchrow(
+        f"UPDATE service.images SET used_at = $3 WHERE id = $1 AND client_id = $2 RETURNING {_COLUMNS}",
+        *(image_id, client_id, now),
     )
     return read(StoredImage, row) if row else None
 

@@ -13,15 +13,15 @@ from pydantic import BaseModel, ConfigDict
 from inference.catalog import BaseSpec, base_spec, enlargement
 from inference.errors import ImageRefused, InvalidRequest
 from inference.messages import MAX_SEED, AdapterRef, ImageRequest, Plan, plan
-from licensing import gateway
+from licensing import gateway, keys
 from licensing.errors import Refusal
 from licensing.orders import Quote, Reserve
 from service import acceptance
-from service.auth import Identity
+from service.auth import Identity, is_let_in
 from service.delivery import full_size
 from service.errors import Problem, not_found, refused
 from service.forecasts import read_eta_s
-from service.images import find_image, keep_image, read_data_url
+from service.images import keep_image, read_data_url, use_image
 from service.offering import offered
 from service.orders import ENDS, Order, find_order
 from service.prefetch import tell_wanted
@@ -122,6 +122,10 @@ async def price(web: Gateway, asker: Identity, wanted: Wanted) -> tuple[Quote, f
         )
         if isinstance(answer, Refusal):
             raise refused(answer)
+        if asker.key_id is not None and not asker.is_test and answer.pay == "prepaid":
+            over_cap = await keys.check_cap(conn, key_id=asker.key_id, amount=answer.amount)
+            if over_cap is not None:
+                raise refused(over_cap)
         if not asker.is_test:
             tell_wanted(web, wanted.offering.version_id)
         line, order, _ = (await read_line(conn)).joined_by(wanted.in_line("quote", client_id=asker.account_id))
@@ -184,8 +188,8 @@ async def place(
     return await acceptance.place(web, acceptance.Wish(wanted=wanted, reserve=reserve))
 
 
-async def wait_for_end(web: Gateway, order: Order, *, seconds: float) -> Order:
-    """The order when it has ended, or as it is after `seconds`."""
+async def wait_for_end(web: Gateway, asker: Identity, order: Order, *, seconds: float) -> Order:
+    """The order when it has ended, or as it is after `seconds`. Raises Problem where the asker is let in no more."""
     deadline, look_s = asyncio.get_running_loop().time() + min(seconds, WAIT_SECONDS_MAX), _LOOK_S
     while order.state not in ENDS and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(look_s)
@@ -194,6 +198,12 @@ async def wait_for_end(web: Gateway, order: Order, *, seconds: float) -> Order:
             found = await find_order(conn, order.id)
         assert found is not None
         order = found
+        if not await is_let_in(web, asker):
+            raise Problem(
+                "unauthenticated",
+                f"The key that placed order {order.id} was revoked or ended while this call waited; the order goes on."
+                " Ask for it with another key.",
+            )
     return order
 
 
@@ -226,7 +236,7 @@ async def _own_image(web: Gateway, asker: Identity, text: str | None, name: str)
         kept = await keep_image(web, client_id=asker.account_id, content=content, name=f"The {name}")
         return kept.id
     async with web.pool.acquire() as conn:
-        found = await find_image(conn, text, client_id=asker.account_id)
+        found = await use_image(conn, text, client_id=asker.account_id, now=web.clock())
     if found is None:
         raise not_found(name, text[:80])
     return found.id

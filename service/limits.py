@@ -1,4 +1,5 @@
-"""Rate limits: one token bucket per key, or per address for strangers; a smaller one for files that are to be judged.
+"""Rate limits: one token bucket per key, or per address for strangers; smaller ones for files that are to be judged,
+for forms, and for signing in and for tokens that are none.
 
 They protect this process from a program that runs wild, so they live in its memory: quotas and caps, which are about
 money, live in the ledger. `limits` and `pyrate-limiter` bring stores and strategies of which this would use one
@@ -11,9 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fastapi import Depends, Request, Response
+from fastapi import Request
 
-from service.auth import Anyone
 from service.errors import Problem
 
 _KEPT_MAX = 10_000
@@ -58,22 +58,30 @@ class Buckets:
         )
 
 
-async def limited(request: Request, response: Response, asker: Anyone) -> None:
-    """A dependency that counts a call and says how many may follow, in the fields of
-    draft-ietf-httpapi-ratelimit-headers. Raises Problem."""
-    who = f"account {asker.account_id} {asker.key_id}" if asker else f"address {_address(request)}"
-    response.headers.update(_let_in(request.app.state.buckets, who, "calls"))
+def count_call(request: Request, account_id: str | None, key_id: str | None) -> None:
+    """Count a call of the API. Raises Problem, as all of these."""
+    _let_in(request, request.app.state.buckets, _who(request, account_id, key_id), "calls")
 
 
 def count_check(request: Request, account_id: str | None) -> None:
     """Count a file that is to be judged: it may be large, and unpacking it is the most that a stranger can make this
-    process do. Raises Problem."""
-    who = f"account {account_id}" if account_id else f"address {_address(request)}"
-    _let_in(request.app.state.checks, who, "checks")
+    process do."""
+    _let_in(request, request.app.state.checks, _who(request, account_id), "checks")
 
 
-def _let_in(buckets: Buckets, who: str, what: str) -> dict[str, str]:
-    """The headers of a call that may come in. Raises Problem."""
+def count_form(request: Request, account_id: str | None) -> None:
+    """Count what somebody sends from a page."""
+    _let_in(request, request.app.state.forms, _who(request, account_id), "forms")
+
+
+def count_sign_in(request: Request) -> None:
+    """Count somebody who shows a link, or a token that is none: whoever tries words until one fits. By address, for a
+    wrong word names no account."""
+    _let_in(request, request.app.state.sign_ins, _who(request, None), "tries to sign in")
+
+
+def _let_in(request: Request, buckets: Buckets, who: str, what: str) -> None:
+    """Count, and have the answer say how many may follow, in the fields of draft-ietf-httpapi-ratelimit-headers."""
     verdict = buckets.take(who)
     headers = {
         "RateLimit-Policy": f'"{what}";q={buckets.per_minute};w=60',
@@ -87,11 +95,10 @@ def _let_in(buckets: Buckets, who: str, what: str) -> dict[str, str]:
             retry_after_s=verdict.next_in_s,
             headers=headers,
         )
-    return headers
+    request.state.limit_headers = headers
 
 
-def _address(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
-
-
-Limited = Depends(limited)
+def _who(request: Request, account_id: str | None, key_id: str | None = None) -> str:
+    if account_id is None:
+        return f"address {request.client.host if request.client else 'unknown'}"
+    return f"account {account_id} {key_id or ''}"

@@ -34,7 +34,8 @@ UNPAID_SENTENCES: dict[EndReason, str] = {
 
 _COLUMNS = (
     "id, client_id, key_id, style_id, creator_id, version_id, state, message, tier, count, amount, currency, test,"
-    " request, work, turn, step, steps, eta_s, created_at, started_at, ended_at, refused, webhook_id"
+    " request, work, turn, step, steps, eta_s, created_at, started_at, ended_at, refused, webhook_id,"
+    " words_deleted_at"
 )
 
 
@@ -80,6 +81,13 @@ class Order:
     ended_at: datetime | None
     refused: list[RefusedPicture]
     webhook_id: str | None
+    words_deleted_at: datetime | None
+
+    @property
+    def prompt(self) -> str | None:
+        """None where it was deleted, as is said beforehand (`service.retention`)."""
+        prompt: str | None = self.request["prompt"]
+        return prompt
 
     @property
     def size(self) -> tuple[int, int]:

@@ -82,6 +82,17 @@ _SWITCHED = _TELL.format(
     WHERE {_WANTS.format(kind="'style.switched'")}"""
 )
 
+_OUTPUT_REFUNDED = _TELL.format(
+    heard=f"""
+    SELECT {_ID.format(of="concat_ws(' ', 'refund', o.output_id)")} AS message_id, 'output.refunded' AS kind,
+        w.id AS webhook_id,
+        json_build_object('id', o.output_id, 'generation', o.order_id, 'style', o.style_id,
+            'amount', json_build_object('amount', o.price, 'currency', o.currency),
+            'reason', o.revoked_reason) AS data
+    FROM licensing.output o JOIN service.webhooks w ON w.client_id = o.client_id
+    WHERE o.output_id = $2 AND {_WANTS.format(kind="'output.refunded'")}"""
+)
+
 _PERIODS_ENDED = _TELL.format(
     heard=f"""
     SELECT {_ID.format(of="a.allowance_id")} AS message_id, a.kind || '.ended' AS kind, w.id AS webhook_id,
@@ -124,6 +135,11 @@ async def tell_periods_ended(conn: Connection, *, now: datetime) -> None:
     """Tell clients which of their licences and plans ended at this moment, `ended` or `refunded`. Goes into the
     transaction of the end."""
     await _tell(conn, _PERIODS_ENDED, now)
+
+
+async def tell_refunded(conn: Connection, output_id: str, *, now: datetime) -> None:
+    """Tell a picture's client that its sale was taken back. Goes into the transaction of the refund."""
+    await _tell(conn, _OUTPUT_REFUNDED, now, output_id)
 
 
 async def ping(conn: Connection, webhook_id: str, *, message_id: str, now: datetime) -> None:

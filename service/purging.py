@@ -7,13 +7,15 @@ lease, and then it is forgotten.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol
 
 import asyncpg
 
 from service.adapter_files import AdapterFiles
+from service.heartbeats import this_process
+from service.inventory import DeletedFile, note_files
 from service.resources import Resources
 from service.versions import still_sold
 
@@ -30,7 +32,7 @@ class Keeps(Protocol):
     @property
     def files(self) -> AdapterFiles: ...
 
-    def forget(self, adapter_sha256: str) -> None: ...
+    def forget(self, adapter_sha256: str) -> dict[str, int]: ...
 
     def adapter_tiers(self) -> str: ...
 
@@ -70,8 +72,34 @@ async def forget_unsold(opened: Resources, keeps: Keeps, adapters: Collection[st
         return
     async with opened.pool.acquire() as conn:
         sold = await still_sold(conn, adapters, now=opened.clock())
-    for adapter_sha256 in set(adapters) - sold:
-        keeps.forget(adapter_sha256)
+    deleted = {adapter_sha256: keeps.forget(adapter_sha256) for adapter_sha256 in set(adapters) - sold}
+    await _note_destroyed(opened, {sha256: files for sha256, files in deleted.items() if files})
+
+
+async def _note_destroyed(opened: Resources, deleted: Mapping[str, Mapping[str, int]]) -> None:
+    """Of the files, by adapter, that were just deleted, note those of destroyed styles: their creators are told."""
+    if not deleted:
+        return
+    async with opened.pool.acquire() as conn:
+        rows = await conn.fetch(
+            "SELECT v.style_id, v.adapter_sha256, v.flat_sha256 FROM service.versions v"
+            " JOIN service.styles s ON s.id = v.style_id"
+            " WHERE v.adapter_sha256 = ANY($1::text[]) AND s.destroyed_at IS NOT NULL",
+            list(deleted),
+        )
+        for row in rows:
+            sha256 = row["adapter_sha256"]
+            files = [
+                DeletedFile(
+                    place=this_process().actor,
+                    key=f"cache/adapters/{name}",
+                    version="",
+                    num_bytes=num_bytes,
+                    sha256=(row["flat_sha256"] or "") if name.endswith(".flat") else sha256,
+                )
+                for name, num_bytes in deleted[sha256].items()
+            ]
+            await note_files(conn, row["style_id"], files, now=opened.clock())
 
 
 async def _go_on(opened: Resources, keeps: Keeps) -> None:

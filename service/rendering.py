@@ -37,6 +37,7 @@ from service.progress import Progress
 from service.purging import forget_unsold
 from service.queues import look_again
 from service.resources import Resources
+from service.stops import note_stopped
 from service.versions import Version, sold_version
 from service.watch import LEASE_LOST
 from service.workflows import RENDER, durable_step, resources, story
@@ -159,6 +160,16 @@ async def _draw_all(
             *(one(number, request) for number, request in enumerate(requests, 1)), return_exceptions=True
         )
     drawn = _outcome(order, results)
+    if drawn["end"] == "withdrawn":
+        async with opened.pool.acquire() as conn:
+            await note_stopped(
+                conn,
+                worker=this_process().actor,
+                creator_id=order.creator_id,
+                style_id=order.style_id,
+                client_id=order.client_id,
+                now=opened.clock(),
+            )
     if drawn["end"] == "again":
         await progress.keep(opened, order.id)
     if drawn["end"] == "made":

@@ -1,12 +1,11 @@
 """What a process holds open while it runs: the pool, the storage, and in the web role the keys."""
 
-import functools
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from licensing.database import Connection
 from licensing.prices import Prices, load_prices
 from licensing.tenancy import HOUSE
 from licensing.watermarks import Watermark, open_watermark
+from service.clock import Clock, utc_now
 from service.db.connections import application_url, open_pool
 from service.db.tenancy import acting_for
 from service.ids import NewId, new_id
@@ -25,7 +25,6 @@ from service.settings import Settings
 from service.storage import open_storage
 from service.storage.closed import Closed
 
-Clock = Callable[[], datetime]
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
 
@@ -77,17 +76,15 @@ class Gateway(Resources):
         """Have `answer_all` answer a question together with all that are asked of it at the same time: one commit, and
         one look at the database, for many requests (`licensing.batches`)."""
         if answer_all not in self._batches:
-            self._batches[answer_all] = Batches(functools.partial(answer_all, self))
+            self._batches[answer_all] = Batches(partial(answer_all, self))
         answered: Answered = await self._batches[answer_all].ask(asked)
         return answered
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 @asynccontextmanager
-async def open_worker_resources(settings: Settings, database_url: str) -> AsyncIterator[Resources]:
+async def open_worker_resources(
+    settings: Settings, database_url: str, *, clock: Clock = utc_now
+) -> AsyncIterator[Resources]:
     """A worker's resources, closed at the end."""
     async with await open_pool(database_url, settings.num_database_connections) as pool:
         yield Resources(
@@ -95,8 +92,8 @@ async def open_worker_resources(settings: Settings, database_url: str) -> AsyncI
             database_url=application_url(database_url),
             pool=pool,
             storage=Closed(open_storage(settings.storage_url, settings.home)),
-            clock=utc_now,
-            new_id=new_id,
+            clock=clock,
+            new_id=partial(new_id, clock=clock),
         )
 
 
@@ -110,7 +107,7 @@ async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = 
             pool=pool,
             storage=Closed(open_storage(settings.storage_url, settings.home)),
             clock=clock,
-            new_id=new_id,
+            new_id=partial(new_id, clock=clock),
             authority_folder=AuthorityFolder(authority_folder(settings)),
             pepper=read_pepper(settings),
             prices=load_prices(settings.configs / "prices.toml"),

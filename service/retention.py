@@ -1,11 +1,14 @@
-"""What is not kept for ever: events, messages and the workflow engine's rows of things that ended, and sign-ins that
-ran out.
+"""What is not kept for ever: what clients asked for in words and pictures, and how things that ended came about.
 
-Orders, pictures, certificates and the ledger stay; these are only how they came about.
+A while after an order ended its prompt goes, out of the order and out of its pictures' receipts, with its events; so
+do pictures and masks that clients bring, once no order has used them for a while. Stories, which hold a prompt while
+they are told, are forgotten sooner (`Settings`). What was bought, its certificates and the ledger stay: certificates
+and idempotency rows hold a hash of what was asked, from which nobody reads it.
 """
 
+import asyncio
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from service.orders import OPEN
@@ -16,6 +19,7 @@ from service.workflows import forget_ended
 log = logging.getLogger("ownhand.retention")
 
 _AT_ONCE = 1000
+_FILES_AT_ONCE = 100
 _ROUNDS_MAX = 500
 _A_DAY = timedelta(days=1)
 
@@ -32,6 +36,72 @@ DELETE FROM service.messages WHERE id IN (
         AND NOT EXISTS (SELECT FROM service.deliveries d WHERE d.message_id = m.id AND d.state = 'waiting')
     ORDER BY m.created_at LIMIT $2)
 """
+_DELETE_WORDS = """
+WITH due AS (
+    SELECT id FROM service.generations WHERE words_deleted_at IS NULL AND ended_at < $1
+    ORDER BY ended_at LIMIT $3 FOR UPDATE SKIP LOCKED),
+orders AS (
+    UPDATE service.generations g SET words_deleted_at = $2,
+        request = g.request || '{"prompt": null, "image": null, "mask": null}'
+    FROM due WHERE g.id = due.id RETURNING g.id),
+receipts AS (
+    UPDATE service.outputs o SET receipt = o.receipt
+        || jsonb_build_object('prompt', NULL, 'negative_prompt', NULL, 'prompt_deleted_at', $2::timestamptz)
+    FROM orders WHERE o.generation_id = orders.id AND o.receipt <> '{}'),
+steps AS (DELETE FROM service.events e USING orders WHERE e.subject = orders.id)
+SELECT count(*) FROM orders
+"""
+# An order that has one lets it go with its own words, some days after its end.
+_UNUSED_IMAGES = """
+SELECT i.id, i.storage_key FROM service.images i WHERE i.used_at < $1
+    AND NOT EXISTS (SELECT FROM service.generations g WHERE g.client_id = i.client_id
+        AND ((g.request ->> 'image') IS NOT NULL OR (g.request ->> 'mask') IS NOT NULL)
+        AND i.id IN (g.request ->> 'image', g.request ->> 'mask')
+        AND (g.ended_at IS NULL OR g.ended_at >= $1))
+ORDER BY i.used_at LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+
+
+def words_kept_until(web: Gateway, ended_at: datetime) -> datetime:
+    """Until when the prompt of an order that ended then is kept."""
+    return ended_at + timedelta(days=web.settings.prompt_days)
+
+
+def image_kept_until(web: Gateway, used_at: datetime) -> datetime:
+    """Until when a picture that was used last at this moment is kept, if no order uses it later."""
+    return used_at + timedelta(days=web.settings.image_days)
+
+
+async def delete_words(web: Gateway) -> None:
+    """Delete the prompts of orders that ended more than `prompt_days` ago, and name their pictures no more. A sweep."""
+    now, total = web.clock(), 0
+    for _ in range(_ROUNDS_MAX):
+        async with web.pool.acquire() as conn:
+            count: int = await conn.fetchval(
+                _DELETE_WORDS, now - timedelta(days=web.settings.prompt_days), now, _AT_ONCE
+            )
+        total += count
+        if count < _AT_ONCE:
+            break
+    if total:
+        log.info("the prompts of %s orders were deleted", total)
+
+
+async def delete_images(web: Gateway) -> None:
+    """Delete pictures and masks that clients brought and that nothing has used for `image_days`. A sweep."""
+    before, total = web.clock() - timedelta(days=web.settings.image_days), 0
+    for _ in range(_ROUNDS_MAX):
+        # Whoever uses one meanwhile waits for its row and finds it gone; killed here, it is deleted at the next sweep.
+        async with web.pool.acquire() as conn, conn.transaction():
+            rows = await conn.fetch(_UNUSED_IMAGES, before, _FILES_AT_ONCE)
+            for row in rows:
+                await asyncio.to_thread(web.storage.delete, row["storage_key"])
+            await conn.execute("DELETE FROM service.images WHERE id = ANY($1::text[])", [row["id"] for row in rows])
+        total += len(rows)
+        if len(rows) < _FILES_AT_ONCE:
+            break
+    if total:
+        log.info("%s pictures that clients had brought were deleted", total)
 
 
 async def prune_events(web: Gateway) -> None:

@@ -6,8 +6,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -16,6 +16,7 @@ import asyncpg
 
 from service.data_use import OpenedFiles, Use, open_files
 from service.heartbeats import this_process
+from service.inventory import files_under, note_files
 from service.resources import Resources
 from service.trainings import Training
 from service.works import StoredWork, hashes_of
@@ -144,11 +145,26 @@ async def tidy(opened: Resources) -> None:
     folders = [path.name for path in (opened.settings.home / "scratch").glob("*") if path.is_dir()]
     async with opened.pool.acquire() as conn:
         rows = await conn.fetch(
-            "SELECT id FROM service.trainings WHERE id = ANY($1::text[]) AND state = ANY($2::text[])",
+            "SELECT t.id, t.style_id, s.destroyed_at FROM service.trainings t"
+            " JOIN service.styles s ON s.id = t.style_id"
+            " WHERE t.id = ANY($1::text[]) AND t.state = ANY($2::text[])",
             *(folders, ["passed", "refused", "canceled"]),
         )
     for row in rows:
-        await asyncio.to_thread(_remove_if_free, scratch_folder(opened.settings.home, row["id"]))
+        folder = scratch_folder(opened.settings.home, row["id"])
+        with _if_free(folder) as is_free:
+            # Where a trainer still ends in it, the next look finds it free.
+            if is_free and row["destroyed_at"] is not None:
+                await _note(opened, folder, style_id=row["style_id"])
+            if is_free:
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def _note(opened: Resources, folder: Path, *, style_id: str) -> None:
+    """Note what a destroyed style left here, checkpoints above all, before it is deleted."""
+    files = await asyncio.to_thread(files_under, folder, place=this_process().actor, home=opened.settings.home)
+    async with opened.pool.acquire() as conn:
+        await note_files(conn, style_id, files, now=opened.clock())
 
 
 async def _go_on_tidying(opened: Resources) -> None:
@@ -160,14 +176,16 @@ async def _go_on_tidying(opened: Resources) -> None:
         await asyncio.sleep(_TIDY_EVERY_S)
 
 
-def _remove_if_free(folder: Path) -> None:
+@contextmanager
+def _if_free(folder: Path) -> Iterator[bool]:
+    """Whether no trainer is in the folder; none can come while this is open."""
     with (folder / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_free = True
         except BlockingIOError:
-            # A trainer still ends in it; the next look finds it free.
-            return
-        shutil.rmtree(folder, ignore_errors=True)
+            is_free = False
+        yield is_free
 
 
 def remove_scratch(home: Path, training_id: str) -> None:

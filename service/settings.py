@@ -14,6 +14,7 @@ from typing import Any, get_args, get_type_hints
 
 PREFIX = "OWNHAND_"
 MAX_PORT = 65_535
+KEPT_DAYS_MAX = 365
 ROOT = Path(__file__).resolve().parent.parent
 """The folder of the rooms: where `python -m training.run` is found."""
 
@@ -103,10 +104,18 @@ class Settings:
     event_days: int = 30
     """How long the steps of orders and trainings that ended are kept, as their event streams tell them, and what was
     sent to webhooks."""
+    prompt_days: int = 30
+    """How long after the end of an order its prompt is kept, 1 to 365 days. Not less than `workflow_days`."""
+    image_days: int = 30
+    """How long pictures and masks that clients bring are kept after they were last used, 1 to 365 days."""
     workflow_days: int = 7
     """How long the workflow engine remembers stories that ended. More than an order may take."""
     requests_per_minute: int = 1200
     """Calls of one key, or of one address without a key, to one web process."""
+    forms_per_minute: int = 120
+    """Forms that one account, or one address of strangers, may send to one web process."""
+    sign_ins_per_minute: int = 20
+    """Sign-in links, and tokens that are none, that one address may try at one web process."""
     webhook_networks: str = ""
     """Networks beside the public internet that clients' webhooks may lead to, with commas: `10.1.0.0/16, fd00::/8`."""
     checks_per_minute: int = 60
@@ -125,6 +134,17 @@ class Settings:
             raise ValueError(
                 f"{PREFIX}WORKFLOW_DAYS is {self.workflow_days} and {PREFIX}MAX_ORDER_HOURS {self.max_order_hours};"
                 " a story must be remembered for longer than its order may take"
+            )
+        for name in ("prompt_days", "image_days"):
+            if getattr(self, name) > KEPT_DAYS_MAX:
+                raise ValueError(
+                    f"{PREFIX}{name.upper()} is {getattr(self, name)}; what clients bring is kept for at most"
+                    f" {KEPT_DAYS_MAX} days"
+                )
+        if self.prompt_days < self.workflow_days:
+            raise ValueError(
+                f"{PREFIX}PROMPT_DAYS is {self.prompt_days} and {PREFIX}WORKFLOW_DAYS {self.workflow_days};"
+                " stories name prompts, so they must be forgotten first"
             )
         if self.port > MAX_PORT:
             raise ValueError(f"{PREFIX}PORT is {self.port}; ports end at {MAX_PORT}")

@@ -5,8 +5,8 @@
     every few seconds                          the work of processes that fell silent goes back to the queues
     every half minute                          leases renewed, objects of nobody deleted, notices and periods ended,
                                                turns of the past forgotten
-    every hour                                 events, messages and finished stories that are old deleted; once a day,
-                                               the audit
+    every hour                                 old prompts, clients' pictures, events, messages and finished stories
+                                               deleted; once a day, the audit
 
 Each sweep may run in several processes at once; each does nothing where nothing is to be done.
 """
@@ -23,7 +23,8 @@ from licensing.plans import due_periods, roll_over
 from licensing.switch import CHANNEL, due_notices, end_notice
 from service import pending
 from service.auditing import audit_ledger
-from service.destruction import mend_destructions
+from service.destruction import list_late_deletions, mend_destructions
+from service.erasure import erase_asked
 from service.finetuning import mend_trainings
 from service.generation import start_generation, void_order
 from service.heartbeats import silent_executors
@@ -31,7 +32,15 @@ from service.notices import listen
 from service.orders import UNPAID_SENTENCES, list_open, mark_unpaid, mark_withdrawn
 from service.outbox import tell_periods_ended, tell_switched
 from service.resources import Gateway
-from service.retention import prune_events, prune_executors, prune_messages, prune_sign_ins, prune_stories
+from service.retention import (
+    delete_images,
+    delete_words,
+    prune_events,
+    prune_executors,
+    prune_messages,
+    prune_sign_ins,
+    prune_stories,
+)
 from service.turns import forget_turns
 from service.workflows import BROKEN, adopt, states_of
 
@@ -52,8 +61,9 @@ Sweep = Callable[[Gateway], Awaitable[None]]
 async def sweeping(web: Gateway) -> AsyncIterator[None]:
     """Sweep until the end of the block. Needs the workflow engine."""
     noticed = asyncio.Event()
-    slow = (keep_leases, collect, end_periods, mend_destructions, forget_turns)
-    rare = (prune_events, prune_messages, prune_stories, prune_executors, prune_sign_ins, audit_ledger)
+    slow = (keep_leases, collect, end_periods, mend_destructions, list_late_deletions, erase_asked, forget_turns)
+    old = (prune_stories, delete_words, delete_images, prune_events, prune_messages, prune_executors, prune_sign_ins)
+    rare = (*old, audit_ledger)
     tasks = [
         asyncio.create_task(listen(web.database_url, CHANNEL, lambda _: noticed.set())),
         asyncio.create_task(_repeat(web, (reflect, expire, mend), QUICK_S, noticed)),

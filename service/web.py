@@ -4,6 +4,7 @@ import logging
 import socket
 
 import uvicorn
+from fastapi import FastAPI
 
 from service.app import create_app
 from service.lifeline import end_with_parent
@@ -27,8 +28,13 @@ def run_web(settings: Settings, database_url: str) -> None:
     """Serve until SIGTERM or Ctrl-C; running stories are left to the next start."""
     if settings.supervised:
         end_with_parent()
-    config = uvicorn.Config(
-        create_app(settings, database_url),
+    Server(server_config(create_app(settings, database_url), settings)).run()
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How the application is served. Requests are not logged: addresses hold sign-in links."""
+    return uvicorn.Config(
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -37,4 +43,3 @@ def run_web(settings: Settings, database_url: str) -> None:
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    Server(config).run()

@@ -26,6 +26,7 @@ Kind = Literal[
     "generation.withdrawn",
     "generation.canceled",
     "generation.expired",
+    "output.refunded",
     "style.switched",
     "licence.ended",
     "plan.ended",

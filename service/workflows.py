@@ -14,7 +14,7 @@ import fcntl
 import functools
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import Context
@@ -48,9 +48,13 @@ LAST_PRIORITY = 2**31 - 1
 BROKEN = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 """States of a story that will not go on; a thing that is unfinished all the same is broken."""
 _LOOKS_PER_S = 8
+_TAKE_UP_S = 3.0
+"""How often a process looks for stories of its own that nobody tells any more."""
 _APPLICATION = "ownhand"
 # Raised only when the steps of a story change: a story goes on with the code it started with.
 _STEPS = "1"
+
+log = logging.getLogger("ownhand.workflows")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -169,9 +173,15 @@ def durable_step() -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 def may_pass(error: BaseException) -> bool:
     """Whether what was done may go well when it is done again in a while."""
-    # asyncpg answers with an InternalClientError where a connection breaks in the middle of its own clean-up.
+    # A database that stops or starts says so by an OperatorInterventionError. asyncpg answers with an
+    # InternalClientError where a connection breaks in the middle of its own clean-up.
     return isinstance(
-        error, OSError | asyncpg.PostgresConnectionError | asyncpg.InterfaceError | asyncpg.InternalClientError
+        error,
+        OSError
+        | asyncpg.PostgresConnectionError
+        | asyncpg.OperatorInterventionError
+        | asyncpg.InterfaceError
+        | asyncpg.InternalClientError,
     )
 
 
@@ -205,9 +215,53 @@ async def forget_ended(before: datetime, *, most: int) -> int:
     return len(ended)
 
 
+async def forget_stories_of(conn: Connection, ids: Sequence[str]) -> None:
+    """Delete the rows of stories that ended, of things with these ids and of what those stories asked for."""
+    rows = await conn.fetch(
+        "SELECT workflow_uuid FROM dbos.workflow_status WHERE split_part(workflow_uuid, '.', 1) = ANY($1::text[])"
+        " AND status = ANY($2::text[])",
+        *(list(ids), sorted(BROKEN)),
+    )
+    # By the engine: not everything it keeps goes with that row.
+    if rows:
+        await DBOS.delete_workflows_async([row["workflow_uuid"] for row in rows])
+
+
+async def are_told(conn: Connection, ids: Sequence[str]) -> bool:
+    """Whether a story of one of these things, or one that it asked for, has not ended."""
+    found: bool = await conn.fetchval(
+        "SELECT EXISTS (SELECT FROM dbos.workflow_status WHERE split_part(workflow_uuid, '.', 1) = ANY($1::text[])"
+        " AND status <> ALL($2::text[]))",
+        *(list(ids), sorted(BROKEN)),
+    )
+    return found
+
+
 async def adopt(executors: list[str]) -> int:
     """Put the unfinished stories of executors that died back on their queues; how many."""
     return len(await asyncio.to_thread(DBOS._recover_pending_workflows, executors))
+
+
+async def _take_up_dropped(engine: DBOS, executor: str) -> None:
+    """Put stories of this living process that nobody tells any more back on their queues.
+
+    A database that goes away ends their telling, and cannot be told that it did. What was just taken from a queue is
+    not told yet either, so a story must be missed twice in a row.
+    """
+    missed = set[str]()
+    while True:
+        await asyncio.sleep(_TAKE_UP_S)
+        try:
+            found = await DBOS.list_workflows_async(
+                status="PENDING", executor_id=executor, load_input=False, load_output=False
+            )
+            missing = {one.workflow_id for one in found} - set(engine._active_workflows_set.activeList())
+            for workflow_id in missing & missed:
+                log.warning("nobody tells the story %s any more; it is queued again", workflow_id)
+                await asyncio.to_thread(engine._sys_db.reenqueue_for_recovery, workflow_id, [executor], GENERATION)
+            missed = missing - missed
+        except Exception:
+            log.exception("stories that nobody tells could not be looked for; it is tried again")
 
 
 @asynccontextmanager
@@ -241,7 +295,12 @@ async def _engine(opened: Resources, executor: str, role: Role) -> AsyncIterator
         }
         mine = [queues[name] for name in QUEUES[role]]
         async with taking(opened, engine, mine, doors=_DOORS, hear_end=_hear_end):
-            yield
+            looking = asyncio.create_task(_take_up_dropped(engine, executor))
+            try:
+                yield
+            finally:
+                looking.cancel()
+                await asyncio.gather(looking, return_exceptions=True)
     finally:
         _resources = None
         await _end()

@@ -32,7 +32,7 @@ END $$;
 CREATE OR REPLACE TRIGGER hold_resolves_once BEFORE UPDATE OR DELETE ON licensing.hold
     FOR EACH ROW EXECUTE FUNCTION licensing.keep_ended_hold();
 
--- Of a sold output only its revocation may be written, once.
+-- Of a sold output only its revocation may be written, once; and its certificate, by `replace_certificates` alone.
 CREATE OR REPLACE FUNCTION licensing.keep_output() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     allowed licensing.output := OLD;
@@ -44,8 +44,25 @@ BEGIN
             RETURN NEW;
         END IF;
     END IF;
+    IF TG_OP = 'UPDATE' AND current_setting('licensing.replacing', true) = 'yes' THEN
+        allowed := OLD;
+        allowed.certificate := NEW.certificate;
+        IF allowed IS NOT DISTINCT FROM NEW THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     RAISE EXCEPTION 'output % was sold: % refused', OLD.output_id, TG_OP USING ERRCODE = 'restrict_violation';
 END $$;
 
 CREATE OR REPLACE TRIGGER output_is_kept BEFORE UPDATE OR DELETE ON licensing.output
     FOR EACH ROW EXECUTE FUNCTION licensing.keep_output();
+
+-- Certificates signed anew because a party was erased. Nothing else of the outputs changes.
+CREATE OR REPLACE FUNCTION licensing.replace_certificates(p_outputs text[], p_certificates text[])
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('licensing.replacing', 'yes', true);
+    UPDATE licensing.output o SET certificate = made.certificate
+        FROM unnest(p_outputs, p_certificates) AS made (output_id, certificate) WHERE o.output_id = made.output_id;
+    PERFORM set_config('licensing.replacing', '', true);
+END $$;

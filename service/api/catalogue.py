@@ -16,11 +16,10 @@ from service.auth import Anyone, Web
 from service.catalogue import Listed, list_published, published_style
 from service.delivery import delivered_size
 from service.errors import ObjectMissing, not_found
-from service.limits import Limited
 from service.resources import Gateway
 from service.styles import find_style
 
-router = APIRouter(tags=["catalogue"], dependencies=[Limited])
+router = APIRouter(tags=["catalogue"])
 
 Words = Annotated[str, Query(max_length=200, description="Words that must all be in name, summary or creator")]
 

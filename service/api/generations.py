@@ -1,6 +1,7 @@
 """`/v1/generations`: order pictures, watch them being made, cancel."""
 
 import re
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
@@ -8,16 +9,16 @@ from fastapi.responses import StreamingResponse
 
 from service import events, intake
 from service.api.shapes import Cursor, Limit, bytes_of, page
-from service.auth import Client, ClientReading, Identity, Web
+from service.auth import Client, ClientReading, Identity, Web, is_let_in
 from service.errors import Problem, not_found
 from service.forecasts import with_fresh_eta
 from service.generation import void_order
-from service.limits import Limited
 from service.orders import ENDS, Order, find_order, list_orders
 from service.outputs import Output, outputs_of
 from service.resources import Gateway
+from service.retention import words_kept_until
 
-router = APIRouter(tags=["generations"], dependencies=[Limited])
+router = APIRouter(tags=["generations"])
 
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 Prefer = Annotated[str | None, Header(description="`wait=30` answers when the pictures are there, or after 30 s")]
@@ -41,13 +42,13 @@ async def post_generation(
     order, is_replay = await _order(web, asker, body, key)
     seconds = _wait_seconds(prefer)
     if seconds:
-        order = await intake.wait_for_end(web, order, seconds=seconds)
+        order = await intake.wait_for_end(web, asker, order, seconds=seconds)
         response.headers["Preference-Applied"] = f"wait={min(seconds, intake.WAIT_SECONDS_MAX)}"
     response.headers["Location"] = f"/v1/generations/{order.id}"
     if is_replay:
         response.headers["Idempotent-Replayed"] = "true"
     # One that was placed a moment ago has no pictures to ask for.
-    return await _read_document(web, order) if is_replay or seconds else generation_document(order, [])
+    return await _read_document(web, order) if is_replay or seconds else generation_document(web, order, [])
 
 
 async def _order(web: Gateway, asker: Identity, body: intake.OrderBody, key: str) -> tuple[Order, bool]:
@@ -70,7 +71,7 @@ async def get_generations(web: Web, asker: ClientReading, limit: Limit = 50, cur
     async with web.pool.acquire() as conn:
         found = await list_orders(conn, client_id=asker.account_id, limit=limit + 1, before=cursor)
         outputs = await outputs_of(conn, [order.id for order in found])
-    return page(found, limit, lambda order: generation_document(order, outputs.get(order.id, [])))
+    return page(found, limit, lambda order: generation_document(web, order, outputs.get(order.id, [])))
 
 
 @router.get("/generations/{generation_id}")
@@ -96,12 +97,14 @@ async def get_events(web: Web, asker: ClientReading, generation_id: str, request
     order = await _own(web, generation_id, asker.account_id)
     data = {"amount": order.amount} if order.state == "settled" else {"message": order.message}
     end = None if order.is_open else events.End(kind=order.state, data=data)
-    return events.stream(request, web.pool, subject=order.id, ends=ENDS, end=end)
+    may_read = partial(is_let_in, web, asker)
+    return events.stream(request, web.pool, subject=order.id, ends=ENDS, end=end, may_read=may_read)
 
 
-def generation_document(order: Order, outputs: list[Output]) -> dict[str, Any]:
+def generation_document(web: Gateway, order: Order, outputs: list[Output]) -> dict[str, Any]:
     """A generation as its client sees it. `amount` is held while it is made, then what was charged; `refused` are
-    the pictures that a check objected to, each by its number with a `kind` and a sentence, and not charged."""
+    the pictures that a check objected to, each by its number with a `kind` and a sentence, and not charged.
+    `prompt`, `image` and `mask` are null from `prompt_kept_until` on, which is known when it has ended."""
     return {
         "id": order.id,
         "state": order.state,
@@ -109,7 +112,8 @@ def generation_document(order: Order, outputs: list[Output]) -> dict[str, Any]:
         "refused": order.refused,
         "style": order.style_id,
         "version": order.version_id,
-        "prompt": order.request["prompt"],
+        "prompt": order.prompt,
+        "prompt_kept_until": words_kept_until(web, order.ended_at) if order.ended_at else None,
         "seed": order.request["seed"],
         "count": order.count,
         "size": order.request["size"],
@@ -141,7 +145,7 @@ async def _own(web: Gateway, generation_id: str, client_id: str) -> Order:
 async def _read_document(web: Gateway, order: Order) -> dict[str, Any]:
     async with web.pool.acquire() as conn:
         outputs = await outputs_of(conn, [order.id])
-    return generation_document(order, outputs.get(order.id, []))
+    return generation_document(web, order, outputs.get(order.id, []))
 
 
 def _checked_key(key: str | None) -> str:

@@ -5,12 +5,13 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import UploadFile
 
-from service.auth import Client, Web
-from service.errors import Problem
-from service.images import keep_image
-from service.limits import Limited
+from service.auth import Client, ClientReading, Web
+from service.errors import ObjectMissing, Problem, not_found
+from service.images import StoredImage, find_image, keep_image, read_image
+from service.resources import Gateway
+from service.retention import image_kept_until
 
-router = APIRouter(tags=["images"], dependencies=[Limited])
+router = APIRouter(tags=["images"])
 
 _UPLOAD = {
     "requestBody": {
@@ -31,10 +32,32 @@ _UPLOAD = {
 
 @router.post("/images", status_code=201, openapi_extra=_UPLOAD)
 async def post_image(web: Web, asker: Client, request: Request, response: Response) -> dict[str, Any]:
-    """Store a picture: multipart, field `file`, or the bytes alone as `image/*`. The same bytes keep the same id."""
+    """Store a picture: multipart, field `file`, or the bytes alone as `image/*`. The same bytes keep the same id.
+
+    It is deleted at `kept_until`, which every order with it moves: then it counts from the order's end.
+    """
     content, name = await _read(request)
     image = await keep_image(web, client_id=asker.account_id, content=content, name=name)
     response.headers["Location"] = f"/v1/images/{image.id}"
+    return _document(web, image)
+
+
+@router.get("/images/{image_id}", response_class=Response)
+async def get_image(web: Web, asker: ClientReading, image_id: str) -> Response:
+    """A picture that this client brought, as it came; it is there until `kept_until`."""
+    async with web.pool.acquire() as conn:
+        image = await find_image(conn, image_id, client_id=asker.account_id)
+    if image is None:
+        raise not_found("image", image_id)
+    try:
+        content = await read_image(web, image_id, client_id=asker.account_id)
+    except ObjectMissing as error:
+        raise not_found("image", image_id) from error
+    headers = {"Cache-Control": "private, no-store", "Content-Disposition": "inline"}
+    return Response(content, media_type=image.mime, headers=headers)
+
+
+def _document(web: Gateway, image: StoredImage) -> dict[str, Any]:
     return {
         "id": image.id,
         "mime": image.mime,
@@ -42,6 +65,7 @@ async def post_image(web: Web, asker: Client, request: Request, response: Respon
         "height": image.height,
         "bytes": image.num_bytes,
         "created_at": image.created_at,
+        "kept_until": image_kept_until(web, image.used_at),
     }
 
 

@@ -1,6 +1,7 @@
 """Every noun of the JSON API. A new one is its module and a line here."""
 
 from service.api import (
+    account,
     catalogue,
     earnings,
     generations,
@@ -38,4 +39,5 @@ ROUTERS = (
     usage.router,
     licences.router,
     webhooks.router,
+    account.router,
 )

@@ -1,5 +1,6 @@
 """The creator's switch: one style, all of them, or one client of a style. Answers when the fence holds."""
 
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter
@@ -7,16 +8,19 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from licensing import switch
 from licensing.errors import Refusal
+from service import stops
 from service.accounts import account_by_id
-from service.api.shapes import money
+from service.api.shapes import Cursor, Limit, money, page
 from service.auth import Creator, CreatorReading, Identity, Web
 from service.destruction import mark_destroyed, start_emptying
-from service.errors import not_found, refused
+from service.errors import Problem, not_found, refused
 from service.orders import mark_withdrawn
 from service.outbox import tell_periods_ended, tell_switched
 from service.resources import Gateway
 
 router = APIRouter(tags=["switch"])
+
+_DIGITS_MAX = 19
 
 
 class SwitchBody(BaseModel):
@@ -51,11 +55,28 @@ async def put_client_switch(
 
 
 @router.get("/switch/history")
-async def get_history(web: Web, asker: CreatorReading, style_id: str | None = None) -> dict[str, Any]:
+async def get_history(
+    web: Web, asker: CreatorReading, style_id: str | None = None, limit: Limit = 100, cursor: Cursor = None
+) -> dict[str, Any]:
     """What this creator's switches did, newest first."""
+    if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < _DIGITS_MAX):
+        raise Problem("invalid_request", f"{cursor!r} is no cursor; take `next_cursor` as it came.")
+    before = int(cursor) if cursor is not None else None
     async with web.pool.acquire() as conn:
-        found = await switch.history(conn, creator_id=asker.account_id, style_id=style_id)
-    return {"items": [_event(event) for event in found], "next_cursor": None}
+        found = await switch.history(
+            conn, creator_id=asker.account_id, style_id=style_id, limit=limit + 1, before=before
+        )
+    return page(found, limit, _event)
+
+
+@router.get("/switch/latency")
+async def get_latency(web: Web) -> dict[str, Any]:
+    """For anybody: how long it took here, in the last `days` days, from when a creator asked for `off` until nothing
+    more was sold (`fence`), and until a worker that was drawing had stopped (`workers`). Null where there is no data
+    yet."""
+    async with web.pool.acquire() as conn:
+        found = await stops.measured(conn, now=web.clock())
+    return {"days": stops.DAYS, "fence": _measured(found.get("fence")), "workers": _measured(found.get("workers"))}
 
 
 async def set_switch(
@@ -68,7 +89,7 @@ async def set_switch(
     client_id: str | None = None,
 ) -> dict[str, Any]:
     """The change as a document, after its commit. Raises Problem."""
-    now = web.clock()
+    now, began_s = web.clock(), time.monotonic()
     async with web.house() as conn, conn.transaction():
         change = await switch.set_level(
             conn,
@@ -87,6 +108,9 @@ async def set_switch(
         if level in ("off", "destroyed") or change.refunded.amount:
             await tell_periods_ended(conn, now=now)
         destroyed = await mark_destroyed(conn, asker.account_id, style_id, now=now) if level == "destroyed" else []
+    if level in ("off", "destroyed"):
+        async with web.pool.acquire() as conn:
+            await stops.note_held(conn, creator_id=asker.account_id, asked_at=now, took_s=time.monotonic() - began_s)
     for one in destroyed:
         await start_emptying(one)
     return {
@@ -103,6 +127,7 @@ async def set_switch(
 def _event(event: switch.SwitchEvent) -> dict[str, Any]:
     refunded = event.refunded
     return {
+        "id": str(event.event_no),
         "style": event.style_id,
         "client": event.client_id,
         "level_before": event.level_before,
@@ -114,4 +139,15 @@ def _event(event: switch.SwitchEvent) -> dict[str, Any]:
         "stopped": event.stopped,
         "voided": event.voided,
         "refunded": money(refunded) if refunded else None,
+    }
+
+
+def _measured(found: stops.Measured | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "count": found.count,
+        "p50_ms": round(found.p50_ms, 1),
+        "p99_ms": round(found.p99_ms, 1),
+        "worst_ms": round(found.worst_ms, 1),
     }

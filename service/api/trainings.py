@@ -1,6 +1,7 @@
 """Trainings: start one, watch it, pause, resume or cancel it."""
 
 import secrets
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -13,7 +14,7 @@ from licensing.errors import Refusal
 from service import audit, finetuning, trainings
 from service.api.shapes import Cursor, Limit, bytes_of, money, page
 from service.api.styles import check_exists, own_style
-from service.auth import Creator, CreatorReading, Identity, Web
+from service.auth import Creator, CreatorReading, Identity, Web, is_let_in
 from service.data_use import Use, read_file
 from service.errors import ObjectMissing, Problem, not_found, refused
 from service.events import End, stream
@@ -118,7 +119,8 @@ async def get_events(web: Web, asker: CreatorReading, training_id: str, request:
     training = await _own(web, asker, training_id)
     data = {"version": training.version_id} | ({"message": training.message} if training.message else {})
     end = End(kind=training.state, data=data) if training.state in trainings.ENDS else None
-    return stream(request, web.pool, subject=training_id, ends=trainings.ENDS, end=end)
+    may_read = partial(is_let_in, web, asker)
+    return stream(request, web.pool, subject=training_id, ends=trainings.ENDS, end=end, may_read=may_read)
 
 
 @router.get("/trainings/{training_id}/samples/{name}", response_class=Response, responses=bytes_of("image/png"))

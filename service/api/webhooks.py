@@ -9,12 +9,11 @@ from service import outbox, webhooks
 from service.api.shapes import Cursor, Limit, page
 from service.auth import Client, ClientReading, Identity, Web
 from service.errors import not_found
-from service.limits import Limited
 from service.outbox import Delivery
 from service.resources import Gateway
 from service.webhooks import Endpoint, Kind
 
-router = APIRouter(tags=["webhooks"], dependencies=[Limited])
+router = APIRouter(tags=["webhooks"])
 
 
 class WebhookBody(BaseModel):

@@ -100,6 +100,8 @@ accounts = sa.Table(
     _text("name"),
     _time("created_at"),
     _time("disabled_at", optional=True),
+    _time("erase_asked_at", optional=True),
+    _time("erased_at", optional=True),  # its e-mail and name are made up since
     sa.UniqueConstraint("email", name="one_account_per_email"),
     _one_of("role", ROLES),
 )
@@ -142,7 +144,20 @@ styles = sa.Table(
     _time("destroyed_at", optional=True),  # the switch was set to `destroyed`
     _time("emptied_at", optional=True),  # and everything it had is deleted
     _text("deletion", optional=True),  # the signed list of what was deleted
+    _number("deletion_lists", "0"),  # how many files it lists: more are noted when workers tidy
     sa.Index("styles_of_creator", "creator_id", "id"),
+)
+
+deleted_files = sa.Table(
+    "deleted_files",  # what a destroyed style had: noted where it lay, before it was deleted
+    metadata,
+    sa.Column("style_id", sa.Text, sa.ForeignKey(f"{SCHEMA}.styles.id"), primary_key=True),
+    sa.Column("place", sa.Text, primary_key=True),  # the object storage, or the process on whose disk it lay
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),  # of a bucket that keeps several; else empty
+    _number("num_bytes"),
+    _text("sha256"),
+    _time("noted_at"),
 )
 
 works = sa.Table(
@@ -296,9 +311,12 @@ images = sa.Table(
     _number("height"),
     _number("num_bytes"),
     _time("created_at"),
+    _time("used_at"),  # uploaded, priced or ordered with last
     sa.Index("images_of_client", "client_id", "id"),
+    sa.Index("images_by_use", "used_at"),
 )
 
+_HAS_PICTURES = "(request ->> 'image') IS NOT NULL OR (request ->> 'mask') IS NOT NULL"
 generations = sa.Table(
     "generations",
     metadata,
@@ -327,6 +345,7 @@ generations = sa.Table(
     _time("started_at", optional=True),
     _time("ended_at", optional=True),
     _time("updated_at"),
+    _time("words_deleted_at", optional=True),  # prompt and pictures it began at are gone since (`service.retention`)
     sa.Index("generations_of_client", "client_id", "id"),
     sa.Index("generations_of_style", "style_id", "id"),
     sa.Index(
@@ -334,6 +353,8 @@ generations = sa.Table(
         "state",
         postgresql_where=sa.text("state IN ('queued', 'running', 'sealing', 'awaiting_approval')"),
     ),
+    sa.Index("generations_with_words", "ended_at", postgresql_where=sa.text("words_deleted_at IS NULL")),
+    sa.Index("generations_with_pictures", "client_id", postgresql_where=sa.text(_HAS_PICTURES)),
     sa.Index("generations_in_line", "turn", postgresql_where=sa.text("turn IS NOT NULL")),
     _one_of("state", GENERATION_STATES),
 )
@@ -419,6 +440,17 @@ deliveries = sa.Table(
     sa.Index("deliveries_in_turn", "webhook_id", "number", postgresql_where=sa.text(f"{_WAITING} NULL")),
     sa.Index("deliveries_out_of_turn", "webhook_id", "due_at", postgresql_where=sa.text(f"{_WAITING} NOT NULL")),
     _one_of("state", DELIVERY_STATES),
+)
+
+switch_stops = sa.Table(
+    "switch_stops",  # how long `off` took: until it held (place 'fence'), until a worker had stopped
+    metadata,
+    sa.Column("event_no", sa.BigInteger, primary_key=True, autoincrement=False),  # licensing.switch_event
+    sa.Column("place", sa.Text, primary_key=True),
+    _time("asked_at"),
+    _time("stopped_at"),
+    _number("num_orders", "0"),
+    sa.Index("switch_stops_by_time", "stopped_at"),
 )
 
 executors = sa.Table(

@@ -1,6 +1,7 @@
 """The desk's front: what a client may spend, what was made, one order as it is made, and the history."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
@@ -18,6 +19,8 @@ from service.outputs import Output, find_output, outputs_of
 from service.pages.render import page, see_other
 from service.pages.shelf import Book, shelf
 from service.pages.visits import ClientVisit, Member
+from service.resources import Gateway
+from service.retention import words_kept_until
 from service.styles import find_style
 
 router = APIRouter(include_in_schema=False)
@@ -43,9 +46,17 @@ class Shown:
     def amount(self) -> Money:
         return Money(self.order.amount, self.order.currency)
 
+    kept_until: datetime | None
+    """Until when its prompt is kept; None while it is being made."""
+
     @property
     def prompt(self) -> str:
-        return str(self.order.request["prompt"])
+        """What was asked for; empty where that was deleted."""
+        return self.order.prompt or ""
+
+    @property
+    def title(self) -> str:
+        return self.prompt or f"An order of {self.style_name}"
 
 
 @router.get("/desk")
@@ -53,7 +64,7 @@ async def desk(visit: ClientVisit) -> HTMLResponse:
     """Balance, usage, the last pictures, and the styles one can order from."""
     async with visit.web.pool.acquire() as conn:
         usage = await plans.usage(conn, visit.account.id, visit.now, currency=visit.web.prices.currency)
-        recent = await _shown(conn, await list_orders(conn, client_id=visit.account.id, limit=_RECENT))
+        recent = await _shown(visit.web, conn, await list_orders(conn, client_id=visit.account.id, limit=_RECENT))
         books: list[Book] = await shelf(conn, visit)
     return page(visit, "desk.html", usage=usage, recent=recent, books=books)
 
@@ -63,7 +74,7 @@ async def history(visit: ClientVisit, before: str | None = None) -> HTMLResponse
     """All orders, newest first, a page at a time."""
     async with visit.web.pool.acquire() as conn:
         found = await list_orders(conn, client_id=visit.account.id, limit=_PER_PAGE + 1, before=before)
-        shown = await _shown(conn, found[:_PER_PAGE])
+        shown = await _shown(visit.web, conn, found[:_PER_PAGE])
     return page(
         visit, "desk_history.html", shown=shown, older=found[_PER_PAGE - 1].id if len(found) > _PER_PAGE else ""
     )
@@ -112,7 +123,7 @@ async def _order(visit: Member, order_id: str, problem: Problem | None = None) -
         if order is None:
             raise not_found("order", order_id)
         order = await with_fresh_eta(visit.web, order)
-        (shown,) = await _shown(conn, [order])
+        (shown,) = await _shown(visit.web, conn, [order])
         preview = await _preview(conn, order)
     return page(
         visit,
@@ -133,11 +144,19 @@ async def _preview(conn: Connection, order: Order) -> str:
     return next((event.data["preview"] for event in reversed(seen) if "preview" in event.data), "")
 
 
-async def _shown(conn: Connection, orders: list[Order]) -> list[Shown]:
+async def _shown(web: Gateway, conn: Connection, orders: list[Order]) -> list[Shown]:
     outputs = await outputs_of(conn, [order.id for order in orders])
     names: dict[str, str] = {}
     for order in orders:
         if order.style_id not in names:
             style = await find_style(conn, order.style_id, creator_id=order.creator_id)
             names[order.style_id] = style.name if style else order.style_id
-    return [Shown(order=order, style_name=names[order.style_id], outputs=outputs.get(order.id, [])) for order in orders]
+    return [
+        Shown(
+            order=order,
+            style_name=names[order.style_id],
+            outputs=outputs.get(order.id, []),
+            kept_until=words_kept_until(web, order.ended_at) if order.ended_at else None,
+        )
+        for order in orders
+    ]

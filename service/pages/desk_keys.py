@@ -9,8 +9,9 @@ from fastapi.responses import HTMLResponse, Response
 from licensing import keys
 from licensing.keys import KeyKind
 from licensing.money import Money
+from service import audit
 from service.auth import SCOPES
-from service.errors import Problem, not_found
+from service.errors import Problem, not_found, refused
 from service.pages.forms import chosen, price
 from service.pages.render import page, see_other
 from service.pages.shelf import shelf
@@ -75,6 +76,24 @@ async def replace_key(visit: ClientVisit, key_id: str) -> HTMLResponse:
     if issued is None:
         raise not_found("key", key_id)
     return await _show(visit, token=issued.token, is_replacement=True)
+
+
+@router.post("/desk/keys/{key_id}/cap")
+async def change_cap(visit: ClientVisit, key_id: str) -> Response:
+    """Another spending limit for a key that has one."""
+    try:
+        cap = price(await visit.field("cap"), currency=visit.web.prices.currency, name="Spending limit")
+        async with visit.web.pool.acquire() as conn, conn.transaction():
+            refusal = await keys.change_cap(conn, key_id=key_id, account_id=visit.account.id, cap=cap.amount)
+            if refusal is not None:
+                raise refused(refusal)
+            who = visit.identity.who
+            await audit.note(
+                conn, "key_cap_changed", account_id=visit.account.id, by=who, now=visit.now, subject=key_id
+            )
+    except Problem as problem:
+        return await _show(visit, problem=problem)
+    return see_other("/desk/keys?done=changed")
 
 
 @router.post("/desk/keys/{key_id}/revoke")

@@ -148,6 +148,8 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
         is_missing=is_missing and problem is None,
         has_changed="changed" in visit.request.query_params and problem is None,
         count_max=intake.COUNT_MAX,
+        prompt_days=visit.web.settings.prompt_days,
+        image_days=visit.web.settings.image_days,
     )
 
 

@@ -18,7 +18,8 @@ async def home(visit: Visitor, query: str = "") -> HTMLResponse:
     wanted = query.strip()[:_QUERY_CHARACTERS_MAX]
     async with visit.web.pool.acquire() as conn:
         books = await shelf(conn, visit, query=wanted)
-    return page(visit, "home.html", fragments={"catalogue": "_catalogue.html"}, books=books, query=wanted)
+    done = visit.request.query_params.get("done", "")
+    return page(visit, "home.html", fragments={"catalogue": "_catalogue.html"}, books=books, query=wanted, done=done)
 
 
 @router.get("/styles/{style_id}")

@@ -52,7 +52,9 @@ async def invite(visit: OperatorVisit) -> HTMLResponse:
         role = chosen(await visit.field("role"), list(words.ROLES))
         email, name = await visit.field("email"), await visit.field("name")
         async with visit.web.pool.acquire() as conn, conn.transaction():
-            link = await make_invitation(conn, visit.web.settings, role=role, email=email, name=name or None)
+            link = await make_invitation(
+                conn, visit.web.settings, role=role, email=email, name=name or None, now=visit.now
+            )
             account = await account_by_email(conn, email)
     except ValueError as error:
         return await _show(visit, problem=Problem("invalid_request", f"{error}."))

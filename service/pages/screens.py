@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from service.pages import (
+    account,
     assets,
     desk,
     desk_keys,
@@ -18,6 +19,7 @@ from service.pages import (
     studio_switch,
     studio_training,
     studio_works,
+    switch,
     verify,
 )
 from service.pages.problems import install_problem_pages
@@ -25,6 +27,7 @@ from service.pages.problems import install_problem_pages
 SCREENS = (
     home,
     verify,
+    switch,
     sign_in,
     studio,
     studio_works,
@@ -38,6 +41,7 @@ SCREENS = (
     desk_webhooks,
     office,
     office_cases,
+    account,
     assets,
 )
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from service.auth import cookie_name
+from service.limits import count_sign_in
 from service.pages.render import page, see_other
 from service.pages.visits import Visitor
 from service.pages.words import HOME_OF
@@ -23,6 +24,7 @@ async def sign_in_page(visit: Visitor, link: str = "", then: str = "") -> Respon
 @router.post("/sign-in")
 async def sign_in(visit: Visitor) -> Response:
     """Redeem the link. A used or old one says so and how to get another."""
+    count_sign_in(visit.request)
     word, then = _word_of(await visit.field("link")), _inside(await visit.field("then"))
     days = visit.web.settings.session_days
     async with visit.web.house() as conn:

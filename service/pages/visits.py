@@ -16,6 +16,7 @@ from starlette.datastructures import FormData
 from service.accounts import Account, Role
 from service.auth import SAFE_METHODS, Identity, Web, browser_session, check_form, check_origin
 from service.errors import Problem
+from service.limits import count_form
 from service.resources import Gateway
 from service.sessions import Session
 
@@ -64,11 +65,17 @@ async def visitor(request: Request, web: Web) -> Visit:
     """Anybody. A form that comes with a session must carry that session's token."""
     session = await browser_session(request, web)
     if request.method not in SAFE_METHODS:
+        count_form(request, session.account.id if session else None)
         if session is None:
             check_origin(request, web)
         else:
             await check_form(request, web, session)
     return Visit(request=request, web=web, session=session, now=web.clock())
+
+
+async def any_member(visit: Annotated[Visit, Depends(visitor)]) -> Member:
+    """Whoever is signed in."""
+    return _member(visit, None)
 
 
 def member(role: Role) -> Callable[..., Awaitable[Member]]:
@@ -83,15 +90,16 @@ def member(role: Role) -> Callable[..., Awaitable[Member]]:
 async def uploader(request: Request, web: Web) -> Member:
     """A creator with a form that is not read yet, for it may be large: the page's function calls `check_csrf`."""
     session = await browser_session(request, web)
+    count_form(request, session.account.id if session else None)
     check_origin(request, web)
     return _member(Visit(request=request, web=web, session=session, now=web.clock()), "creator")
 
 
-def _member(visit: Visit, role: Role) -> Member:
+def _member(visit: Visit, role: Role | None) -> Member:
     if visit.session is None:
         raise SignInFirst(visit.request)
     account = visit.session.account
-    if account.role != role:
+    if role is not None and account.role != role:
         raise Problem(
             "forbidden", f"This page is for a {role}; you are signed in as {account.email}, a {account.role}."
         )
@@ -102,4 +110,5 @@ Visitor = Annotated[Visit, Depends(visitor)]
 CreatorVisit = Annotated[Member, Depends(member("creator"))]
 ClientVisit = Annotated[Member, Depends(member("client"))]
 OperatorVisit = Annotated[Member, Depends(member("operator"))]
+MemberVisit = Annotated[Member, Depends(any_member)]
 Uploader = Annotated[Member, Depends(uploader)]

@@ -81,6 +81,7 @@ MESSAGES = {
     "generation.withdrawn": "a creator stopped what was being made",
     "generation.canceled": "an order was cancelled",
     "generation.expired": "an order ran out of time",
+    "output.refunded": "the sale of a picture was taken back",
     "style.switched": "a style that you use is paused, ended or back",
     "licence.ended": "a licence of a style ended",
     "plan.ended": "a period of your plan ended",

@@ -5,6 +5,7 @@ All calls block; callers on an event loop use `asyncio.to_thread`. `open_storage
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -16,6 +17,18 @@ STORAGES = {
 }
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _KEY_CHARACTERS_MAX = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """An object, or what a bucket with versions still keeps of one that was replaced or deleted.
+
+    `name` tells versions of one key apart; it is empty where a storage has only one of each.
+    """
+
+    key: str
+    name: str
+    num_bytes: int
 
 
 class Storage(Protocol):
@@ -33,10 +46,16 @@ class Storage(Protocol):
     def exists(self, key: str) -> bool: ...
 
     def delete(self, key: str) -> None:
-        """Remove it; nothing happens where nothing lies."""
+        """Remove it with all its versions; nothing happens where nothing lies."""
 
     def list_keys(self, prefix: str) -> Iterator[str]:
         """Every key that starts with `prefix`, in order."""
+
+    def list_versions(self, prefix: str) -> Iterator[Version]:
+        """Everything that lies under keys with this prefix, also what `get` no longer finds."""
+
+    def digest(self, version: Version) -> str:
+        """The SHA-256 of its bytes, in hexadecimal. Raises ObjectMissing."""
 
     def copy(self, source: str, target: str) -> None:
         """Raises ObjectMissing where `source` is missing."""

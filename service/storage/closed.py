@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from service.errors import FileRefused
-from service.storage import Storage
+from service.storage import Storage, Version
 
 _CREATORS = ("works/", "trainings/")
 _FOR_ANYBODY = "/examples/"
@@ -40,6 +40,13 @@ class Closed:
 
     def list_keys(self, prefix: str) -> Iterator[str]:
         return self.unlocked.list_keys(prefix)
+
+    def list_versions(self, prefix: str) -> Iterator[Version]:
+        return self.unlocked.list_versions(prefix)
+
+    def digest(self, version: Version) -> str:
+        """Of creators' files, too: a hash shows nobody what it is of."""
+        return self.unlocked.digest(version)
 
     def copy(self, source: str, target: str) -> None:
         self.unlocked.copy(_open_to_all(source), target)

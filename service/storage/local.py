@@ -1,15 +1,17 @@
 """Objects as files in one folder."""
 
+import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from service.errors import ObjectMissing
-from service.storage import check_key
+from service.storage import Version, check_key
 
 # Unfinished files wait here, outside every key: a part of a key never starts with a dot.
 _ASIDE = ".unfinished"
@@ -68,6 +70,22 @@ class Folder:
         files = (path for path in (self._root / prefix.rpartition("/")[0]).rglob("*") if path.is_file())
         keys = (path.relative_to(self._root).as_posix() for path in files)
         yield from sorted(key for key in keys if key.startswith(prefix) and not key.startswith(_ASIDE))
+
+    def list_versions(self, prefix: str) -> Iterator[Version]:
+        """Also files that were not finished when their process died."""
+        for path in sorted(path for path in (self._root / prefix.rpartition("/")[0]).rglob("*") if path.is_file()):
+            key = path.relative_to(self._root).as_posix()
+            if key.startswith(prefix):
+                # Another process may delete it meanwhile.
+                with suppress(FileNotFoundError):
+                    yield Version(key=key, name="", num_bytes=path.stat().st_size)
+
+    def digest(self, version: Version) -> str:
+        try:
+            with (self._root / version.key).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError as error:
+            raise ObjectMissing(version.key) from error
 
     def copy(self, source: str, target: str) -> None:
         with self.open(source) as file:

@@ -1,8 +1,10 @@
 """Objects in an S3 bucket. Needs the extra `s3` (boto3)."""
 
+import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, BinaryIO, cast
 from urllib.parse import parse_qs, urlsplit
@@ -13,7 +15,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from service.errors import ObjectMissing
-from service.storage import check_key
+from service.storage import Version, check_key
 
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 
@@ -69,7 +71,11 @@ class Bucket:
 
     def delete(self, key: str) -> None:
         with _in_our_words(key):
-            self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
+            if not self._has_versions:
+                self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
+                return
+            for name in [name for found, name, _ in self._entries(key) if found == key]:
+                self._client.delete_object(Bucket=self._bucket, Key=self._name(key), VersionId=name)
 
     def list_keys(self, prefix: str) -> Iterator[str]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
@@ -79,6 +85,34 @@ class Bucket:
             for page in pages:
                 for entry in page.get("Contents", ()):
                     yield str(entry["Key"]).removeprefix(self._prefix)
+
+    def list_versions(self, prefix: str) -> Iterator[Version]:
+        with _in_our_words(prefix):
+            for key, name, num_bytes in self._entries(prefix):
+                if num_bytes is not None:
+                    yield Version(key=key, name=name, num_bytes=num_bytes)
+
+    def digest(self, version: Version) -> str:
+        which = {"VersionId": version.name} if version.name else {}
+        with _in_our_words(version.key):
+            body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + version.key, **which)["Body"]
+            found = hashlib.sha256()
+            for part in body.iter_chunks(1024**2):
+                found.update(part)
+        return found.hexdigest()
+
+    @cached_property
+    def _has_versions(self) -> bool:
+        """Whether the bucket keeps what is replaced or deleted, or did once. Asked once a process."""
+        return bool(self._client.get_bucket_versioning(Bucket=self._bucket).get("Status"))
+
+    def _entries(self, prefix: str) -> Iterator[tuple[str, str, int | None]]:
+        """Key, version and bytes of all there is; no bytes for a mark that says a key was deleted."""
+        call = "list_object_versions" if self._has_versions else "list_objects_v2"
+        pages = self._client.get_paginator(call).paginate(Bucket=self._bucket, Prefix=self._prefix + prefix)
+        for page in pages:
+            for entry in [*page.get("Contents", ()), *page.get("Versions", ()), *page.get("DeleteMarkers", ())]:
+                yield str(entry["Key"]).removeprefix(self._prefix), entry.get("VersionId", ""), entry.get("Size")
 
     def copy(self, source: str, target: str) -> None:
         old, new = self._name(source), self._name(target)

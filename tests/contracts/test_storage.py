@@ -1,5 +1,6 @@
 """What every storage keeps: the folder, and S3 over its protocol against a server process."""
 
+import hashlib
 import io
 import socket
 import subprocess
@@ -167,3 +168,44 @@ def test_a_bucket_that_does_not_answer_may_come_back(tmp_path: Path, monkeypatch
         storage.get("a")
     with pytest.raises(ConnectionError, match="could not be reached"):
         storage.put("a", b"1")
+
+
+def test_all_there_is_is_listed_with_its_size_and_hash(storage: Storage):
+    storage.put("works/a", b"a work")
+    storage.put("pending/b", b"")
+
+    found = list(storage.list_versions("works/"))
+
+    assert [(one.key, one.num_bytes, storage.digest(one)) for one in found] == [
+        ("works/a", 6, hashlib.sha256(b"a work").hexdigest())
+    ]
+    assert {one.key for one in storage.list_versions("")} == {"works/a", "pending/b"}
+    storage.delete("works/a")
+    with pytest.raises(ObjectMissing):
+        storage.digest(found[0])
+
+
+def test_a_bucket_with_versions_forgets_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3_endpoint: str):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "something")
+    client = boto3.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1")
+    client.create_bucket(Bucket="versions")
+    client.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+    storage = open_storage(f"s3://versions/here?endpoint={s3_endpoint}&region=us-east-1", tmp_path)
+    storage.put("works/a", b"old")
+    storage.put("works/a", b"newer")
+    storage.put("works/ab", b"another")
+    # As other programs delete: what was there stays behind a mark.
+    client.delete_object(Bucket="versions", Key="here/works/a")
+    assert not storage.exists("works/a")
+
+    hidden = {(one.key, one.num_bytes) for one in storage.list_versions("works/")}
+    hashes = {storage.digest(one) for one in storage.list_versions("works/a") if one.key == "works/a"}
+    storage.delete("works/a")
+
+    assert hidden == {("works/a", 3), ("works/a", 5), ("works/ab", 7)}
+    assert hashes == {hashlib.sha256(content).hexdigest() for content in (b"old", b"newer")}
+    assert [one.key for one in storage.list_versions("works/")] == ["works/ab"]
+    left = client.list_object_versions(Bucket="versions", Prefix="here/works/")
+    assert "DeleteMarkers" not in left
+    assert storage.get("works/ab") == b"another"

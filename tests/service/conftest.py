@@ -22,9 +22,10 @@ from licensing import keys
 from service import trainings
 from service.accounts import Account, Role, ensure_account
 from service.app import create_app
+from service.clock import utc_now
 from service.db.connections import prepare_database
 from service.ids import new_id
-from service.resources import Gateway, utc_now
+from service.resources import Gateway
 from service.sessions import Session, open_session
 from service.settings import ROOT, Settings
 from tests.postgres import Server
@@ -108,7 +109,7 @@ class Place:
                 account_id=account.id,
                 kind=kind or kinds[role],
                 scopes=scopes,
-                expires_at=web.clock() + timedelta(days=1),
+                expires_at=web.clock() + timedelta(days=400),
                 new_id=new_id,
                 now=web.clock(),
                 pepper=web.pepper,

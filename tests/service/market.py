@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,10 @@ from licensing.money import Money
 from licensing.payments import manual
 from service import generation
 from service.app import create_app
+from service.clock import Clock, utc_now
 from service.drawing import drawing_with
 from service.ids import new_id
-from service.resources import Gateway, utc_now
+from service.resources import Gateway
 from service.settings import ROOT, Settings
 from tests.inference.random_adapters import random_adapter, write_adapter
 from tests.inference.tiny_base import write_tiny_base
@@ -282,10 +284,11 @@ async def open_market(
     enlarger: bool = False,
     base: str = "tiny",
     draws: Callable[[BaseSpec], Draws] | None = None,
+    clock: Clock = utc_now,
     **settings: Any,
 ) -> AsyncIterator[Market]:
     """A market in this process: web and worker together. base: the tiny one, or one that is shipped. draws: opens
-    another engine than one with a curtain."""
+    another engine than one with a curtain. clock: one that a test moves."""
     configs = write_configs(folder / "configs", enlarger=enlarger) if base == "tiny" else ROOT / "configs"
     chosen = Settings(
         home=folder / "home",
@@ -295,7 +298,7 @@ async def open_market(
         max_rows=4,
         **{"checks_per_minute": 1000} | settings,
     )
-    app, curtain = create_app(chosen, database_url, clock=utc_now, role="both"), Curtain()
+    app, curtain = create_app(chosen, database_url, clock=clock, role="both"), Curtain()
 
     def open_engine(spec: BaseSpec) -> Draws:
         return CurtainedEngine(spec, curtain) if draws is None else draws(spec)
@@ -315,3 +318,13 @@ async def market(database_url: str, tmp_path_factory: pytest.TempPathFactory) ->
     async with open_market(database_url, tmp_path_factory.mktemp("market")) as opened:
         yield opened
         opened.curtain.wait_at(None)
+
+
+@dataclass
+class MovableClock:
+    """The machine's time, moved on by as much as a test has added."""
+
+    ahead: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        return utc_now() + self.ahead

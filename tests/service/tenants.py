@@ -23,6 +23,7 @@ from tests.service.conftest import (
     SCRIPTED_TRAINER,
     TINY_RECIPE,
     Person,
+    connect,
     draw,
     make_style,
     wait_for,
@@ -36,12 +37,13 @@ Scope = Literal["read", "write", "generate"]
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One call of the API: who may make it with which scope (nobody named: everybody), and a body that would do."""
+    """One call of the API: who may make it with which scope (nobody named: everybody), and a body that would do: JSON,
+    or a picture in the field `file`."""
 
     roles: tuple[Role, ...] = ()
     scope: Scope = "read"
     json: Any = None
-    files: dict[str, Any] | None = None
+    file: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     is_end: bool = False
     """After it the object is gone or ended, so it is tried last."""
@@ -84,7 +86,6 @@ PARAMETERS = {
 }
 
 _LIVE = {"level": "live", "reason": None}
-_FILE = {"files": ("work.png", draw(), "image/png")}
 
 _CREATOR_READS, _CREATOR = Call(roles=("creator",)), Call(roles=("creator",), scope="write")
 _CLIENT_READS, _CLIENT = Call(roles=("client",)), Call(roles=("client",), scope="generate")
@@ -102,7 +103,7 @@ CALLS: dict[str, Call] = {
     "POST /v1/styles": Call(roles=("creator",), scope="write", json={"name": "Ink", "summary": "Loose ink"}),
     "PATCH /v1/styles/{style_id}": Call(roles=("creator",), scope="write", json={"name": "Ink"}),
     "GET /v1/styles/{style_id}/deletion": _CREATOR_READS,
-    "POST /v1/styles/{style_id}/works": Call(roles=("creator",), scope="write", files=_FILE),
+    "POST /v1/styles/{style_id}/works": Call(roles=("creator",), scope="write", file="files"),
     "GET /v1/styles/{style_id}/works": _CREATOR_READS,
     "GET /v1/styles/{style_id}/review": _CREATOR_READS,
     "POST /v1/works/{work_id}/answers": Call(
@@ -138,7 +139,7 @@ CALLS: dict[str, Call] = {
     "GET /v1/earnings": _CREATOR_READS,
     "GET /v1/statements/{month}": _CREATOR_READS,
     "POST /v1/quotes": Call(roles=("client",), scope="generate", json={"style": "{style_id}", "prompt": "an apple"}),
-    "POST /v1/images": Call(roles=("client",), scope="generate", files={"file": ("a.png", draw(), "image/png")}),
+    "POST /v1/images": Call(roles=("client",), scope="generate", file="file"),
     "POST /v1/generations": Call(
         roles=("client",),
         scope="generate",
@@ -226,11 +227,7 @@ class Tenants:
                 now=web.clock(),
                 pepper=web.pepper,
             )
-        return httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=self.market.app, raise_app_exceptions=False),
-            base_url="http://127.0.0.1:8000",
-            headers={"Authorization": f"Bearer {issued.token}"},
-        )
+        return connect(self.market.app, issued.token)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from licensing.authority import open_authority, sign_document, verify_document
 from licensing.money import Money
 from service import desk
 from service.__main__ import main
+from service.clock import utc_now
 from service.doctor import examine
 from service.ids import new_id
 from service.sessions import redeem_link
@@ -27,8 +28,8 @@ async def test_an_invitation_makes_the_account_once_and_a_new_link_each_time(pla
     web = place.gateway
     async with web.pool.acquire() as conn:
         email = f"{new_id('x')}@example.org"
-        first = await desk.invite(conn, place.settings, role="creator", email=email, name="Ann")
-        second = await desk.invite(conn, place.settings, role="creator", email=email.upper(), name=None)
+        first = await desk.invite(conn, place.settings, role="creator", email=email, name="Ann", now=utc_now())
+        second = await desk.invite(conn, place.settings, role="creator", email=email.upper(), name=None, now=utc_now())
 
         sessions = [
             await redeem_link(conn, word=link.split("link=")[1], now=web.clock(), days=1) for link in (first, second)
@@ -44,9 +45,11 @@ async def test_an_invitation_makes_the_account_once_and_a_new_link_each_time(pla
 async def test_an_address_keeps_its_role(place: Place, client: Person):
     async with place.gateway.pool.acquire() as conn:
         with pytest.raises(ValueError, match="already has an account as client"):
-            await desk.invite(conn, place.settings, role="creator", email=client.account.email, name=None)
+            await desk.invite(
+                conn, place.settings, role="creator", email=client.account.email, name=None, now=utc_now()
+            )
         with pytest.raises(ValueError, match="is no e-mail address"):
-            await desk.invite(conn, place.settings, role="creator", email="nobody", name=None)
+            await desk.invite(conn, place.settings, role="creator", email="nobody", name=None, now=utc_now())
 
 
 async def test_a_token_is_of_its_accounts_role(place: Place, creator: Person, client: Person):
@@ -54,7 +57,7 @@ async def test_a_token_is_of_its_accounts_role(place: Place, creator: Person, cl
 
         async def token(person: Person, **asked: object) -> str:
             plain = {"test": False, "scopes": [], "cap": None, **asked}
-            return await desk.token(conn, place.settings, email=person.account.email, **plain)
+            return await desk.token(conn, place.settings, email=person.account.email, **plain, now=utc_now())
 
         assert (await token(creator)).startswith("oh_creator_")
         assert (await token(client)).startswith("oh_live_")
@@ -64,16 +67,18 @@ async def test_a_token_is_of_its_accounts_role(place: Place, creator: Person, cl
         with pytest.raises(ValueError, match="there are read, generate"):
             await token(client, scopes=["fly"])
         with pytest.raises(ValueError, match="ownhand invite"):
-            await desk.token(conn, place.settings, email="no@example.org", test=False, scopes=[], cap=None)
+            await desk.token(
+                conn, place.settings, email="no@example.org", test=False, scopes=[], cap=None, now=utc_now()
+            )
 
 
 async def test_money_is_booked_once_per_reference(place: Place, client: Person, creator: Person):
     async with place.gateway.pool.acquire() as conn:
         email, money = client.account.email, Money(500, "EUR")
-        first = await desk.credit(conn, email=email, money=money, reference="transfer 7")
-        again = await desk.credit(conn, email=email, money=money, reference="transfer 7")
+        first = await desk.credit(conn, email=email, money=money, reference="transfer 7", now=utc_now())
+        again = await desk.credit(conn, email=email, money=money, reference="transfer 7", now=utc_now())
         with pytest.raises(ValueError, match="only clients have prepaid money"):
-            await desk.credit(conn, email=creator.account.email, money=money, reference=None)
+            await desk.credit(conn, email=creator.account.email, money=money, reference=None, now=utc_now())
 
     assert "500 free to spend" in first
     assert "was booked before" in again

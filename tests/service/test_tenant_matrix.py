@@ -10,7 +10,7 @@ import pytest
 from fastapi import routing
 
 from service.accounts import Role
-from tests.service.conftest import browser, sign_in, slug_of
+from tests.service.conftest import browser, draw, sign_in, slug_of
 from tests.service.tenants import (
     CALLS,
     FORMS,
@@ -244,7 +244,7 @@ async def send(
         filled(path, values),
         params=(named or {}) if is_query else {},
         json=body if is_query or body is None else body | (named or {}),
-        files=call.files,
+        files={call.file: ("work.png", draw(), "image/png")} if call.file else None,
         headers=call.headers | (headers or {}),
     )
 

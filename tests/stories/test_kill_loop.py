@@ -39,9 +39,9 @@ VICTIMS = ("web", "database", "worker")
 CLIENTS, ORDERS_AT_ONCE = 2, 2
 ROUNDS, ROUNDS_LONG, SEED = 3, 100, 20261128
 GOAL_S = 3.0
-PATIENCE_S = 120.0
-# What a program that repeats its request may be told meanwhile: still running, broken, too busy.
-_AGAIN = (409, 429, 500, 502, 503, 504)
+PATIENCE_S = 240.0
+# What a program that repeats its request may be told meanwhile: still running, too fast, too busy, or that it broke.
+_AGAIN = (409, 429, 500, 503)
 
 
 @dataclass(kw_only=True)
@@ -64,8 +64,12 @@ class Serving:
             with contextlib.suppress(OSError, IndexError, ValueError, psutil.NoSuchProcess):
                 return psutil.Process(int(pid_file.read_text().split()[0]))
             return None
-        found = [child for child in self.process.children() if name in child.cmdline()]
-        return found[0] if found else None
+        for child in self.process.children():
+            # One that was killed is a zombie until the supervisor has looked after it.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if name in child.cmdline():
+                    return child
+        return None
 
     async def is_ready(self, http: httpx.AsyncClient) -> bool:
         with contextlib.suppress(httpx.TransportError):
@@ -163,9 +167,10 @@ async def test_what_was_acknowledged_is_made_and_charged_once_however_often_anyt
     async with serving(tmp_path) as served:
         load = [asyncio.create_task(served.buy(client)) for client in served.clients for _ in range(ORDERS_AT_ONCE)]
         for number in range(rounds):
+            victim = VICTIMS[number % len(VICTIMS)]
             await _until_bought(served, load, more=2)
             await asyncio.sleep(dice.random())
-            took[VICTIMS[number % len(VICTIMS)]].append(await served.kill(VICTIMS[number % len(VICTIMS)]))
+            took[victim].append(await served.kill(victim))
         await _until_bought(served, load, more=2)
         served.is_over = True
         async with asyncio.timeout(PATIENCE_S):
@@ -222,15 +227,9 @@ def _doctor(served: Serving) -> "subprocess.CompletedProcess[str]":
 
 
 def _write_results(took: dict[str, list[float]], orders: int) -> None:
-    figures = [
-        figure
-        for name, times in took.items()
-        for figure in (
-            Figure(name=f"{name} killed: until served again, median", value=statistics.median(times), unit="s"),
-            Figure(
-                name=f"{name} killed: until served again, worst", value=max(times), unit="s", goal=GOAL_S, at_most=True
-            ),
-        )
-    ]
-    figures.append(Figure(name="orders acknowledged, made and charged once", value=orders, unit="orders"))
+    figures = [Figure(name="orders acknowledged, made and charged once", value=orders, unit="orders")]
+    for name, times in took.items():
+        what = f"{name} killed {len(times)} times: until it is there and requests are served"
+        figures.append(Figure(name=f"{what}, median", value=statistics.median(times), unit="s"))
+        figures.append(Figure(name=f"{what}, worst", value=max(times), unit="s", goal=GOAL_S, at_most=True))
     write(RESULTS, as_document("kills", figures, seed=SEED, now=datetime.now(UTC)))

@@ -146,6 +146,22 @@ async def test_a_wind_down_whose_date_has_come_becomes_off(market: Market):
     assert shown["switch"]["level"] == "off"
 
 
+async def test_a_story_that_its_living_process_tells_no_more_is_taken_up_again(market: Market):
+    client = await market.client(cents=500)
+    order_id = (await market.order(client)).json()["id"]
+    async with market.gateway.pool.acquire() as conn:
+        # As a database leaves it that went away while the story was told: begun by this process, and never ended.
+        await conn.execute(
+            "UPDATE dbos.workflow_status SET status = 'PENDING', output = NULL WHERE workflow_uuid = $1", order_id
+        )
+
+    async with asyncio.timeout(60):
+        while [one.status for one in await DBOS.list_workflows_async(workflow_ids=[order_id])] != ["SUCCESS"]:
+            await asyncio.sleep(0.1)
+
+    assert await prepaid(client) == (440, 0)
+
+
 async def test_a_story_started_twice_is_told_once(market: Market):
     client = await market.client(cents=500)
     order_id = (await market.order(client)).json()["id"]

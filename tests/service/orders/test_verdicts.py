@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from licensing.authority import verify_document
+from service.audit import list_entries
 from tests.service.conftest import Person, browser, sign_in, slug_of
 from tests.service.market import PRICE, Market, prepaid
 
@@ -167,6 +168,11 @@ async def test_a_refund_gives_the_money_back_and_revokes_the_certificate_for_eve
     for name in ("picture", "copy"):
         verdict = await told(market.stranger, made[name])
         assert (verdict["verdict"], verdict["revoked_reason"]) == ("revoked", "Not what was ordered")
+    for whose in (client.account.id, market.creator.account.id):
+        async with market.gateway.pool.acquire() as conn:
+            record = await list_entries(conn, whose, limit=10)
+        lines = [line for line in record if line.kind == "sale_refunded" and line.subject == made["id"]]
+        assert [line.role for line in lines] == ["operator"]
     listed = (await market.stranger.get("/v1/revocations?limit=200")).json()["items"][-1]
     assert (listed["id"], listed["reason"]) == (made["id"], "Not what was ordered")
     assert (await client.http.get(f"/v1/outputs/{made['id']}")).content == made["picture"], "what was bought is kept"

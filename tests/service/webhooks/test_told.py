@@ -84,6 +84,27 @@ async def test_an_order_of_a_test_key_is_told_as_one(market: Market, receiver: R
     assert message["data"]["amount"] == {"amount": 0, "currency": "EUR"}
 
 
+async def test_a_sale_that_was_taken_back_is_told_once(market: Market, receiver: Receiver):
+    client, operator = await market.client(), await market.person("operator")
+    order = (await market.order(client)).json()
+    await listening(client, receiver)
+    path = f"/v1/outputs/{order['outputs'][0]['id']}/refund"
+
+    for _ in range(2):
+        assert (await operator.http.post(path, json={"reason": "Not what was ordered"})).status_code == 200
+
+    (message,) = await heard(receiver, 1)
+    assert message["type"] == "output.refunded"
+    assert message["data"] == {
+        "id": order["outputs"][0]["id"],
+        "generation": order["id"],
+        "style": market.style_id,
+        "amount": {"amount": PRICE, "currency": "EUR"},
+        "reason": "Not what was ordered",
+    }
+    await nothing_more(market, receiver, 1)
+
+
 async def test_what_is_rolled_back_was_never_told(market: Market, receiver: Receiver):
     client = await market.client()
     await listening(client, receiver)

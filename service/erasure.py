@@ -1,0 +1,178 @@
+"""An account that its owner wants gone: asked for in a moment, done by the web role, and not to be undone.
+
+From the asking on nobody is let in with it. Then a creator's styles are destroyed, for which clients get back the
+unused part of what they paid; a client's open orders end without a charge, and bought pictures are deleted here.
+Last goes whatever tells who it was: address, name, sessions, keys, webhooks, prompts, pictures, words. Ledger, orders
+and certificates keep the id, which then is a pseudonym. Each part may be done twice, so a kill in between is no matter.
+"""
+
+import asyncio
+import logging
+from datetime import datetime
+
+from licensing import plans
+from licensing.database import Connection
+from licensing.erasure import forget_account
+from licensing.ledger import balance
+from licensing.money import Money
+from service import audit
+from service.accounts import Account, account_by_id
+from service.api.switch import set_switch
+from service.auth import Identity
+from service.errors import Problem
+from service.generation import void_order
+from service.pages.formats import day, money
+from service.resources import Gateway
+from service.sessions import end_all_sessions
+from service.who import Who
+from service.workflows import are_told, forget_stories_of
+
+log = logging.getLogger("ownhand.erasure")
+
+# In order; $1 is the account, $2 the time. The account's row comes last: what it says then is not erased twice.
+_FORGET = (
+    "DELETE FROM service.sign_in_links WHERE account_id = $1 AND $2::timestamptz IS NOT NULL",
+    "DELETE FROM service.sessions WHERE account_id = $1 AND $2::timestamptz IS NOT NULL",
+    "DELETE FROM service.messages m USING service.deliveries d, service.webhooks w WHERE m.id = d.message_id"
+    " AND d.webhook_id = w.id AND w.client_id = $1 AND $2::timestamptz IS NOT NULL"
+    " AND NOT EXISTS (SELECT FROM service.deliveries o JOIN service.webhooks v ON v.id = o.webhook_id"
+    "  WHERE o.message_id = m.id AND v.client_id <> $1)",
+    "DELETE FROM service.webhooks WHERE client_id = $1 AND $2::timestamptz IS NOT NULL",
+    "DELETE FROM service.images WHERE client_id = $1 AND $2::timestamptz IS NOT NULL",
+    "DELETE FROM service.events WHERE $2::timestamptz IS NOT NULL AND subject IN (SELECT id FROM service.generations"
+    " WHERE client_id = $1 UNION ALL SELECT id FROM service.trainings WHERE creator_id = $1)",
+    "UPDATE service.outputs SET receipt = receipt || jsonb_build_object('prompt', NULL, 'negative_prompt', NULL,"
+    " 'prompt_deleted_at', $2::timestamptz) WHERE client_id = $1 AND receipt <> '{}'",
+    "UPDATE service.generations SET words_deleted_at = $2,"
+    """ request = request || '{"prompt": null, "image": null, "mask": null}'"""
+    " WHERE client_id = $1 AND words_deleted_at IS NULL",
+    "UPDATE service.cases SET said = '[]' WHERE creator_id = $1 AND $2::timestamptz IS NOT NULL",
+    "UPDATE service.styles SET name = 'A style that was deleted', summary = '', prompt_rules = '{}', updated_at = $2"
+    " WHERE creator_id = $1",
+    "UPDATE service.accounts SET email = id || '@erased.invalid', name = 'A former ' || role, erased_at = $2"
+    " WHERE id = $1",
+)
+
+
+async def in_the_way(conn: Connection, account: Account, *, currency: str, now: datetime) -> list[str]:
+    """What an account would give up by being erased, in sentences; nothing where there is nothing."""
+    if account.role == "creator":
+        cents = await balance(conn, f"payable:{account.id}:{currency}")
+        what = "earned and not paid out yet" if cents > 0 else "of trainings that are not paid for yet"
+        return [f"There are {_amount(abs(cents), currency)} {what}."] if cents else []
+    usage = await plans.usage(conn, account.id, now, currency=currency)
+    prepaid = usage.prepaid.amount + usage.prepaid_held.amount
+    said = [f"There are {_amount(prepaid, currency)} of prepaid money left."] if prepaid else []
+    for one in usage.allowances:
+        what = f"The plan {one.name}" if one.kind == "plan" else f"The {one.tier} licence of style {one.style_id}"
+        said.append(f"{what} runs until {day(one.ends_at)} with {one.left} pictures left.")
+    return said
+
+
+async def ask_erasure(
+    conn: Connection,
+    account: Account,
+    *,
+    confirm: str,
+    gives_up: bool,
+    by: Who,
+    currency: str,
+    operator: str,
+    now: datetime,
+) -> None:
+    """Close an account for good; `erase_asked` does the rest. Raises Problem where something is in the way."""
+    if account.role == "operator":
+        raise Problem("forbidden", "An operator's account is needed to run this place; only others can be erased.")
+    if confirm.strip().lower() != account.email:
+        raise Problem("invalid_request", f"{confirm[:80]!r} is not this account's e-mail address; type it to confirm.")
+    said = await in_the_way(conn, account, currency=currency, now=now)
+    if said and not gives_up:
+        raise Problem(
+            "conflict",
+            f"{' '.join(said)} Ask {operator} to pay it back, or use it up, or give it up: then it is gone.",
+            extra={"in_the_way": said},
+        )
+    async with conn.transaction():
+        await end_all_sessions(conn, account_id=account.id, now=now)
+        await conn.execute(
+            "UPDATE service.accounts SET disabled_at = coalesce(disabled_at, $2), erase_asked_at = $2 WHERE id = $1",
+            *(account.id, now),
+        )
+        await audit.note(conn, "erasure_asked", account_id=account.id, by=by, now=now)
+
+
+async def erase_asked(web: Gateway) -> None:
+    """Erase the accounts whose owners asked for it, as far as they can be by now. A sweep of the web role."""
+    async with web.house() as conn:
+        rows = await conn.fetch(
+            "SELECT id FROM service.accounts WHERE erase_asked_at IS NOT NULL AND erased_at IS NULL ORDER BY id"
+        )
+    for row in rows:
+        await _erase(web, row["id"])
+
+
+async def _erase(web: Gateway, account_id: str) -> None:
+    async with web.house() as conn:
+        account = await account_by_id(conn, account_id)
+        assert account is not None
+    if account.role == "creator":
+        await _destroy_styles(web, account_id)
+    await _void_orders(web, account_id)
+    async with web.house() as conn:
+        if await _is_unfinished(conn, account_id):
+            # A style is being emptied, a bought picture is on its way to its place, or a story ends: at the next look.
+            return
+        # Of a creator's buyers, too: a story that sealed a picture holds its certificate, with both names.
+        orders = await conn.fetch("SELECT id FROM service.generations WHERE $1 IN (client_id, creator_id)", account_id)
+        await forget_stories_of(conn, [row["id"] for row in orders])
+        keys = await conn.fetch(
+            "SELECT storage_key FROM service.images WHERE client_id = $1"
+            " UNION ALL SELECT storage_key FROM service.outputs WHERE client_id = $1",
+            account_id,
+        )
+    for row in keys:
+        await asyncio.to_thread(web.storage.delete, row["storage_key"])
+    await _forget(web, account_id, now=web.clock())
+    log.info("account %s was erased", account_id)
+
+
+async def _destroy_styles(web: Gateway, account_id: str) -> None:
+    async with web.house() as conn:
+        has_styles = await conn.fetchval(
+            "SELECT EXISTS (SELECT FROM service.styles WHERE creator_id = $1 AND destroyed_at IS NULL)", account_id
+        )
+    if has_styles:
+        await set_switch(web, Identity(account_id=account_id, role="creator"), "destroyed", None)
+
+
+async def _void_orders(web: Gateway, account_id: str) -> None:
+    async with web.house() as conn:
+        rows = await conn.fetch(
+            "SELECT id FROM service.generations WHERE client_id = $1"
+            " AND state IN ('queued', 'running', 'sealing', 'awaiting_approval')",
+            account_id,
+        )
+    for row in rows:
+        await void_order(web, row["id"], reason="canceled")
+
+
+async def _is_unfinished(conn: Connection, account_id: str) -> bool:
+    found: bool = await conn.fetchval(
+        "SELECT EXISTS (SELECT FROM service.styles WHERE creator_id = $1 AND emptied_at IS NULL) OR EXISTS"
+        " (SELECT FROM service.outputs WHERE client_id = $1 AND storage_key LIKE 'pending/%')",
+        account_id,
+    )
+    rows = await conn.fetch("SELECT id FROM service.generations WHERE $1 IN (client_id, creator_id)", account_id)
+    return found or await are_told(conn, [row["id"] for row in rows])
+
+
+async def _forget(web: Gateway, account_id: str, *, now: datetime) -> None:
+    async with web.house() as conn, conn.transaction():
+        await forget_account(conn, web.authority, account_id=account_id, now=now)
+        for statement in _FORGET:
+            await conn.execute(statement, account_id, now)
+        await audit.note(conn, "account_erased", account_id=account_id, by=Who(role="place", actor=""), now=now)
+
+
+def _amount(cents: int, currency: str) -> str:
+    return money(Money(cents, currency))
