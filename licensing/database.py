@@ -37,6 +37,7 @@ _FUNCTIONS = (
     "compute",
     "audit",
     "looks",
+    "rules",
     "guards",
 )
 _MIGRATION_LOCK = 0x6F776E68

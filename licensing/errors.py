@@ -7,6 +7,7 @@ Raised, because the caller or the machine is at fault:
     - AuthorityBroken    the folder of signing keys is damaged or readable by others
     - WatermarkUnusable  an invisible mark that nobody knows or that is not installed was named
     - PricesInvalid      `prices.toml` says something that cannot be charged
+    - RulesInvalid       `categories.toml` says something that no prompt can be judged by
     - LedgerBroken       an answer of the database that no healthy ledger gives
 
 Returned, because it is an answer one must expect: `Refusal`. Its slugs are the problem types of the HTTP interface.
@@ -39,6 +40,10 @@ class PricesInvalid(LicensingError):
     """`prices.toml` says something that cannot be charged."""
 
 
+class RulesInvalid(LicensingError):
+    """`categories.toml` says something that no prompt can be judged by."""
+
+
 class LedgerBroken(LicensingError):
     """The database gave an answer that no healthy ledger gives."""
 
@@ -62,6 +67,9 @@ _SENTENCES = {
     "style_off": "Style {style_id} was switched off by its creator; choose another style. " + _KEPT,
     "style_paused": "Style {style_id} is paused by its creator; try again later, or choose another style.",
     "style_closed": "Style {style_id} takes no new clients at present; choose another style.",
+    "style_not_offered": "{style} is not for sale to you, as its creator chose; choose another style. Nothing was"
+    " charged.",
+    "prompt_refused": "The creator of {style} does not have {words} drawn; leave that out. Nothing was charged.",
     "style_destroyed": "Style {style_id} was destroyed for good; choose another style. " + _KEPT,
     "not_found": "There is no {what} {id} that this account may see; check the id.",
     "unauthenticated": "Key {key_id} {why}; make a new key and use that.",

@@ -49,6 +49,7 @@ __all__ = [
     "begin",
     "expire_due",
     "find_hold",
+    "keep_until",
     "may_sign",
     "quote",
     "renew",
@@ -140,6 +141,14 @@ async def requeue(conn: Connection, *, order_id: str, fence: int, now: datetime)
     Refusals: not_found; conflict, style_off (as `begin`), or conflict where a later attempt has begun.
     """
     return _hold_or_refusal(await ask(conn, "requeue", order_id, fence, now))
+
+
+async def keep_until(conn: Connection, *, order_id: str, fence: int, until: datetime, now: datetime) -> Hold | Refusal:
+    """An attempt's sealed pictures wait for somebody's word: the hold lives until then, and expires where none comes.
+
+    The attempt stays the one that may settle, also while the style is paused. Refusals: as `settle`, for the order.
+    """
+    return _hold_or_refusal(await ask(conn, "keep_until", order_id, fence, until, now))
 
 
 async def renew(conn: Connection, order_ids: Sequence[str], now: datetime) -> list[str]:

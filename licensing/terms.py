@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from licensing.database import Connection
 from licensing.errors import Refusal, refuse
@@ -29,13 +29,19 @@ class Tier:
     offer: Offer | None = None
 
 
+Approval = Literal["off", "new_clients", "all"]
+"""At whose pictures the creator looks before they are delivered: see `looks_first`."""
+Trust = Literal["by_count", "trusted", "always_review"]
+"""What a creator decided about a client; by_count: nothing, so pictures that were approved are counted."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Permissions:
     """The licence's fields beside its tier.
 
     `ceiling` is the most copies a buyer may print or sell (None: no limit), `expiry_days` after how many days the right
-    to use a picture ends (None: never), `training` whether pictures may be used to train models, `approval` whether the
-    creator looks at every picture before it is delivered.
+    to use a picture ends (None: never), `training` whether pictures may be used to train models, `approval` at whose
+    pictures the creator looks before they are delivered.
     """
 
     attribution: bool = False
@@ -43,7 +49,7 @@ class Permissions:
     training: bool = False
     ceiling: int | None = None
     expiry_days: int | None = None
-    approval: bool = False
+    approval: Approval = "off"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +70,19 @@ class StyleTerms:
     @property
     def currency(self) -> str:
         return next(iter(self.tiers.values())).price.currency
+
+
+def looks_first(approval: Approval, *, tier: str, trust: Trust, num_approved: int, trusted_from: int) -> bool:
+    """Whether the creator looks at an order's pictures before its client gets them.
+
+    With `new_clients` that is until `trusted_from` pictures of the client were approved, unless the creator decided
+    otherwise, and not at drafts, which are small and marked.
+    """
+    if approval != "new_clients":
+        return approval == "all"
+    if tier == "draft" or trust == "trusted":
+        return False
+    return trust == "always_review" or num_approved < trusted_from
 
 
 async def put_terms(conn: Connection, terms: StyleTerms, *, by: str, now: datetime) -> StyleTerms | Refusal:

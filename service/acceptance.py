@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from licensing import gateway
 from licensing.database import Connection
 from licensing.errors import Refusal
 from licensing.orders import Hold, Replay, Reserve
 from service import events
+from service.approvals import need_approval
 from service.errors import Problem, refused
 from service.faults import reach
 from service.forecasts import eta_s, etas_s
@@ -59,7 +60,7 @@ async def accept_all(web: Gateway, wishes: Sequence[Wish]) -> list[Accepted | Ex
             found = await gateway.reserve_all(conn, [wish.reserve for wish in let_in], now=web.clock())
             answers = dict(zip([wish.reserve.order_id for wish in let_in], found, strict=True))
             held = [(wish, one) for wish, one in zip(let_in, found, strict=True) if isinstance(one, Hold)]
-            orders = await _store(conn, fleet, held)
+            orders = await _store(conn, web, fleet, held)
         replayed = [one.hold.order_id for one in found if isinstance(one, Replay)]
         orders |= await find_orders(conn, replayed) if replayed else {}
     return [crowded.get(wish.reserve.order_id) or _accepted(answers[wish.reserve.order_id], orders) for wish in wishes]
@@ -98,7 +99,7 @@ def _no_room(others: int, own: int, *, most: int, seconds: float) -> Problem:
     )
 
 
-async def _store(conn: Connection, fleet: Fleet, held: Sequence[tuple[Wish, Hold]]) -> dict[str, Order]:
+async def _store(conn: Connection, web: Gateway, fleet: Fleet, held: Sequence[tuple[Wish, Hold]]) -> dict[str, Order]:
     """Give the orders their turns and store them. Orders of test keys get none: they wait for no worker."""
     if not held:
         return {}
@@ -109,18 +110,31 @@ async def _store(conn: Connection, fleet: Fleet, held: Sequence[tuple[Wish, Hold
             line, _, back = line.joined_by(wish.in_line)
             moved |= {one.id for one in back}
     placed = {one.id: one for one in line.orders}
+    looked_at = await _looked_at(conn, web, held)
     waiting = [placed[hold.order_id] for _, hold in held if not hold.test]
     etas = etas_s(fleet, line, waiting) if waiting else {}
     orders, told = [], []
     for wish, hold in held:
         place, eta = placed.get(hold.order_id), etas.get(hold.order_id, 0.0)
-        orders.append(_new_order(wish.wanted, hold, turn=place.turn if place else None, eta_s=eta))
+        order = _new_order(wish.wanted, hold, turn=place.turn if place else None, eta_s=eta)
+        orders.append(replace(order, needs_approval=hold.order_id in looked_at))
         told.append(queued(hold.order_id, position=line.position(place) if place else 1, eta_s=eta))
     await add_orders(conn, orders)
     # Those of this very commit that moved back for each other are stored where they came to lie.
     await move_back(conn, [placed[order_id] for order_id in moved - {order.id for order in orders}])
     await events.append_all(conn, told, now=orders[0].created_at)
     return {order.id: order for order in orders}
+
+
+async def _looked_at(conn: Connection, web: Gateway, held: Sequence[tuple[Wish, Hold]]) -> set[str]:
+    """The orders at whose pictures their creators look first. Where nobody asks for that nothing is read."""
+    asked = [
+        (hold.order_id, wish.wanted.sale(client_id=hold.client_id, terms_version=hold.terms_version))
+        for wish, hold in held
+        if not hold.test and wish.wanted.offering.may_need_approval(hold.terms_version)
+    ]
+    found = await need_approval(conn, web, [sale for _, sale in asked]) if asked else []
+    return {order_id for (order_id, _), needs in zip(asked, found, strict=True) if needs}
 
 
 def _new_order(wanted: Wanted, hold: Hold, *, turn: int | None, eta_s: float) -> Order:
@@ -150,4 +164,7 @@ def _new_order(wanted: Wanted, hold: Hold, *, turn: int | None, eta_s: float) ->
         refused=[],
         webhook_id=wanted.webhook_id,
         words_deleted_at=None,
+        rules_version=wanted.offering.rulebook.version,
+        needs_approval=False,
+        approval_until=None,
     )

@@ -39,7 +39,10 @@ Kind = Literal[
     "style_made",
     "style_emptied",
     "terms_changed",
+    "rules_changed",
     "switch_changed",
+    "pictures_released",
+    "pictures_kept_back",
     "training_started",
     "training_ended",
     "case_opened",
@@ -74,6 +77,15 @@ UNION ALL
 SELECT t.created_at, t.style_id || '.' || t.version, 'terms_changed', t.style_id, t.style_id,
     CASE WHEN t.actor = $1 THEN 'creator' ELSE 'operator' END, '', jsonb_build_object('version', t.version)
 FROM licensing.terms t JOIN licensing.style s USING (style_id) WHERE s.creator_id = $1 AND t.version > 1
+UNION ALL
+SELECT created_at, 'rules.' || version, 'rules_changed', nullif(style_id, ''), nullif(style_id, ''),
+    CASE WHEN actor = $1 THEN 'creator' ELSE 'operator' END, '', jsonb_build_object('version', version)
+FROM licensing.rules WHERE creator_id = $1
+UNION ALL
+SELECT a.decided_at, a.generation_id, CASE a.decision WHEN 'approved' THEN 'pictures_released'
+    ELSE 'pictures_kept_back' END, g.style_id, g.id, 'creator', '', jsonb_build_object('pictures', a.num_pictures)
+FROM service.approvals a JOIN service.generations g ON g.id = a.generation_id
+WHERE a.creator_id = $1 AND a.decision IS NOT NULL
 UNION ALL
 SELECT at, left(md5('switch' || event_no), 12), 'switch_changed', nullif(style_id, ''), client_id,
     CASE actor WHEN $1 THEN 'creator' WHEN 'notice' THEN 'place' ELSE 'operator' END, '',
@@ -191,6 +203,9 @@ _SENTENCES: dict[Kind, str] = {
     "style_made": "{style} was made.",
     "style_emptied": "All works, trained files and copies of {style} were deleted.",
     "terms_changed": "{style} got new terms, version {version}.",
+    "rules_changed": "Rules, version {version}, hold for {style}.",
+    "pictures_released": "You released {pictures} of {style} to the client of {subject}.",
+    "pictures_kept_back": "You kept {pictures} of {style} back from the client of {subject}.",
     "switch_changed": "The switch of {style}{of_client} went from {before} to {level}; it ended {voided}.",
     "works_added": "{works} came to {style}.",
     "work_removed": "Work {subject} was removed from {style}.",
@@ -208,7 +223,7 @@ _SENTENCES: dict[Kind, str] = {
     "file_refused": "{subject} asked for {files} of {style} and was refused; nothing was opened.",
 }
 _WORDS = ("before", "level", "rights", "state")
-_COUNTED = {"works": "work", "files": "file", "voided": "order"}
+_COUNTED = {"works": "work", "pictures": "picture", "files": "file", "voided": "order"}
 
 
 def _blanks(entry: AuditEntry) -> dict[str, str]:

@@ -10,7 +10,7 @@ from service.db.connections import read
 from service.errors import not_found, refused
 
 _SELECT = (
-    "SELECT s.id, s.creator_id, s.name, s.summary, s.base, s.prompt_rules, a.name AS creator_name,"
+    "SELECT s.id, s.creator_id, s.name, s.summary, s.base, a.name AS creator_name,"
     " v.id AS version_id, v.number AS version_number, v.scores, v.examples, v.published_at"
     " FROM service.styles s JOIN service.accounts a ON a.id = s.creator_id"
     " JOIN service.versions v ON v.id = s.published_version_id"
@@ -27,7 +27,6 @@ class Listed:
     name: str
     summary: str
     base: str
-    prompt_rules: dict[str, Any]
     version_id: str
     version_number: int
     scores: dict[str, Any]

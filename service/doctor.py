@@ -18,6 +18,7 @@ from inference.errors import InferenceError
 from licensing.authority import open_authority
 from licensing.errors import LicensingError
 from licensing.prices import load_prices
+from licensing.rules import load_categories
 from licensing.watermarks import open_watermark
 from service.auditing import checkpoints_in, look_over
 from service.clock import utc_now
@@ -100,7 +101,11 @@ def _keys(settings: Settings) -> str:
 
 def _prices(settings: Settings) -> str:
     prices = load_prices(settings.configs / "prices.toml")
-    return f"{len(prices.tiers)} tiers and {len(prices.plans)} plans in {prices.currency}"
+    categories = load_categories(settings.configs / "categories.toml")
+    return (
+        f"{len(prices.tiers)} tiers and {len(prices.plans)} plans in {prices.currency};"
+        f" {len(categories)} categories of prompts"
+    )
 
 
 def _bases(settings: Settings) -> str:

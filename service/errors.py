@@ -24,6 +24,7 @@ SLUGS: dict[str, tuple[int, str]] = {
     "unauthenticated": (401, "Sign in first"),
     "forbidden": (403, "Not allowed"),
     "style_off": (403, "The style is switched off"),
+    "style_not_offered": (403, "The style is not for sale to you"),
     "style_closed": (403, "The style takes no new clients"),
     "style_paused": (423, "The style is paused"),
     "style_destroyed": (410, "The style is gone"),

@@ -17,6 +17,8 @@ POINTS = {
     "pictures_made": "web: the worker's answer is there, sealing has not begun",
     "first_picture_sealed": "web: one sealed picture is stored",
     "pictures_sealed": "web: all sealed pictures are stored, nothing is settled",
+    "waiting": "web: sealed pictures wait for their creator, the workflow has not said so",
+    "approved": "web: the creator's yes is committed, the workflow that settles is not started",
     "settled": "web: settled and visible, still under pending/",
     "first_picture_moved": "web: one picture lies in its final place",
     "delivered": "web: everything is done, the workflow has not said so",

@@ -4,6 +4,7 @@
     -> begin        the attempt gets its fence
     -> render       a worker draws; pictures lie under pending/, nobody's yet
     -> seal         certificate and C2PA, signed only against the open hold
+    -> wait         only where the creator looks first: the story ends, and another begins with the creator's yes
     -> settle       ONE commit: charged, registered, state settled, outputs visible
     -> deliver      the pictures move to where they stay
     any other end   ONE commit: the amount is back, the state says why; then the pictures are deleted
@@ -17,16 +18,17 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from inference.catalog import base_spec
 from licensing import gateway as licences
 from licensing.database import Connection
 from licensing.errors import Refusal, SealRefused
-from licensing.gateway import begin, may_sign, requeue, standing, void
+from licensing.gateway import begin, keep_until, may_sign, requeue, standing, void
 from licensing.orders import EndReason, Made, Settle, Settled, Voided
 from service import delivery, pending
+from service.approvals import add_approval, read_kept
 from service.errors import ObjectMissing
 from service.events import append_all
 from service.faults import reach
@@ -45,6 +47,7 @@ from service.orders import (
     mark_started,
     mark_unpaid,
     mark_unsealed,
+    mark_waiting,
     queued,
 )
 from service.outputs import Output, move_output, outputs_of
@@ -91,19 +94,37 @@ async def tell_generation(order_id: str) -> str:
         if sealed["end"] != "sealed":
             return await close(order_id, fence, sealed)
         _reach("pictures_sealed")
-        settled = await settle_order(
-            order_id, fence, sealed["pictures"], drawn.get("message"), drawn.get("refused", [])
-        )
-        return await close(order_id, fence, settled)
+        go_on = wait_for_creator if sealed.get("needs_approval") else settle_order
+        end = await go_on(order_id, fence, sealed["pictures"], drawn.get("message"), drawn.get("refused", []))
+        return await close(order_id, fence, end)
+
+
+async def start_approved(order_id: str) -> None:
+    """Put the story of an order that its creator approved on its queue. Doing it twice is harmless."""
+    await start(GENERATION, approved_story(order_id), tell_approved, order_id)
+
+
+def approved_story(order_id: str) -> str:
+    """The id of that story."""
+    return f"{order_id}.approved"
+
+
+@story("approved")
+async def tell_approved(order_id: str) -> str:
+    """From a creator's yes to pictures that are the client's, or to an end without a charge. Returns that end."""
+    kept = await take_kept(order_id)
+    end = await settle_order(order_id, kept["fence"], kept["pictures"], kept["message"], kept["refused"])
+    return await close(order_id, kept["fence"], end)
 
 
 async def close(order_id: str, fence: int | None, end: Drawn) -> str:
-    """Deliver what was settled, or end the order without a charge; `superseded` leaves it to the newer attempt.
+    """Deliver what was settled, or end the order without a charge; `superseded` leaves it to the newer attempt, and
+    `awaiting_approval` to its creator.
 
     `fence` is of the attempt that came to this end, None where none had begun.
     """
     state = end["end"]
-    if state not in ("settled", "superseded"):
+    if state not in ("settled", "superseded", "awaiting_approval"):
         state = await end_unpaid(order_id, fence, state, end.get("message"), end.get("refused", []))
     if state == "settled":
         _reach("settled")
@@ -224,7 +245,46 @@ async def seal_pictures(order_id: str, fence: int, pictures: list[dict[str, Any]
         sealed.append(asdict(replace(done, receipt=picture.get("receipt", {}))))
         if len(sealed) == 1:
             _reach("first_picture_sealed")
-    return {"end": "sealed", "pictures": sealed}
+    return {"end": "sealed", "pictures": sealed, "needs_approval": order.needs_approval}
+
+
+@durable_step()
+async def wait_for_creator(
+    order_id: str, fence: int, pictures: list[dict[str, Any]], message: str | None, refused: list[RefusedPicture]
+) -> dict[str, Any]:
+    """Keep the sealed pictures until their creator has looked at them; or how the order ended instead."""
+    web = gateway()
+    now = web.clock()
+    until = now + timedelta(hours=web.settings.approval_hours)
+    async with web.pool.acquire() as conn, conn.transaction():
+        hold = await keep_until(conn, order_id=order_id, fence=fence, until=until, now=now)
+        if isinstance(hold, Refusal):
+            return _end_of(hold)
+        order = await find_order(conn, order_id)
+        assert order is not None
+        if order.approval_until is not None:
+            # It waits already, or was decided: this step was done, and its note was lost.
+            await keep_until(conn, order_id=order_id, fence=fence, until=order.approval_until, now=now)
+            return {"end": "awaiting_approval"}
+        await add_approval(
+            conn,
+            order_id=order_id,
+            creator_id=order.creator_id,
+            client_id=order.client_id,
+            fence=fence,
+            kept={"pictures": pictures, "message": message, "refused": refused},
+            now=now,
+        )
+        await mark_waiting(conn, order_id, until=until, now=now)
+    _reach("waiting")
+    return {"end": "awaiting_approval"}
+
+
+@durable_step()
+async def take_kept(order_id: str) -> dict[str, Any]:
+    """What was kept of the order for its settle."""
+    async with gateway().pool.acquire() as conn:
+        return await read_kept(conn, order_id)
 
 
 @durable_step()

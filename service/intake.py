@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ from licensing import gateway, keys
 from licensing.errors import Refusal
 from licensing.orders import Quote, Reserve
 from service import acceptance
+from service.approvals import need_approval
 from service.auth import Identity, is_let_in
 from service.delivery import full_size
 from service.errors import Problem, not_found, refused
@@ -27,7 +29,7 @@ from service.orders import ENDS, Order, find_order
 from service.prefetch import tell_wanted
 from service.requests import Wanted
 from service.resources import Gateway
-from service.styles import refused_word
+from service.rules import check_order
 from service.turns import InLine, read_line
 from service.webhooks import find_endpoint
 
@@ -62,6 +64,15 @@ class OrderBody(BaseModel):
     webhook: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Priced:
+    """`eta_s` is until the pictures are drawn; with `needs_approval` their creator then looks at them first."""
+
+    quote: Quote
+    eta_s: float
+    needs_approval: bool
+
+
 async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
     """Everything about a request that needs no money. Raises Problem with the value and the way out."""
     prompt = _checked_prompt(body.prompt)
@@ -69,19 +80,7 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
         raise Problem("invalid_request", f"{body.count} pictures were asked for; order 1 to {COUNT_MAX} at once.")
     offering = await offered(web, body.style, body.version)
     webhook_id = await _own_webhook(web, asker, body.webhook)
-    if offering.needs_approval:
-        raise Problem(
-            "conflict",
-            f"The creator of {offering.style_name} wants to see every picture before it is delivered, and this server"
-            " has no way to show them; choose another style.",
-        )
-    word = refused_word(offering.prompt_rules, prompt)
-    if word is not None:
-        raise Problem(
-            "prompt_refused",
-            f"The creator of {offering.style_name} does not have {word!r} drawn; leave it out. Nothing was charged.",
-            extra={"rule": word, "whose": "creator"},
-        )
+    await check_order(web, asker, offering, prompt)
     spec = base_spec(offering.base, folder=web.settings.configs / "bases")
     seed = secrets.randbelow(_SEEDS) if body.seed is None else body.seed
     image = await _own_image(web, asker, body.image, "image")
@@ -108,8 +107,8 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
     )
 
 
-async def price(web: Gateway, asker: Identity, wanted: Wanted) -> tuple[Quote, float]:
-    """What a checked request would cost now, and in how many seconds it would be done. Raises Problem."""
+async def price(web: Gateway, asker: Identity, wanted: Wanted) -> Priced:
+    """What a checked request would cost now, and when it would be there. Raises Problem."""
     # The line is everybody's.
     async with web.house() as conn:
         answer = await gateway.quote(
@@ -129,7 +128,14 @@ async def price(web: Gateway, asker: Identity, wanted: Wanted) -> tuple[Quote, f
         if not asker.is_test:
             tell_wanted(web, wanted.offering.version_id)
         line, order, _ = (await read_line(conn)).joined_by(wanted.in_line("quote", client_id=asker.account_id))
-        return answer, await read_eta_s(conn, web, line, order)
+        sale = wanted.sale(client_id=asker.account_id, terms_version=answer.terms_version)
+        return Priced(
+            quote=answer,
+            eta_s=await read_eta_s(conn, web, line, order),
+            needs_approval=not asker.is_test
+            and wanted.offering.may_need_approval(answer.terms_version)
+            and (await need_approval(conn, web, [sale]))[0],
+        )
 
 
 async def usual_eta_s(web: Gateway, *, client_id: str, creator_id: str, base: str, count: int) -> float:
@@ -189,9 +195,12 @@ async def place(
 
 
 async def wait_for_end(web: Gateway, asker: Identity, order: Order, *, seconds: float) -> Order:
-    """The order when it has ended, or as it is after `seconds`. Raises Problem where the asker is let in no more."""
+    """The order when it has ended or waits for its creator, who is a person; or as it is after `seconds`.
+
+    Raises Problem where the asker is let in no more.
+    """
     deadline, look_s = asyncio.get_running_loop().time() + min(seconds, WAIT_SECONDS_MAX), _LOOK_S
-    while order.state not in ENDS and asyncio.get_running_loop().time() < deadline:
+    while order.state not in (*ENDS, "awaiting_approval") and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(look_s)
         look_s = min(_LOOK_MAX_S, look_s * _LOOK_GROWTH)
         async with web.pool.acquire() as conn:

@@ -2,39 +2,47 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import asyncpg
+
+from licensing.rulebooks import Rulebook, read_rulebook
+from licensing.terms import Approval
 from service.catalogue import check_not_destroyed
-from service.db.connections import read
 from service.errors import not_found
 from service.resources import Gateway
 from service.versions import IS_SOLD
 
 _OFFERINGS = f"""
-SELECT s.id AS style_id, s.name AS style_name, s.creator_id, s.prompt_rules, v.id AS version_id, v.base,
-       coalesce((t.permissions ->> 'approval')::boolean, false) AS needs_approval
+SELECT s.id AS style_id, s.name AS style_name, s.creator_id, v.id AS version_id, v.base,
+       coalesce(t.permissions ->> 'approval', 'off') AS approval, t.version AS terms_version,
+       r.version AS rules_version, r.rules::text AS rules, r.is_own AS has_own_rules
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (style_id, version_id, number)
 LEFT JOIN service.styles s ON s.id = wanted.style_id
 LEFT JOIN service.versions v ON v.style_id = s.id AND {IS_SOLD}
     AND v.id = coalesce(wanted.version_id, s.published_version_id)
 LEFT JOIN licensing.style l ON l.style_id = s.id
 LEFT JOIN licensing.terms t ON t.style_id = l.style_id AND t.version = l.terms_version
+LEFT JOIN LATERAL licensing.rules_of(s.creator_id, s.id) r ON true
 ORDER BY wanted.number
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Offering:
-    """A style as it is sold. `prompt_rules` are those of `service.styles.Style`."""
+    """A style as it is sold. `approval` is of its terms of today, `terms_version`; a licence may have older ones."""
 
     style_id: str
     style_name: str
     creator_id: str
-    prompt_rules: dict[str, Any]
     version_id: str
     base: str
-    needs_approval: bool
-    """Its creator wants to see every picture before it is delivered."""
+    approval: Approval
+    terms_version: int
+    rulebook: Rulebook
+
+    def may_need_approval(self, terms_version: int) -> bool:
+        """Whether it is worth asking if the creator looks at the pictures of an order under these terms first."""
+        return self.approval != "off" or terms_version != self.terms_version
 
 
 async def offered(web: Gateway, style_id: str, version_id: str | None) -> Offering:
@@ -55,4 +63,17 @@ async def _read_all(web: Gateway, wanted: Sequence[tuple[str, str | None]]) -> l
     styles, versions = zip(*wanted, strict=True)
     async with web.pool.acquire() as conn:
         rows = await conn.fetch(_OFFERINGS, list(styles), list(versions))
-    return [read(Offering, row) if row["version_id"] else None for row in rows]
+    return [_offering(row) if row["version_id"] else None for row in rows]
+
+
+def _offering(row: asyncpg.Record) -> Offering:
+    return Offering(
+        style_id=row["style_id"],
+        style_name=row["style_name"],
+        creator_id=row["creator_id"],
+        version_id=row["version_id"],
+        base=row["base"],
+        approval=row["approval"],
+        terms_version=row["terms_version"],
+        rulebook=read_rulebook(row["rules_version"], row["rules"], is_own=row["has_own_rules"]),
+    )

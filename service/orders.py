@@ -1,6 +1,9 @@
 """Orders of pictures: one row per generation, and the only ways it moves from state to state.
 
     queued -> running -> sealing -> settled
+                            |  ^
+                            v  | approved
+                     awaiting_approval, where the creator looks first
        any state before settled -> failed | withdrawn | canceled | expired, charge 0
 
 Holds and money are the licensing room's; a row here moves in the same transaction as its hold does.
@@ -17,7 +20,7 @@ from licensing.orders import EndReason
 from service import events
 from service.db.connections import read, to_rows
 from service.events import Told
-from service.outbox import tell_orders_ended
+from service.outbox import tell_orders
 from service.outputs import Output, add_outputs
 
 State = Literal[
@@ -31,11 +34,13 @@ UNPAID_SENTENCES: dict[EndReason, str] = {
     "failed": "The pictures could not be made; nothing was charged. Order again.",
     "expired": "The order waited too long and was dropped; nothing was charged. Order again.",
 }
+NOT_LOOKED_AT = "The creator did not look at the pictures in time; nothing was charged. Order again."
+"""How an order is said to have expired that waited for its creator."""
 
 _COLUMNS = (
     "id, client_id, key_id, style_id, creator_id, version_id, state, message, tier, count, amount, currency, test,"
     " request, work, turn, step, steps, eta_s, created_at, started_at, ended_at, refused, webhook_id,"
-    " words_deleted_at"
+    " rules_version, needs_approval, approval_until, words_deleted_at"
 )
 
 
@@ -55,6 +60,8 @@ class Order:
     `amount` is held until the end, charged when settled, 0 where nothing is charged. `work` is what it costs to draw,
     `turn` its place in the line, both in row-steps (`service.turns`). `refused` are the pictures that a check objected
     to: see `RefusedPicture`. `webhook_id` is the endpoint that hears of its end, whatever else it wants to hear.
+    `rules_version` names the rules of its creator that judged it. `needs_approval`: its creator looks at the pictures
+    first; `approval_until` is set once they wait for that, and kept.
     """
 
     id: str
@@ -81,6 +88,9 @@ class Order:
     ended_at: datetime | None
     refused: list[RefusedPicture]
     webhook_id: str | None
+    rules_version: int | None
+    needs_approval: bool
+    approval_until: datetime | None
     words_deleted_at: datetime | None
 
     @property
@@ -205,6 +215,31 @@ async def mark_unsealed(conn: Connection, order_id: str, *, now: datetime) -> No
     )
 
 
+async def mark_waiting(conn: Connection, order_id: str, *, until: datetime, now: datetime) -> None:
+    """The sealed pictures wait for their creator. Goes into the transaction that keeps the hold."""
+    latest = f"{until:%Y-%m-%d %H:%M} UTC"
+    said = f"The creator looks at the pictures first, until {latest} at the latest; nothing is charged before."
+    status = await conn.execute(
+        "UPDATE service.generations SET state = 'awaiting_approval', approval_until = $2, message = $3, eta_s = NULL,"
+        " updated_at = $4 WHERE id = $1 AND state = 'sealing'",
+        *(order_id, until, said, now),
+    )
+    assert status == "UPDATE 1", f"order {order_id} is not being sealed"
+    data = {"until": until.isoformat().replace("+00:00", "Z"), "message": said}
+    await events.append(conn, subject=order_id, kind="awaiting_approval", data=data, now=now)
+    await tell_orders(conn, [order_id], now=now)
+
+
+async def mark_approved(conn: Connection, order_id: str, *, now: datetime) -> bool:
+    """The creator lets the pictures go: they are being finished. False where the order waits for that no more."""
+    status = await conn.execute(
+        "UPDATE service.generations SET state = 'sealing', message = NULL, updated_at = $2"
+        " WHERE id = $1 AND state = 'awaiting_approval' AND approval_until > $2",
+        *(order_id, now),
+    )
+    return bool(status == "UPDATE 1")
+
+
 async def mark_settled(conn: Connection, sales: Sequence[Sale], *, now: datetime) -> set[str]:
     """The pictures are the clients' and visible. Goes into the transaction of the settle; which orders had not been
     settled before."""
@@ -221,7 +256,7 @@ async def mark_settled(conn: Connection, sales: Sequence[Sale], *, now: datetime
         await _note_refused(conn, sale.order_id, sale.refused)
     await add_outputs(conn, [output for sale in fresh for output in sale.outputs])
     await events.append_all(conn, [told for sale in fresh for told in _told_of(sale)], now=now)
-    await tell_orders_ended(conn, sorted(settled), now=now)
+    await tell_orders(conn, sorted(settled), now=now)
     return settled
 
 
@@ -275,7 +310,7 @@ async def _end_unpaid(
         )
         told = [Told(subject=order_id, kind=reason, data={"message": said}) for order_id in ended]
         await events.append_all(conn, told, now=now)
-        await tell_orders_ended(conn, ended, now=now)
+        await tell_orders(conn, ended, now=now)
     return ended
 
 
@@ -300,14 +335,15 @@ async def note_progress(
 ) -> bool:
     """How far the pictures are; `preview` is a data URL. False, and nothing is noted, where it no longer runs."""
     async with conn.transaction():
-        status = await conn.execute(
+        needs_approval = await conn.fetchval(
             "UPDATE service.generations SET step = $2, steps = $3, eta_s = $4, updated_at = $5"
-            " WHERE id = $1 AND state = 'running'",
+            " WHERE id = $1 AND state = 'running' RETURNING needs_approval",
             *(order_id, step, steps, eta_s, now),
         )
-        if status != "UPDATE 1":
+        if needs_approval is None:
             return False
         seen = {"step": step, "steps": steps, "eta_s": round(eta_s, 1)}
-        data = seen | ({"preview": preview} if preview else {})
+        # Who may not see the pictures yet does not see them half made.
+        data = seen | ({"preview": preview} if preview and not needs_approval else {})
         await events.append(conn, subject=order_id, kind="progress", data=data, now=now)
     return True

@@ -43,9 +43,11 @@ INSERT INTO service.deliveries (message_id, webhook_id)
 SELECT h.message_id, h.webhook_id FROM heard h JOIN said s ON s.id = h.message_id
 """
 
-_ORDERS_ENDED = _TELL.format(
+# An order ends once, and may have waited for its creator before that.
+_STAND = "CASE g.state WHEN 'awaiting_approval' THEN g.id || ' waits' ELSE g.id END"
+_ORDERS = _TELL.format(
     heard=f"""
-    SELECT {_ID.format(of="g.id")} AS message_id, 'generation.' || g.state AS kind, w.id AS webhook_id,
+    SELECT {_ID.format(of=_STAND)} AS message_id, 'generation.' || g.state AS kind, w.id AS webhook_id,
         json_build_object(
             'id', g.id, 'state', g.state, 'style', g.style_id, 'tier', g.tier, 'count', g.count, 'test', g.test,
             'amount', json_build_object('amount', g.amount, 'currency', g.currency), 'message', g.message,
@@ -118,9 +120,10 @@ class Delivery:
     ended_at: datetime | None
 
 
-async def tell_orders_ended(conn: Connection, order_ids: Sequence[str], *, now: datetime) -> None:
-    """Tell orders' clients how they ended; prompts stay here. Goes into the transaction of the end."""
-    await _tell(conn, _ORDERS_ENDED, now, list(order_ids))
+async def tell_orders(conn: Connection, order_ids: Sequence[str], *, now: datetime) -> None:
+    """Tell orders' clients how they ended, or that they wait for their creator; prompts stay here. Goes into the
+    transaction of that."""
+    await _tell(conn, _ORDERS, now, list(order_ids))
 
 
 async def tell_switched(conn: Connection, *, now: datetime, creator_id: str | None = None) -> None:

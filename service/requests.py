@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from service.approvals import Sale
 from service.offering import Offering
 from service.turns import InLine
 
@@ -23,6 +24,16 @@ class Wanted:
     work: int
     webhook_id: str | None
     """The client's endpoint that hears of the order's end."""
+
+    def sale(self, *, client_id: str, terms_version: int) -> Sale:
+        """The request as far as it decides whether its creator looks at the pictures first."""
+        return Sale(
+            creator_id=self.offering.creator_id,
+            client_id=client_id,
+            style_id=self.offering.style_id,
+            terms_version=terms_version,
+            tier=self.tier,
+        )
 
     def in_line(self, order_id: str, *, client_id: str) -> InLine:
         """The request as an order that has no turn yet."""

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,7 @@ from licensing.authority import Authority, AuthorityFolder
 from licensing.batches import Batches
 from licensing.database import Connection
 from licensing.prices import Prices, load_prices
+from licensing.rules import Category, load_categories
 from licensing.tenancy import HOUSE
 from licensing.watermarks import Watermark, open_watermark
 from service.clock import Clock, utc_now
@@ -54,12 +55,13 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Gateway(Resources):
-    """What the web role has on top, and a worker never: the signing keys, the secret that hashes tokens, prices, and
-    the invisible mark where one is active."""
+    """What the web role has on top, and a worker never: the signing keys, the secret that hashes tokens, prices,
+    categories of prompts, and the invisible mark where one is active."""
 
     authority_folder: AuthorityFolder
     pepper: bytes
     prices: Prices
+    categories: Mapping[str, Category]
     watermark: Watermark | None = None
     _batches: dict[Any, Batches[Any, Any]] = field(default_factory=dict, init=False, repr=False)
 
@@ -111,6 +113,7 @@ async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = 
             authority_folder=AuthorityFolder(authority_folder(settings)),
             pepper=read_pepper(settings),
             prices=load_prices(settings.configs / "prices.toml"),
+            categories=load_categories(settings.configs / "categories.toml"),
             watermark=open_watermark(settings.watermark) if settings.watermark else None,
         )
 

@@ -98,6 +98,10 @@ class Settings:
     """How long money stays held for an order that nobody works on; the web role renews it while somebody does."""
     max_order_hours: int = 6
     """An order that is not drawn by then is dropped without a charge."""
+    approval_hours: int = 48
+    """How long pictures wait for a creator who looks first; then their order expires without a charge."""
+    trusted_after_pictures: int = 3
+    """So many approved pictures make a client known to a creator who looks at those of new clients."""
     max_open_orders: int = 200
     """Orders that may wait or run at once. One more is told to come back later, unless its client has less than an
     equal share of them."""

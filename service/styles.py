@@ -1,10 +1,7 @@
 """Styles: what creators sell. Terms and switch are the licensing room's; name, words and base are here."""
 
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from licensing.database import Connection
 from service.db.connections import read
@@ -12,22 +9,16 @@ from service.db.connections import read
 NAME_CHARACTERS_MAX = 80
 SUMMARY_CHARACTERS_MAX = 600
 
-_COLUMNS = (
-    "id, creator_id, name, summary, base, prompt_rules, published_version_id, created_at, updated_at, destroyed_at,"
-    " deletion"
-)
+_COLUMNS = "id, creator_id, name, summary, base, published_version_id, created_at, updated_at, destroyed_at, deletion"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """`prompt_rules` is `{"refuse": [words]}`: what the creator will not have drawn."""
-
     id: str
     creator_id: str
     name: str
     summary: str
     base: str
-    prompt_rules: dict[str, Any]
     published_version_id: str | None
     created_at: datetime
     updated_at: datetime
@@ -43,13 +34,12 @@ async def add_style(
     name: str,
     summary: str,
     base: str,
-    refuse: Sequence[str],
     now: datetime,
 ) -> Style:
     row = await conn.fetchrow(
-        "INSERT INTO service.styles (id, creator_id, name, summary, base, prompt_rules, created_at, updated_at)"
-        f" VALUES ($1, $2, $3, $4, $5, $6, $7, $7) RETURNING {_COLUMNS}",
-        *(style_id, creator_id, name, summary, base, json.dumps({"refuse": list(refuse)}), now),
+        "INSERT INTO service.styles (id, creator_id, name, summary, base, created_at, updated_at)"
+        f" VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING {_COLUMNS}",
+        *(style_id, creator_id, name, summary, base, now),
     )
     assert row is not None
     return read(Style, row)
@@ -63,15 +53,12 @@ async def change_style(
     now: datetime,
     name: str | None = None,
     summary: str | None = None,
-    refuse: Sequence[str] | None = None,
 ) -> Style | None:
     """The style after the change; None where this creator has no such style. None leaves a field as it is."""
-    rules = None if refuse is None else json.dumps({"refuse": list(refuse)})
     row = await conn.fetchrow(
         "UPDATE service.styles SET name = coalesce($3, name), summary = coalesce($4, summary),"
-        " prompt_rules = coalesce($5, prompt_rules), updated_at = $6"
-        f" WHERE id = $1 AND creator_id = $2 RETURNING {_COLUMNS}",
-        *(style_id, creator_id, name, summary, rules, now),
+        f" updated_at = $5 WHERE id = $1 AND creator_id = $2 RETURNING {_COLUMNS}",
+        *(style_id, creator_id, name, summary, now),
     )
     return read(Style, row) if row else None
 
@@ -92,17 +79,3 @@ async def list_styles(conn: Connection, *, creator_id: str, limit: int = 100, be
         *(creator_id, before, limit),
     )
     return [read(Style, row) for row in rows]
-
-
-def refused_word(prompt_rules: Mapping[str, Any], prompt: str) -> str | None:
-    """The first word or phrase of a style's rules that the prompt contains, whole words, any case; None if none."""
-    plain = " ".join(_letters(prompt).split())
-    for word in prompt_rules.get("refuse", []):
-        wanted = " ".join(_letters(word).split())
-        if wanted and f" {wanted} " in f" {plain} ":
-            return str(word)
-    return None
-
-
-def _letters(text: str) -> str:
-    return "".join(character if character.isalnum() else " " for character in text.casefold())

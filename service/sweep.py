@@ -1,7 +1,8 @@
 """What the web role tidies on the side, so that nothing depends on every process dying politely.
 
     at every switch notice, and every second   orders that the gateway ended get their state
-    every second                               expired holds, accepted orders whose story never started or broke
+    every second                               expired holds, accepted orders whose story never started or broke, what
+                                               was kept for pictures that wait for their creator no more
     every few seconds                          the work of processes that fell silent goes back to the queues
     every half minute                          leases renewed, objects of nobody deleted, notices and periods ended,
                                                turns of the past forgotten
@@ -22,14 +23,15 @@ from licensing.gateway import expire_due, renew, standing
 from licensing.plans import due_periods, roll_over
 from licensing.switch import CHANNEL, due_notices, end_notice
 from service import pending
+from service.approvals import clear_approvals
 from service.auditing import audit_ledger
 from service.destruction import list_late_deletions, mend_destructions
 from service.erasure import erase_asked
 from service.finetuning import mend_trainings
-from service.generation import start_generation, void_order
+from service.generation import approved_story, start_approved, start_generation, void_order
 from service.heartbeats import silent_executors
 from service.notices import listen
-from service.orders import UNPAID_SENTENCES, list_open, mark_unpaid, mark_withdrawn
+from service.orders import NOT_LOOKED_AT, UNPAID_SENTENCES, find_orders, list_open, mark_unpaid, mark_withdrawn
 from service.outbox import tell_periods_ended, tell_switched
 from service.resources import Gateway
 from service.retention import (
@@ -66,7 +68,7 @@ async def sweeping(web: Gateway) -> AsyncIterator[None]:
     rare = (*old, audit_ledger)
     tasks = [
         asyncio.create_task(listen(web.database_url, CHANNEL, lambda _: noticed.set())),
-        asyncio.create_task(_repeat(web, (reflect, expire, mend), QUICK_S, noticed)),
+        asyncio.create_task(_repeat(web, (reflect, expire, mend, clear_approvals), QUICK_S, noticed)),
         asyncio.create_task(_repeat(web, (adopt_silent, mend_trainings), ADOPT_S, asyncio.Event())),
         asyncio.create_task(_repeat(web, slow, SLOW_S, asyncio.Event())),
         asyncio.create_task(_repeat(web, rare, PRUNE_S, asyncio.Event())),
@@ -93,25 +95,34 @@ async def expire(web: Gateway) -> None:
     """Holds that nobody renewed: the amount is back."""
     now = web.clock()
     async with web.pool.acquire() as conn, conn.transaction():
-        for order_id in await expire_due(conn, now=now, limit=_AT_ONCE):
-            await mark_unpaid(conn, order_id, reason="expired", now=now)
+        orders = await find_orders(conn, await expire_due(conn, now=now, limit=_AT_ONCE))
+        for order in orders.values():
+            message = NOT_LOOKED_AT if order.state == "awaiting_approval" else None
+            await mark_unpaid(conn, order.id, reason="expired", message=message, now=now)
 
 
 async def mend(web: Gateway) -> None:
-    """Start the stories that a crash kept from starting, and end the orders whose stories broke."""
+    """Start the stories that a crash kept from starting, and end the orders whose stories broke.
+
+    What waits for its creator has no story; what was approved has another one.
+    """
     before = web.clock() - _ON_ITS_WAY
     async with web.pool.acquire() as conn:
-        turns = {order.id: order.turn for order in await list_open(conn) if order.created_at < before}
-    if not turns:
-        return
-    known = await states_of(list(turns))
-    for order_id in turns:
-        if order_id not in known:
-            log.warning("order %s was accepted but not started; starting it", order_id)
-            await start_generation(order_id, turns[order_id])
-        elif known[order_id] in BROKEN and await void_order(web, order_id, reason="failed") == "failed":
-            log.error("the story of order %s ended as %s; its hold was given back", order_id, known[order_id])
-            await pending.drop(web.storage, order_id)
+        opened = [order for order in await list_open(conn) if order.created_at < before]
+    stories = {
+        order.id: approved_story(order.id) if order.approval_until else order.id
+        for order in opened
+        if order.state != "awaiting_approval"
+    }
+    known = await states_of(list(stories.values())) if stories else {}
+    for order in opened:
+        state = known.get(stories.get(order.id, ""))
+        if order.id in stories and state is None:
+            log.warning("order %s was accepted but not started; starting it", order.id)
+            await (start_approved(order.id) if order.approval_until else start_generation(order.id, order.turn))
+        elif state in BROKEN and await void_order(web, order.id, reason="failed") == "failed":
+            log.error("the story of order %s ended as %s; its hold was given back", order.id, state)
+            await pending.drop(web.storage, order.id)
 
 
 async def adopt_silent(web: Gateway) -> None:
@@ -123,10 +134,12 @@ async def adopt_silent(web: Gateway) -> None:
 
 
 async def keep_leases(web: Gateway) -> None:
-    """Renew the holds of orders that are on their way, for at most `max_order_hours` each."""
+    """Renew the holds of orders that are on their way, for at most `max_order_hours` each. What waits for its creator
+    has its own time."""
     since = web.clock() - timedelta(hours=web.settings.max_order_hours)
     async with web.pool.acquire() as conn:
-        order_ids = [order.id for order in await list_open(conn) if order.created_at > since]
+        opened = [order for order in await list_open(conn) if order.state != "awaiting_approval"]
+        order_ids = [order.id for order in opened if order.created_at > since]
         if order_ids:
             await renew(conn, order_ids, web.clock())
 

@@ -20,7 +20,8 @@ from service.workflows import LAST_PRIORITY, set_priorities
 
 ROW_STEPS_PER_PRIORITY = 16
 """Queues count in 31 bits and turns in row-steps; so much is less than one picture of a usual base."""
-_OPEN = "g.state IN ('queued', 'running', 'sealing', 'awaiting_approval')"
+# What waits for its creator is drawn, and has left the line.
+_OPEN = "g.state IN ('queued', 'running', 'sealing')"
 _NOW = "SELECT coalesce(max(turn), 0) FROM service.generations WHERE turn IS NOT NULL AND started_at IS NOT NULL"
 
 

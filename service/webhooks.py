@@ -21,6 +21,7 @@ from service.errors import AddressRefused, Problem, SecretLost
 from service.resources import Gateway
 
 Kind = Literal[
+    "generation.awaiting_approval",
     "generation.settled",
     "generation.failed",
     "generation.withdrawn",

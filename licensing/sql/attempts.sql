@@ -103,6 +103,29 @@ BEGIN
     RETURN ROW('held', NULL, NULL, v_hold)::licensing.answer;
 END $$;
 
+-- An attempt that has made and sealed its pictures waits for somebody until a moment; nothing else moves its lease.
+CREATE OR REPLACE FUNCTION licensing.keep_until(p_order text, p_fence integer, p_until timestamptz, p_now timestamptz)
+RETURNS licensing.answer LANGUAGE plpgsql AS $$
+DECLARE
+    v_answer licensing.answer := licensing.take_hold(p_order);
+    v_hold licensing.hold := v_answer.hold;
+    v_stop text;
+BEGIN
+    IF v_answer.outcome = 'refused' THEN
+        RETURN v_answer;
+    ELSIF v_hold.state <> 'open' OR v_hold.cancel_requested THEN
+        RETURN licensing.over(v_hold);
+    ELSIF v_hold.fence <> p_fence OR p_fence = 0 THEN
+        RETURN licensing.followed(v_hold, p_fence);
+    END IF;
+    v_stop := licensing.stop_of(v_hold, p_now);
+    IF v_stop IS NOT NULL THEN
+        RETURN licensing.refused(v_stop, 'style_id', v_hold.style_id, 'state', 'open', 'reason', 'withdrawn');
+    END IF;
+    UPDATE licensing.hold SET lease_until = p_until WHERE order_id = p_order RETURNING * INTO v_hold;
+    RETURN ROW('held', NULL, NULL, v_hold)::licensing.answer;
+END $$;
+
 CREATE OR REPLACE FUNCTION licensing.renew(p_orders text[], p_now timestamptz) RETURNS SETOF text
 LANGUAGE plpgsql AS $$
 BEGIN

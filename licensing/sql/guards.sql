@@ -11,7 +11,7 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['entry', 'entry_group', 'link', 'switch_event', 'signing', 'terms', 'tier', 'account',
-                              'checkpoint']
+                              'checkpoint', 'rules']
     LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER %I_is_append_only BEFORE UPDATE OR DELETE ON licensing.%I
                         FOR EACH ROW EXECUTE FUNCTION licensing.refuse_change()', name, name);

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from inference.catalog import BaseSpec, base_spec
 from licensing import switch
 from licensing.database import Connection
+from licensing.rulebooks import current_rules
 from licensing.terms import StyleTerms, current_terms
 from service.api.shapes import Cursor, Limit, bytes_of, money, page
 from service.api.styles import style_document
@@ -64,6 +65,7 @@ async def get_example(web: Web, style_id: str, number: int) -> Response:
 async def _document(conn: Connection, web: Gateway, style: Listed, state: switch.SwitchState | None) -> dict[str, Any]:
     terms = await current_terms(conn, style.id)
     assert terms is not None, "a published style has terms"
+    rules = (await current_rules(conn, creator_id=style.creator_id, style_id=style.id)).rules
     return {
         "id": style.id,
         "name": style.name,
@@ -83,7 +85,8 @@ async def _document(conn: Connection, web: Gateway, style: Listed, state: switch
             "approval": terms.permissions.approval,
         },
         "notice_days": terms.notice_days,
-        "prompt_rules": style.prompt_rules,
+        # Who may order is between the creator and each client.
+        "prompt_rules": {"refuse": rules.refuse, "categories": rules.categories},
         "switch": {
             "level": state.level if state else "live",
             "reason": state.reason if state else None,

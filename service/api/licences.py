@@ -9,10 +9,12 @@ from licensing import plans
 from licensing.errors import Refusal
 from licensing.plans import Allowance
 from licensing.prices import Plan
+from licensing.rulebooks import current_rules
 from service.api.shapes import money
 from service.auth import Client, ClientReading, Web
 from service.catalogue import published_style
 from service.errors import Problem, refused
+from service.rules import check_client
 
 router = APIRouter(tags=["licences"])
 
@@ -71,8 +73,11 @@ async def put_subscription(web: Web, asker: Client, body: SubscriptionBody) -> d
 @router.post("/licences", status_code=201)
 async def post_licence(web: Web, asker: Client, body: LicenceBody) -> dict[str, Any]:
     """Buy a licence of one style with prepaid money. One that already runs is not bought twice."""
+    async with web.pool.acquire() as conn:
+        style = await published_style(conn, body.style)
+        rules = (await current_rules(conn, creator_id=style.creator_id, style_id=style.id)).rules
+    await check_client(web, asker, rules, style_id=style.id, style_name=style.name)
     async with web.pool.acquire() as conn, conn.transaction():
-        await published_style(conn, body.style)
         answer = await plans.buy_licence(
             conn,
             client_id=asker.account_id,

@@ -2,6 +2,7 @@
 
 from service.api import (
     account,
+    approvals,
     catalogue,
     earnings,
     generations,
@@ -11,6 +12,7 @@ from service.api import (
     public_documents,
     quotes,
     record,
+    rules,
     styles,
     switch,
     trainings,
@@ -27,6 +29,8 @@ ROUTERS = (
     trainings.router,
     versions.router,
     switch.router,
+    rules.router,
+    approvals.router,
     record.router,
     earnings.router,
     catalogue.router,

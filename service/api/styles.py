@@ -1,6 +1,6 @@
 """`/v1/styles` for their creators: make one, change it. Reading the catalogue is `service.api.catalogue`."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
@@ -12,7 +12,9 @@ from licensing import switch
 from licensing.database import Connection
 from licensing.errors import Refusal
 from licensing.money import Money
-from licensing.terms import StyleTerms, Tier, current_terms, put_terms
+from licensing.rulebooks import Rulebook, current_rules, put_rules
+from licensing.rules import CLIENTS_MAX, TERM_CHARACTERS_MAX, TERMS_MAX, Rules
+from licensing.terms import Approval, StyleTerms, Tier, current_terms, put_terms
 from service.api.shapes import money
 from service.auth import Creator, CreatorReading, Web
 from service.delivery import delivered_size
@@ -24,7 +26,8 @@ router = APIRouter(tags=["styles"])
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=NAME_CHARACTERS_MAX)]
 Summary = Annotated[str, StringConstraints(strip_whitespace=True, max_length=SUMMARY_CHARACTERS_MAX)]
-Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=TERM_CHARACTERS_MAX)]
+ClientName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=254)]
 
 
 class Body(BaseModel):
@@ -41,8 +44,18 @@ class TierBody(Body):
     use: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)] | None = None
 
 
-class PromptRules(Body):
-    refuse: list[Word] = Field(default=[], max_length=200)
+class RulesBody(Body):
+    """Rules of a creator: words and phrases, a `*` at the end lets the last word go on; ids of categories; clients, by
+    account id or e-mail address. If `only_clients` names any, nobody else may order."""
+
+    refuse: list[Word] = Field(default=[], max_length=TERMS_MAX)
+    categories: list[Word] = Field(default=[], max_length=100)
+    only_clients: list[ClientName] = Field(default=[], max_length=CLIENTS_MAX)
+    blocked_clients: list[ClientName] = Field(default=[], max_length=CLIENTS_MAX)
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(**{name: tuple(dict.fromkeys(listed)) for name, listed in self})
 
 
 TierName = Literal["draft", "personal", "commercial", "exclusive"]
@@ -55,8 +68,8 @@ class StyleChange(Body):
     summary: Summary | None = None
     tiers: dict[TierName, TierBody] | None = Field(default=None, min_length=1)
     notice_days: int | None = Field(default=None, ge=0, le=365)
-    prompt_rules: PromptRules | None = None
-    approval: Literal["none", "each"] | None = None
+    prompt_rules: RulesBody | None = None
+    approval: Approval | None = None
 
 
 class NewStyle(StyleChange):
@@ -74,7 +87,6 @@ async def make_style(web: Web, asker: Creator, body: NewStyle, response: Respons
     except BaseUnusable as error:
         raise Problem("invalid_request", f"{error}.") from error
     style_id, now = web.new_id("sty"), web.clock()
-    refuse = body.prompt_rules.refuse if body.prompt_rules else []
     async with web.pool.acquire() as conn, conn.transaction():
         style = await add_style(
             conn,
@@ -83,9 +95,10 @@ async def make_style(web: Web, asker: Creator, body: NewStyle, response: Respons
             name=body.name,
             summary=body.summary,
             base=base,
-            refuse=refuse,
             now=now,
         )
+        if body.prompt_rules is not None:
+            await store_rules(conn, web, asker.account_id, style_id, body.prompt_rules.rules)
         defaults = web.prices.default_terms(style_id=style_id, creator_id=asker.account_id)
         await _put(conn, changed_terms(defaults, body), by=asker.account_id, web=web)
         document = await style_document(conn, web, style)
@@ -113,12 +126,13 @@ async def patch_style(web: Web, asker: Creator, style_id: str, body: StyleChange
             creator_id=asker.account_id,
             name=body.name,
             summary=body.summary,
-            refuse=body.prompt_rules.refuse if body.prompt_rules else None,
             now=web.clock(),
         )
         if style is None:
             raise not_found("style", style_id)
         check_exists(style)
+        if body.prompt_rules is not None:
+            await store_rules(conn, web, asker.account_id, style_id, body.prompt_rules.rules)
         terms = await current_terms(conn, style_id)
         assert terms is not None, "every style gets terms in the transaction that makes it"
         if body.tiers is not None or body.notice_days is not None or body.approval is not None:
@@ -147,6 +161,7 @@ async def style_document(conn: Connection, web: Gateway, style: Style) -> dict[s
     """A style as its creator sees it."""
     terms = await current_terms(conn, style.id)
     state = await switch.state(conn, style_id=style.id, now=web.clock())
+    rulebook = await current_rules(conn, creator_id=style.creator_id, style_id=style.id)
     assert terms is not None
     assert state is not None
     spec = base_spec(style.base, folder=web.settings.configs / "bases")
@@ -161,13 +176,30 @@ async def style_document(conn: Connection, web: Gateway, style: Style) -> dict[s
         },
         "terms_version": terms.version,
         "notice_days": terms.notice_days,
-        "prompt_rules": style.prompt_rules,
-        "approval": "each" if terms.permissions.approval else "none",
+        "prompt_rules": rules_document(rulebook),
+        "approval": terms.permissions.approval,
         "switch": {"level": state.level, "epoch": state.epoch, "reason": state.reason, "ends_at": state.ends_at},
         "version": style.published_version_id,
         "created_at": style.created_at,
         "updated_at": style.updated_at,
     }
+
+
+async def store_rules(
+    conn: Connection, web: Gateway, creator_id: str, style_id: str | None, rules: Rules | None
+) -> Rulebook:
+    """`licensing.rulebooks.put_rules` by the creator. Raises Problem."""
+    stored = await put_rules(
+        conn, web.categories, creator_id=creator_id, style_id=style_id, rules=rules, by=creator_id, now=web.clock()
+    )
+    if isinstance(stored, Refusal):
+        raise refused(stored)
+    return stored
+
+
+def rules_document(rulebook: Rulebook) -> dict[str, Any]:
+    """Rules as their creator sees them. `own`: they are the style's own, not those for all styles."""
+    return {**asdict(rulebook.rules), "version": rulebook.version, "own": rulebook.is_own}
 
 
 def changed_terms(terms: StyleTerms, body: StyleChange) -> StyleTerms:
@@ -178,7 +210,7 @@ def changed_terms(terms: StyleTerms, body: StyleChange) -> StyleTerms:
     if body.notice_days is not None:
         terms = replace(terms, notice_days=body.notice_days)
     if body.approval is not None:
-        terms = replace(terms, permissions=replace(terms.permissions, approval=body.approval == "each"))
+        terms = replace(terms, permissions=replace(terms.permissions, approval=body.approval))
     return terms
 
 

@@ -37,6 +37,8 @@ GENERATION_STATES = (
     "expired",
 )
 VERSION_STATES = ("draft", "published", "retired")
+APPROVAL_DECISIONS = ("approved", "rejected")
+TRUST_LEVELS = ("by_count", "trusted", "always_review")
 DELIVERY_STATES = ("waiting", "delivered", "failed")
 CASE_KINDS = ("near_duplicate",)
 CASE_STATES = ("open", "decided")
@@ -135,7 +137,6 @@ styles = sa.Table(
     _text("name"),
     _text("summary"),
     _text("base"),
-    _json("prompt_rules"),
     _json("review"),  # the last look at the portfolio: {"of": digest of what was looked at, "findings": [...]}
     _text("describing", optional=True),  # the story that finds words for its works
     _text("published_version_id", optional=True),
@@ -336,6 +337,9 @@ generations = sa.Table(
     _json("refused", "[]"),  # pictures that a check objected to: [{"number", "kind", "message"}]
     _json("request"),  # the order with defaults filled in: prompt, seed, size, steps, strength, image ...
     _text("webhook_id", optional=True),  # the endpoint that its client named; it may have been removed since
+    _number("rules_version", optional=True),  # of its creator's rules, which judged it; none for orders of before
+    _flag("needs_approval", "false"),  # its creator looks at the pictures first, as its client was told
+    _time("approval_until", optional=True),  # until when; set once they wait, and kept
     _number("work", "1"),  # what all its pictures cost to draw, in row-steps
     _number("turn", optional=True),  # its place in the line, in row-steps: `service.turns`
     _number("step", "0"),
@@ -357,6 +361,34 @@ generations = sa.Table(
     sa.Index("generations_with_pictures", "client_id", postgresql_where=sa.text(_HAS_PICTURES)),
     sa.Index("generations_in_line", "turn", postgresql_where=sa.text("turn IS NOT NULL")),
     _one_of("state", GENERATION_STATES),
+)
+
+approvals = sa.Table(
+    "approvals",  # orders whose pictures wait, or waited, for their creator
+    metadata,
+    sa.Column("generation_id", sa.Text, sa.ForeignKey(f"{SCHEMA}.generations.id"), primary_key=True),
+    _of("accounts", "creator_id"),
+    _of("accounts", "client_id"),
+    _number("fence"),  # of the attempt that made them
+    _number("num_pictures"),
+    _json("kept"),  # what the settle needs: {"pictures", "message", "refused"}; emptied when the order has ended
+    _text("decision", optional=True),
+    _time("created_at"),
+    _time("decided_at", optional=True),
+    sa.CheckConstraint("(decision IS NULL) = (decided_at IS NULL)", name="decided_has_a_time"),
+    sa.Index("approvals_of_creator", "creator_id", "client_id"),
+    sa.Index("approvals_kept", "generation_id", postgresql_where=sa.text("kept <> '{}'")),
+    _one_of("decision", APPROVAL_DECISIONS),
+)
+
+trust = sa.Table(
+    "trust",  # what creators decided about clients
+    metadata,
+    sa.Column("creator_id", sa.Text, sa.ForeignKey(f"{SCHEMA}.accounts.id"), primary_key=True),
+    sa.Column("client_id", sa.Text, sa.ForeignKey(f"{SCHEMA}.accounts.id"), primary_key=True),
+    _text("level"),
+    _time("updated_at"),
+    _one_of("level", TRUST_LEVELS),
 )
 
 outputs = sa.Table(

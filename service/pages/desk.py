@@ -133,6 +133,7 @@ async def _order(visit: Member, order_id: str, problem: Problem | None = None) -
         problem=problem.document if problem else None,
         shown=shown,
         preview=preview,
+        approval_s=visit.web.settings.approval_hours * 3600,
     )
 
 

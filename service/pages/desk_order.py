@@ -12,8 +12,8 @@ from starlette.datastructures import UploadFile
 
 from licensing import gateway, plans
 from licensing.errors import Refusal
-from licensing.orders import Quote
 from service import intake
+from service.approvals import Sale, need_approval
 from service.errors import Problem, not_found, refused
 from service.images import keep_image
 from service.outputs import find_output
@@ -21,6 +21,7 @@ from service.pages.forms import checked, chosen, whole_number
 from service.pages.render import is_fragment, page, see_other
 from service.pages.shelf import Book, shelf
 from service.pages.visits import ClientVisit, Member
+from service.rules import check_client
 
 router = APIRouter(include_in_schema=False)
 
@@ -66,9 +67,9 @@ async def make(visit: ClientVisit) -> Response:
         draft = replace(draft, source=await _uploaded(visit) or draft.source)
         body = await _body(visit, draft)
         wanted = await intake.check(visit.web, visit.identity, body)
-        quote, _ = await intake.price(visit.web, visit.identity, wanted)
+        priced = await intake.price(visit.web, visit.identity, wanted)
         seen, wants_price = await visit.field("agreed"), bool(await visit.field("only"))
-        if wants_price or seen != agreed(quote):
+        if wants_price or seen != agreed(priced):
             asked = {**vars(draft), "changed": "" if wants_price else "yes"}
             return see_other(f"/desk/make?{urlencode({name: text for name, text in asked.items() if text})}")
         order, _ = await intake.place(
@@ -79,9 +80,10 @@ async def make(visit: ClientVisit) -> Response:
     return see_other(f"/desk/orders/{order.id}")
 
 
-def agreed(quote: Quote) -> str:
-    """What the form sends back as the price that was seen."""
-    return f"{quote.amount.amount} {quote.amount.currency} {quote.units} {quote.pay}"
+def agreed(priced: intake.Priced) -> str:
+    """What the form sends back as the price that was seen, and whether the creator looks first."""
+    quote = priced.quote
+    return f"{quote.amount.amount} {quote.amount.currency} {quote.units} {quote.pay} {priced.needs_approval}"
 
 
 async def _body(visit: Member, draft: Draft) -> intake.OrderBody:
@@ -130,7 +132,7 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
     if book is not None:
         tier = draft.tier if draft.tier in book.terms.tiers else next(iter(book.terms.tiers))
         draft = replace(draft, style=book.style.id, tier=tier)
-    quote, quote_problem, eta_s = await _price(visit, draft, book) if book else (None, None, 0.0)
+    priced, quote_problem = await _price(visit, draft, book) if book else (None, None)
     return page(
         visit,
         "desk_make.html",
@@ -141,10 +143,11 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
         books=books,
         book=book,
         usage=usage,
-        quote=quote,
+        quote=priced.quote if priced else None,
         quote_problem=quote_problem.document if quote_problem else None,
-        agreed=agreed(quote) if quote else "",
-        eta_s=eta_s,
+        agreed=agreed(priced) if priced else "",
+        eta_s=priced.eta_s if priced else 0.0,
+        approval_s=visit.web.settings.approval_hours * 3600 if priced and priced.needs_approval else 0,
         is_missing=is_missing and problem is None,
         has_changed="changed" in visit.request.query_params and problem is None,
         count_max=intake.COUNT_MAX,
@@ -153,21 +156,33 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
     )
 
 
-async def _price(visit: Member, draft: Draft, book: Book) -> tuple[Quote | None, Problem | None, float]:
-    """The price of what is chosen, or why there is none, and in how many seconds it would be made."""
+async def _price(visit: Member, draft: Draft, book: Book) -> tuple[intake.Priced | None, Problem | None]:
+    """The price of what is chosen, or why there is none. What it is to show does not matter yet."""
     try:
         count = whole_number(draft.count, name="Number of pictures")
         if not 1 <= count <= intake.COUNT_MAX:
             raise Problem("invalid_request", f"Order 1 to {intake.COUNT_MAX} pictures at once.")
+        tier = chosen(draft.tier, ("draft", "personal", "commercial", "exclusive"))
+        await check_client(visit.web, visit.identity, book.rules, style_id=book.style.id, style_name=book.style.name)
         async with visit.web.pool.acquire() as conn:
             answer = await gateway.quote(
                 conn,
                 style_id=draft.style,
                 client_id=visit.account.id,
-                tier=chosen(draft.tier, ("draft", "personal", "commercial", "exclusive")),
+                tier=tier,
                 count=count,
                 now=visit.now,
             )
+            if isinstance(answer, Refusal):
+                raise refused(answer)
+            sale = Sale(
+                creator_id=book.style.creator_id,
+                client_id=visit.account.id,
+                style_id=book.style.id,
+                terms_version=answer.terms_version,
+                tier=tier,
+            )
+            (looks_first,) = await need_approval(conn, visit.web, [sale])
         eta_s = await intake.usual_eta_s(
             visit.web,
             client_id=visit.account.id,
@@ -175,8 +190,6 @@ async def _price(visit: Member, draft: Draft, book: Book) -> tuple[Quote | None,
             base=book.style.base,
             count=count,
         )
-        if isinstance(answer, Refusal):
-            raise refused(answer)
     except Problem as problem:
-        return None, problem, 0.0
-    return answer, None, eta_s
+        return None, problem
+    return intake.Priced(quote=answer, eta_s=eta_s, needs_approval=looks_first), None

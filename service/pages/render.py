@@ -51,6 +51,8 @@ def environment() -> Environment:
         version_words=words.VERSIONS,
         rights_words=words.RIGHTS,
         tier_words=words.TIERS,
+        approval_words=words.APPROVALS,
+        trust_words=words.TRUST,
         role_words=words.ROLES,
         verdict_words=words.VERDICTS,
         home_of=words.HOME_OF,

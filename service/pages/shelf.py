@@ -7,6 +7,8 @@ from inference.catalog import base_spec
 from licensing import switch
 from licensing.database import Connection
 from licensing.money import Money
+from licensing.rulebooks import current_rules
+from licensing.rules import Rules
 from licensing.terms import StyleTerms, current_terms
 from service.catalogue import Listed, list_published, published_style
 from service.delivery import delivered_size
@@ -21,6 +23,9 @@ class Book:
     style: Listed
     terms: StyleTerms
     switch: switch.SwitchState
+    rules: Rules
+    categories: list[str]
+    """The names of what its creator leaves out altogether."""
     bases: Path
     """Where the operator's bases are described."""
 
@@ -72,4 +77,13 @@ async def take(conn: Connection, visit: Visit, style_id: str) -> Book:
 async def _book(conn: Connection, visit: Visit, style: Listed, state: switch.SwitchState) -> Book:
     terms = await current_terms(conn, style.id)
     assert terms is not None, "every style gets terms in the transaction that makes it"
-    return Book(style=style, terms=terms, switch=state, bases=visit.web.settings.configs / "bases")
+    rules = (await current_rules(conn, creator_id=style.creator_id, style_id=style.id)).rules
+    known = visit.web.categories
+    return Book(
+        style=style,
+        terms=terms,
+        switch=state,
+        rules=rules,
+        categories=[known[name].name for name in rules.categories if name in known],
+        bases=visit.web.settings.configs / "bases",
+    )

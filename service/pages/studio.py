@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 from licensing import switch
 from service.api.styles import NewStyle, StyleChange, make_style, patch_style
 from service.api.switch import set_switch
+from service.approvals import count_waiting
 from service.errors import Problem
 from service.pages.forms import checked, chosen
 from service.pages.render import page, see_other
@@ -81,6 +82,7 @@ async def _studio(visit: Member, problem: Problem | None = None) -> HTMLResponse
         styles = await list_styles(conn, creator_id=creator_id)
         found = [await load_standing(conn, visit, style.id, earnings=earned) for style in styles]
         history = await switch.history(conn, creator_id=creator_id, limit=1)
+        num_waiting = await count_waiting(conn, creator_id)
     return page(
         visit,
         "studio.html",
@@ -89,6 +91,7 @@ async def _studio(visit: Member, problem: Problem | None = None) -> HTMLResponse
         styles=found,
         earned=earned,
         month=visit.now.strftime("%Y-%m"),
+        num_waiting=num_waiting,
         last_change=history[0] if history else None,
         is_all_off=any(one.switch.scope == "creator" and one.switch.level == "off" for one in found),
         done=visit.request.query_params.get("done", ""),

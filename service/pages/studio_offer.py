@@ -49,7 +49,7 @@ async def _asked(visit: Member, standing: Standing) -> StyleChange:
     if not tiers:
         raise Problem("invalid_request", "No tier is for sale; tick at least one, or switch the style off instead.")
     notice = whole_number(await visit.field("notice_days"), name="Days of notice")
-    return checked(StyleChange, tiers=tiers, notice_days=notice)
+    return checked(StyleChange, tiers=tiers, notice_days=notice, approval=await visit.field("approval") or None)
 
 
 async def _show(visit: Member, style_id: str, problem: Problem | None = None) -> HTMLResponse:
@@ -62,6 +62,8 @@ async def _show(visit: Member, style_id: str, problem: Problem | None = None) ->
         problem=problem.document if problem else None,
         standing=standing,
         tiers=[(name, standing.terms.tiers.get(name), tier) for name, tier in visit.web.prices.tiers.items()],
+        trusted_after=visit.web.settings.trusted_after_pictures,
+        approval_s=visit.web.settings.approval_hours * 3600,
         creator_share=10_000 - standing.terms.fee_bps,
         done=visit.request.query_params.get("done", ""),
     )

@@ -5,6 +5,7 @@ Tones are classes of `static/app.css`: good, warn, bad, busy, or none.
 
 from dataclasses import dataclass
 
+from licensing.terms import Approval, Trust
 from service.accounts import Role
 from service.data_use import Purpose
 
@@ -66,16 +67,17 @@ GENERATIONS = {
     "queued": Said("Waiting", "It starts as soon as the machine is free.", "busy"),
     "running": Said("Being made", "", "busy"),
     "sealing": Said("Being sealed", "The licence is being written into each file.", "busy"),
-    "awaiting_approval": Said("With the creator", "The creator looks at it before it is released.", "warn"),
+    "awaiting_approval": Said(
+        "With the creator", "The creator looks at the pictures before they are released.", "warn"
+    ),
     "settled": Said("Ready", "", "good"),
     "failed": Said("Failed", "Nothing was charged.", "bad"),
-    "withdrawn": Said(
-        "Stopped by the creator", "The style was switched off while this was made. Nothing was charged.", "bad"
-    ),
+    "withdrawn": Said("Stopped by the creator", "Nothing was charged.", "bad"),
     "canceled": Said("Cancelled", "You stopped it. Nothing was charged.", ""),
     "expired": Said("Ran out of time", "Nothing was charged.", "warn"),
 }
 MESSAGES = {
+    "generation.awaiting_approval": "pictures wait for their creator's approval",
     "generation.settled": "pictures are ready",
     "generation.failed": "pictures could not be made",
     "generation.withdrawn": "a creator stopped what was being made",
@@ -114,6 +116,18 @@ PURPOSES: dict[Purpose, Said] = {
     "case": Said("Seen in a case", "The operator looked at this work to decide a case."),
     "export": Said("Downloaded", "The whole file was downloaded with your account."),
     "deletion": Said("Deleted", "These files were deleted, and not opened for it."),
+}
+APPROVALS: dict[Approval, Said] = {
+    "off": Said("No", "Clients get their pictures as soon as they are made."),
+    "new_clients": Said(
+        "The first ones of each client", "Until you know the client. Drafts, which are marked, go out."
+    ),
+    "all": Said("Every one", "Drafts too."),
+}
+TRUST: dict[Trust, Said] = {
+    "by_count": Said("Look until I know them", "As many pictures as with anybody."),
+    "trusted": Said("Trusted", "Pictures go out without a look."),
+    "always_review": Said("Always look", "However many were released."),
 }
 TIERS = {
     "draft": Said("Draft", "Small and marked DRAFT, to try an idea."),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import MADE_MS, Seat, Shop, Sit
+from tests.browser.conftest import MADE_MS, Office, Seat, Shop, Sit
 
 pytestmark = pytest.mark.browser
 
@@ -90,6 +90,35 @@ def test_a_client_sees_the_price_before_the_order_and_pays_it_once(shop: Shop, r
     assert client.path == ordered
     client.open("/desk")
     assert "EUR\N{NO-BREAK SPACE}18.80" in client.text()
+
+
+def test_a_creator_tries_rules_and_looks_at_pictures_first(
+    shop: Shop, sit: Sit, office: Office, rich_client: Callable[..., Seat]
+):
+    maker, client = sit(has_scripts=False), rich_client(has_scripts=False)
+    maker.page.goto(office.invite("creator", "shopkeeper@example.org"))
+    maker.press("Sign in")
+    maker.open(f"/studio/styles/{shop.style_id}/rules")
+    maker.page.get_by_label("And not these words").fill("dragon*")
+    maker.page.get_by_label("Prompts to try").fill("two dragons\na boat")
+    maker.press("Try what stands here")
+    expect(maker.page.get_by_text("Because of words that begin with 'dragon'.")).to_be_visible()
+
+    shop.creator.patch(f"/v1/styles/{shop.style_id}", json={"approval": "all"}).raise_for_status()
+    try:
+        client.open(f"/desk/make?style={shop.style_id}")
+        expect(client.page.get_by_text("Shopkeeper looks first.")).to_be_visible()
+        client.page.get_by_label("What should the picture show?").fill("a boat")
+        client.press("Order for EUR 0.60")
+        until(client, "With the creator", timeout_ms=MADE_MS)
+
+        maker.open("/studio/approvals")
+        expect(maker.page.get_by_alt_text("Picture 1 of")).to_be_visible()
+        maker.press("Release 1 picture")
+        expect(maker.page.get_by_text("Nothing waits for you.")).to_be_visible()
+        until(client, "Download", timeout_ms=MADE_MS)
+    finally:
+        shop.creator.patch(f"/v1/styles/{shop.style_id}", json={"approval": "off"}).raise_for_status()
 
 
 def test_a_client_makes_and_revokes_a_key_that_works(shop: Shop, rich_client: Callable[..., Seat]):

@@ -19,7 +19,7 @@ async def put(world: World, wanted: terms.StyleTerms):
 
 
 async def test_terms_come_back_as_they_were_stored(world: World):
-    permissions = Permissions(attribution=True, ceiling=500, expiry_days=365, approval=True)
+    permissions = Permissions(attribution=True, ceiling=500, expiry_days=365, approval="new_clients")
     stored = await world.style(permissions=permissions, fee_bps=1000, notice_days=14)
 
     async with world.pool.acquire() as conn:
@@ -28,6 +28,25 @@ async def test_terms_come_back_as_they_were_stored(world: World):
         assert await terms.terms_at(conn, stored.style_id, 2) is None
         assert await terms.current_terms(conn, "sty_none") is None
     assert stored.currency == "EUR"
+
+
+@pytest.mark.parametrize(
+    ("approval", "tier", "trust", "num_approved", "looks"),
+    [
+        ("off", "personal", "always_review", 0, False),
+        ("all", "personal", "trusted", 99, True),
+        ("all", "draft", "by_count", 99, True),
+        ("new_clients", "personal", "by_count", 2, True),
+        ("new_clients", "personal", "by_count", 3, False),
+        ("new_clients", "personal", "trusted", 0, False),
+        ("new_clients", "personal", "always_review", 99, True),
+        ("new_clients", "draft", "always_review", 0, False),
+    ],
+)
+def test_whose_pictures_the_creator_looks_at_first(approval, tier, trust, num_approved, looks):
+    answer = terms.looks_first(approval, tier=tier, trust=trust, num_approved=num_approved, trusted_from=3)
+
+    assert answer == looks
 
 
 async def test_a_change_is_a_new_version_and_the_same_again_is_not(world: World):

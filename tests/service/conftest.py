@@ -147,7 +147,8 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("configs")
     (folder / "bases").mkdir()
     (folder / "recipes").mkdir()
-    (folder / "prices.toml").write_text((ROOT / "configs" / "prices.toml").read_text())
+    for name in ("prices.toml", "categories.toml"):
+        (folder / name).write_text((ROOT / "configs" / name).read_text())
     (folder / "bases" / "tiny.toml").write_text(TINY_BASE)
     (folder / "recipes" / "tiny-style.toml").write_text(TINY_RECIPE)
     return folder

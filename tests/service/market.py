@@ -53,7 +53,8 @@ def write_configs(folder: Path, *, enlarger: bool = False) -> Path:
     """Prices as shipped and the tiny random base."""
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "prices.toml").write_text((ROOT / "configs" / "prices.toml").read_text())
+    for name in ("prices.toml", "categories.toml"):
+        (folder / name).write_text((ROOT / "configs" / name).read_text())
     write_tiny_base(folder / "bases", enlarger=enlarger)
     return folder
 
@@ -246,6 +247,17 @@ def hold_sealing(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asynci
 
     monkeypatch.setattr(generation, "seal_picture", slow)
     return is_there, go_on
+
+
+async def state_of(client: Person, order_id: str, *, wanted: str, within_s: float = 60.0) -> dict[str, Any]:
+    """The order once it is in the state that is wanted."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    while asyncio.get_running_loop().time() < deadline:
+        found: dict[str, Any] = (await client.http.get(f"/v1/generations/{order_id}")).json()
+        if found["state"] == wanted:
+            return found
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{order_id} is {found['state']}, not {wanted}: {found['message']}")
 
 
 async def usage(person: Person) -> dict[str, Any]:

@@ -34,12 +34,13 @@ async def test_approval_and_rules_can_be_set(creator: Person):
     style_id = await make_style(creator)
 
     answer = await creator.http.patch(
-        f"/v1/styles/{style_id}", json={"approval": "each", "prompt_rules": {"refuse": ["gun"]}, "notice_days": 14}
+        f"/v1/styles/{style_id}", json={"approval": "all", "prompt_rules": {"refuse": ["gun"]}, "notice_days": 14}
     )
 
     style = answer.json()
-    assert style["approval"] == "each"
-    assert style["prompt_rules"] == {"refuse": ["gun"]}
+    assert style["approval"] == "all"
+    assert style["prompt_rules"]["refuse"] == ["gun"]
+    assert style["prompt_rules"]["own"]
     assert style["notice_days"] == 14
 
 

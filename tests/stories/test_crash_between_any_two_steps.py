@@ -5,6 +5,7 @@ same Idempotency-Key, as a program would whose connection broke.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import uuid
 from collections.abc import AsyncIterator
@@ -12,15 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from service.faults import POINTS
 from tests.service.market import PRICE, publish_style, write_style_adapter
 from tests.stories.town import Town, open_town
 
-WEB_POINTS = [
-    point for point, meaning in POINTS.items() if meaning.startswith("web:") and point not in ("voided", "message_sent")
-]
+ELSEWHERE = ("waiting", "approved", "voided", "message_sent")
+WEB_POINTS = [point for point, meaning in POINTS.items() if meaning.startswith("web:") and point not in ELSEWHERE]
 WORKER_POINTS = [point for point, meaning in POINTS.items() if meaning.startswith("worker:")]
 
 
@@ -89,6 +90,36 @@ async def test_the_gateway_dies_after_an_order_ended_unpaid_and_nothing_is_left(
     await town.is_tidy()
 
 
+@pytest.mark.parametrize("point", ["waiting", "approved", "settled"])
+async def test_the_gateway_dies_around_a_creators_yes_and_the_order_is_delivered_and_charged_once(
+    town: Town, tmp_path: Path, point: str
+):
+    before, key = await town.spent(), uuid.uuid4().hex
+    adapter = write_style_adapter(town.web.settings.configs, tmp_path / "adapter.safetensors")
+    looked_at = replace(town, style_id=await publish_style(town.web, town.creator, adapter, approval="all"))
+    town.processes.kill("web")
+    town.processes.start("web", crash_at=point)
+
+    asked = await looked_at.ask(key, wait=60)
+    if point == "waiting":
+        town.processes.wait_until_dead("web")
+        town.processes.start("web")
+        asked = await looked_at.ask(key, wait=60)
+    assert asked is not None
+    assert asked["state"] == "awaiting_approval"
+    with contextlib.suppress(httpx.TransportError):
+        await town.creator.http.post(f"/v1/approvals/{asked['id']}/approve")
+    if point != "waiting":
+        town.processes.wait_until_dead("web")
+        town.processes.start("web")
+    generation = await settled(town, asked["id"])
+
+    assert len(generation["outputs"]) == 2
+    await delivered(town, generation)
+    assert await town.spent() - before == 2 * PRICE
+    await town.is_tidy()
+
+
 async def test_what_went_off_while_the_worker_was_dead_is_gone_from_its_disk_when_it_lives_again(
     town: Town, tmp_path: Path
 ):
@@ -111,6 +142,17 @@ async def test_what_went_off_while_the_worker_was_dead_is_gone_from_its_disk_whe
             break
         await asyncio.sleep(0.05)
     assert {path.name for path in folder.iterdir()} == both - {gone}
+
+
+async def settled(town: Town, order_id: str) -> dict[str, Any]:
+    """The order once it is paid; the connection may have been to a process that has died since."""
+    for _ in range(600):
+        with contextlib.suppress(httpx.TransportError):
+            found = (await town.client.http.get(f"/v1/generations/{order_id}")).json()
+            if found["state"] == "settled":
+                return dict(found)
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"order {order_id} was never settled")
 
 
 async def delivered(town: Town, generation: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.conftest import Person
-from tests.service.orders.test_sweep import state_of
+from tests.service.market import state_of
 from tests.stories.town import Town, open_town, person
 
 MANY = 40

@@ -46,7 +46,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         (configs / name).mkdir()
     write_tiny_base(configs / "bases")
     (configs / "recipes" / "tiny-style.toml").write_text(RECIPE)
-    (configs / "prices.toml").write_text((ROOT / "configs" / "prices.toml").read_text())
+    for name in ("prices.toml", "categories.toml"):
+        (configs / name).write_text((ROOT / "configs" / name).read_text())
     return Settings(
         home=tmp_path_factory.mktemp("home"), configs=configs, default_base="tiny", num_threads=1, device="cpu"
     )

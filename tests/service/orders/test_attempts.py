@@ -8,8 +8,7 @@ from licensing.gateway import begin, request_cancel
 from service import generation
 from service.orders import find_order
 from tests.service.conftest import Person
-from tests.service.market import PRICE, Market, hold_sealing, prepaid
-from tests.service.orders.test_sweep import state_of
+from tests.service.market import PRICE, Market, hold_sealing, prepaid, state_of
 
 
 async def running(market: Market, client: Person, **body: object) -> str:

@@ -134,16 +134,6 @@ async def test_a_word_the_creator_refuses_is_named_before_anything_is_held(marke
     assert await prepaid(client) == (500, 0)
 
 
-async def test_a_style_whose_creator_wants_to_see_every_picture_is_not_sold_unseen(market: Market):
-    client = await market.client(cents=500)
-    style_id = await publish_style(market.gateway, market.creator, market.adapter, approval="each")
-
-    answer = await market.order(client, style=style_id)
-
-    assert (answer.status_code, slug_of(answer)) == (409, "conflict")
-    assert await prepaid(client) == (500, 0)
-
-
 async def test_without_money_nothing_is_drawn(market: Market):
     client = await market.client(cents=PRICE - 1)
     drawn = len(market.curtain.requests)

@@ -8,22 +8,12 @@ from dbos import DBOS
 
 from service import acceptance, generation, sweep
 from service.workflows import GENERATION, start, story
-from tests.service.market import Market, prepaid, publish_style
+from tests.service.market import Market, prepaid, publish_style, state_of
 
 
 @story("broken")
 async def broken(order_id: str) -> None:
     raise ValueError(f"{order_id} hits a fault of ours")
-
-
-async def state_of(client, order_id: str, *, wanted: str, within_s: float = 60.0) -> dict:
-    deadline = asyncio.get_running_loop().time() + within_s
-    while asyncio.get_running_loop().time() < deadline:
-        found = (await client.http.get(f"/v1/generations/{order_id}")).json()
-        if found["state"] == wanted:
-            return found
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"{order_id} is {found['state']}, not {wanted}")
 
 
 async def test_an_accepted_order_that_was_never_started_is_started(market: Market, monkeypatch: pytest.MonkeyPatch):

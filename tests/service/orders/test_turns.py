@@ -17,8 +17,7 @@ from service.drawing import studio
 from service.heartbeats import read_fleet
 from tests.service.conftest import Person, slug_of
 from tests.service.instant_engine import InstantEngine
-from tests.service.market import Market, open_market, publish_style
-from tests.service.orders.test_sweep import state_of
+from tests.service.market import Market, open_market, publish_style, state_of
 
 STEPS = 20
 WORK = 2 * STEPS

@@ -127,6 +127,21 @@ async def test_what_is_rolled_back_was_never_told(market: Market, receiver: Rece
     await nothing_more(market, receiver, 1)
 
 
+async def test_pictures_that_wait_for_their_creator_are_told_before_their_end(market: Market, receiver: Receiver):
+    client = await market.client()
+    await listening(client, receiver)
+    style_id = await publish_style(market.gateway, market.creator, market.adapter, approval="all")
+
+    order_id = (await market.order(client, style=style_id)).json()["id"]
+    await market.creator.http.post(f"/v1/approvals/{order_id}/approve")
+
+    waits, ended = await heard(receiver, 2)
+    assert (waits["type"], ended["type"]) == ("generation.awaiting_approval", "generation.settled")
+    assert waits["data"]["id"] == ended["data"]["id"] == order_id
+    assert waits["data"]["outputs"] == []
+    assert "The creator looks at the pictures first, until" in waits["data"]["message"]
+
+
 async def test_an_end_without_a_charge_is_told_with_its_reason(market: Market, receiver: Receiver):
     client = await market.client()
     await listening(client, receiver)
@@ -213,7 +228,7 @@ async def test_an_endpoint_that_is_just_being_removed_breaks_nothing_of_what_is_
     async with web.pool.acquire() as removing, web.pool.acquire() as telling:
         async with removing.transaction():
             await webhooks.remove_endpoint(removing, endpoint["id"], client_id=client.account.id)
-            told = asyncio.create_task(orders.tell_orders_ended(telling, [order_id], now=web.clock()))
+            told = asyncio.create_task(orders.tell_orders(telling, [order_id], now=web.clock()))
             await asyncio.wait({told}, timeout=0.3)
             assert not told.done(), "it waits to see whether the endpoint goes"
 
@@ -344,7 +359,7 @@ async def test_the_same_end_told_twice_is_one_message(market: Market, receiver: 
     await heard(receiver, 1)
 
     async with market.gateway.pool.acquire() as conn:
-        await orders.tell_orders_ended(conn, [order_id], now=market.gateway.clock())
+        await orders.tell_orders(conn, [order_id], now=market.gateway.clock())
 
     await nothing_more(market, receiver, 1)
 

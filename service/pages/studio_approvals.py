@@ -1,0 +1,65 @@
+"""Pictures that wait for their creator, from all styles, and the clients whose pictures do not have to."""
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+
+from service.api.approvals import Rejection, TrustBody, post_approve, post_reject, put_client
+from service.approvals import list_clients, list_waiting
+from service.errors import Problem
+from service.pages.forms import checked
+from service.pages.render import page, see_other
+from service.pages.visits import CreatorVisit, Member
+
+router = APIRouter(include_in_schema=False)
+
+_PER_PAGE = 20
+
+
+@router.get("/studio/approvals")
+async def approvals_page(visit: CreatorVisit) -> HTMLResponse:
+    """What waits, oldest first."""
+    return await _show(visit)
+
+
+@router.post("/studio/approvals/{order_id}")
+async def decide(visit: CreatorVisit, order_id: str) -> Response:
+    """Release the pictures, or not, with the reason that the client reads."""
+    is_released = await visit.field("decision") == "approve"
+    try:
+        if is_released:
+            await post_approve(visit.web, visit.identity, order_id)
+        else:
+            body = checked(Rejection, reason=await visit.field("reason"))
+            await post_reject(visit.web, visit.identity, order_id, body)
+    except Problem as problem:
+        return await _show(visit, problem)
+    return see_other(f"/studio/approvals?done={'approved' if is_released else 'rejected'}")
+
+
+@router.post("/studio/clients/{client_id}")
+async def change_trust(visit: CreatorVisit, client_id: str) -> Response:
+    """Decide about a client, for orders from now on."""
+    try:
+        await put_client(visit.web, visit.identity, client_id, checked(TrustBody, trust=await visit.field("trust")))
+    except Problem as problem:
+        return await _show(visit, problem)
+    return see_other("/studio/approvals?done=trust")
+
+
+async def _show(visit: Member, problem: Problem | None = None) -> HTMLResponse:
+    async with visit.web.pool.acquire() as conn:
+        found = await list_waiting(conn, visit.account.id, limit=_PER_PAGE + 1)
+        clients = await list_clients(conn, visit.account.id)
+    return page(
+        visit,
+        "studio_approvals.html",
+        status=problem.status if problem else 200,
+        problem=problem.document if problem else None,
+        waiting=found[:_PER_PAGE],
+        has_more=len(found) > _PER_PAGE,
+        clients=clients,
+        now=visit.now,
+        approval_s=visit.web.settings.approval_hours * 3600,
+        trusted_after=visit.web.settings.trusted_after_pictures,
+        done=visit.request.query_params.get("done", ""),
+    )
