@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from licensing.authority import Authority, sign_document, verify_document
 from licensing.money import Money
+from licensing.terms import Permissions
 
 _KIND = "ownhand.certificate.v1"
 FORMER = "formerly "
@@ -17,7 +18,9 @@ class Certificate:
 
     Hashes are SHA-256 in hex; `prompt_sha256` commits to the prompt without telling it. `use` is the tier's sentence in
     the terms, `amount` what the picture cost. `width` and `height` are the delivered picture's, in pixels. `issued_at`
-    is aware, to the second.
+    is aware, to the second. `permissions` are those of the terms at the time of sale, `expires_at` is when the right to
+    use the picture ends, None for never; `ownership_terms` is the version of who owns what that was in force. Documents
+    of before they were written down have neither.
     """
 
     output_id: str
@@ -40,6 +43,9 @@ class Certificate:
     amount: Money
     issued_at: datetime
     test: bool = False
+    permissions: Permissions | None = None
+    expires_at: datetime | None = None
+    ownership_terms: int | None = None
 
 
 def is_same(document: Certificate, kept: Certificate) -> bool:
@@ -53,7 +59,8 @@ def certify(authority: Authority, certificate: Certificate) -> str:
     """The certificate as a compact Ed25519 JWS."""
     payload = asdict(certificate) | {
         "kind": _KIND,
-        "issued_at": certificate.issued_at.astimezone(UTC).isoformat(timespec="seconds"),
+        "issued_at": _written(certificate.issued_at),
+        "expires_at": _written(certificate.expires_at) if certificate.expires_at else None,
     }
     return sign_document(authority, payload)
 
@@ -63,6 +70,13 @@ def read_certificate(authority: Authority, document: str) -> Certificate | None:
     payload = verify_document(authority, document)
     if payload is None or payload.pop("kind", None) != _KIND:
         return None
-    return Certificate(
-        **payload | {"amount": Money(**payload["amount"]), "issued_at": datetime.fromisoformat(payload["issued_at"])}
-    )
+    values = {"amount": Money(**payload["amount"]), "issued_at": datetime.fromisoformat(payload["issued_at"])}
+    if payload.get("permissions"):
+        values["permissions"] = Permissions(**payload["permissions"])
+    if payload.get("expires_at"):
+        values["expires_at"] = datetime.fromisoformat(payload["expires_at"])
+    return Certificate(**payload | values)
+
+
+def _written(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="seconds")

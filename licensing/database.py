@@ -28,6 +28,7 @@ _FUNCTIONS = (
     "locks",
     "chain",
     "admission",
+    "exclusive",
     "reserve",
     "attempts",
     "settle",

@@ -70,6 +70,8 @@ _SENTENCES = {
     "style_not_offered": "{style} is not for sale to you, as its creator chose; choose another style. Nothing was"
     " charged.",
     "prompt_refused": "The creator of {style} does not have {words} drawn; leave that out. Nothing was charged.",
+    "style_exclusive": "Style {style_id} is another client's alone until {until}; choose another style, or order after"
+    " that.",
     "style_destroyed": "Style {style_id} was destroyed for good; choose another style. " + _KEPT,
     "not_found": "There is no {what} {id} that this account may see; check the id.",
     "unauthenticated": "Key {key_id} {why}; make a new key and use that.",

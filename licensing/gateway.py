@@ -17,6 +17,7 @@ from typing import Any
 
 from licensing.database import Answer, Connection, ask, ask_all
 from licensing.errors import LedgerBroken, Refusal, SealRefused
+from licensing.fingerprint import NEAR
 from licensing.money import Money
 from licensing.orders import (
     AlreadyEnded,
@@ -193,7 +194,9 @@ async def settle(
 
     Fewer pictures than held cost less. Settling the same pictures again returns the first answer. Refusals: not_found;
     invalid_request (none, or more than held); conflict (another fence, canceled, or ended: `detail["state"]`,
-    `detail["reason"]`); style_off, style_destroyed (void what was made as withdrawn).
+    `detail["reason"]`); style_off, style_destroyed (void what was made as withdrawn). A conflict for the reason
+    `exclusive` names in `detail["outputs"]` what looks like a picture of this style that another client has alone, or
+    has at all where these are to be exclusive: settle the others.
     """
     sale = Settle(order_id=order_id, fence=fence, made=tuple(made))
     return (await settle_all(conn, [sale], now=now))[0]
@@ -215,7 +218,7 @@ async def settle_all(conn: Connection, sales: Sequence[Settle], *, now: datetime
         }
         for sale in sales
     ]
-    answers = await ask_all(conn, "settle_all", json.dumps(wishes), now)
+    answers = await ask_all(conn, "settle_all", json.dumps(wishes), NEAR, now)
     return [answer.refusal or _settled(answer) for answer in answers]
 
 

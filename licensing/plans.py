@@ -1,7 +1,7 @@
 """Quotas that clients buy ahead: the operator's plan over all styles, and licences of one style."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -134,20 +134,36 @@ async def buy_licence(
 ) -> Allowance | Refusal:
     """Buy a licence of one style with prepaid money. A licence that already runs is returned (and `renews` set).
 
-    Refusals: not_found, invalid_request (the tier has no such offer), payment_required, style_closed, style_paused,
-    style_off, style_destroyed.
+    One of the tier `exclusive` is a window: while it runs nobody else may order of the style or buy a licence of it.
+    It is never renewed by itself. Refusals: not_found, invalid_request (the tier has no such offer), payment_required,
+    style_closed, style_paused, style_off, style_destroyed; style_exclusive (another client's window runs); for a
+    window, conflict (another client has a running licence or an open order).
     """
     answer = await ask(conn, "buy_licence", new_id("lic"), client_id, style_id, tier, renews, now)
     return answer.refusal or await _one(conn, answer.detail["allowance_id"])
 
 
-async def licences(conn: Connection, *, client_id: str) -> list[Allowance]:
-    """All one-style licences of a client, newest first."""
+async def licences(
+    conn: Connection, *, client_id: str, limit: int = 1000, before: str | None = None
+) -> list[Allowance]:
+    """One-style licences of a client, newest first, those after the one with the id `before`."""
     rows = await conn.fetch(
-        _ALLOWANCES + " WHERE a.client_id = $1 AND a.kind = 'licence' ORDER BY a.starts_at DESC, a.allowance_id",
-        client_id,
+        _ALLOWANCES
+        + " WHERE a.client_id = $1 AND a.kind = 'licence' AND ($2::text IS NULL OR (a.starts_at, a.allowance_id)"
+        " < (SELECT starts_at, allowance_id FROM licensing.allowance WHERE allowance_id = $2 AND client_id = $1))"
+        " ORDER BY a.starts_at DESC, a.allowance_id DESC LIMIT $3",
+        *(client_id, before, limit),
     )
     return [_allowance(row) for row in rows]
+
+
+async def windows(conn: Connection, style_ids: Sequence[str], *, now: datetime) -> dict[str, datetime]:
+    """Until when styles are one client's alone, those that are."""
+    rows = await conn.fetch(
+        "SELECT style_id, licensing.closed_until(style_id, '', $2) AS until FROM unnest($1::text[]) AS style_id",
+        *(list(style_ids), now),
+    )
+    return {row["style_id"]: row["until"] for row in rows if row["until"] is not None}
 
 
 async def usage(conn: Connection, client_id: str, now: datetime, *, currency: str = "EUR") -> Usage:

@@ -44,6 +44,8 @@ TABLES: Mapping[str, Table] = {
     "style": Table(seen=EVERYBODY, writes="INSERT, UPDATE (terms_version)"),
     "terms": Table(seen=EVERYBODY, writes="INSERT"),
     "tier": Table(seen=EVERYBODY, writes="INSERT"),
+    # Buyers read what a creator will not have drawn; for whom, the application keeps to itself.
+    "rules": Table(seen=EVERYBODY, writes="INSERT"),
     "switch": Table(seen=f"{owned_by('creator_id', 'client_id')} OR client_id = '' AND {EVERYBODY}"),
     "switch_event": Table(seen=owned_by("creator_id", "client_id")),
     "api_key": Table(
@@ -71,10 +73,12 @@ VERBS = (
     "buy_plan",
     "cash",
     "charge_training",
+    "closed_until",
     "credit",
     "end_notice",
     "expire_due",
     "governing",
+    "keep_until",
     "link_commit",
     "may_sign",
     "nearest_output",

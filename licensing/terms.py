@@ -3,12 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from licensing.database import Connection
 from licensing.errors import Refusal, refuse
 from licensing.money import Money
+
+EXCLUSIVE = "exclusive"
+"""The tier whose pictures are one client's alone. A licence of it is a window: the whole style is, while it runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +42,10 @@ Trust = Literal["by_count", "trusted", "always_review"]
 class Permissions:
     """The licence's fields beside its tier.
 
-    `ceiling` is the most copies a buyer may print or sell (None: no limit), `expiry_days` after how many days the right
-    to use a picture ends (None: never), `training` whether pictures may be used to train models, `approval` at whose
-    pictures the creator looks before they are delivered.
+    `attribution`: the maker must be named; `derivatives`: pictures may be changed and built on. `ceiling` is the most
+    copies of a picture a buyer may print or sell (None: no limit), `expiry_days` after how many days the right to use a
+    picture ends (None: never), `training` whether pictures may be used to train models, `approval` at whose pictures
+    the creator looks before they are delivered.
     """
 
     attribution: bool = False
@@ -50,6 +54,10 @@ class Permissions:
     ceiling: int | None = None
     expiry_days: int | None = None
     approval: Approval = "off"
+
+    def ends_at(self, sold_at: datetime) -> datetime | None:
+        """When the right to use a picture ends that was sold at that time; None for never."""
+        return None if self.expiry_days is None else sold_at + timedelta(days=self.expiry_days)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +74,11 @@ class StyleTerms:
     permissions: Permissions = Permissions()
     version: int = 0
     created_at: datetime | None = None
+
+    @property
+    def share_bps(self) -> int:
+        """The creator's part of every price, in hundredths of a percent."""
+        return 10_000 - self.fee_bps
 
     @property
     def currency(self) -> str:
@@ -162,6 +175,10 @@ def _unsound(terms: StyleTerms) -> str | None:
         return (
             f"A fee of {terms.fee_bps} bps or a notice of {terms.notice_days} days cannot be; give 0 to 10000, and days"
         )
+    limits = {"copies": terms.permissions.ceiling, "days of use": terms.permissions.expiry_days}
+    for name, limit in limits.items():
+        if limit is not None and limit < 1:
+            return f"A limit of {limit} {name} would allow nothing; give 1 or more, or no limit"
     return None
 
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Literal
 
 from licensing.authority import Authority, verify_document
@@ -23,6 +24,8 @@ VerdictName = Literal["valid", "altered", "marked_but_stripped", "unknown", "rev
 _JWS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 # A certificate is some two kilobytes; nothing longer is searched for one.
 _DOCUMENT_BYTES_MAX = 64_000
+# Whose right to use a picture is no question any more: there was none, or it was taken back.
+_USELESS = ("unknown", "revoked")
 _UNSOLD = "This picture was signed here but never sold; it comes with no licence."
 _TEST = "This is a test: it was made here with a test key, nobody bought it, and it comes with no licence."
 
@@ -35,6 +38,7 @@ class Verdict:
 
     `sentence` says it to a person. `output_id` and `certificate` name the output wherever one was found; `document` is
     the certificate as signed. `distance` is how many of 256 bits of the perceptual hash differ, where that found it.
+    `expired_at` is when the right to use it ended, None where it has not.
     `is_certain`: the bytes themselves prove which output it is, by their hash or by a signature of ours; else it is a
     likeness, or what somebody wrote.
     """
@@ -46,14 +50,29 @@ class Verdict:
     document: str | None = None
     distance: int | None = None
     revoked_reason: str | None = None
+    expired_at: datetime | None = None
     is_certain: bool = False
     is_test: bool = False
 
 
 async def verify(
-    conn: Connection, authority: Authority, content: bytes, *, watermark: Watermark | None = None
+    conn: Connection, authority: Authority, content: bytes, *, now: datetime, watermark: Watermark | None = None
 ) -> Verdict:
-    """Judge a picture file, or a certificate (a JWS, alone or as `{"certificate": ...}`)."""
+    """Judge a picture file, or a certificate (a JWS, alone or as `{"certificate": ...}`).
+
+    A genuine one stays `valid` when the right to use it has ended; `expired_at` and the sentence say that.
+    """
+    found = await _judge(conn, authority, content, watermark)
+    paper = found.certificate
+    if not found.is_certain or found.verdict in _USELESS or paper is None or paper.expires_at is None:
+        return found
+    if paper.expires_at > now:
+        return found
+    ended = f"{found.sentence} The right to use it ended on {paper.expires_at:%Y-%m-%d}."
+    return replace(found, expired_at=paper.expires_at, sentence=ended)
+
+
+async def _judge(conn: Connection, authority: Authority, content: bytes, watermark: Watermark | None) -> Verdict:
     document = _document_in(content)
     if document is not None:
         return await _verify_document(conn, authority, document)

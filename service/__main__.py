@@ -198,7 +198,7 @@ def verify(file: Path, home: Path | None) -> None:
     from service import desk
 
     settings = settings_for(home=home)
-    click.echo(run(settings, lambda conn: desk.verdict(conn, settings, file)))
+    click.echo(run(settings, lambda conn: desk.verdict(conn, settings, file, now=utc_now())))
 
 
 @main.command()

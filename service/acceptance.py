@@ -167,4 +167,5 @@ def _new_order(wanted: Wanted, hold: Hold, *, turn: int | None, eta_s: float) ->
         rules_version=wanted.offering.rulebook.version,
         needs_approval=False,
         approval_until=None,
+        ownership_terms=wanted.ownership_terms,
     )

@@ -13,31 +13,36 @@ from service.ids import NewId
 
 Role = Literal["creator", "client", "operator"]
 
-_COLUMNS = "id, role, email, name, created_at, disabled_at"
+_COLUMNS = "id, role, email, name, created_at, disabled_at, ownership_terms, accepted_at"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
+    """`ownership_terms` is the version of who owns what that the account was opened under, until its person accepts a
+    later one; `accepted_at` is when a person last said yes."""
+
     id: str
     role: Role
     email: str
     name: str
     created_at: datetime
     disabled_at: datetime | None
+    ownership_terms: int
+    accepted_at: datetime | None
 
 
 async def ensure_account(
-    conn: Connection, *, role: Role, email: str, name: str | None, now: datetime, new_id: NewId
+    conn: Connection, *, role: Role, email: str, name: str | None, ownership_terms: int, now: datetime, new_id: NewId
 ) -> Account:
-    """The account of `email`, made if there is none.
+    """The account of `email`, made if there is none, under the version of who owns what that is in force.
 
     Raises ValueError for something that is no address, and where the address already has another role.
     """
     address = plain_email(email)
     await conn.execute(
-        "INSERT INTO service.accounts (id, role, email, name, created_at) VALUES ($1, $2, $3, $4, $5)"
-        " ON CONFLICT (email) DO NOTHING",
-        *(new_id("acc"), role, address, name or address.split("@")[0], now),
+        "INSERT INTO service.accounts (id, role, email, name, created_at, ownership_terms)"
+        " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (email) DO NOTHING",
+        *(new_id("acc"), role, address, name or address.split("@")[0], now, ownership_terms),
     )
     account = await account_by_email(conn, address)
     assert account is not None

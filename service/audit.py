@@ -29,6 +29,7 @@ Noted = Literal[
     "training_resumed",
     "version_published",
     "version_unpublished",
+    "terms_accepted",
 ]
 """What is written here."""
 Kind = Literal[
@@ -215,6 +216,7 @@ _SENTENCES: dict[Kind, str] = {
     "training_ended": "Training {subject} of {style} ended: {state}.",
     "version_published": "Version {number} of {style} was published.",
     "version_unpublished": "Version {number} of {style} is no longer published: a work in it lost its right.",
+    "terms_accepted": "Version {version} of who owns what was accepted for your account.",
     "case_opened": "Work {subject} looks like somebody else's; the operator was asked ({case}).",
     "case_answered": "You said something in {case}.",
     "case_decided": "The operator decided {case}: {sentence}",

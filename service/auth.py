@@ -41,6 +41,8 @@ class Identity:
     key_id: str | None = None
     is_test: bool = False
     session: Session | None = None
+    ownership_terms: int = 0
+    """The version of who owns what that the account has."""
 
     @property
     def who(self) -> Who:
@@ -74,7 +76,13 @@ async def anyone(request: Request, web: Web) -> Identity | None:
     if request.method not in SAFE_METHODS:
         check_origin(request, web)
         check_csrf(session, request.headers.get("x-csrf-token", ""))
-    return Identity(account_id=session.account.id, role=session.account.role, session=session)
+    return identity_of(session)
+
+
+def identity_of(session: Session) -> Identity:
+    """Whoever is signed in, as the API's functions know them."""
+    account = session.account
+    return Identity(account_id=account.id, role=account.role, session=session, ownership_terms=account.ownership_terms)
 
 
 async def limited(request: Request, asker: Annotated[Identity | None, Depends(anyone)]) -> None:
@@ -94,8 +102,9 @@ async def browser_session(request: Request, web: Web) -> Session | None:
     return session
 
 
-def caller(*roles: Role, scope: str) -> Callable[..., Awaitable[Identity]]:
-    """A dependency that lets in accounts of these roles; a token without scopes carries them all."""
+def caller(*roles: Role, scope: str | None) -> Callable[..., Awaitable[Identity]]:
+    """A dependency that lets in accounts of these roles; a token without scopes carries them all. scope: None for the
+    one with which each role changes things."""
 
     async def known(found: Annotated[Identity | None, Depends(anyone)]) -> Identity:
         if found is None:
@@ -105,10 +114,11 @@ def caller(*roles: Role, scope: str) -> Callable[..., Awaitable[Identity]]:
         if found.role not in roles:
             wanted = " or ".join(roles)
             raise Problem("forbidden", f"This call is for the role {wanted}; your account is a {found.role}'s.")
-        if found.scopes and scope not in found.scopes:
+        needed = scope or SCOPES[found.role][-1]
+        if found.scopes and needed not in found.scopes:
             raise Problem(
                 "forbidden",
-                f"This token may {', '.join(sorted(found.scopes))}, not {scope}; make one with --scopes {scope}.",
+                f"This token may {', '.join(sorted(found.scopes))}, not {needed}; make one with --scopes {needed}.",
             )
         return found
 
@@ -121,6 +131,7 @@ Client = Annotated[Identity, Depends(caller("client", scope="generate"))]
 ClientReading = Annotated[Identity, Depends(caller("client", scope="read"))]
 BuyerOrCreator = Annotated[Identity, Depends(caller("client", "creator", scope="read"))]
 Operator = Annotated[Identity, Depends(caller("operator", scope="write"))]
+Member = Annotated[Identity, Depends(caller("creator", "client", "operator", scope=None))]
 MemberReading = Annotated[Identity, Depends(caller("creator", "client", "operator", scope="read"))]
 Anyone = Annotated[Identity | None, Depends(anyone)]
 Limited = Depends(limited)
@@ -136,6 +147,27 @@ async def is_let_in(web: Gateway, asker: Identity) -> bool:
         account = await accounts_by_id(conn, {asker.account_id})
         is_enabled = all(one.disabled_at is None for one in account.values()) and bool(account)
         return is_enabled and await keys.works(conn, key_id=asker.key_id, now=web.clock())
+
+
+def check_terms(web: Gateway, asker: Identity) -> None:
+    """Raises Problem where the asker's account was not asked yet about the version of who owns what that is in force.
+    Asked before orders, purchases, uploads and publishing; what reads, ends or switches off never is."""
+    version, has = web.ownership.version, asker.ownership_terms
+    if has >= version:
+        return
+    origin = web.settings.origin
+    raise Problem(
+        "terms_not_accepted",
+        f"The terms of who owns what have changed: version {version} is in force, and your account has"
+        f" {f'version {has}' if has else 'none'}. Read it at {origin}/terms and accept it there, or by POST"
+        " /v1/terms/accept. Reading, cancelling and switching off go on without.",
+        extra={
+            "version": version,
+            "accepted": has or None,
+            "read": f"{origin}/v1/terms",
+            "accept": f"{origin}/v1/terms/accept",
+        },
+    )
 
 
 def check_origin(request: Request, web: Gateway) -> None:
@@ -187,6 +219,7 @@ async def _bearer(request: Request, web: Gateway, scheme: str, token: str) -> Id
         scopes=frozenset(found.scopes),
         key_id=found.key_id,
         is_test=found.kind == "test",
+        ownership_terms=account.ownership_terms,
     )
     act_for(party_of(account.id, account.role))
     if found.is_first_use:

@@ -34,7 +34,7 @@ class Decided:
 async def approve(web: Gateway, *, creator_id: str, order_id: str) -> Decided:
     """Let the pictures go: they are charged for and delivered. Raises Problem: not_found, conflict."""
     now = web.clock()
-    async with web.pool.acquire() as conn:
+    async with web.house() as conn:
         before = await _decided(conn, creator_id, order_id, "approved")
         if before is not None:
             return before
@@ -55,7 +55,7 @@ async def approve(web: Gateway, *, creator_id: str, order_id: str) -> Decided:
 async def reject(web: Gateway, *, creator_id: str, order_id: str, reason: str) -> Decided:
     """Keep the pictures from their client, who pays nothing and reads why. Raises Problem: not_found, conflict."""
     now = web.clock()
-    async with web.pool.acquire() as conn:
+    async with web.house() as conn:
         before = await _decided(conn, creator_id, order_id, "rejected")
         if before is not None:
             return before

@@ -18,6 +18,7 @@ from service.accounts import Account, Role, account_by_email, ensure_account
 from service.auth import SCOPES
 from service.erasure import ask_erasure
 from service.ids import new_id
+from service.ownership import load_ownership_terms
 from service.resources import authority_folder, read_pepper
 from service.sessions import make_link
 from service.settings import Settings
@@ -28,7 +29,10 @@ async def invite(
     conn: Connection, settings: Settings, *, role: Role, email: str, name: str | None, now: datetime
 ) -> str:
     """A sign-in link for the account, which is made if there is none. Raises ValueError."""
-    account = await ensure_account(conn, role=role, email=email, name=name, now=now, new_id=new_id)
+    version = load_ownership_terms(settings.configs).version
+    account = await ensure_account(
+        conn, role=role, email=email, name=name, ownership_terms=version, now=now, new_id=new_id
+    )
     word = await make_link(conn, account_id=account.id, now=now, minutes=settings.sign_in_link_minutes)
     return f"{settings.origin}/sign-in?link={word}"
 
@@ -98,11 +102,11 @@ async def erase(
     return f"{account.id} is closed; its web process erases it within a minute of running, styles first."
 
 
-async def verdict(conn: Connection, settings: Settings, file: Path) -> str:
+async def verdict(conn: Connection, settings: Settings, file: Path, *, now: datetime) -> str:
     """What a file proves, in a few lines."""
     authority = open_authority(authority_folder(settings))
     watermark = open_watermark(settings.watermark) if settings.watermark else None
-    found = await verify(conn, authority, file.read_bytes(), watermark=watermark)
+    found = await verify(conn, authority, file.read_bytes(), now=now, watermark=watermark)
     lines = [f"{found.verdict}: {found.sentence}"]
     if found.certificate is not None:
         said = found.certificate

@@ -23,9 +23,11 @@ TYPE_PREFIX = "https://ownhand.invalid/problems/"
 SLUGS: dict[str, tuple[int, str]] = {
     "unauthenticated": (401, "Sign in first"),
     "forbidden": (403, "Not allowed"),
+    "terms_not_accepted": (403, "The terms have changed"),
     "style_off": (403, "The style is switched off"),
     "style_not_offered": (403, "The style is not for sale to you"),
     "style_closed": (403, "The style takes no new clients"),
+    "style_exclusive": (403, "The style is another client's alone"),
     "style_paused": (423, "The style is paused"),
     "style_destroyed": (410, "The style is gone"),
     "not_found": (404, "Not found"),

@@ -27,6 +27,7 @@ from licensing.database import Connection
 from licensing.errors import Refusal, SealRefused
 from licensing.gateway import begin, keep_until, may_sign, requeue, standing, void
 from licensing.orders import EndReason, Made, Settle, Settled, Voided
+from licensing.terms import EXCLUSIVE
 from service import delivery, pending
 from service.approvals import add_approval, read_kept
 from service.errors import ObjectMissing
@@ -60,6 +61,11 @@ from service.workflows import GENERATION, RENDER, ask, durable_step, gateway, st
 _PAUSE_LOOK_S = 1.0
 _ATTEMPTS_MAX = 20
 _AGAIN_S = 0.5
+_TAKEN = "a picture that looks the same was sold to somebody else alone; change the words or the seed"
+_NOT_ALONE = (
+    "somebody else has licensed a picture that looks the same, so this one cannot be yours alone; change the words or"
+    " the seed"
+)
 
 
 async def start_generation(order_id: str, turn: int | None) -> None:
@@ -291,7 +297,10 @@ async def take_kept(order_id: str) -> dict[str, Any]:
 async def settle_order(
     order_id: str, fence: int, pictures: list[dict[str, Any]], message: str | None, refused: list[RefusedPicture]
 ) -> dict[str, Any]:
-    """Charge for the pictures and make them the client's, in one commit; or how the order ended instead."""
+    """Charge for the pictures and make them the client's, in one commit; or how the order ended instead.
+
+    What another client has alone is left out and costs nothing; so is what was to be exclusive and others have.
+    """
     wish = Delivery(
         order_id=order_id,
         fence=fence,
@@ -300,6 +309,11 @@ async def settle_order(
         refused=tuple(refused),
     )
     answer = await gateway().together(settle_all, wish)
+    while isinstance(answer, Refusal) and answer.detail.get("reason") == "exclusive":
+        wish = wish.without(answer)
+        if not wish.sealed:
+            return {"end": "failed", "message": wish.message, "refused": list(wish.refused)}
+        answer = await gateway().together(settle_all, wish)
     return _end_of(answer) if isinstance(answer, Refusal) else {"end": "settled"}
 
 
@@ -321,6 +335,23 @@ class Delivery:
             for one in self.sealed
         )
         return Settle(order_id=self.order_id, fence=self.fence, made=tuple(made))
+
+    def without(self, answer: Refusal) -> "Delivery":
+        """The same without the pictures that somebody else has, which are noted as refused."""
+        said = _TAKEN if answer.detail["tier"] != EXCLUSIVE else _NOT_ALONE
+        taken = [one for one in self.sealed if one.output_id in answer.detail["outputs"]]
+        count = f"{len(taken)} of {len(self.sealed)} pictures left out and not charged: {said}."
+        if len(taken) == len(self.sealed):
+            count = f"{said[:1].upper()}{said[1:]}. Nothing was charged."
+        return replace(
+            self,
+            sealed=tuple(one for one in self.sealed if one not in taken),
+            message=f"{self.message} {count}" if self.message else count,
+            refused=(
+                *self.refused,
+                *(RefusedPicture(number=one.number, kind="exclusive", message=said) for one in taken),
+            ),
+        )
 
 
 async def settle_all(web: Gateway, wishes: Sequence[Delivery]) -> list[Settled | Refusal]:

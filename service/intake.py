@@ -19,7 +19,7 @@ from licensing.errors import Refusal
 from licensing.orders import Quote, Reserve
 from service import acceptance
 from service.approvals import need_approval
-from service.auth import Identity, is_let_in
+from service.auth import Identity, check_terms, is_let_in
 from service.delivery import full_size
 from service.errors import Problem, not_found, refused
 from service.forecasts import read_eta_s
@@ -104,6 +104,7 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
         steps=planned.num_steps,
         work=_work(planned, spec, count=body.count),
         webhook_id=webhook_id,
+        ownership_terms=web.ownership.version,
     )
 
 
@@ -178,6 +179,7 @@ async def place(
 
     Raises Problem; nothing is held then.
     """
+    check_terms(web, asker)
     reserve = Reserve(
         order_id=web.new_id("gen"),
         client_id=asker.account_id,

@@ -40,16 +40,17 @@ NOT_LOOKED_AT = "The creator did not look at the pictures in time; nothing was c
 _COLUMNS = (
     "id, client_id, key_id, style_id, creator_id, version_id, state, message, tier, count, amount, currency, test,"
     " request, work, turn, step, steps, eta_s, created_at, started_at, ended_at, refused, webhook_id,"
-    " rules_version, needs_approval, approval_until, words_deleted_at"
+    " rules_version, needs_approval, approval_until, words_deleted_at, ownership_terms"
 )
 
 
 class RefusedPicture(TypedDict):
-    """One picture that a check objected to. JSON."""
+    """One picture that a check objected to, or that somebody else has. JSON."""
 
     number: int
-    kind: Literal["image_refused", "content", "near_copy"]
-    """image_refused: the picture to start from was objected to; else what was with the picture itself."""
+    kind: Literal["image_refused", "content", "near_copy", "exclusive"]
+    """image_refused: the picture to start from was objected to; exclusive: another client has one that looks the same;
+    else what was with the picture itself."""
     message: str
 
 
@@ -62,6 +63,7 @@ class Order:
     to: see `RefusedPicture`. `webhook_id` is the endpoint that hears of its end, whatever else it wants to hear.
     `rules_version` names the rules of its creator that judged it. `needs_approval`: its creator looks at the pictures
     first; `approval_until` is set once they wait for that, and kept.
+    `ownership_terms` is the version of who owns what that was in force when it was ordered.
     """
 
     id: str
@@ -92,6 +94,7 @@ class Order:
     needs_approval: bool
     approval_until: datetime | None
     words_deleted_at: datetime | None
+    ownership_terms: int
 
     @property
     def prompt(self) -> str | None:

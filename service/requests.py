@@ -24,6 +24,8 @@ class Wanted:
     work: int
     webhook_id: str | None
     """The client's endpoint that hears of the order's end."""
+    ownership_terms: int
+    """The version of who owns what that is in force."""
 
     def sale(self, *, client_id: str, terms_version: int) -> Sale:
         """The request as far as it decides whether its creator looks at the pictures first."""

@@ -22,6 +22,7 @@ from service.clock import Clock, utc_now
 from service.db.connections import application_url, open_pool
 from service.db.tenancy import acting_for
 from service.ids import NewId, new_id
+from service.ownership import OwnershipTerms, load_ownership_terms, put_in_force
 from service.settings import Settings
 from service.storage import open_storage
 from service.storage.closed import Closed
@@ -56,12 +57,13 @@ class Resources:
 @dataclass(frozen=True, kw_only=True)
 class Gateway(Resources):
     """What the web role has on top, and a worker never: the signing keys, the secret that hashes tokens, prices,
-    categories of prompts, and the invisible mark where one is active."""
+    categories of prompts, who owns what, and the invisible mark where one is active."""
 
     authority_folder: AuthorityFolder
     pepper: bytes
     prices: Prices
     categories: Mapping[str, Category]
+    ownership: OwnershipTerms
     watermark: Watermark | None = None
     _batches: dict[Any, Batches[Any, Any]] = field(default_factory=dict, init=False, repr=False)
 
@@ -101,8 +103,14 @@ async def open_worker_resources(
 
 @asynccontextmanager
 async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = utc_now) -> AsyncIterator[Gateway]:
-    """The web role's resources, closed at the end. The keys are made at the first start."""
+    """The web role's resources, closed at the end. The keys are made at the first start.
+
+    Raises NotStarted where the terms of who owns what were changed without a new version.
+    """
+    ownership = load_ownership_terms(settings.configs)
     async with await open_pool(database_url, settings.num_database_connections) as pool:
+        async with pool.acquire() as conn:
+            await put_in_force(conn, ownership, now=clock())
         yield Gateway(
             settings=settings,
             database_url=application_url(database_url),
@@ -114,6 +122,7 @@ async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = 
             pepper=read_pepper(settings),
             prices=load_prices(settings.configs / "prices.toml"),
             categories=load_categories(settings.configs / "categories.toml"),
+            ownership=ownership,
             watermark=open_watermark(settings.watermark) if settings.watermark else None,
         )
 

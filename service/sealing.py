@@ -142,6 +142,7 @@ def _certificate(
     web: Gateway, sealer: Sealer, output_id: str, *, sha256: str, phash: str, width: int, height: int
 ) -> Certificate:
     order, hold = sealer.order, sealer.hold
+    issued_at = web.clock().replace(microsecond=0)
     return Certificate(
         output_id=output_id,
         order_id=order.id,
@@ -161,6 +162,9 @@ def _certificate(
         width=width,
         height=height,
         amount=Money(hold.amount.amount // hold.count, hold.amount.currency),
-        issued_at=web.clock().replace(microsecond=0),
+        issued_at=issued_at,
         test=order.test,
+        permissions=sealer.terms.permissions,
+        expires_at=sealer.terms.permissions.ends_at(issued_at),
+        ownership_terms=order.ownership_terms,
     )

@@ -76,6 +76,7 @@ CREATE OR REPLACE FUNCTION licensing.terms_for(
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_switch record;
+    v_closed_until timestamptz;
     v_licence licensing.allowance;
     v_tiers text;
 BEGIN
@@ -92,6 +93,11 @@ BEGIN
     slug := licensing.refusal_of(v_switch.level, p_style, p_client);
     IF slug IS NOT NULL THEN
         detail := jsonb_build_object('style_id', p_style, 'level', v_switch.level, 'scope', v_switch.scope);
+        RETURN;
+    END IF;
+    v_closed_until := licensing.closed_until(p_style, p_client, p_now);
+    IF v_closed_until IS NOT NULL THEN
+        slug := 'style_exclusive'; detail := jsonb_build_object('style_id', p_style, 'until', v_closed_until);
         RETURN;
     END IF;
     terms_version := style.terms_version;

@@ -62,13 +62,22 @@ CREATE OR REPLACE FUNCTION licensing.buy_licence(
 DECLARE
     v_style licensing.style;
     v_terms record;
+    v_why text;
     v licensing.allowance;
 BEGIN
     SELECT * INTO v_style FROM licensing.style WHERE style_id = p_style;
     IF NOT FOUND THEN
         RETURN licensing.refused('not_found', 'what', 'style', 'id', p_style);
     END IF;
-    PERFORM licensing.share_switches(v_style.creator_id, p_style);
+    IF p_tier = 'exclusive' AND p_renews THEN
+        RETURN licensing.refused('invalid_request', 'what',
+            'A style is one client''s alone for the months that are paid; buy without `renews`, and again when they are over');
+    ELSIF p_tier = 'exclusive' THEN
+        -- It closes the style to everybody else, so it is bought as a switch is set: alone.
+        PERFORM licensing.lock_switch(v_style.creator_id, p_style);
+    ELSE
+        PERFORM licensing.share_switches(v_style.creator_id, p_style);
+    END IF;
     PERFORM pg_advisory_xact_lock(licensing.lock_no('licence', concat_ws('/', p_client, p_style, p_tier)));
     SELECT * INTO v FROM licensing.allowance
         WHERE client_id = p_client AND style_id = p_style AND tier = p_tier AND state = 'active';
@@ -88,6 +97,10 @@ BEGIN
     IF v.price IS NULL THEN
         RETURN licensing.refused('invalid_request', 'what', format(
             'Tier %s of style %s is sold per picture only; order pictures, or choose another tier', p_tier, p_style));
+    END IF;
+    v_why := CASE WHEN p_tier = 'exclusive' THEN licensing.window_refusal(p_style, p_client, p_now) END;
+    IF v_why IS NOT NULL THEN
+        RETURN licensing.refused('conflict', 'what', v_why);
     END IF;
     RETURN licensing.open_allowance(v, p_now);
 END $$;

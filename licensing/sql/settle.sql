@@ -11,15 +11,17 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT p_price * p_to / p_units - p_price * p_from / p_units
 $$;
 
+-- `p_near`: in how many bits two fingerprints may differ and still be the same picture to a person.
 CREATE OR REPLACE FUNCTION licensing.settle(
     p_order text, p_fence integer, p_outputs text[], p_sha256s text[], p_phashes text[], p_certificates text[],
-    p_now timestamptz
+    p_near integer, p_now timestamptz
 ) RETURNS licensing.answer LANGUAGE plpgsql AS $$
 DECLARE
     v_answer licensing.answer := licensing.take_hold(p_order);
     v_hold licensing.hold := v_answer.hold;
     v_stop text;
     v_made integer := coalesce(cardinality(p_outputs), 0);
+    v_taken text[];
 BEGIN
     IF v_answer.outcome = 'refused' THEN
         RETURN v_answer;
@@ -40,6 +42,13 @@ BEGIN
     v_stop := licensing.stop_of(v_hold, p_now);
     IF v_stop IS NOT NULL THEN
         RETURN licensing.refused(v_stop, 'style_id', v_hold.style_id, 'state', 'open', 'reason', 'withdrawn');
+    END IF;
+    v_taken := licensing.taken_by_others(v_hold, p_outputs, p_phashes, p_near);
+    IF cardinality(v_taken) > 0 THEN
+        RETURN licensing.refused('conflict', jsonb_build_object(
+            'what', format('%s of %s pictures of order %s look like one that another client has alone, or has where these'
+                || ' are to be its client''s alone; settle the others, or void it', cardinality(v_taken), v_made, p_order),
+            'tier', v_hold.tier, 'state', 'open', 'reason', 'exclusive', 'outputs', v_taken));
     END IF;
     v_hold := licensing.charge(v_hold, v_made, p_now);
     PERFORM licensing.register_outputs(v_hold, p_outputs, p_sha256s, p_phashes, p_certificates, p_now);
@@ -129,7 +138,7 @@ $$;
 
 -- Many orders in one commit, answered in their order; `p_orders` as JSON: order_id, fence, outputs, sha256s, phashes,
 -- certificates. All locks of one kind are taken before those of the next, as `reserve_all` does.
-CREATE OR REPLACE FUNCTION licensing.settle_all(p_orders jsonb, p_now timestamptz) RETURNS SETOF licensing.answer
+CREATE OR REPLACE FUNCTION licensing.settle_all(p_orders jsonb, p_near integer, p_now timestamptz) RETURNS SETOF licensing.answer
 LANGUAGE plpgsql AS $$
 DECLARE
     v record;
@@ -138,12 +147,13 @@ BEGIN
     PERFORM licensing.require_read_committed();
     PERFORM licensing.share_all_switches(array_agg(creator_id), array_agg(style_id))
         FROM licensing.hold WHERE order_id = ANY (v_ids);
+    PERFORM licensing.lock_sales(v_ids);
     PERFORM FROM licensing.hold WHERE order_id = ANY (v_ids) ORDER BY order_id FOR UPDATE;
     PERFORM licensing.lock_budgets(ARRAY(
         SELECT c.budget_id FROM licensing.hold h, licensing.claims(h) c WHERE h.order_id = ANY (v_ids)));
     FOR v IN SELECT * FROM jsonb_to_recordset(p_orders) AS wish (
         order_id text, fence integer, outputs text[], sha256s text[], phashes text[], certificates text[]) LOOP
         RETURN NEXT licensing.settle(
-            v.order_id, v.fence, v.outputs, v.sha256s, v.phashes, v.certificates, p_now);
+            v.order_id, v.fence, v.outputs, v.sha256s, v.phashes, v.certificates, p_near, p_now);
     END LOOP;
 END $$;

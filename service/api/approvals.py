@@ -15,9 +15,8 @@ from service.approvals import Client, Waiting, find_waiting, list_clients, list_
 from service.auth import Creator, CreatorReading, Web
 from service.decisions import REASON_CHARACTERS_MAX, Decided
 from service.errors import ObjectMissing, not_found
-from service.limits import Limited
 
-router = APIRouter(tags=["approvals"], dependencies=[Limited])
+router = APIRouter(tags=["approvals"])
 
 
 class Rejection(Body):
@@ -49,7 +48,7 @@ async def get_clients(web: Web, asker: CreatorReading) -> dict[str, Any]:
 @router.put("/approvals/clients/{client_id}")
 async def put_client(web: Web, asker: Creator, client_id: str, body: TrustBody) -> dict[str, Any]:
     """Where the creator looks at new clients' pictures: trust this client, or always look, or count again."""
-    async with web.pool.acquire() as conn:
+    async with web.house() as conn:
         if not await set_trust(
             conn, creator_id=asker.account_id, client_id=client_id, level=body.trust, now=web.clock()
         ):

@@ -6,16 +6,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from inference.catalog import BaseSpec, base_spec
-from licensing import switch
+from inference.catalog import base_spec
+from licensing import plans, switch
 from licensing.database import Connection
 from licensing.rulebooks import current_rules
-from licensing.terms import StyleTerms, current_terms
-from service.api.shapes import Cursor, Limit, bytes_of, money, page
-from service.api.styles import style_document
+from licensing.terms import current_terms
+from service.api.shapes import Cursor, Limit, bytes_of, page, permissions_document
+from service.api.styles import style_document, tiers_document
 from service.auth import Anyone, Web
 from service.catalogue import Listed, list_published, published_style
-from service.delivery import delivered_size
 from service.errors import ObjectMissing, not_found
 from service.resources import Gateway
 from service.styles import find_style
@@ -66,6 +65,7 @@ async def _document(conn: Connection, web: Gateway, style: Listed, state: switch
     terms = await current_terms(conn, style.id)
     assert terms is not None, "a published style has terms"
     rules = (await current_rules(conn, creator_id=style.creator_id, style_id=style.id)).rules
+    alone_until = (await plans.windows(conn, [style.id], now=web.clock())).get(style.id)
     return {
         "id": style.id,
         "name": style.name,
@@ -74,16 +74,11 @@ async def _document(conn: Connection, web: Gateway, style: Listed, state: switch
         "base": style.base,
         "version": style.version_id,
         "published_at": style.published_at,
-        "tiers": _tiers(terms, base_spec(style.base, folder=web.settings.configs / "bases")),
+        "tiers": tiers_document(terms, base_spec(style.base, folder=web.settings.configs / "bases")),
         "terms_version": terms.version,
-        "licence": {
-            "attribution": terms.permissions.attribution,
-            "derivatives": terms.permissions.derivatives,
-            "training": terms.permissions.training,
-            "ceiling": terms.permissions.ceiling,
-            "expiry_days": terms.permissions.expiry_days,
-            "approval": terms.permissions.approval,
-        },
+        "licence": permissions_document(terms.permissions),
+        "share_bps": terms.share_bps,
+        "exclusive_until": alone_until,
         "notice_days": terms.notice_days,
         # Who may order is between the creator and each client.
         "prompt_rules": {"refuse": rules.refuse, "categories": rules.categories},
@@ -94,19 +89,4 @@ async def _document(conn: Connection, web: Gateway, style: Listed, state: switch
         },
         "scores": style.scores,
         "examples": style.example_urls,
-    }
-
-
-def _tiers(terms: StyleTerms, spec: BaseSpec) -> dict[str, Any]:
-    """`size` is what a picture has where its order names none."""
-    return {
-        name: {
-            "price": money(tier.price),
-            "use": tier.use,
-            "size": delivered_size(spec, name),
-            "licence": {"price": money(tier.offer.price), "units": tier.offer.units, "months": tier.offer.months}
-            if tier.offer
-            else None,
-        }
-        for name, tier in terms.tiers.items()
     }

@@ -125,6 +125,7 @@ def generation_document(web: Gateway, order: Order, outputs: list[Output]) -> di
         "mask": order.request["mask"],
         "tier": order.tier,
         "test": order.test,
+        "ownership_terms": order.ownership_terms,
         "amount": {"amount": order.amount, "currency": order.currency},
         "approval": {"until": order.approval_until} if order.needs_approval else None,
         "eta_s": order.eta_s,

@@ -10,8 +10,8 @@ from licensing.errors import Refusal
 from licensing.plans import Allowance
 from licensing.prices import Plan
 from licensing.rulebooks import current_rules
-from service.api.shapes import money
-from service.auth import Client, ClientReading, Web
+from service.api.shapes import Cursor, Limit, money, page
+from service.auth import Client, ClientReading, Web, check_terms
 from service.catalogue import published_style
 from service.errors import Problem, refused
 from service.rules import check_client
@@ -48,6 +48,8 @@ async def get_subscription(web: Web, asker: ClientReading) -> dict[str, Any]:
 async def put_subscription(web: Web, asker: Client, body: SubscriptionBody) -> dict[str, Any]:
     """Buy a plan with prepaid money, or end its renewal. The plan that already runs is not bought twice."""
     offered = web.prices.plans
+    if body.plan is not None:
+        check_terms(web, asker)
     if body.plan is not None and body.plan not in offered:
         raise Problem("invalid_request", f"There is no plan {body.plan!r}; choose one of {', '.join(offered)}.")
     async with web.pool.acquire() as conn, conn.transaction():
@@ -72,7 +74,12 @@ async def put_subscription(web: Web, asker: Client, body: SubscriptionBody) -> d
 
 @router.post("/licences", status_code=201)
 async def post_licence(web: Web, asker: Client, body: LicenceBody) -> dict[str, Any]:
-    """Buy a licence of one style with prepaid money. One that already runs is not bought twice."""
+    """Buy a licence of one style with prepaid money. One that already runs is not bought twice.
+
+    One of the tier `exclusive` is a window: until it ends nobody else orders of the style. It is refused while other
+    clients have a running licence or open orders, and is not renewed by itself.
+    """
+    check_terms(web, asker)
     async with web.pool.acquire() as conn:
         style = await published_style(conn, body.style)
         rules = (await current_rules(conn, creator_id=style.creator_id, style_id=style.id)).rules
@@ -93,11 +100,11 @@ async def post_licence(web: Web, asker: Client, body: LicenceBody) -> dict[str, 
 
 
 @router.get("/licences")
-async def get_licences(web: Web, asker: ClientReading) -> dict[str, Any]:
-    """All one-style licences of this client, newest first."""
+async def get_licences(web: Web, asker: ClientReading, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
+    """One-style licences of this client, newest first."""
     async with web.pool.acquire() as conn:
-        found = await plans.licences(conn, client_id=asker.account_id)
-    return {"items": [allowance_document(allowance) for allowance in found], "next_cursor": None}
+        found = await plans.licences(conn, client_id=asker.account_id, limit=limit + 1, before=cursor)
+    return page(found, limit, allowance_document)
 
 
 def allowance_document(allowance: Allowance) -> dict[str, Any]:

@@ -20,7 +20,8 @@ well_known = APIRouter(prefix="/.well-known", tags=["verify"])
 _A_MINUTE, _AN_HOUR, _A_DAY = 60, 3600, 86_400
 
 
-def _headers(seconds: int) -> dict[str, str]:
+def shared_for(seconds: int) -> dict[str, str]:
+    """Headers of what anybody may keep for so long, and other sites' pages may read."""
     return {
         "Cache-Control": f"public, max-age={seconds}",
         "Access-Control-Allow-Origin": "*",
@@ -32,13 +33,13 @@ def _headers(seconds: int) -> dict[str, str]:
 async def get_keys(web: Web) -> JSONResponse:
     """Every key that ever signed documents here (RFC 7517), the present one first. Documents name theirs in `kid`."""
     content = {"keys": public_keys(web.authority)}
-    return JSONResponse(content, headers=_headers(_AN_HOUR), media_type="application/jwk-set+json")
+    return JSONResponse(content, headers=shared_for(_AN_HOUR), media_type="application/jwk-set+json")
 
 
 @well_known.get("/ownhand-root.pem", response_class=Response, responses=bytes_of("application/x-pem-file"))
 async def get_root(web: Web) -> Response:
     """The certificate that every seal leads to: the trust anchor to give to a C2PA reader."""
-    return Response(web.authority.root, headers=_headers(_A_DAY), media_type="application/x-pem-file")
+    return Response(web.authority.root, headers=shared_for(_A_DAY), media_type="application/x-pem-file")
 
 
 @router.get("/revocations")
@@ -46,7 +47,7 @@ async def get_revocations(web: Web, response: Response, limit: Limit = 50, curso
     """Outputs whose licence was taken back, oldest first: whoever has read all goes on from the last `id` as cursor."""
     async with web.house() as conn:
         found = await list_revocations(conn, after=cursor, limit=limit + 1)
-    response.headers.update(_headers(_A_MINUTE))
+    response.headers.update(shared_for(_A_MINUTE))
     return page(found, limit, _document)
 
 
@@ -55,7 +56,7 @@ async def get_signed_revocations(web: Web) -> Response:
     """All of them as one signed document (a JWS; keys at `/.well-known/jwks.json`), to be kept and checked offline."""
     async with web.house() as conn:
         document = await sign_revocations(conn, web.authority, now=web.clock())
-    return Response(document, headers=_headers(_A_MINUTE), media_type="application/jose")
+    return Response(document, headers=shared_for(_A_MINUTE), media_type="application/jose")
 
 
 def _document(one: Revocation) -> dict[str, Any]:

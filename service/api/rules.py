@@ -12,10 +12,9 @@ from service.api.styles import Body, RulesBody, check_exists, own_style, rules_d
 from service.auth import Creator, CreatorReading, Identity, Web
 from service.errors import Problem
 from service.intake import PROMPT_CHARACTERS_MAX
-from service.limits import Limited
 from service.resources import Gateway
 
-router = APIRouter(tags=["rules"], dependencies=[Limited])
+router = APIRouter(tags=["rules"])
 
 EXAMPLES_MAX = 50
 Example = Annotated[str, StringConstraints(max_length=PROMPT_CHARACTERS_MAX)]

@@ -1,11 +1,14 @@
 """Shapes that many answers share: money, and lists by pages (`?limit=&cursor=`)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Query
 
 from licensing.money import Money
+from licensing.terms import Permissions
+from licensing.wording import in_words
 
 Item = TypeVar("Item")
 
@@ -23,6 +26,11 @@ def bytes_of(*media_types: str) -> dict[int | str, dict[str, Any]]:
 def money(value: Money) -> dict[str, Any]:
     """Whole minor units and the currency."""
     return {"amount": value.amount, "currency": value.currency}
+
+
+def permissions_document(permissions: Permissions) -> dict[str, Any]:
+    """The fields of a licence beside its tier, and what they mean in sentences."""
+    return {**asdict(permissions), "words": in_words(permissions)}
 
 
 def page(found: Sequence[Item], limit: int, show: Callable[[Item], dict[str, Any]]) -> dict[str, Any]:

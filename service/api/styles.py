@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from inference.catalog import base_spec
+from inference.catalog import BaseSpec, base_spec
 from inference.errors import BaseUnusable
 from licensing import switch
 from licensing.database import Connection
@@ -14,8 +14,8 @@ from licensing.errors import Refusal
 from licensing.money import Money
 from licensing.rulebooks import Rulebook, current_rules, put_rules
 from licensing.rules import CLIENTS_MAX, TERM_CHARACTERS_MAX, TERMS_MAX, Rules
-from licensing.terms import Approval, StyleTerms, Tier, current_terms, put_terms
-from service.api.shapes import money
+from licensing.terms import Approval, Offer, StyleTerms, Tier, current_terms, put_terms
+from service.api.shapes import money, permissions_document
 from service.auth import Creator, CreatorReading, Web
 from service.delivery import delivered_size
 from service.errors import Problem, not_found, refused
@@ -39,8 +39,19 @@ class Price(Body):
     currency: str = Field(pattern="^[A-Z]{3}$")
 
 
-class TierBody(Body):
+class OfferBody(Body):
+    """So many pictures in each period of months, for one price; of the tier `exclusive`, the style to oneself."""
+
     price: Price
+    units: int = Field(ge=1, le=100_000)
+    months: int = Field(ge=1, le=36)
+
+
+class TierBody(Body):
+    """`licence` is what may be bought instead of single pictures: left out, it stays as it is; null, there is none."""
+
+    price: Price
+    licence: OfferBody | None = None
     use: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)] | None = None
 
 
@@ -58,6 +69,16 @@ class RulesBody(Body):
         return Rules(**{name: tuple(dict.fromkeys(listed)) for name, listed in self})
 
 
+class LicenceBody(Body):
+    """What buyers may do beside their tier's use; null stands for no limit."""
+
+    attribution: bool = False
+    derivatives: bool = True
+    training: bool = False
+    ceiling: int | None = Field(default=None, ge=1, le=1_000_000_000)
+    expiry_days: int | None = Field(default=None, ge=1, le=36_500)
+
+
 TierName = Literal["draft", "personal", "commercial", "exclusive"]
 
 
@@ -67,6 +88,7 @@ class StyleChange(Body):
     name: Name | None = None
     summary: Summary | None = None
     tiers: dict[TierName, TierBody] | None = Field(default=None, min_length=1)
+    licence: LicenceBody | None = None
     notice_days: int | None = Field(default=None, ge=0, le=365)
     prompt_rules: RulesBody | None = None
     approval: Approval | None = None
@@ -135,7 +157,7 @@ async def patch_style(web: Web, asker: Creator, style_id: str, body: StyleChange
             await store_rules(conn, web, asker.account_id, style_id, body.prompt_rules.rules)
         terms = await current_terms(conn, style_id)
         assert terms is not None, "every style gets terms in the transaction that makes it"
-        if body.tiers is not None or body.notice_days is not None or body.approval is not None:
+        if any(part is not None for part in (body.tiers, body.licence, body.notice_days, body.approval)):
             await _put(conn, changed_terms(terms, body), by=asker.account_id, web=web)
         return await style_document(conn, web, style)
 
@@ -170,11 +192,10 @@ async def style_document(conn: Connection, web: Gateway, style: Style) -> dict[s
         "name": style.name,
         "summary": style.summary,
         "base": style.base,
-        "tiers": {
-            name: {"price": money(tier.price), "use": tier.use, "size": delivered_size(spec, name)}
-            for name, tier in terms.tiers.items()
-        },
+        "tiers": tiers_document(terms, spec),
         "terms_version": terms.version,
+        "licence": permissions_document(terms.permissions),
+        "share_bps": terms.share_bps,
         "notice_days": terms.notice_days,
         "prompt_rules": rules_document(rulebook),
         "approval": terms.permissions.approval,
@@ -202,6 +223,21 @@ def rules_document(rulebook: Rulebook) -> dict[str, Any]:
     return {**asdict(rulebook.rules), "version": rulebook.version, "own": rulebook.is_own}
 
 
+def tiers_document(terms: StyleTerms, spec: BaseSpec) -> dict[str, Any]:
+    """`size` is what a picture has where its order names none."""
+    return {
+        name: {
+            "price": money(tier.price),
+            "use": tier.use,
+            "size": delivered_size(spec, name),
+            "licence": {"price": money(tier.offer.price), "units": tier.offer.units, "months": tier.offer.months}
+            if tier.offer
+            else None,
+        }
+        for name, tier in terms.tiers.items()
+    }
+
+
 def changed_terms(terms: StyleTerms, body: StyleChange) -> StyleTerms:
     """`terms` with what the body names: `tiers` replaces all tiers, each keeping its words where none are given."""
     if body.tiers is not None:
@@ -209,6 +245,9 @@ def changed_terms(terms: StyleTerms, body: StyleChange) -> StyleTerms:
         terms = replace(terms, tiers=tiers)
     if body.notice_days is not None:
         terms = replace(terms, notice_days=body.notice_days)
+    if body.licence is not None:
+        named = body.licence.model_dump(exclude_unset=True)
+        terms = replace(terms, permissions=replace(terms.permissions, **named))
     if body.approval is not None:
         terms = replace(terms, permissions=replace(terms.permissions, approval=body.approval))
     return terms
@@ -217,11 +256,17 @@ def changed_terms(terms: StyleTerms, body: StyleChange) -> StyleTerms:
 def _tier(terms: StyleTerms, name: str, body: TierBody) -> Tier:
     price = Money(body.price.amount, body.price.currency)
     before = terms.tiers.get(name)
-    if before is not None:
-        return replace(before, price=price, use=body.use or before.use)
-    if body.use is None:
+    use = body.use or (before.use if before else None)
+    if use is None:
         raise Problem("invalid_request", f"Tier {name} is new here; say in `use` what a buyer may do with a picture.")
-    return Tier(price=price, use=body.use)
+    offer = before.offer if before else None
+    if "licence" in body.model_fields_set:
+        offer = _offer(body.licence) if body.licence else None
+    return Tier(price=price, use=use, offer=offer)
+
+
+def _offer(body: OfferBody) -> Offer:
+    return Offer(price=Money(body.price.amount, body.price.currency), units=body.units, months=body.months)
 
 
 async def _put(conn: Connection, terms: StyleTerms, *, by: str, web: Gateway) -> None:

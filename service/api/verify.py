@@ -8,7 +8,7 @@ from starlette.datastructures import UploadFile
 
 from licensing.certificates import Certificate
 from licensing.verify import Verdict, verify
-from service.api.shapes import money
+from service.api.shapes import money, permissions_document
 from service.auth import Anyone, Identity, Web
 from service.errors import Problem
 from service.limits import count_check
@@ -60,7 +60,7 @@ async def judge(web: Gateway, content: bytes, asker: Identity | None) -> dict[st
     if not content:
         raise Problem("invalid_request", "The file is empty; send the picture or the certificate you want judged.")
     async with web.house() as conn:
-        verdict = await verify(conn, web.authority, content, watermark=web.watermark)
+        verdict = await verify(conn, web.authority, content, now=web.clock(), watermark=web.watermark)
     return verdict_document(verdict, asker)
 
 
@@ -86,6 +86,7 @@ def verdict_document(verdict: Verdict, asker: Identity | None) -> dict[str, Any]
         "document": verdict.document if is_party else None,
         "distance": verdict.distance,
         "revoked_reason": verdict.revoked_reason,
+        "expired_at": verdict.expired_at,
     }
 
 
@@ -105,6 +106,9 @@ def certificate_document(certificate: Certificate) -> dict[str, Any]:
         "tier": certificate.tier,
         "use": certificate.use,
         "terms_version": certificate.terms_version,
+        "licence": permissions_document(certificate.permissions) if certificate.permissions else None,
+        "expires_at": certificate.expires_at,
+        "ownership_terms": certificate.ownership_terms,
         "prompt_sha256": certificate.prompt_sha256,
         "output_sha256": certificate.output_sha256,
         "phash": certificate.phash,

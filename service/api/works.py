@@ -17,7 +17,7 @@ from service import audit, reviews, works
 from service.api.shapes import Cursor, Limit, bytes_of, page
 from service.api.styles import check_exists, own_style
 from service.api.trainings import find_recipe
-from service.auth import Creator, CreatorReading, Identity, Web
+from service.auth import Creator, CreatorReading, Identity, Web, check_terms
 from service.cases import SENTENCE_CHARACTERS_MAX, appeal, cases_about
 from service.data_use import Purpose, Use, note_deleted, read_file
 from service.describing import ask_for_words
@@ -111,6 +111,7 @@ async def upload_form(request: Request, web: Gateway) -> AsyncIterator[FormData]
 
 async def take_files(web: Gateway, asker: Identity, style: Style, form: FormData) -> list[Taken]:
     """Every file of the form's field `files`, one after the other. Raises Problem where there is none."""
+    check_terms(web, asker)
     rights = form.get("rights") or "unsure"
     if rights not in RIGHTS:
         raise Problem("invalid_request", f"rights is {rights!r}; it is one of {', '.join(RIGHTS)}.")

@@ -104,8 +104,19 @@ accounts = sa.Table(
     _time("disabled_at", optional=True),
     _time("erase_asked_at", optional=True),
     _time("erased_at", optional=True),  # its e-mail and name are made up since
+    _number("ownership_terms", "0"),  # the version it was opened under, then the one its person accepted last
+    _time("accepted_at", optional=True),
     sa.UniqueConstraint("email", name="one_account_per_email"),
     _one_of("role", ROLES),
+)
+
+ownership_terms = sa.Table(
+    "ownership_terms",  # who owns what: every version that was in force; a trigger keeps it from being changed
+    metadata,
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    _text("sha256"),
+    _json("document"),
+    _time("created_at"),
 )
 
 sign_in_links = sa.Table(
@@ -340,6 +351,7 @@ generations = sa.Table(
     _number("rules_version", optional=True),  # of its creator's rules, which judged it; none for orders of before
     _flag("needs_approval", "false"),  # its creator looks at the pictures first, as its client was told
     _time("approval_until", optional=True),  # until when; set once they wait, and kept
+    _number("ownership_terms", "0"),  # the version in force when it was ordered
     _number("work", "1"),  # what all its pictures cost to draw, in row-steps
     _number("turn", optional=True),  # its place in the line, in row-steps: `service.turns`
     _number("step", "0"),

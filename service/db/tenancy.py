@@ -24,9 +24,11 @@ def _through(table: str, condition: str) -> str:
 
 
 TABLES: Mapping[str, Table] = {
-    # Who sells is known by name.
+    # Who sells is known by name, and clients to creators who look at their pictures.
     "accounts": Table(
-        seen=f"{owned_by('id')} OR {_through('versions', 'creator_id = accounts.id AND published_at IS NOT NULL')}",
+        seen=f"{owned_by('id')} OR {_through('versions', 'creator_id = accounts.id AND published_at IS NOT NULL')}"
+        f" OR {_through('approvals a', 'a.client_id = accounts.id')}"
+        f" OR {_through('trust t', 't.client_id = accounts.id')}",
         writes=_ALL,
         written=f"{IS_HOUSE} OR {owned_by('id')}",
     ),
@@ -39,6 +41,9 @@ TABLES: Mapping[str, Table] = {
         written=f"{IS_HOUSE} OR {owned_by('creator_id')}",
     ),
     "deleted_files": Table(seen=NO_PARTY, writes=_ALL),
+    "approvals": Table(seen=owned_by("creator_id", "client_id"), writes=_ALL),
+    "trust": Table(seen=owned_by("creator_id", "client_id"), writes=_ALL),
+    "ownership_terms": Table(seen=EVERYBODY, writes=_ADD),
     "works": Table(seen=owned_by("creator_id"), writes=_ALL),
     "looks": Table(seen=owned_by("creator_id"), writes=_ALL),
     "cases": Table(seen=owned_by("creator_id"), writes=_ALL),

@@ -110,6 +110,7 @@ async def certificate_page(visit: ClientVisit, output_id: str) -> HTMLResponse:
         "desk_output.html",
         paper=paper,
         amount=Money(**paper["amount"]),
+        is_over=paper["expires_at"] is not None and paper["expires_at"] <= visit.now,
         document=found["certificate"],
         has_receipt=output is not None and bool(output.receipt),
         revoked_reason=found["revoked_reason"],

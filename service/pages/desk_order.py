@@ -12,6 +12,7 @@ from starlette.datastructures import UploadFile
 
 from licensing import gateway, plans
 from licensing.errors import Refusal
+from licensing.terms import terms_at
 from service import intake
 from service.approvals import Sale, need_approval
 from service.errors import Problem, not_found, refused
@@ -133,6 +134,8 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
         tier = draft.tier if draft.tier in book.terms.tiers else next(iter(book.terms.tiers))
         draft = replace(draft, style=book.style.id, tier=tier)
     priced, quote_problem = await _price(visit, draft, book) if book else (None, None)
+    async with visit.web.pool.acquire() as conn:
+        terms = await terms_at(conn, draft.style, priced.quote.terms_version) if priced else None
     return page(
         visit,
         "desk_make.html",
@@ -144,6 +147,7 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
         book=book,
         usage=usage,
         quote=priced.quote if priced else None,
+        terms=terms,
         quote_problem=quote_problem.document if quote_problem else None,
         agreed=agreed(priced) if priced else "",
         eta_s=priced.eta_s if priced else 0.0,

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from service.api.style_licences import licence_link
 from service.pages.render import page
 from service.pages.shelf import shelf, take
 from service.pages.visits import Visitor
@@ -27,4 +28,6 @@ async def style_page(visit: Visitor, style_id: str) -> HTMLResponse:
     """One style: its pictures, what it costs, what a buyer may do, and whether it is on."""
     async with visit.web.pool.acquire() as conn:
         book = await take(conn, visit, style_id)
-    return page(visit, "style.html", book=book)
+    answer = page(visit, "style.html", book=book)
+    answer.headers["Link"] = licence_link(style_id)
+    return answer

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from licensing.wording import in_words
 from service.pages import formats, words
 from service.pages.assets import asset_url
 from service.pages.visits import Visit
@@ -40,6 +41,7 @@ def environment() -> Environment:
     ):
         made.filters[writer.__name__] = writer
     made.filters["count"] = formats.count
+    made.filters["in_words"] = in_words
     made.globals.update(
         asset=asset_url,
         levels=words.LEVELS,
@@ -86,10 +88,12 @@ def is_fragment(request: Request, target: str) -> bool:
 
 
 def _shared(visit: Visit) -> dict[str, Any]:
-    session = visit.session
+    session, version = visit.session, visit.web.ownership.version
     return {
         "account": session.account if session else None,
         "csrf_token": session.csrf if session else "",
+        # The version that the account has not accepted yet; 0 where there is none.
+        "terms_due": version if session and session.account.ownership_terms < version else 0,
         "operator": visit.web.settings.operator_name,
         "path": visit.request.url.path,
     }

@@ -22,6 +22,7 @@ from service.pages import (
     studio_training,
     studio_works,
     switch,
+    terms,
     verify,
 )
 from service.pages.problems import install_problem_pages
@@ -30,6 +31,7 @@ SCREENS = (
     home,
     verify,
     switch,
+    terms,
     sign_in,
     studio,
     studio_works,

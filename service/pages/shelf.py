@@ -1,10 +1,11 @@
 """The catalogue as pages show it: each published style with its terms, its switch and its example pictures."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from inference.catalog import base_spec
-from licensing import switch
+from licensing import plans, switch
 from licensing.database import Connection
 from licensing.money import Money
 from licensing.rulebooks import current_rules
@@ -26,6 +27,8 @@ class Book:
     rules: Rules
     categories: list[str]
     """The names of what its creator leaves out altogether."""
+    alone_until: datetime | None
+    """Until when it is one client's alone."""
     bases: Path
     """Where the operator's bases are described."""
 
@@ -62,7 +65,8 @@ async def shelf(conn: Connection, visit: Visit, *, query: str = "") -> list[Book
     found = await list_published(conn, query=query)
     states = await switch.states(conn, style_ids=[style.id for style in found], now=visit.now)
     shown = [style for style in found if states[style.id].level not in ("off", "destroyed")]
-    books = [await _book(conn, visit, style, states[style.id]) for style in shown]
+    alone = await plans.windows(conn, [style.id for style in shown], now=visit.now)
+    books = [await _book(conn, visit, style, states[style.id], alone.get(style.id)) for style in shown]
     return sorted(books, key=lambda book: not book.can_order)
 
 
@@ -71,10 +75,13 @@ async def take(conn: Connection, visit: Visit, style_id: str) -> Book:
     style = await published_style(conn, style_id)
     state = await switch.state(conn, style_id=style_id, now=visit.now)
     assert state is not None, "every style gets terms, and with them a switch, in the transaction that makes it"
-    return await _book(conn, visit, style, state)
+    alone = await plans.windows(conn, [style.id], now=visit.now)
+    return await _book(conn, visit, style, state, alone.get(style.id))
 
 
-async def _book(conn: Connection, visit: Visit, style: Listed, state: switch.SwitchState) -> Book:
+async def _book(
+    conn: Connection, visit: Visit, style: Listed, state: switch.SwitchState, alone_until: datetime | None
+) -> Book:
     terms = await current_terms(conn, style.id)
     assert terms is not None, "every style gets terms in the transaction that makes it"
     rules = (await current_rules(conn, creator_id=style.creator_id, style_id=style.id)).rules
@@ -85,5 +92,6 @@ async def _book(conn: Connection, visit: Visit, style: Listed, state: switch.Swi
         switch=state,
         rules=rules,
         categories=[known[name].name for name in rules.categories if name in known],
+        alone_until=alone_until,
         bases=visit.web.settings.configs / "bases",
     )

@@ -3,12 +3,14 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from service.auth import cookie_name
+from licensing.database import Connection
+from service.auth import cookie_name, identity_of
 from service.limits import count_sign_in
+from service.ownership import accept
 from service.pages.render import page, see_other
-from service.pages.visits import Visitor
+from service.pages.visits import Visit, Visitor
 from service.pages.words import HOME_OF
-from service.sessions import end_session, redeem_link
+from service.sessions import Session, end_session, redeem_link
 
 router = APIRouter(include_in_schema=False)
 
@@ -18,7 +20,7 @@ async def sign_in_page(visit: Visitor, link: str = "", then: str = "") -> Respon
     """Where a one-time link leads. Opening it uses nothing up: mail programs open links too. The button does."""
     if visit.session is not None and not link:
         return see_other(_inside(then) or HOME_OF[visit.session.account.role])
-    return page(visit, "sign_in.html", link=link, then=_inside(then), has_failed=False)
+    return page(visit, "sign_in.html", link=link, then=_inside(then), has_failed=False, terms=visit.web.ownership)
 
 
 @router.post("/sign-in")
@@ -29,8 +31,10 @@ async def sign_in(visit: Visitor) -> Response:
     days = visit.web.settings.session_days
     async with visit.web.house() as conn:
         session = await redeem_link(conn, word=word, now=visit.now, days=days)
+        if session is not None and await visit.field("terms") == str(visit.web.ownership.version):
+            await _sign_up(conn, visit, session)
     if session is None:
-        return page(visit, "sign_in.html", status=422, link="", then=then, has_failed=True)
+        return page(visit, "sign_in.html", status=422, link="", then=then, has_failed=True, terms=visit.web.ownership)
     answer = see_other(then or HOME_OF[session.account.role])
     answer.set_cookie(
         cookie_name(visit.web),
@@ -53,6 +57,13 @@ async def sign_out(visit: Visitor) -> Response:
     answer = see_other("/")
     answer.delete_cookie(cookie_name(visit.web), path="/", secure=visit.web.settings.is_secure, httponly=True)
     return answer
+
+
+async def _sign_up(conn: Connection, visit: Visit, session: Session) -> None:
+    """Whoever signs in for the first time accepts the version that the form showed. Later ones are asked about."""
+    account, version = session.account, visit.web.ownership.version
+    if account.accepted_at is None and account.ownership_terms:
+        await accept(conn, account_id=account.id, version=version, by=identity_of(session).who, now=visit.now)
 
 
 def _word_of(pasted: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
-from service.api.styles import Price, StyleChange, TierBody, patch_style
+from service.api.styles import LicenceBody, Price, StyleChange, TierBody, patch_style
 from service.errors import Problem
 from service.pages.forms import checked, price, whole_number
 from service.pages.render import page, see_other
@@ -45,11 +45,47 @@ async def _asked(visit: Member, standing: Standing) -> StyleChange:
             TierBody,
             price=Price(amount=cost.amount, currency=currency),
             use=await visit.field(f"use-{name}") or None,
+            **await _licence(visit, name, currency),
         )
     if not tiers:
         raise Problem("invalid_request", "No tier is for sale; tick at least one, or switch the style off instead.")
     notice = whole_number(await visit.field("notice_days"), name="Days of notice")
-    return checked(StyleChange, tiers=tiers, notice_days=notice, approval=await visit.field("approval") or None)
+    return checked(
+        StyleChange,
+        tiers=tiers,
+        licence=await _permissions(visit),
+        notice_days=notice,
+        approval=await visit.field("approval") or None,
+    )
+
+
+async def _licence(visit: Member, tier: str, currency: str) -> dict[str, Any]:
+    """The licence that may be bought instead of single pictures; nothing where the form does not ask for one."""
+    if f"licence-price-{tier}" not in await visit.form():
+        return {}
+    cost, units, months = [await visit.field(f"licence-{part}-{tier}") for part in ("price", "units", "months")]
+    if not (cost or units or months):
+        return {"licence": None}
+    paid = price(cost, currency=currency, name=f"Price of all pictures, {tier}")
+    return {
+        "licence": {
+            "price": {"amount": paid.amount, "currency": currency},
+            "units": whole_number(units, name=f"Pictures of the licence, {tier}"),
+            "months": whole_number(months, name=f"Months of the licence, {tier}"),
+        }
+    }
+
+
+async def _permissions(visit: Member) -> LicenceBody | None:
+    """What buyers may do beside their tier; None where the form does not ask."""
+    if not await visit.field("licence"):
+        return None
+    ticks = {name: bool(await visit.field(name)) for name in ("attribution", "derivatives", "training")}
+    limits = {}
+    for name, words in (("ceiling", "Copies of each picture"), ("expiry_days", "Days until the right ends")):
+        typed = await visit.field(name)
+        limits[name] = whole_number(typed, name=words) if typed else None
+    return checked(LicenceBody, **ticks, **limits)
 
 
 async def _show(visit: Member, style_id: str, problem: Problem | None = None) -> HTMLResponse:

@@ -8,7 +8,7 @@ from starlette.datastructures import UploadFile
 
 from licensing.money import Money
 from service.api.verify import judge
-from service.auth import Identity
+from service.auth import identity_of
 from service.errors import Problem
 from service.limits import count_check
 from service.pages.render import page
@@ -28,9 +28,8 @@ async def verify_page(visit: Visitor) -> HTMLResponse:
 @router.post("/verify")
 async def verify(visit: Visitor) -> HTMLResponse:
     """The verdict. Nothing is stored, so there is nowhere to send the browser on to."""
-    account = visit.session.account if visit.session else None
-    asker = Identity(account_id=account.id, role=account.role, session=visit.session) if account else None
-    count_check(visit.request, account.id if account else None)
+    asker = identity_of(visit.session) if visit.session else None
+    count_check(visit.request, asker.account_id if asker else None)
     try:
         file = (await visit.form()).get("file")
         content = await file.read() if isinstance(file, UploadFile) else b""

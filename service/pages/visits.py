@@ -14,7 +14,7 @@ from fastapi import Depends, Request
 from starlette.datastructures import FormData
 
 from service.accounts import Account, Role
-from service.auth import SAFE_METHODS, Identity, Web, browser_session, check_form, check_origin
+from service.auth import SAFE_METHODS, Identity, Web, browser_session, check_form, check_origin, identity_of
 from service.errors import Problem
 from service.limits import count_form
 from service.resources import Gateway
@@ -58,7 +58,7 @@ class Member(Visit):
     @property
     def identity(self) -> Identity:
         """The same person as the API's functions know them."""
-        return Identity(account_id=self.account.id, role=self.account.role, session=self.session)
+        return identity_of(self.session)
 
 
 async def visitor(request: Request, web: Web) -> Visit:

@@ -137,6 +137,11 @@ TIERS = {
 }
 VERDICTS = {
     "valid": Said("This picture is genuine", "It is exactly the file that was sold, and its licence stands.", "good"),
+    "expired": Said(
+        "This picture is genuine, but its licence has ended",
+        "It is exactly the file that was sold, and the time for which it was licensed is over.",
+        "warn",
+    ),
     "altered": Said(
         "This picture was changed",
         "It carries a certificate from here, but the file is no longer the one that was sold.",

@@ -15,7 +15,7 @@ from tests.browser.served import Served
 pytestmark = pytest.mark.browser
 
 WIDTHS = (360, 1440)
-PUBLIC = ["/", "/verify", "/sign-in", "/nothing-here"]
+PUBLIC = ["/", "/verify", "/terms", "/sign-in", "/nothing-here"]
 STUDIO = ["/studio", "/studio/new", "/studio/record", "/studio/record/happened"]
 DESK = ["/desk", "/desk/make", "/desk/history", "/desk/keys", "/desk/webhooks"]
 STEPS = ["", "/works", "/training", "/offer", "/switch"]

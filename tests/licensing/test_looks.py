@@ -136,6 +136,6 @@ async def test_pictures_of_next_to_one_colour_and_test_pictures_are_like_nothing
     await insert(pool, [fingerprint(image)], test=True)
 
     async with pool.acquire() as conn:
-        verdicts = [await verify(conn, authority, content) for content in (plain, image)]
+        verdicts = [await verify(conn, authority, content, now=NOW) for content in (plain, image)]
 
     assert [(verdict.verdict, verdict.output_id) for verdict in verdicts] == [("unknown", None)] * 2

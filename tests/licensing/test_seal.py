@@ -19,9 +19,10 @@ from licensing.certificates import certify, read_certificate
 from licensing.errors import AuthorityBroken, SealRefused
 from licensing.fingerprint import NEAR, distance, fingerprint
 from licensing.seal import mime_of, read_seal, seal
+from licensing.terms import Permissions
 from tests.licensing.drawings import drawing, encoded
 from tests.licensing.papers import CERTIFICATE, CLAIM
-from tests.licensing.world import eur
+from tests.licensing.world import NOW, eur
 
 KINDS = [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("WEBP", "image/webp")]
 
@@ -125,6 +126,16 @@ def test_a_certificate_comes_back_as_it_was_signed(authority: Authority):
     document = certify(authority, CERTIFICATE)
 
     assert read_certificate(authority, document) == CERTIFICATE
+
+
+def test_a_certificate_keeps_what_its_licence_allowed_and_older_ones_are_read(authority: Authority):
+    strict = replace(CERTIFICATE, permissions=Permissions(ceiling=5), expires_at=NOW, ownership_terms=2)
+    payload = verify_document(authority, certify(authority, CERTIFICATE))
+    for name in ("permissions", "expires_at", "ownership_terms"):
+        del payload[name]
+
+    assert read_certificate(authority, certify(authority, strict)) == strict
+    assert read_certificate(authority, sign_document(authority, payload)) == CERTIFICATE
 
 
 def test_a_changed_certificate_is_no_certificate(authority: Authority, tmp_path: Path):

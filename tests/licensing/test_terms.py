@@ -83,6 +83,8 @@ async def test_terms_that_cannot_be_charged_are_refused_in_words(world: World):
         replace(style, tiers={"a": Tier(price=eur(1), use="any"), "b": yen}),
         replace(style, fee_bps=10_001),
         replace(style, notice_days=-1),
+        replace(style, permissions=Permissions(ceiling=0)),
+        replace(style, permissions=Permissions(expiry_days=0)),
         replace(style, style_id=new_id("sty"), tiers={"a": yen}),
     ):
         refused(await put(world, wrong), "invalid_request")

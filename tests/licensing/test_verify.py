@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,12 +19,15 @@ from licensing.orders import Made, Settled
 from licensing.refunds import refund_output
 from licensing.revocations import list_revocations, sign_revocations
 from licensing.seal import SealClaim, seal
+from licensing.terms import Permissions
 from licensing.verify import Verdict, verify
 from licensing.watermarks import Watermark
 from licensing.watermarks.registry import key_of, note_mark
 from tests.licensing.drawings import drawing, encoded, under_glare
 from tests.licensing.plain_watermark import PlainMark
-from tests.licensing.world import World, eur, new_id, refused
+from tests.licensing.world import NOW, World, eur, new_id, refused
+
+ANY_USE = Permissions()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,7 @@ class Sold:
     certificate: str
 
 
-def made_of(authority: Authority, hold: Any, output_id: str, sealed: bytes) -> Made:
+def made_of(authority: Authority, hold: Any, output_id: str, sealed: bytes, permissions: Permissions) -> Made:
     """What the gateway is told of a sealed picture, with its certificate."""
     sha256, phash = hashlib.sha256(sealed).hexdigest(), fingerprint(sealed)
     certificate = Certificate(
@@ -59,6 +63,8 @@ def made_of(authority: Authority, hold: Any, output_id: str, sealed: bytes) -> M
         height=64,
         amount=eur(60),
         issued_at=hold.created_at,
+        permissions=permissions,
+        expires_at=permissions.ends_at(hold.created_at),
     )
     return Made(output_id=output_id, sha256=sha256, phash=phash, certificate=certify(authority, certificate))
 
@@ -80,7 +86,13 @@ def sealed_drawing(authority: Authority, hold: Any, output_id: str, image: Image
 
 
 async def sell(
-    world: World, authority: Authority, number: int, *, test: bool = False, watermark: Watermark | None = None
+    world: World,
+    authority: Authority,
+    number: int,
+    *,
+    test: bool = False,
+    watermark: Watermark | None = None,
+    permissions: Permissions = ANY_USE,
 ) -> Sold:
     """The whole way of one picture: reserve, begin, mark, sign, settle."""
     style, client = await world.style(), await world.client(prepaid=1000)
@@ -95,15 +107,15 @@ async def sell(
         digest = hashlib.sha256(encoded(image, "PNG")).hexdigest()
         await gateway.may_sign(conn, order_id=hold.order_id, fence=begun.fence, digest=digest, now=world.now)
         sealed = sealed_drawing(authority, hold, output_id, image)
-        made = made_of(authority, hold, output_id, sealed)
+        made = made_of(authority, hold, output_id, sealed, permissions)
         answer = await gateway.settle(conn, order_id=hold.order_id, fence=begun.fence, made=[made], now=world.now)
     assert isinstance(answer, Settled)
     return Sold(output_id=output_id, image=image, file=sealed, certificate=made.certificate)
 
 
-async def judge(world: World, authority: Authority, content: bytes) -> Verdict:
+async def judge(world: World, authority: Authority, content: bytes, *, now: datetime = NOW) -> Verdict:
     async with world.pool.acquire() as conn:
-        return await verify(conn, authority, content)
+        return await verify(conn, authority, content, now=now)
 
 
 async def test_the_file_that_was_sold_is_valid_and_says_everything(world: World, authority: Authority):
@@ -113,6 +125,33 @@ async def test_the_file_that_was_sold_is_valid_and_says_everything(world: World,
 
     assert (verdict.verdict, verdict.output_id, verdict.document) == ("valid", sold.output_id, sold.certificate)
     assert (verdict.certificate.amount, verdict.certificate.tier) == (eur(60), "personal")
+
+
+async def test_a_picture_whose_right_has_ended_is_genuine_and_says_so(world: World, authority: Authority):
+    sold = await sell(world, authority, 120, permissions=Permissions(expiry_days=30, ceiling=9))
+    end = NOW + timedelta(days=30)
+
+    for content in (sold.file, sold.certificate.encode()):
+        before = await judge(world, authority, content, now=end - timedelta(seconds=1))
+        after = await judge(world, authority, content, now=end)
+
+        assert (before.verdict, before.expired_at) == ("valid", None)
+        assert before.certificate.permissions == Permissions(expiry_days=30, ceiling=9)
+        assert (after.verdict, after.expired_at) == ("valid", end)
+        assert after.sentence.endswith(f"The right to use it ended on {end:%Y-%m-%d}.")
+
+
+async def test_of_what_was_taken_back_or_only_looks_like_it_no_end_is_told(world: World, authority: Authority):
+    sold = await sell(world, authority, 121, permissions=Permissions(expiry_days=1))
+    later = NOW + timedelta(days=9)
+
+    stripped = await judge(world, authority, encoded(sold.image, "PNG"), now=later)
+    async with world.pool.acquire() as conn:
+        await refund_output(conn, output_id=sold.output_id, reason="a mistake", by="acc_operator", now=NOW)
+    revoked = await judge(world, authority, sold.file, now=later)
+
+    assert (stripped.verdict, stripped.expired_at) == ("marked_but_stripped", None)
+    assert (revoked.verdict, revoked.expired_at) == ("revoked", None)
 
 
 async def test_one_flipped_byte_makes_it_altered_anywhere_in_the_file(world: World, authority: Authority):
@@ -248,9 +287,9 @@ async def test_a_mark_in_the_pixels_is_found_where_looks_are_not(world: World, a
     changed = encoded(under_glare(sold.image), "PNG")
 
     async with world.pool.acquire() as conn:
-        intact = await verify(conn, authority, sold.file, watermark=watermark)
-        found = await verify(conn, authority, changed, watermark=watermark)
-        unseen = await verify(conn, authority, changed)
+        intact = await verify(conn, authority, sold.file, watermark=watermark, now=NOW)
+        found = await verify(conn, authority, changed, watermark=watermark, now=NOW)
+        unseen = await verify(conn, authority, changed, now=NOW)
 
     assert (intact.verdict, unseen.verdict) == ("valid", "unknown")
     assert (found.verdict, found.output_id, found.is_certain) == ("marked_but_stripped", sold.output_id, False)
@@ -262,9 +301,9 @@ async def test_a_mark_of_what_was_never_sold_is_no_licence(world: World, authori
     marked = watermark.mark(encoded(drawing(114), "PNG"), key_of(output_id))
 
     async with world.pool.acquire() as conn:
-        strange = await verify(conn, authority, marked, watermark=watermark)
+        strange = await verify(conn, authority, marked, watermark=watermark, now=NOW)
         await note_mark(conn, output_id)
-        unsold = await verify(conn, authority, marked, watermark=watermark)
+        unsold = await verify(conn, authority, marked, watermark=watermark, now=NOW)
 
     assert (strange.verdict, unsold.verdict, unsold.output_id) == ("unknown", "unknown", None)
     assert "Nothing like" in strange.sentence

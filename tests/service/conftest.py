@@ -101,6 +101,7 @@ class Place:
                 role=role,
                 email=f"{role}-{next(_NUMBERS)}@example.org",
                 name=None,
+                ownership_terms=web.ownership.version,
                 now=web.clock(),
                 new_id=new_id,
             )
@@ -118,6 +119,12 @@ class Place:
 
 
 _NUMBERS = itertools.count()
+
+
+def copy_words(folder: Path) -> None:
+    """Prices, categories of prompts and the terms of who owns what as they are shipped."""
+    for name in ("prices.toml", "categories.toml", "ownership.toml"):
+        (folder / name).write_text((ROOT / "configs" / name).read_text())
 
 
 def connect(app: FastAPI, token: str | None = None) -> httpx.AsyncClient:
@@ -147,8 +154,7 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("configs")
     (folder / "bases").mkdir()
     (folder / "recipes").mkdir()
-    for name in ("prices.toml", "categories.toml"):
-        (folder / name).write_text((ROOT / "configs" / name).read_text())
+    copy_words(folder)
     (folder / "bases" / "tiny.toml").write_text(TINY_BASE)
     (folder / "recipes" / "tiny-style.toml").write_text(TINY_RECIPE)
     return folder

@@ -42,7 +42,7 @@ from service.resources import Gateway
 from service.settings import ROOT, Settings
 from tests.inference.random_adapters import random_adapter, write_adapter
 from tests.inference.tiny_base import write_tiny_base
-from tests.service.conftest import Person, Place, connect, make_style
+from tests.service.conftest import Person, Place, connect, copy_words, make_style
 
 TRIGGER = "zorvik"
 PRICE = 60
@@ -53,8 +53,7 @@ def write_configs(folder: Path, *, enlarger: bool = False) -> Path:
     """Prices as shipped and the tiny random base."""
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("prices.toml", "categories.toml"):
-        (folder / name).write_text((ROOT / "configs" / name).read_text())
+    copy_words(folder)
     write_tiny_base(folder / "bases", enlarger=enlarger)
     return folder
 

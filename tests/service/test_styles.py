@@ -44,6 +44,47 @@ async def test_approval_and_rules_can_be_set(creator: Person):
     assert style["notice_days"] == 14
 
 
+async def test_what_buyers_may_do_is_set_field_by_field(creator: Person):
+    style_id = await make_style(creator)
+    where = f"/v1/styles/{style_id}"
+
+    first = (await creator.http.patch(where, json={"licence": {"attribution": True, "ceiling": 500}})).json()
+    second = (await creator.http.patch(where, json={"licence": {"expiry_days": 365, "ceiling": None}})).json()
+    same = (await creator.http.patch(where, json={"licence": {"expiry_days": 365}})).json()
+
+    assert (first["licence"]["attribution"], first["licence"]["ceiling"]) == (True, 500)
+    assert "At most 500 copies of each picture, printed or sold." in first["licence"]["words"]
+    assert (second["licence"]["attribution"], second["licence"]["ceiling"]) == (True, None)
+    assert second["licence"]["expiry_days"] == 365
+    assert [one["terms_version"] for one in (first, second, same)] == [2, 3, 3]
+
+
+async def test_a_tiers_licence_is_set_kept_and_taken_away(creator: Person):
+    style_id = await make_style(creator)
+    price = {"amount": 2900, "currency": "EUR"}
+    offer = {"price": price | {"amount": 90_000}, "units": 40, "months": 3}
+
+    async def with_tier(**given: object) -> object:
+        body = {"tiers": {"exclusive": {"price": price} | given}}
+        answer = await creator.http.patch(f"/v1/styles/{style_id}", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["tiers"]["exclusive"]["licence"]
+
+    assert await with_tier(licence=offer) == offer
+    assert await with_tier() == offer
+    assert await with_tier(licence=None) is None
+
+
+async def test_limits_that_allow_nothing_are_refused(creator: Person):
+    style_id = await make_style(creator)
+
+    for licence in ({"ceiling": 0}, {"expiry_days": 0}, {"training": None}, {"approval": True}):
+        answer = await creator.http.patch(f"/v1/styles/{style_id}", json={"licence": licence})
+
+        assert (answer.status_code, slug_of(answer)) == (422, "invalid_request")
+        assert next(iter(licence)) in answer.json()["detail"]
+
+
 async def test_what_is_wrong_with_a_style_is_named(creator: Person):
     for body, where in (
         ({"name": "", "summary": "x"}, "name"),

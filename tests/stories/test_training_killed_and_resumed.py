@@ -19,7 +19,7 @@ from safetensors.torch import load, load_file
 from service.app import create_app
 from service.settings import ROOT, Settings, to_environ
 from tests.inference.tiny_base import write_tiny_base
-from tests.service.conftest import Person, Place, connect, with_works
+from tests.service.conftest import Person, Place, connect, copy_words, with_works
 from tests.service.test_trainings import wait_until_gone
 from training.messages import TrainingRequest, read_request
 from training.pipeline import train
@@ -46,8 +46,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         (configs / name).mkdir()
     write_tiny_base(configs / "bases")
     (configs / "recipes" / "tiny-style.toml").write_text(RECIPE)
-    for name in ("prices.toml", "categories.toml"):
-        (configs / name).write_text((ROOT / "configs" / name).read_text())
+    copy_words(configs)
     return Settings(
         home=tmp_path_factory.mktemp("home"), configs=configs, default_base="tiny", num_threads=1, device="cpu"
     )

@@ -96,7 +96,13 @@ async def open_town(database_url: str, folder: Path, *, has_worker: bool = True,
 async def person(web: Gateway, role: Role, kind: keys.KeyKind, *, name: str | None = None) -> Person:
     async with web.pool.acquire() as conn, conn.transaction():
         account = await ensure_account(
-            conn, role=role, email=f"{name or role}@example.org", name=None, now=web.clock(), new_id=new_id
+            conn,
+            role=role,
+            email=f"{name or role}@example.org",
+            name=None,
+            ownership_terms=web.ownership.version,
+            now=web.clock(),
+            new_id=new_id,
         )
         issued = await keys.issue(
             conn, account_id=account.id, kind=kind, new_id=new_id, now=web.clock(), pepper=web.pepper

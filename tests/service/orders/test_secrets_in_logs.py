@@ -13,6 +13,7 @@ import pytest
 from service.sessions import make_link
 from service.web import Server, server_config
 from tests.service.market import Market, open_market
+from tests.stories.processes import free_port
 
 PROMPT = "a quixotic lighthouse"
 
@@ -80,13 +81,13 @@ async def test_keys_links_cookies_secrets_and_prompts_are_in_no_log(market: Mark
     web, client = market.gateway, await market.client()
     async with web.pool.acquire() as conn:
         link = await make_link(conn, account_id=client.account.id, now=web.clock(), minutes=5)
-    server = Server(server_config(market.app, replace(market.settings, log_level="DEBUG", port=0)))
+    server = Server(server_config(market.app, replace(market.settings, log_level="DEBUG", port=free_port())))
     server.config.lifespan = "off"
     task = asyncio.create_task(server.serve())
     async with asyncio.timeout(20):
         while not server.started:
             await asyncio.sleep(0.05)
-    origin = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    origin = f"http://127.0.0.1:{server.config.port}"
     bearer = {"Authorization": f"Bearer {client.token}", "Content_Type": "application/json"}
     wrong = client.token[:-1] + ("a" if client.token[-1] != "a" else "b")
     order = {"style": market.style_id, "prompt": PROMPT}

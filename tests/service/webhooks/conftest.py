@@ -38,6 +38,7 @@ class Sender:
                     role="client",
                     email=f"{new_id('x')}@example.org",
                     name=None,
+                    ownership_terms=self.web.ownership.version,
                     now=self.start,
                     new_id=new_id,
                 )

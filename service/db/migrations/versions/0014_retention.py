@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0014"
-down_revision = "0011"
+down_revision = "0013"
 
 HAS_PICTURES = "(request ->> 'image') IS NOT NULL OR (request ->> 'mask') IS NOT NULL"
 
