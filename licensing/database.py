@@ -32,6 +32,7 @@ _FUNCTIONS = (
     "reserve",
     "attempts",
     "settle",
+    "together",
     "allowances",
     "switch",
     "money",

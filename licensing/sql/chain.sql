@@ -7,19 +7,26 @@
 -- last link to the end of the commit; there are 8 lanes, each a chain of its own, and a transaction takes the first
 -- free one, so commits do not queue behind each other.
 
-CREATE OR REPLACE FUNCTION licensing.post(
-    p_kind text, p_subject text, p_body jsonb, p_at timestamptz, p_accounts text[], p_amounts bigint[]
-) RETURNS bigint LANGUAGE plpgsql AS $$
+-- The number that all groups of this transaction share.
+CREATE OR REPLACE FUNCTION licensing.commit_of_transaction() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_commit bigint := NULLIF(current_setting('licensing.commit_no', true), '')::bigint;
-    v_group bigint;
 BEGIN
     IF v_commit IS NULL THEN
         v_commit := nextval('licensing.commit_no');
         PERFORM set_config('licensing.commit_no', v_commit::text, true);
     END IF;
+    RETURN v_commit;
+END $$;
+
+CREATE OR REPLACE FUNCTION licensing.post(
+    p_kind text, p_subject text, p_body jsonb, p_at timestamptz, p_accounts text[], p_amounts bigint[]
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_group bigint;
+BEGIN
     INSERT INTO licensing.entry_group (kind, subject, body, at, commit_no)
-        VALUES (p_kind, p_subject, p_body, p_at, v_commit) RETURNING group_no INTO v_group;
+        VALUES (p_kind, p_subject, p_body, p_at, licensing.commit_of_transaction()) RETURNING group_no INTO v_group;
     INSERT INTO licensing.entry (group_no, line, account_id, unit, amount)
         SELECT v_group, line, account, split_part(account, ':', 3), amount
         FROM unnest(p_accounts, p_amounts) WITH ORDINALITY AS lines (account, amount, line)

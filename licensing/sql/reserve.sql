@@ -158,22 +158,7 @@ RETURNS TABLE (budget_id text, held bigint, charged bigint) LANGUAGE sql IMMUTAB
     WHERE claim.budget_id IS NOT NULL AND claim.held > 0
 $$;
 
--- Many orders in one commit, answered in their order. All locks of one kind are taken before those of the next, and in
--- one order, so that batches and single verbs wait for each other and never in a circle.
-CREATE OR REPLACE FUNCTION licensing.reserve_all(p_orders jsonb, p_now timestamptz) RETURNS SETOF licensing.answer
-LANGUAGE plpgsql AS $$
-DECLARE
-    v record;
-BEGIN
-    PERFORM licensing.require_read_committed();
-    PERFORM licensing.lock_for_orders(p_orders, p_now);
-    FOR v IN SELECT * FROM licensing.wishes(p_orders) LOOP
-        RETURN NEXT licensing.reserve(
-            v.order_id, v.client_id, v.key_id, v.idempotency_key, v.request_hash, v.style_id, v.creator_id, v.tier,
-            v.count, v.hold_s, v.test, p_now);
-    END LOOP;
-END $$;
-
+-- Orders as they reach the gateway, one a row.
 CREATE OR REPLACE FUNCTION licensing.wishes(p_orders jsonb) RETURNS TABLE (
     order_id text, client_id text, key_id text, idempotency_key text, request_hash text, style_id text, creator_id text,
     tier text, count integer, hold_s integer, test boolean
@@ -183,6 +168,8 @@ CREATE OR REPLACE FUNCTION licensing.wishes(p_orders jsonb) RETURNS TABLE (
         creator_id text, tier text, count integer, hold_s integer, test boolean)
 $$;
 
+-- All locks of one kind are taken before those of the next, and in one order, so that batches and single verbs wait for
+-- each other and never in a circle.
 CREATE OR REPLACE FUNCTION licensing.lock_for_orders(p_orders jsonb, p_now timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN

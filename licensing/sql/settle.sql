@@ -135,25 +135,3 @@ LANGUAGE sql STABLE AS $$
                p_hold)::licensing.answer
     FROM licensing.output WHERE order_id = p_hold.order_id
 $$;
-
--- Many orders in one commit, answered in their order; `p_orders` as JSON: order_id, fence, outputs, sha256s, phashes,
--- certificates. All locks of one kind are taken before those of the next, as `reserve_all` does.
-CREATE OR REPLACE FUNCTION licensing.settle_all(p_orders jsonb, p_near integer, p_now timestamptz) RETURNS SETOF licensing.answer
-LANGUAGE plpgsql AS $$
-DECLARE
-    v record;
-    v_ids text[] := ARRAY(SELECT wish ->> 'order_id' FROM jsonb_array_elements(p_orders) AS wish);
-BEGIN
-    PERFORM licensing.require_read_committed();
-    PERFORM licensing.share_all_switches(array_agg(creator_id), array_agg(style_id))
-        FROM licensing.hold WHERE order_id = ANY (v_ids);
-    PERFORM licensing.lock_sales(v_ids);
-    PERFORM FROM licensing.hold WHERE order_id = ANY (v_ids) ORDER BY order_id FOR UPDATE;
-    PERFORM licensing.lock_budgets(ARRAY(
-        SELECT c.budget_id FROM licensing.hold h, licensing.claims(h) c WHERE h.order_id = ANY (v_ids)));
-    FOR v IN SELECT * FROM jsonb_to_recordset(p_orders) AS wish (
-        order_id text, fence integer, outputs text[], sha256s text[], phashes text[], certificates text[]) LOOP
-        RETURN NEXT licensing.settle(
-            v.order_id, v.fence, v.outputs, v.sha256s, v.phashes, v.certificates, p_near, p_now);
-    END LOOP;
-END $$;

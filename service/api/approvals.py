@@ -57,33 +57,33 @@ async def put_client(web: Web, asker: Creator, client_id: str, body: TrustBody) 
     return _client_document(known[client_id])
 
 
-@router.get("/approvals/{generation_id}/pictures/{number}", response_class=Response)
-async def get_picture(web: Web, asker: CreatorReading, generation_id: str, number: int) -> Response:
+@router.get("/approvals/{approval_id}/pictures/{number}", response_class=Response)
+async def get_picture(web: Web, asker: CreatorReading, approval_id: str, number: int) -> Response:
     """A picture that waits, for its creator alone; `number` counts from 1."""
     async with web.pool.acquire() as conn:
-        waiting = await find_waiting(conn, asker.account_id, generation_id)
+        waiting = await find_waiting(conn, asker.account_id, approval_id)
     found = next((one for one in waiting.pictures if one["number"] == number), None) if waiting else None
     if found is None:
-        raise not_found("picture waiting for approval", f"{generation_id} {number}")
+        raise not_found("picture waiting for approval", f"{approval_id} {number}")
     try:
         content = await asyncio.to_thread(web.storage.get, found["key"])
     except ObjectMissing as error:
         # The order ended between the question and here.
-        raise not_found("picture waiting for approval", f"{generation_id} {number}") from error
+        raise not_found("picture waiting for approval", f"{approval_id} {number}") from error
     return Response(content, media_type=found["mime"], headers={"Cache-Control": "no-store"})
 
 
-@router.post("/approvals/{generation_id}/approve")
-async def post_approve(web: Web, asker: Creator, generation_id: str) -> dict[str, Any]:
+@router.post("/approvals/{approval_id}/approve")
+async def post_approve(web: Web, asker: Creator, approval_id: str) -> dict[str, Any]:
     """The client gets the pictures and is charged. Asked again it only says so (`repeated`)."""
-    return _decision_document(await decisions.approve(web, creator_id=asker.account_id, order_id=generation_id))
+    return _decision_document(await decisions.approve(web, creator_id=asker.account_id, order_id=approval_id))
 
 
-@router.post("/approvals/{generation_id}/reject")
-async def post_reject(web: Web, asker: Creator, generation_id: str, body: Rejection) -> dict[str, Any]:
+@router.post("/approvals/{approval_id}/reject")
+async def post_reject(web: Web, asker: Creator, approval_id: str, body: Rejection) -> dict[str, Any]:
     """The client gets nothing, pays nothing, and reads the reason. Asked again it only says so (`repeated`)."""
     return _decision_document(
-        await decisions.reject(web, creator_id=asker.account_id, order_id=generation_id, reason=body.reason)
+        await decisions.reject(web, creator_id=asker.account_id, order_id=approval_id, reason=body.reason)
     )
 
 

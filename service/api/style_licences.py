@@ -12,6 +12,7 @@ from licensing.database import Connection
 from licensing.policies import Subject, odrl, rsl
 from licensing.terms import StyleTerms, current_terms, terms_at
 from service.api.public_documents import shared_for
+from service.api.shapes import bytes_of
 from service.auth import Web
 from service.catalogue import published_style
 from service.errors import not_found
@@ -26,7 +27,7 @@ _AN_HOUR = 3600
 _A_MINUTE = 60
 
 
-@router.get("/styles/{style_id}/licence", response_class=JSONResponse)
+@router.get("/styles/{style_id}/licence", response_class=Response, responses=bytes_of(ODRL_TYPE))
 async def get_licence(web: Web, style_id: str) -> Response:
     """What is offered now, as ODRL policies in JSON-LD: one Offer for each tier, and for each licence."""
     async with web.pool.acquire() as conn:
@@ -35,7 +36,7 @@ async def get_licence(web: Web, style_id: str) -> Response:
         return await _policies(conn, web, terms, style_id, _A_MINUTE)
 
 
-@router.get("/styles/{style_id}/licence.xml", response_class=Response)
+@router.get("/styles/{style_id}/licence.xml", response_class=Response, responses=bytes_of(RSL_TYPE))
 async def get_rsl(web: Web, style_id: str) -> Response:
     """The same as an RSL 1.0 file, which the style's page names by `rel="license"`."""
     async with web.pool.acquire() as conn:
@@ -46,7 +47,7 @@ async def get_rsl(web: Web, style_id: str) -> Response:
     return Response(text, media_type=RSL_TYPE, headers=shared_for(_A_MINUTE))
 
 
-@router.get("/styles/{style_id}/licence/{version}", response_class=JSONResponse)
+@router.get("/styles/{style_id}/licence/{version}", response_class=Response, responses=bytes_of(ODRL_TYPE))
 async def get_licence_version(web: Web, style_id: str, version: Annotated[int, Path(ge=1, le=10**6)]) -> Response:
     """What a certificate names as its `terms_version`, also after the style is gone. Never of a style that was not yet
     on sale."""

@@ -8,7 +8,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from licensing.tenancy import NOBODY
 from service.auth import browser_session
+from service.db.tenancy import acting_for
 from service.pages.render import page
 from service.pages.visits import SignInFirst, Visit
 
@@ -63,7 +65,9 @@ async def _as_page(request: Request, response: Response) -> HTMLResponse:
     """The page for a response that holds a problem document, with its status and its headers."""
     document: dict[str, Any] = json.loads(bytes(response.body))
     gateway = request.app.state.gateway
-    session = await browser_session(request, gateway)
+    # Outside of the layer that ends what a request acts for (`service.edge.Common`).
+    with acting_for(NOBODY):
+        session = await browser_session(request, gateway)
     visit = Visit(request=request, web=gateway, session=session, now=gateway.clock())
     is_part = "hx-request" in request.headers
     said = page(visit, _PART if is_part else "problem.html", status=response.status_code, said=document)

@@ -21,16 +21,16 @@ async def approvals_page(visit: CreatorVisit) -> HTMLResponse:
     return await _show(visit)
 
 
-@router.post("/studio/approvals/{order_id}")
-async def decide(visit: CreatorVisit, order_id: str) -> Response:
+@router.post("/studio/approvals/{approval_id}")
+async def decide(visit: CreatorVisit, approval_id: str) -> Response:
     """Release the pictures, or not, with the reason that the client reads."""
     is_released = await visit.field("decision") == "approve"
     try:
         if is_released:
-            await post_approve(visit.web, visit.identity, order_id)
+            await post_approve(visit.web, visit.identity, approval_id)
         else:
             body = checked(Rejection, reason=await visit.field("reason"))
-            await post_reject(visit.web, visit.identity, order_id, body)
+            await post_reject(visit.web, visit.identity, approval_id, body)
     except Problem as problem:
         return await _show(visit, problem)
     return see_other(f"/studio/approvals?done={'approved' if is_released else 'rejected'}")

@@ -13,6 +13,7 @@ _GATEWAY = "tests/licensing/test_gateway.py"
 _LEDGER = "tests/licensing/test_ledger.py"
 _CONSTRAINTS = "tests/licensing/test_constraints.py"
 _KEYS = "tests/licensing/test_keys.py"
+_TOGETHER = "tests/licensing/test_together.py"
 _SWITCH = "tests/licensing/test_switch.py"
 _RACES = "tests/licensing/test_concurrency.py"
 _VERIFY = "tests/licensing/test_verify.py"
@@ -134,7 +135,7 @@ GUARDS = (
     Guard(
         name="append-only: a sold picture",
         file="licensing/sql/guards.sql",
-        text="IF allowed IS NOT DISTINCT FROM NEW THEN",
+        text="allowed.revoked_reason := NEW.revoked_reason;\n        IF allowed IS NOT DISTINCT FROM NEW THEN",
         gone="IF true THEN",
         tests=(_CONSTRAINTS,),
     ),
@@ -218,8 +219,8 @@ GUARDS = (
     Guard(
         name="key: a revoked one opens nothing",
         file="licensing/keys.py",
-        text="AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
-        gone="AND (expires_at IS NULL OR expires_at > $2)",
+        text="ANY ($1::bytea[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+        gone="ANY ($1::bytea[]) AND (expires_at IS NULL OR expires_at > $2)",
         tests=(f"{_KEYS}::test_a_revoked_key_opens_nothing_and_orders_nothing",),
     ),
     Guard(
@@ -232,8 +233,8 @@ GUARDS = (
     Guard(
         name="key: an expired one opens nothing",
         file="licensing/keys.py",
-        text="revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
-        gone="revoked_at IS NULL AND $2::timestamptz IS NOT NULL",
+        text="ANY ($1::bytea[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+        gone="ANY ($1::bytea[]) AND revoked_at IS NULL AND $2::timestamptz IS NOT NULL",
         tests=(f"{_KEYS}::test_an_expired_key_opens_nothing_and_orders_nothing",),
     ),
     Guard(
@@ -321,10 +322,45 @@ GUARDS = (
         tests=(f"{_ACCESS}::test_another_sites_page_changes_nothing_even_with_the_token",),
     ),
     Guard(
+        name="sets: only the latest attempt settles",
+        file="licensing/sql/together.sql",
+        text="AND h.fence = sale.fence AND h.fence > 0 AND",
+        gone="AND",
+        tests=(_TOGETHER,),
+    ),
+    Guard(
+        name="sets: a revoked key orders nothing",
+        file="licensing/sql/together.sql",
+        text=" AND k.revoked_at IS NULL",
+        gone="",
+        tests=(f"{_KEYS}::test_a_revoked_key_opens_nothing_and_orders_nothing", _TOGETHER),
+    ),
+    Guard(
+        name="sets: what is off is not sold",
+        file="licensing/sql/together.sql",
+        text="          AND 'live' = ALL (over.levels)\n",
+        gone="",
+        tests=(_TOGETHER,),
+    ),
+    Guard(
+        name="sets: a purse that is too small goes one by one",
+        file="licensing/sql/together.sql",
+        text="          AND coalesce(purse.granted - purse.posted - purse.pending, 0) >= p.from_purse\n",
+        gone="",
+        tests=(_TOGETHER,),
+    ),
+    Guard(
+        name="sets: a request that was answered is not answered anew",
+        file="licensing/sql/together.sql",
+        text="WHERE i.client_id = w.client_id AND NOT i.test AND i.key = w.idempotency_key))",
+        gone="WHERE false))",
+        tests=(_TOGETHER,),
+    ),
+    Guard(
         name="token: it does what its scopes allow",
         file="service/auth.py",
-        text="if found.scopes and scope not in found.scopes:",
-        gone="if found.scopes and not scope:",
+        text="if found.scopes and needed not in found.scopes:",
+        gone="if found.scopes and not needed:",
         tests=(f"{_ACCESS}::test_a_token_does_only_what_its_scopes_allow",),
     ),
     Guard(

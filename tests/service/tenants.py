@@ -29,10 +29,11 @@ from tests.service.conftest import (
     wait_for,
     with_works,
 )
-from tests.service.market import Market, open_market
+from tests.service.market import Market, open_market, publish_style
 from tests.service.webhooks.receiver import NETWORKS
 
-Scope = Literal["read", "write", "generate"]
+Scope = Literal["read", "write", "generate", "change", "whole"]
+"""`change`: the one with which each role changes things; `whole`: only one without scopes, which carries them all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,7 @@ PARAMETERS = {
     "work_id": Parameter(owner="creator", missing=_id("wrk")),
     "training_id": Parameter(owner="creator", missing=_id("trn")),
     "version_id": Parameter(owner="creator", missing=_id("ver")),
+    "approval_id": Parameter(owner="creator", missing=_id("gen")),
     "use_id": Parameter(owner="creator", missing=_id("use")),
     "generation_id": Parameter(owner="client", missing=_id("gen")),
     "order_id": Parameter(owner="client", missing=_id("gen")),
@@ -179,21 +181,23 @@ CALLS: dict[str, Call] = {
     "GET /v1/switch/latency": _EVERYBODY,
     "GET /v1/terms": _EVERYBODY,
     "GET /v1/terms/{version}": _EVERYBODY,
-    "POST /v1/terms/accept": Call(roles=("creator", "client", "operator"), scope="read", json={"version": 1}),
+    "POST /v1/terms/accept": Call(roles=("creator", "client", "operator"), scope="change", json={"version": 1}),
     "GET /v1/rules": _CREATOR_READS,
     "PUT /v1/rules": Call(roles=("creator",), scope="write", json={"refuse": ["swords"]}),
     "GET /v1/styles/{style_id}/rules": _CREATOR_READS,
     "PUT /v1/styles/{style_id}/rules": Call(roles=("creator",), scope="write", json={"refuse": ["swords"]}),
     "DELETE /v1/styles/{style_id}/rules": _CREATOR,
-    "POST /v1/styles/{style_id}/rules/dry-run": Call(roles=("creator",), json={"prompts": ["an apple"]}),
+    "POST /v1/styles/{style_id}/rules/dry-run": Call(roles=("creator",), json={"examples": ["an apple"]}),
     "GET /v1/approvals": _CREATOR_READS,
     "GET /v1/approvals/clients": _CREATOR_READS,
     "PUT /v1/approvals/clients/{client_id}": Call(roles=("creator",), scope="write", json={"trust": "trusted"}),
-    "GET /v1/approvals/{generation_id}/pictures/{number}": _CREATOR_READS,
-    "POST /v1/approvals/{generation_id}/approve": _CREATOR,
-    "POST /v1/approvals/{generation_id}/reject": Call(roles=("creator",), scope="write", json={"reason": "no"}),
+    "GET /v1/approvals/{approval_id}/pictures/{number}": _CREATOR_READS,
+    "POST /v1/approvals/{approval_id}/approve": _CREATOR,
+    "POST /v1/approvals/{approval_id}/reject": Call(roles=("creator",), scope="write", json={"reason": "no"}),
     "GET /v1/account": Call(roles=("creator", "client")),
-    "DELETE /v1/account": Call(roles=("creator", "client"), json={"confirm": "nobody@example.org"}, is_end=True),
+    "DELETE /v1/account": Call(
+        roles=("creator", "client"), scope="whole", json={"confirm": "nobody@example.org"}, is_end=True
+    ),
 }
 
 NAMED = {
@@ -285,7 +289,8 @@ async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants
             "operator": await market.person("operator"),
         }
         owned = await _creators_things(owners["creator"]) | await _clients_things(market, owners["client"])
-        owned["client_id"] = others["client"].account.id
+        owned["approval_id"] = await _waiting_order(market, owners["creator"], owners["client"])
+        owned["client_id"] = owners["client"].account.id
         webhook = await others["client"].http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/"})
         others_own = {"style_id": await make_style(others["creator"]), "webhook_id": webhook.json()["id"]}
         yield Tenants(market=market, owners=owners, others=others, owned=owned, others_own=others_own)
@@ -319,6 +324,16 @@ async def _creators_things(creator: Person) -> dict[str, str]:
         "row": "0",
         "column": "with",
     }
+
+
+async def _waiting_order(market: Market, creator: Person, client: Person) -> str:
+    """An order whose pictures wait for their creator."""
+    style_id = await publish_style(market.gateway, creator, market.adapter)
+    changed = await creator.http.patch(f"/v1/styles/{style_id}", json={"approval": "all"})
+    assert changed.status_code == 200, changed.text
+    order = (await market.order(client, wait=60, style=style_id)).json()
+    assert order["state"] == "awaiting_approval", order
+    return str(order["id"])
 
 
 async def _clients_things(market: Market, client: Person) -> dict[str, str]:
