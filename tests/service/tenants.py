@@ -226,6 +226,8 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /studio/styles/{style_id}/training/{training_id}": {"act": "cancel"},
     "POST /studio/styles/{style_id}/switch": {"level": "live"},
     "POST /studio/works/{work_id}": {"rights": "mine"},
+    "POST /studio/approvals/{approval_id}": {"decision": "reject", "reason": "not mine"},
+    "POST /desk/keys/{key_id}/cap": {"cap": "5.00"},
 }
 
 

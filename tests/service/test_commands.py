@@ -89,7 +89,7 @@ async def test_a_file_from_elsewhere_is_unknown_here(place: Place, tmp_path: Pat
     (tmp_path / "picture.png").write_bytes(draw())
 
     async with place.gateway.pool.acquire() as conn:
-        said = await desk.verdict(conn, place.settings, tmp_path / "picture.png")
+        said = await desk.verdict(conn, place.settings, tmp_path / "picture.png", now=place.gateway.clock())
 
     assert said.startswith("unknown: ")
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from licensing.authority import verify_document
+from licensing.tenancy import APPLICATION
 from service.destruction import list_late_deletions, mend_destructions
 from service.doctor import examine
 from service.heartbeats import this_process
@@ -154,8 +155,10 @@ async def test_a_search_finds_what_was_left_by_key_and_by_bytes(creator: Person,
     checkpoint.write_bytes(b"of its training")
     (home / "cache" / "adapters").mkdir(parents=True, exist_ok=True)
     (home / "cache" / "adapters" / "copy").write_bytes(work)
-    async with place.gateway.pool.acquire() as conn:
-        await conn.execute("CREATE TABLE service.planted (content bytea)")
+    async with place.owner() as conn:
+        await conn.execute(
+            f"CREATE TABLE service.planted (content bytea); GRANT SELECT ON service.planted TO {APPLICATION}"
+        )
         await conn.execute("INSERT INTO service.planted VALUES ($1)", work)
 
     found = await search(place, style_id)
@@ -169,7 +172,7 @@ async def test_a_search_finds_what_was_left_by_key_and_by_bytes(creator: Person,
         "1 rows of service.planted (content)",
     }
     assert found.elsewhere == ("object works/sty_other/same.png",)
-    async with place.gateway.pool.acquire() as conn:
+    async with place.owner() as conn:
         await conn.execute("DROP TABLE service.planted")
     here = replace(place.settings, database_url=place.database_url)
     findings = await asyncio.to_thread(lambda: asyncio.run(examine(here, style_id=style_id)))

@@ -39,7 +39,8 @@ async def test_the_words_in_force_are_anybodys_to_read_and_to_check(place: Place
 
 async def test_an_account_is_opened_under_the_version_in_force_and_signing_up_accepts_it(place: Place):
     async with place.gateway.pool.acquire() as conn:
-        link = await desk.invite(conn, place.settings, role="client", email="ann@example.org", name="Ann")
+        now = place.gateway.clock()
+        link = await desk.invite(conn, place.settings, role="client", email="ann@example.org", name="Ann", now=now)
     http = connect(place.app)
     form = (await http.get(link)).text
     version = re.search(r'name="terms" value="(\d+)"', form)
@@ -65,7 +66,7 @@ async def _account(place: Place, email: str) -> Any:
 
 
 async def test_a_version_once_kept_cannot_be_rewritten(place: Place):
-    async with place.gateway.pool.acquire() as conn:
+    async with place.owner() as conn:
         for statement in ("UPDATE service.ownership_terms SET sha256 = ''", "DELETE FROM service.ownership_terms"):
             with pytest.raises(Exception, match="only added to"):
                 await conn.execute(statement)

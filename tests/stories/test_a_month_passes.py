@@ -85,7 +85,9 @@ async def test_a_hold_a_licence_a_key_a_session_and_words_come_to_their_end(mark
     assert slug_of(await client.http.get(brought.headers["Location"])) == "not_found"
     picture = (await client.http.get(f"/v1/outputs/{sold['outputs'][0]['id']}")).content
     async with market.gateway.pool.acquire() as conn:
-        assert (await verify(conn, market.gateway.authority, picture, watermark=None)).verdict == "valid"
+        assert (
+            await verify(conn, market.gateway.authority, picture, now=market.gateway.clock(), watermark=None)
+        ).verdict == "valid"
     anew = (await market.order(client)).json()
     assert (anew["state"], anew["amount"]["amount"], anew["created_at"][:10]) == (
         "settled",

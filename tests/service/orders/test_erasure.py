@@ -92,7 +92,7 @@ async def test_nothing_tells_who_a_client_was_and_certificates_stay_valid(market
     async with market.gateway.pool.acquire() as conn:
         assert await conn.fetchval("SELECT state FROM service.generations WHERE id = $1", waiting["id"]) == "canceled"
         for file in (picture, paper.encode()):
-            found = await verify(conn, market.gateway.authority, file, watermark=None)
+            found = await verify(conn, market.gateway.authority, file, now=market.gateway.clock(), watermark=None)
             assert found.verdict == "valid", found.sentence
             assert found.certificate.client_name == f"formerly {client.account.id}"
         kinds = await conn.fetch("SELECT kind FROM service.audit WHERE account_id = $1", client.account.id)
@@ -130,7 +130,7 @@ async def test_a_creator_takes_every_style_along_and_buyers_keep_what_they_bough
     assert (await prepaid(buyer))[0] > before[0]
     assert (await buyer.http.get(f"/v1/outputs/{output_id}")).content == picture
     async with market.gateway.pool.acquire() as conn:
-        found = await verify(conn, market.gateway.authority, picture, watermark=None)
+        found = await verify(conn, market.gateway.authority, picture, now=market.gateway.clock(), watermark=None)
     assert (found.verdict, found.certificate.creator_name) == ("valid", f"formerly {creator.account.id}")
     assert slug_of(await buyer.http.post("/v1/quotes", json={"style": style_id, "prompt": "a"})) in (
         "not_found",

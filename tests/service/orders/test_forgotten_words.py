@@ -78,7 +78,9 @@ async def test_nothing_of_prompt_and_pictures_is_left_and_the_certificate_holds(
         read_receipt(receipt.json())
     assert (await client.http.get(f"/v1/outputs/{output_id}")).content == picture.content
     async with market.gateway.pool.acquire() as conn:
-        found = await verify(conn, market.gateway.authority, picture.content, watermark=None)
+        found = await verify(
+            conn, market.gateway.authority, picture.content, now=market.gateway.clock(), watermark=None
+        )
     assert found.verdict == "valid"
     assert not await market.ledger_problems()
 
