@@ -31,7 +31,7 @@ run: install
 # then hides the test that failed and all that were to follow.
 test: install
 	@bash tests/browser/find_chromium.sh >/dev/null
-	$(BIN)/python -m pytest -m "not long and not gpu" --tb=native
+	$(BIN)/python -m pytest -m "not long and not gpu" --tb=native --durations=15 --durations-min=10
 
 # The same code at the counts named in the goals; NAME picks one story or benchmark, e.g. make test-long NAME=crash.
 test-long: install
