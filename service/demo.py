@@ -181,8 +181,11 @@ async def _upload(creator: httpx.AsyncClient, teller: Teller, style_id: str, scr
         if captions:
             _checked(await creator.patch(f"/v1/works/{work['id']}", json={"captions": captions}))
     teller.say(f"{len(works)} works are uploaded, each attested as {PEOPLE['creator'][1]}'s own")
-    findings = await _reviewed(creator, style_id)
-    seen = [f"{one['severity']}: {one['why']}" for one in findings[:_FINDINGS_SHOWN]]
+    findings, names = await _reviewed(creator, style_id), {work["id"]: work["filename"] for work in works}
+    seen = [
+        f"{one['severity']}: {names.get(one['work'], 'the portfolio')}: {one['why']}"
+        for one in findings[:_FINDINGS_SHOWN]
+    ]
     teller.say(f"The review has {len(findings)} findings", *seen)
 
 
