@@ -56,8 +56,8 @@ def party_of(account_id: str, role: Role) -> str:
     return HOUSE if role == "operator" else account_id
 
 
-def gateway(request: Request) -> Gateway:
-    """What the web process holds open."""
+async def gateway(request: Request) -> Gateway:
+    """What the web process holds open. It waits for nothing, but one that is not async would be run in a thread."""
     opened: Gateway = request.app.state.gateway
     return opened
 
