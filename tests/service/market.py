@@ -324,13 +324,6 @@ async def open_market(
         yield Market(**vars(place), creator=creator, style_id=style_id, adapter=adapter, curtain=curtain)
 
 
-@pytest.fixture(scope="module")
-async def market(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Market]:
-    async with open_market(database_url, tmp_path_factory.mktemp("market")) as opened:
-        yield opened
-        opened.curtain.wait_at(None)
-
-
 @dataclass
 class MovableClock:
     """The machine's time, moved on by as much as a test has added."""
@@ -339,3 +332,18 @@ class MovableClock:
 
     def __call__(self) -> datetime:
         return utc_now() + self.ahead
+
+
+@pytest.fixture(scope="module")
+def clock() -> MovableClock:
+    """The time of the market, for tests that move it."""
+    return MovableClock()
+
+
+@pytest.fixture(scope="module")
+async def market(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory, clock: MovableClock
+) -> AsyncIterator[Market]:
+    async with open_market(database_url, tmp_path_factory.mktemp("market"), clock=clock) as opened:
+        yield opened
+        opened.curtain.wait_at(None)

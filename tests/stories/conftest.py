@@ -1,6 +1,6 @@
 """Stories use the same database and the same market as the service's tests."""
 
 from tests.service.conftest import database_url, migrated
-from tests.service.market import market
+from tests.service.market import clock, market
 
-__all__ = ["database_url", "market", "migrated"]
+__all__ = ["clock", "database_url", "market", "migrated"]

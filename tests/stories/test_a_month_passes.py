@@ -1,31 +1,14 @@
 """The clock is moved on by a month, and everything that has a date has come to it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-
-import pytest
 
 from licensing import keys
 from licensing.verify import verify
 from service import retention
 from service.sweep import end_periods
 from tests.service.conftest import Person, browser, connect, draw, sign_in, slug_of
-from tests.service.market import PRICE, Market, MovableClock, open_market, prepaid
-
-
-@pytest.fixture(scope="module")
-async def clock() -> MovableClock:
-    return MovableClock()
-
-
-@pytest.fixture(scope="module")
-async def market(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory, clock: MovableClock
-) -> AsyncIterator[Market]:
-    async with open_market(database_url, tmp_path_factory.mktemp("market"), clock=clock) as opened:
-        yield opened
-        opened.curtain.wait_at(None)
+from tests.service.market import PRICE, Market, MovableClock, prepaid
 
 
 async def key_for(market: Market, client: Person, *, days: int) -> str:

@@ -1,7 +1,6 @@
 """What clients asked for and brought goes a while after; what they bought stays, and so does its certificate."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,24 +11,10 @@ from inference.receipt import read_receipt
 from licensing.verify import verify
 from service import retention
 from tests.service.conftest import Person, browser, draw, sign_in, slug_of
-from tests.service.market import Market, MovableClock, open_market
+from tests.service.market import Market, MovableClock
 from tests.service.traces import hash_traces, traces
 
 PROMPT = "a quixotic lighthouse keeper"
-
-
-@pytest.fixture(scope="module")
-async def clock() -> MovableClock:
-    return MovableClock()
-
-
-@pytest.fixture(scope="module")
-async def market(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory, clock: MovableClock
-) -> AsyncIterator[Market]:
-    async with open_market(database_url, tmp_path_factory.mktemp("market"), clock=clock) as opened:
-        yield opened
-        opened.curtain.wait_at(None)
 
 
 async def bring(client: Person, content: bytes) -> str:

@@ -1,29 +1,12 @@
 """What the switch took is noted as it happens, and published: to anybody, as a page and for programs."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-
-import pytest
 
 from service import stops
 from service.heartbeats import this_process
 from tests.service.conftest import slug_of
-from tests.service.market import Market, MovableClock, open_market
-
-
-@pytest.fixture(scope="module")
-async def clock() -> MovableClock:
-    return MovableClock()
-
-
-@pytest.fixture(scope="module")
-async def market(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory, clock: MovableClock
-) -> AsyncIterator[Market]:
-    async with open_market(database_url, tmp_path_factory.mktemp("market"), clock=clock) as opened:
-        yield opened
-        opened.curtain.wait_at(None)
+from tests.service.market import Market, MovableClock
 
 
 async def test_before_anything_was_switched_off_there_is_no_data(market: Market):
