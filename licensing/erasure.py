@@ -12,9 +12,9 @@ from licensing.certificates import FORMER, Certificate, certify, read_certificat
 from licensing.database import Connection
 
 
-async def forget_account(conn: Connection, authority: Authority, *, account_id: str, now: datetime) -> int:
-    """Forget an account's keys, the texts of its idempotency keys, and its name; renew none of its periods. Twice is
-    once. Returns how many certificates were signed anew.
+async def forget_account(conn: Connection, authority: Authority, *, account_id: str, email: str, now: datetime) -> int:
+    """Forget an account's keys, the texts of its idempotency keys, its name, its rules, and its address in the rules of
+    others; renew none of its periods. Twice is once. Returns how many certificates were signed anew.
 
     The caller has seen to it that no order of the account is open.
     """
@@ -27,6 +27,7 @@ async def forget_account(conn: Connection, authority: Authority, *, account_id: 
         *(account_id, now),
     )
     await conn.execute("DELETE FROM licensing.idempotency WHERE client_id = $1", account_id)
+    await conn.execute("SELECT licensing.forget_in_rules($1, $2)", account_id, email)
     await conn.execute("UPDATE licensing.allowance SET renews = false WHERE client_id = $1 AND renews", account_id)
     rows = await conn.fetch(
         "SELECT output_id, certificate FROM licensing.output WHERE client_id = $1 OR creator_id = $1", account_id

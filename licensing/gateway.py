@@ -4,9 +4,9 @@ Each verb is one call of one PL/pgSQL function (`licensing/sql/`), so a caller m
 with rows of its own. Transactions must be READ COMMITTED (the default): the functions take a lock and then read what
 is true under it.
 
-Locks are always taken in the order key, switch, hold, budget, chain. So put one verb into a transaction, and call it
-before you touch rows of your own that others touch after a verb; else two callers may wait for each other until
-Postgres ends one of them.
+Locks are always taken in the order key, switch, sales of a style, hold, budget, chain. So put one verb into a
+transaction, and call it before you touch rows of your own that others touch after a verb; else two callers may wait for
+each other until Postgres ends one of them.
 """
 
 import json
@@ -88,8 +88,8 @@ async def reserve(conn: Connection, order: Reserve, *, now: datetime) -> Hold | 
     """Set aside what `order` may cost at most, or say why not. Nothing is written when the answer is a refusal.
 
     Refusals: not_found, invalid_request, unauthenticated (key revoked, expired or another's), idempotency_conflict,
-    idempotency_mismatch, conflict (the order id is taken), style_closed, style_paused, style_off, style_destroyed,
-    payment_required, quota_exceeded, spend_cap_reached.
+    idempotency_mismatch, conflict (the order id is taken), style_closed, style_exclusive, style_paused, style_off,
+    style_destroyed, payment_required, quota_exceeded, spend_cap_reached.
     """
     answer = await ask(
         conn,

@@ -226,7 +226,7 @@ def _caller(row: Mapping[str, Any]) -> Caller:
     )
 
 
-async def change_cap(conn: Connection, *, key_id: str, account_id: str, cap: int) -> Refusal | None:
+async def change_cap(conn: Connection, *, key_id: str, account_id: str, cap: Money, now: datetime) -> Refusal | None:
     """Raise or lower a key's lifetime spending limit, from the next order on. Refusals: not_found (no such key of this
     account, one that ended, or one without a limit), conflict (more than that is spent and held)."""
     async with conn.transaction():
@@ -235,16 +235,20 @@ async def change_cap(conn: Connection, *, key_id: str, account_id: str, cap: int
             """
             SELECT b.posted + b.pending AS used FROM licensing.api_key k
             JOIN licensing.budget b ON b.budget_id = 'cap:' || k.key_id
-            WHERE k.key_id = $1 AND k.account_id = $2 AND k.revoked_at IS NULL FOR UPDATE OF b
+            WHERE k.key_id = $1 AND k.account_id = $2 AND k.revoked_at IS NULL
+              AND (k.expires_at IS NULL OR k.expires_at > $3) FOR UPDATE OF b
             """,
-            *(key_id, account_id),
+            *(key_id, account_id, now),
         )
         if row is None:
             return refuse("not_found", what="key with a spending limit", id=key_id)
-        if row["used"] > cap:
-            return refuse("conflict", what=f"{row['used']} are spent and held with key {key_id}, more than {cap}")
-        await conn.execute("UPDATE licensing.api_key SET cap = $2 WHERE key_id = $1", key_id, cap)
-        await conn.execute("UPDATE licensing.budget SET granted = $2 WHERE budget_id = 'cap:' || $1", key_id, cap)
+        if row["used"] > cap.amount:
+            used = Money(row["used"], cap.currency)
+            return refuse("conflict", what=f"{used} are spent and held with key {key_id}, more than {cap}")
+        await conn.execute("UPDATE licensing.api_key SET cap = $2 WHERE key_id = $1", key_id, cap.amount)
+        await conn.execute(
+            "UPDATE licensing.budget SET granted = $2 WHERE budget_id = 'cap:' || $1", key_id, cap.amount
+        )
     return None
 
 

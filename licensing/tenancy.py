@@ -2,8 +2,8 @@
 
 The application connects as APPLICATION, a role that owns nothing. Every connection says in the setting ACTING for whom
 it acts: an account's id, or HOUSE for what the house does for several parties at once. One that says nothing sees
-nothing. The verbs (`licensing.gateway` and others, `VERBS` here) check by themselves who asks, and run with the rights
-of the tables' owner: entries can be written by them and by nothing else.
+nothing. The verbs (`licensing.gateway` and others, `VERBS` here) run with the rights of the tables' owner: entries can
+be written by them and by nothing else. So they ask for whom the connection acts (`require_house`, `require_party`).
 """
 
 from collections.abc import Mapping
@@ -40,20 +40,37 @@ def owned_by(*columns: str) -> str:
     return f"{ME} IN ({', '.join(columns)})"
 
 
+_ITS_CREATOR = f"{IS_HOUSE} OR {owned_by('creator_id')}"
+
+
+def _its_styles_creator(table: str) -> str:
+    creator = f"EXISTS (SELECT FROM licensing.style s WHERE s.style_id = {table}.style_id AND s.creator_id = {ME})"
+    return f"{IS_HOUSE} OR {creator}"
+
+
 TABLES: Mapping[str, Table] = {
-    "style": Table(seen=EVERYBODY, writes="INSERT, UPDATE (terms_version)"),
-    "terms": Table(seen=EVERYBODY, writes="INSERT"),
-    "tier": Table(seen=EVERYBODY, writes="INSERT"),
+    "style": Table(seen=EVERYBODY, writes="INSERT, UPDATE (terms_version)", written=_ITS_CREATOR),
+    "terms": Table(seen=EVERYBODY, writes="INSERT", written=_its_styles_creator("terms")),
+    "tier": Table(seen=EVERYBODY, writes="INSERT", written=_its_styles_creator("tier")),
     # Buyers read what a creator will not have drawn; for whom, the application keeps to itself.
-    "rules": Table(seen=EVERYBODY, writes="INSERT"),
+    "rules": Table(seen=EVERYBODY, writes="INSERT", written=_ITS_CREATOR),
     "switch": Table(seen=f"{owned_by('creator_id', 'client_id')} OR client_id = '' AND {EVERYBODY}"),
     "switch_event": Table(seen=owned_by("creator_id", "client_id")),
     "api_key": Table(
         seen=owned_by("account_id"), writes="INSERT, UPDATE (cap, hint, digest, expires_at, revoked_at, last_used_at)"
     ),
     # Limits of keys are their owners' to set; money and units come by verbs.
-    "budget": Table(seen=owned_by("owner_id"), writes="INSERT, UPDATE (granted)", written="kind = 'cap'"),
-    "allowance": Table(seen=owned_by("client_id", "creator_id"), writes="UPDATE (renews)"),
+    "budget": Table(
+        seen=owned_by("owner_id"),
+        writes="INSERT, UPDATE (granted)",
+        written="kind = 'cap' AND EXISTS (SELECT FROM licensing.api_key k"
+        " WHERE budget_id = 'cap:' || k.key_id AND k.account_id = budget.owner_id)",
+    ),
+    "allowance": Table(
+        seen=owned_by("client_id", "creator_id"),
+        writes="UPDATE (renews)",
+        written=f"({IS_HOUSE} OR {owned_by('client_id')}) AND NOT (renews AND coalesce(tier = 'exclusive', false))",
+    ),
     "hold": Table(seen=owned_by("client_id", "creator_id")),
     "idempotency": Table(seen=owned_by("client_id"), writes="DELETE"),
     "signing": Table(seen="EXISTS (SELECT FROM licensing.hold h WHERE h.order_id = signing.order_id)"),
@@ -62,7 +79,7 @@ TABLES: Mapping[str, Table] = {
     "entry": Table(seen="EXISTS (SELECT FROM licensing.account a WHERE a.account_id = entry.account_id)"),
     "entry_group": Table(seen="EXISTS (SELECT FROM licensing.entry e WHERE e.group_no = entry_group.group_no)"),
     "link": Table(seen=EVERYBODY),
-    "checkpoint": Table(seen=EVERYBODY, writes="INSERT"),
+    "checkpoint": Table(seen=EVERYBODY, writes="INSERT", written=IS_HOUSE),
     "audit": Table(seen=NO_PARTY, writes="INSERT, UPDATE"),
     "mark": Table(seen=NO_PARTY, writes="INSERT"),
     "alembic_version": Table(seen=NO_PARTY),
@@ -71,12 +88,12 @@ VERBS = (
     "begin_attempt",
     "buy_licence",
     "buy_plan",
-    "cash",
     "charge_training",
     "closed_until",
     "credit",
     "end_notice",
     "expire_due",
+    "forget_in_rules",
     "governing",
     "keep_until",
     "link_commit",
@@ -137,12 +154,15 @@ def lending_rights() -> str:
 DO $$
 DECLARE
     v_function regprocedure;
+    v_lent integer := 0;
 BEGIN
     FOR v_function IN SELECT oid FROM pg_proc
         WHERE pronamespace = 'licensing'::regnamespace AND proname = ANY ('{{{",".join(VERBS)}}}')
     LOOP
         EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = pg_catalog, pg_temp', v_function);
+        v_lent := v_lent + 1;
     END LOOP;
+    ASSERT v_lent = {len(VERBS)}, format('%s of {len(VERBS)} verbs are there', v_lent);
 END $$"""
 
 

@@ -14,6 +14,7 @@ from licensing.database import Connection
 from licensing.terms import Trust, looks_first
 from service import pending
 from service.db.connections import read
+from service.orders import IS_OPEN
 from service.resources import Gateway
 
 Decision = Literal["approved", "rejected"]
@@ -37,7 +38,7 @@ WHERE a.creator_id = $1 AND a.decision IS NULL AND g.state = 'awaiting_approval'
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sale:
+class Prospect:
     """An order that is about to be placed, as far as it decides whether somebody looks at its pictures first.
 
     `terms_version` is of the terms that it is under: the licence's, where a licence pays.
@@ -84,7 +85,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Client:
+class KnownClient:
     """A client whose pictures a creator has looked at, or about whom the creator decided."""
 
     id: str
@@ -93,7 +94,7 @@ class Client:
     num_approved: int
 
 
-async def need_approval(conn: Connection, web: Gateway, sales: Sequence[Sale]) -> list[bool]:
+async def need_approval(conn: Connection, web: Gateway, sales: Sequence[Prospect]) -> list[bool]:
     """Of each sale whether its creator looks at the pictures before the client gets them."""
     rows = await conn.fetch(
         "SELECT terms.permissions ->> 'approval' AS approval, wanted.tier, coalesce(t.level, 'by_count') AS trust, "
@@ -154,7 +155,7 @@ async def count_waiting(conn: Connection, creator_id: str) -> int:
     return number
 
 
-async def list_clients(conn: Connection, creator_id: str) -> list[Client]:
+async def list_clients(conn: Connection, creator_id: str) -> list[KnownClient]:
     """The clients whose pictures waited for a creator, and those the creator decided about, by name."""
     rows = await conn.fetch(
         "SELECT c.id, c.name, coalesce(t.level, 'by_count') AS trust, "
@@ -165,7 +166,7 @@ async def list_clients(conn: Connection, creator_id: str) -> list[Client]:
         "  WHERE a.creator_id = $1 AND a.client_id = c.id) ORDER BY c.name, c.id",
         creator_id,
     )
-    return [read(Client, row) for row in rows]
+    return [read(KnownClient, row) for row in rows]
 
 
 async def set_trust(conn: Connection, *, creator_id: str, client_id: str, level: Trust, now: datetime) -> bool:
@@ -196,7 +197,7 @@ async def clear_approvals(web: Gateway) -> None:
     async with web.pool.acquire() as conn:
         ended = await conn.fetch(
             "SELECT g.id, g.state FROM service.approvals a JOIN service.generations g ON g.id = a.generation_id"
-            " WHERE a.kept <> '{}' AND g.state NOT IN ('queued', 'running', 'sealing', 'awaiting_approval')"
+            f" WHERE a.kept <> '{{}}' AND NOT g.{IS_OPEN}"
         )
     for order in ended:
         if order["state"] != "settled":

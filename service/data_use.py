@@ -134,17 +134,17 @@ class OpenedFiles:
 
 async def read_file(opened: Resources, use: Use, key: str) -> bytes:
     """One small file, noted with the hash that it has. Raises FileRefused, ObjectMissing."""
-    async with opened.pool.acquire() as conn:
+    async with opened.house() as conn:
         owned = await _allowed(opened, conn, use, [key])
     content = await asyncio.to_thread(opened.storage.unlocked.get, key)
-    async with opened.pool.acquire() as conn:
+    async with opened.house() as conn:
         await _note(opened, conn, use, owned, {key: hashlib.sha256(content).hexdigest()})
     return content
 
 
 async def open_files(opened: Resources, use: Use, hashes: Mapping[str, str]) -> OpenedFiles:
     """Files whose SHA-256 is known, by key: noted together, and then to be read one by one. Raises FileRefused."""
-    async with opened.pool.acquire() as conn:
+    async with opened.house() as conn:
         await _note(opened, conn, use, await _allowed(opened, conn, use, list(hashes)), hashes)
     return OpenedFiles(opened.storage.unlocked, hashes)
 
@@ -152,7 +152,7 @@ async def open_files(opened: Resources, use: Use, hashes: Mapping[str, str]) -> 
 async def check_files(opened: Resources, use: Use, keys: Sequence[str]) -> None:
     """Whether a job may open files that lie at hand from an earlier opening: no row, unless it may not. Raises
     FileRefused, ObjectMissing."""
-    async with opened.pool.acquire() as conn:
+    async with opened.house() as conn:
         await _allowed(opened, conn, use, keys)
 
 

@@ -17,13 +17,14 @@ from licensing.ledger import balance
 from licensing.money import Money
 from service import audit
 from service.accounts import Account, account_by_id
-from service.api.switch import set_switch
-from service.auth import Identity
 from service.errors import Problem
+from service.formats import day, money
 from service.generation import void_order
-from service.pages.formats import day, money
+from service.orders import IS_OPEN
 from service.resources import Gateway
+from service.retention import UNREADABLE, WORDLESS
 from service.sessions import end_all_sessions
+from service.switching import change_switch
 from service.who import Who
 from service.workflows import are_told, forget_stories_of
 
@@ -41,10 +42,8 @@ _FORGET = (
     "DELETE FROM service.images WHERE client_id = $1 AND $2::timestamptz IS NOT NULL",
     "DELETE FROM service.events WHERE $2::timestamptz IS NOT NULL AND subject IN (SELECT id FROM service.generations"
     " WHERE client_id = $1 UNION ALL SELECT id FROM service.trainings WHERE creator_id = $1)",
-    "UPDATE service.outputs SET receipt = receipt || jsonb_build_object('prompt', NULL, 'negative_prompt', NULL,"
-    " 'prompt_deleted_at', $2::timestamptz) WHERE client_id = $1 AND receipt <> '{}'",
-    "UPDATE service.generations SET words_deleted_at = $2,"
-    """ request = request || '{"prompt": null, "image": null, "mask": null}'"""
+    f"UPDATE service.outputs SET receipt = receipt || {UNREADABLE} WHERE client_id = $1 AND receipt <> '{{}}'",
+    f"UPDATE service.generations SET words_deleted_at = $2, request = request || {WORDLESS}"
     " WHERE client_id = $1 AND words_deleted_at IS NULL",
     "UPDATE service.cases SET said = '[]' WHERE creator_id = $1 AND $2::timestamptz IS NOT NULL",
     "UPDATE service.styles SET name = 'A style that was deleted', summary = '', updated_at = $2 WHERE creator_id = $1",
@@ -107,7 +106,15 @@ async def erase_asked(web: Gateway) -> None:
             "SELECT id FROM service.accounts WHERE erase_asked_at IS NOT NULL AND erased_at IS NULL ORDER BY id"
         )
     for row in rows:
-        await _erase(web, row["id"])
+        await erase(web, row["id"])
+
+
+async def erase(web: Gateway, account_id: str) -> None:
+    """One of them. What goes wrong with it is logged, and tried again by the sweep: the others do not wait for it."""
+    try:
+        await _erase(web, account_id)
+    except Exception:
+        log.exception("account %s could not be erased for now", account_id)
 
 
 async def _erase(web: Gateway, account_id: str) -> None:
@@ -141,14 +148,13 @@ async def _destroy_styles(web: Gateway, account_id: str) -> None:
             "SELECT EXISTS (SELECT FROM service.styles WHERE creator_id = $1 AND destroyed_at IS NULL)", account_id
         )
     if has_styles:
-        await set_switch(web, Identity(account_id=account_id, role="creator"), "destroyed", None)
+        await change_switch(web, "destroyed", None, creator_id=account_id)
 
 
 async def _void_orders(web: Gateway, account_id: str) -> None:
     async with web.house() as conn:
         rows = await conn.fetch(
-            "SELECT id FROM service.generations WHERE client_id = $1"
-            " AND state IN ('queued', 'running', 'sealing', 'awaiting_approval')",
+            f"SELECT id FROM service.generations WHERE client_id = $1 AND {IS_OPEN}",
             account_id,
         )
     for row in rows:
@@ -167,7 +173,13 @@ async def _is_unfinished(conn: Connection, account_id: str) -> bool:
 
 async def _forget(web: Gateway, account_id: str, *, now: datetime) -> None:
     async with web.house() as conn, conn.transaction():
-        await forget_account(conn, web.authority, account_id=account_id, now=now)
+        email = await conn.fetchval(
+            "SELECT email FROM service.accounts WHERE id = $1 AND erased_at IS NULL FOR UPDATE", account_id
+        )
+        if email is None:
+            # Somebody else was first.
+            return
+        await forget_account(conn, web.authority, account_id=account_id, email=email, now=now)
         for statement in _FORGET:
             await conn.execute(statement, account_id, now)
         await audit.note(conn, "account_erased", account_id=account_id, by=Who(role="place", actor=""), now=now)

@@ -18,7 +18,7 @@ from licensing import gateway, keys
 from licensing.errors import Refusal
 from licensing.orders import Quote, Reserve
 from service import acceptance
-from service.approvals import need_approval
+from service.approvals import Prospect, need_approval
 from service.auth import Identity, check_terms, is_let_in
 from service.delivery import full_size
 from service.errors import Problem, not_found, refused
@@ -110,37 +110,20 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
 
 async def price(web: Gateway, asker: Identity, wanted: Wanted) -> Priced:
     """What a checked request would cost now, and when it would be there. Raises Problem."""
-    # The line is everybody's.
-    async with web.house() as conn:
-        answer = await gateway.quote(
-            conn,
-            style_id=wanted.offering.style_id,
-            client_id=asker.account_id,
-            tier=wanted.tier,
-            count=wanted.count,
-            now=web.clock(),
-        )
-        if isinstance(answer, Refusal):
-            raise refused(answer)
-        if asker.key_id is not None and not asker.is_test and answer.pay == "prepaid":
-            over_cap = await keys.check_cap(conn, key_id=asker.key_id, amount=answer.amount)
-            if over_cap is not None:
-                raise refused(over_cap)
-        if not asker.is_test:
-            tell_wanted(web, wanted.offering.version_id)
-        line, order, _ = (await read_line(conn)).joined_by(wanted.in_line("quote", client_id=asker.account_id))
-        sale = wanted.sale(client_id=asker.account_id, terms_version=answer.terms_version)
-        return Priced(
-            quote=answer,
-            eta_s=await read_eta_s(conn, web, line, order),
-            needs_approval=not asker.is_test
-            and wanted.offering.may_need_approval(answer.terms_version)
-            and (await need_approval(conn, web, [sale]))[0],
-        )
+    order = wanted.in_line("quote", client_id=asker.account_id)
+    key_id = None if asker.is_test else asker.key_id
+    priced = await _price(
+        web, order, style_id=wanted.offering.style_id, tier=wanted.tier, key_id=key_id, is_test=asker.is_test
+    )
+    if not asker.is_test:
+        tell_wanted(web, wanted.offering.version_id)
+    return priced
 
 
-async def usual_eta_s(web: Gateway, *, client_id: str, creator_id: str, base: str, count: int) -> float:
-    """Seconds until so many usual pictures by a creator would be done if they were ordered now."""
+async def usual_price(
+    web: Gateway, *, client_id: str, creator_id: str, style_id: str, base: str, tier: str, count: int
+) -> Priced:
+    """The same of so many usual pictures, whatever they will show. Raises Problem."""
     spec = base_spec(base, folder=web.settings.configs / "bases")
     body = OrderBody(style="any", prompt="any", count=count)
     planned = _planned(spec, body, prompt=body.prompt, seed=0, has_image=False, has_mask=False)
@@ -156,9 +139,35 @@ async def usual_eta_s(web: Gateway, *, client_id: str, creator_id: str, base: st
         step=0,
         steps=planned.num_steps,
     )
+    return await _price(web, usual, style_id=style_id, tier=tier, key_id=None, is_test=False)
+
+
+async def _price(web: Gateway, order: InLine, *, style_id: str, tier: str, key_id: str | None, is_test: bool) -> Priced:
+    # The line is everybody's.
     async with web.house() as conn:
-        line, order, _ = (await read_line(conn)).joined_by(usual)
-        return await read_eta_s(conn, web, line, order)
+        answer = await gateway.quote(
+            conn, style_id=style_id, client_id=order.client_id, tier=tier, count=order.count, now=web.clock()
+        )
+        if isinstance(answer, Refusal):
+            raise refused(answer)
+        if key_id is not None and answer.pay == "prepaid":
+            over_cap = await keys.check_cap(conn, key_id=key_id, amount=answer.amount)
+            if over_cap is not None:
+                raise refused(over_cap)
+        line, order, _ = (await read_line(conn)).joined_by(order)
+        asked = Prospect(
+            creator_id=order.creator_id,
+            client_id=order.client_id,
+            style_id=style_id,
+            terms_version=answer.terms_version,
+            tier=tier,
+        )
+        (looks_first,) = await need_approval(conn, web, [asked])
+        return Priced(
+            quote=answer,
+            eta_s=await read_eta_s(conn, web, line, order),
+            needs_approval=looks_first and not is_test,
+        )
 
 
 async def find_replay(web: Gateway, asker: Identity, *, idempotency_key: str, request_hash: str) -> Order | None:

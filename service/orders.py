@@ -27,6 +27,8 @@ State = Literal[
     "queued", "running", "sealing", "awaiting_approval", "settled", "failed", "withdrawn", "canceled", "expired"
 ]
 OPEN: tuple[State, ...] = ("queued", "running", "sealing", "awaiting_approval")
+IS_OPEN = f"state IN ({', '.join(repr(state) for state in OPEN)})"
+"""In SQL."""
 ENDS: frozenset[str] = frozenset({"settled", "failed", "withdrawn", "canceled", "expired"})
 UNPAID_SENTENCES: dict[EndReason, str] = {
     "withdrawn": "The creator switched the style off before the pictures were yours; nothing was charged.",
@@ -160,10 +162,7 @@ async def list_orders(conn: Connection, *, client_id: str, limit: int, before: s
 
 async def list_open(conn: Connection) -> list[Order]:
     """Every order that has not ended, oldest first."""
-    rows = await conn.fetch(
-        f"SELECT {_COLUMNS} FROM service.generations"
-        " WHERE state IN ('queued', 'running', 'sealing', 'awaiting_approval') ORDER BY id"
-    )
+    rows = await conn.fetch(f"SELECT {_COLUMNS} FROM service.generations WHERE {IS_OPEN} ORDER BY id")
     return [read(Order, row) for row in rows]
 
 
@@ -302,7 +301,7 @@ async def _end_unpaid(
         # What was never drawn leaves nothing in the line for its client to pay.
         "UPDATE service.generations SET state = $2, message = $3, amount = 0, ended_at = $4, updated_at = $4,"
         " eta_s = 0, turn = CASE WHEN started_at IS NOT NULL THEN turn END"
-        " WHERE id = ANY($1::text[]) AND state IN ('queued', 'running', 'sealing', 'awaiting_approval') RETURNING id",
+        f" WHERE id = ANY($1::text[]) AND {IS_OPEN} RETURNING id",
         *(list(order_ids), reason, said, now),
     )
     ended = sorted(row["id"] for row in rows)

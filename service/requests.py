@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from service.approvals import Sale
+from service.approvals import Prospect
 from service.offering import Offering
 from service.turns import InLine
 
@@ -27,9 +27,9 @@ class Wanted:
     ownership_terms: int
     """The version of who owns what that is in force."""
 
-    def sale(self, *, client_id: str, terms_version: int) -> Sale:
+    def sale(self, *, client_id: str, terms_version: int) -> Prospect:
         """The request as far as it decides whether its creator looks at the pictures first."""
-        return Sale(
+        return Prospect(
             creator_id=self.offering.creator_id,
             client_id=client_id,
             style_id=self.offering.style_id,

@@ -36,18 +36,20 @@ DELETE FROM service.messages WHERE id IN (
         AND NOT EXISTS (SELECT FROM service.deliveries d WHERE d.message_id = m.id AND d.state = 'waiting')
     ORDER BY m.created_at LIMIT $2)
 """
-_DELETE_WORDS = """
+# What is left of an order's request, and of a picture's receipt; $2 is the time.
+WORDLESS = """'{"prompt": null, "image": null, "mask": null}'::jsonb"""
+UNREADABLE = "jsonb_build_object('prompt', NULL, 'negative_prompt', NULL, 'prompt_deleted_at', $2::timestamptz)"
+_DELETE_WORDS = f"""
 WITH due AS (
     SELECT id FROM service.generations WHERE words_deleted_at IS NULL AND ended_at < $1
     ORDER BY ended_at LIMIT $3 FOR UPDATE SKIP LOCKED),
 orders AS (
     UPDATE service.generations g SET words_deleted_at = $2,
-        request = g.request || '{"prompt": null, "image": null, "mask": null}'
+        request = g.request || {WORDLESS}
     FROM due WHERE g.id = due.id RETURNING g.id),
 receipts AS (
-    UPDATE service.outputs o SET receipt = o.receipt
-        || jsonb_build_object('prompt', NULL, 'negative_prompt', NULL, 'prompt_deleted_at', $2::timestamptz)
-    FROM orders WHERE o.generation_id = orders.id AND o.receipt <> '{}'),
+    UPDATE service.outputs o SET receipt = o.receipt || {UNREADABLE}
+    FROM orders WHERE o.generation_id = orders.id AND o.receipt <> '{{}}'),
 steps AS (DELETE FROM service.events e USING orders WHERE e.subject = orders.id)
 SELECT count(*) FROM orders
 """

@@ -5,7 +5,7 @@
                                                was kept for pictures that wait for their creator no more
     every few seconds                          the work of processes that fell silent goes back to the queues
     every half minute                          leases renewed, objects of nobody deleted, notices and periods ended,
-                                               turns of the past forgotten
+                                               turns of the past forgotten, destroyed styles emptied, accounts erased
     every hour                                 old prompts, clients' pictures, events, messages and finished stories
                                                deleted; once a day, the audit
 
@@ -31,7 +31,7 @@ from service.finetuning import mend_trainings
 from service.generation import approved_story, start_approved, start_generation, void_order
 from service.heartbeats import silent_executors
 from service.notices import listen
-from service.orders import NOT_LOOKED_AT, UNPAID_SENTENCES, find_orders, list_open, mark_unpaid, mark_withdrawn
+from service.orders import IS_OPEN, NOT_LOOKED_AT, UNPAID_SENTENCES, find_orders, list_open, mark_unpaid, mark_withdrawn
 from service.outbox import tell_periods_ended, tell_switched
 from service.resources import Gateway
 from service.retention import (
@@ -153,7 +153,7 @@ async def collect(web: Gateway) -> None:
     async with web.pool.acquire() as conn:
         rows = await conn.fetch(
             "SELECT id FROM service.generations WHERE id = ANY($1::text[])"
-            " AND (state IN ('queued', 'running', 'sealing', 'awaiting_approval')"
+            f" AND ({IS_OPEN}"
             "  OR EXISTS (SELECT FROM service.outputs o WHERE o.generation_id = generations.id"
             "   AND o.storage_key LIKE 'pending/%'))",
             owners,

@@ -193,6 +193,7 @@ DECLARE
     v_terms record;
     v_purse record;
 BEGIN
+    PERFORM licensing.require_party(p_client);
     v_terms := licensing.terms_for(p_style, NULL, p_client, p_tier, p_count, p_now);
     IF v_terms.slug IS NOT NULL THEN
         RETURN licensing.refused(v_terms.slug, v_terms.detail);

@@ -36,6 +36,7 @@ CREATE OR REPLACE FUNCTION licensing.buy_plan(
 DECLARE
     v licensing.allowance;
 BEGIN
+    PERFORM licensing.require_party(p_client);
     PERFORM licensing.require_read_committed();
     PERFORM pg_advisory_xact_lock(licensing.lock_no('plan', p_client));
     SELECT * INTO v FROM licensing.allowance WHERE client_id = p_client AND kind = 'plan' AND state = 'active';
@@ -65,6 +66,7 @@ DECLARE
     v_why text;
     v licensing.allowance;
 BEGIN
+    PERFORM licensing.require_party(p_client);
     SELECT * INTO v_style FROM licensing.style WHERE style_id = p_style;
     IF NOT FOUND THEN
         RETURN licensing.refused('not_found', 'what', 'style', 'id', p_style);
@@ -173,6 +175,7 @@ DECLARE
     v_level text := 'live';
     v_before text;
 BEGIN
+    PERFORM licensing.require_house();
     SELECT * INTO STRICT v FROM licensing.allowance WHERE allowance_id = p_id;
     IF v.kind = 'licence' THEN
         PERFORM licensing.share_switches(v.creator_id, v.style_id);

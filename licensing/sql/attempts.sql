@@ -56,6 +56,7 @@ DECLARE
     v_hold licensing.hold := v_answer.hold;
     v_stop text;
 BEGIN
+    PERFORM licensing.require_house();
     IF v_answer.outcome = 'refused' THEN
         RETURN v_answer;
     ELSIF v_hold.state <> 'open' OR v_hold.cancel_requested THEN
@@ -88,6 +89,7 @@ DECLARE
     v_hold licensing.hold := v_answer.hold;
     v_paused boolean;
 BEGIN
+    PERFORM licensing.require_house();
     IF v_answer.outcome = 'refused' THEN
         RETURN v_answer;
     ELSIF v_hold.state <> 'open' THEN
@@ -103,7 +105,8 @@ BEGIN
     RETURN ROW('held', NULL, NULL, v_hold)::licensing.answer;
 END $$;
 
--- An attempt that has made and sealed its pictures waits for somebody until a moment; nothing else moves its lease.
+-- An attempt that has made and sealed its pictures waits for somebody until a moment: the end of its lease, but for
+-- who renews it when that somebody has said yes.
 CREATE OR REPLACE FUNCTION licensing.keep_until(p_order text, p_fence integer, p_until timestamptz, p_now timestamptz)
 RETURNS licensing.answer LANGUAGE plpgsql AS $$
 DECLARE
@@ -111,6 +114,7 @@ DECLARE
     v_hold licensing.hold := v_answer.hold;
     v_stop text;
 BEGIN
+    PERFORM licensing.require_house();
     IF v_answer.outcome = 'refused' THEN
         RETURN v_answer;
     ELSIF v_hold.state <> 'open' OR v_hold.cancel_requested THEN
@@ -129,6 +133,7 @@ END $$;
 CREATE OR REPLACE FUNCTION licensing.renew(p_orders text[], p_now timestamptz) RETURNS SETOF text
 LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM licensing.require_house();
     PERFORM FROM licensing.hold WHERE order_id = ANY (p_orders) AND state = 'open' ORDER BY order_id FOR UPDATE;
     RETURN QUERY UPDATE licensing.hold
         SET lease_until = CASE WHEN paused_at IS NULL THEN greatest(lease_until, p_now + make_interval(secs => hold_s))
@@ -144,6 +149,7 @@ DECLARE
     v_hold licensing.hold := v_answer.hold;
     v_signed integer;
 BEGIN
+    PERFORM licensing.require_house();
     IF v_answer.outcome = 'refused' THEN
         RETURN 'there is no such order';
     ELSIF v_hold.state <> 'open' THEN
@@ -185,6 +191,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v licensing.hold;
 BEGIN
+    PERFORM licensing.require_house();
     PERFORM licensing.require_read_committed();
     SELECT * INTO v FROM licensing.hold WHERE order_id = p_order FOR UPDATE;
     IF NOT FOUND THEN
@@ -205,6 +212,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v licensing.hold;
 BEGIN
+    PERFORM licensing.require_party(p_client);
     PERFORM licensing.require_read_committed();
     SELECT * INTO v FROM licensing.hold WHERE order_id = p_order AND client_id = p_client FOR UPDATE;
     IF NOT FOUND THEN
@@ -221,6 +229,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v_due text[];
 BEGIN
+    PERFORM licensing.require_house();
     PERFORM licensing.require_read_committed();
     v_due := ARRAY(SELECT order_id FROM licensing.hold WHERE state = 'open' AND lease_until <= p_now
                    ORDER BY lease_until LIMIT p_limit FOR UPDATE SKIP LOCKED);

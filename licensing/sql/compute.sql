@@ -9,6 +9,7 @@ DECLARE
     v_body CONSTANT jsonb := jsonb_build_object('style', p_style, 'amount', p_amount, 'currency', p_currency);
     v_known jsonb;
 BEGIN
+    PERFORM licensing.require_house();
     PERFORM licensing.require_read_committed();
     PERFORM pg_advisory_xact_lock(licensing.lock_no('compute', p_training));
     SELECT body INTO v_known FROM licensing.entry_group WHERE kind = 'compute' AND subject = p_training;

@@ -27,6 +27,7 @@ BEGIN
     IF p_hold.test THEN
         RETURN '{}';
     ELSIF p_hold.tier = 'exclusive' THEN
+        -- Two queries, for each has an index of its own.
         RETURN ARRAY(
             SELECT made.output_id FROM licensing.looks_of(p_outputs, p_phashes, p_near) made
             WHERE EXISTS (SELECT FROM licensing.output sold
@@ -52,7 +53,8 @@ $$;
 -- Until when a style is another client's alone; NULL where it is not.
 CREATE OR REPLACE FUNCTION licensing.closed_until(p_style text, p_client text, p_now timestamptz) RETURNS timestamptz
 LANGUAGE sql STABLE AS $$
-    SELECT max(ends_at) FROM licensing.allowance
+    -- A pause stops its clock: the end moves on while it lasts.
+    SELECT max(ends_at + coalesce(p_now - paused_since, interval '0')) FROM licensing.allowance
     WHERE kind = 'licence' AND style_id = p_style AND tier = 'exclusive' AND state = 'active'
       AND client_id <> p_client AND (ends_at > p_now OR paused_since IS NOT NULL)
 $$;
@@ -65,7 +67,7 @@ DECLARE
     v_until timestamptz;
     v_open bigint;
 BEGIN
-    SELECT max(ends_at) INTO v_until FROM licensing.allowance
+    SELECT max(ends_at + coalesce(p_now - paused_since, interval '0')) INTO v_until FROM licensing.allowance
         WHERE kind = 'licence' AND style_id = p_style AND client_id <> p_client AND state = 'active'
           AND (ends_at > p_now OR paused_since IS NOT NULL OR renews);
     IF v_until IS NOT NULL THEN
@@ -76,7 +78,7 @@ BEGIN
         WHERE h.creator_id = (SELECT creator_id FROM licensing.style WHERE style_id = p_style)
           AND h.style_id = p_style AND h.client_id <> p_client AND h.state = 'open' AND NOT h.test;
     IF v_open > 0 THEN
-        RETURN format('%s of other clients are being made with style %s; try again when they are done, in some minutes',
+        RETURN format('%s of other clients are being made with style %s; try again when they are done',
             CASE v_open WHEN 1 THEN '1 order' ELSE v_open || ' orders' END, p_style);
     END IF;
     RETURN NULL;

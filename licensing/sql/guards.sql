@@ -20,6 +20,24 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Of rules nothing but who was erased is taken out, by `forget_in_rules` alone.
+CREATE OR REPLACE FUNCTION licensing.keep_rules() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    allowed licensing.rules := OLD;
+BEGIN
+    IF TG_OP = 'UPDATE' AND current_setting('licensing.replacing', true) = 'yes' THEN
+        allowed.rules := NEW.rules;
+        IF allowed IS NOT DISTINCT FROM NEW THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    RAISE EXCEPTION 'licensing.rules is append-only: % refused; correct it with a new row', TG_OP
+        USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE OR REPLACE TRIGGER rules_is_append_only BEFORE UPDATE OR DELETE ON licensing.rules
+    FOR EACH ROW EXECUTE FUNCTION licensing.keep_rules();
+
 -- A hold resolves once: after its end nothing about it changes, and it is never deleted.
 CREATE OR REPLACE FUNCTION licensing.keep_ended_hold() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -61,8 +79,28 @@ CREATE OR REPLACE TRIGGER output_is_kept BEFORE UPDATE OR DELETE ON licensing.ou
 CREATE OR REPLACE FUNCTION licensing.replace_certificates(p_outputs text[], p_certificates text[])
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM licensing.require_house();
     PERFORM set_config('licensing.replacing', 'yes', true);
     UPDATE licensing.output o SET certificate = made.certificate
         FROM unnest(p_outputs, p_certificates) AS made (output_id, certificate) WHERE o.output_id = made.output_id;
     PERFORM set_config('licensing.replacing', '', true);
 END $$;
+
+-- An erased creator's rules say nothing any more; in others' the id stands where the address of an erased client stood.
+CREATE OR REPLACE FUNCTION licensing.forget_in_rules(p_account text, p_email text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM licensing.require_house();
+    PERFORM set_config('licensing.replacing', 'yes', true);
+    UPDATE licensing.rules SET rules = '{}' WHERE creator_id = p_account AND rules IS NOT NULL;
+    UPDATE licensing.rules SET rules = rules || jsonb_build_object(
+            'only_clients', licensing.renamed(rules -> 'only_clients', p_email, p_account),
+            'blocked_clients', licensing.renamed(rules -> 'blocked_clients', p_email, p_account))
+        WHERE strpos(lower(rules::text), lower(p_email)) > 0;
+    PERFORM set_config('licensing.replacing', '', true);
+END $$;
+
+CREATE OR REPLACE FUNCTION licensing.renamed(p_names jsonb, p_before text, p_after text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(jsonb_agg(CASE WHEN lower(name) = lower(p_before) THEN p_after ELSE name END ORDER BY number), '[]')
+    FROM jsonb_array_elements_text(p_names) WITH ORDINALITY AS names (name, number)
+$$;

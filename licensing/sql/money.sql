@@ -10,6 +10,7 @@ DECLARE
     v_known jsonb;
     v_left bigint;
 BEGIN
+    PERFORM licensing.require_house();
     PERFORM licensing.require_read_committed();
     PERFORM pg_advisory_xact_lock(licensing.lock_no('credit', p_reference));
     SELECT body INTO v_known FROM licensing.entry_group WHERE kind = 'credit' AND subject = p_reference;
@@ -35,6 +36,7 @@ DECLARE
     v licensing.output;
     v_detail jsonb;
 BEGIN
+    PERFORM licensing.require_house();
     PERFORM licensing.require_read_committed();
     SELECT * INTO v FROM licensing.output WHERE output_id = p_output FOR UPDATE;
     IF NOT FOUND THEN

@@ -61,6 +61,7 @@ DECLARE
     v_purse record;
     v_hold licensing.hold;
 BEGIN
+    PERFORM licensing.require_house();
     PERFORM licensing.require_read_committed();
     IF p_key IS NOT NULL THEN
         v_why := licensing.key_refusal(p_key, p_client, p_test, p_now);

@@ -14,6 +14,7 @@ DECLARE
     v_currency text;
     v_after licensing.switch;
 BEGIN
+    PERFORM licensing.require_house();
     PERFORM licensing.lock_switch(p_creator, p_style);
     v_refusal := licensing.switch_refusal(p_creator, p_style, p_client, p_level);
     IF v_refusal.outcome IS NOT NULL THEN
@@ -56,6 +57,7 @@ RETURNS licensing.answer LANGUAGE plpgsql AS $$
 DECLARE
     v licensing.switch;
 BEGIN
+    PERFORM licensing.require_house();
     PERFORM licensing.lock_switch(p_creator, p_style);
     v := licensing.switch_row(p_creator, p_style, p_client);
     IF v.level <> 'wind_down' OR v.ends_at > p_now THEN

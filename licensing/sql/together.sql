@@ -28,6 +28,7 @@ DECLARE
     v record;
     v_held licensing.hold[];
 BEGIN
+    PERFORM licensing.require_house();
     PERFORM licensing.require_read_committed();
     PERFORM licensing.lock_for_orders(p_orders, p_now);
     v_held := licensing.hold_plain(p_orders, licensing.lock_requests(p_orders), p_now);
@@ -128,6 +129,7 @@ DECLARE
     v_ids text[] := ARRAY(SELECT order_id FROM licensing.sales(p_sales));
     v_sold licensing.answer[];
 BEGIN
+    PERFORM licensing.require_house();
     PERFORM licensing.require_read_committed();
     PERFORM licensing.share_all_switches(array_agg(creator_id), array_agg(style_id))
         FROM licensing.hold WHERE order_id = ANY (v_ids);

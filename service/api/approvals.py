@@ -11,7 +11,7 @@ from licensing.terms import Trust
 from service import decisions
 from service.api.shapes import Cursor, Limit, page
 from service.api.styles import Body
-from service.approvals import Client, Waiting, find_waiting, list_clients, list_waiting, set_trust
+from service.approvals import KnownClient, Waiting, find_waiting, list_clients, list_waiting, set_trust
 from service.auth import Creator, CreatorReading, Web
 from service.decisions import REASON_CHARACTERS_MAX, Decided
 from service.errors import ObjectMissing, not_found
@@ -117,7 +117,7 @@ def waiting_document(waiting: Waiting) -> dict[str, Any]:
     }
 
 
-def _client_document(client: Client) -> dict[str, Any]:
+def _client_document(client: KnownClient) -> dict[str, Any]:
     return {"id": client.id, "name": client.name, "trust": client.trust, "approved": client.num_approved}
 
 

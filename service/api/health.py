@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from service.auth import Web
 from service.errors import Problem
+from service.orders import IS_OPEN
 
 router = APIRouter(include_in_schema=False)
 
@@ -35,8 +36,7 @@ async def metrics(web: Web) -> Response:
     """Prometheus' text format: answers, and what is waiting."""
     async with web.house() as conn:
         generations = await conn.fetch(
-            "SELECT state, count(*) AS n FROM service.generations"
-            " WHERE state IN ('queued', 'running', 'sealing', 'awaiting_approval') GROUP BY state"
+            f"SELECT state, count(*) AS n FROM service.generations WHERE {IS_OPEN} GROUP BY state"
         )
         trainings = await conn.fetch(
             "SELECT state, count(*) AS n FROM service.trainings"

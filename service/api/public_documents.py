@@ -16,8 +16,9 @@ from service.auth import Web
 router = APIRouter(tags=["verify"])
 well_known = APIRouter(prefix="/.well-known", tags=["verify"])
 
-# A minute for what may change at any time. Keys change seldom, and whoever meets an unknown one asks again anyway.
-_A_MINUTE, _AN_HOUR, _A_DAY = 60, 3600, 86_400
+# A minute for what may change at any time, such as terms. Keys change seldom, and whoever meets an unknown one asks
+# again anyway.
+A_MINUTE, AN_HOUR, A_DAY = 60, 3600, 86_400
 
 
 def shared_for(seconds: int) -> dict[str, str]:
@@ -33,13 +34,13 @@ def shared_for(seconds: int) -> dict[str, str]:
 async def get_keys(web: Web) -> JSONResponse:
     """Every key that ever signed documents here (RFC 7517), the present one first. Documents name theirs in `kid`."""
     content = {"keys": public_keys(web.authority)}
-    return JSONResponse(content, headers=shared_for(_AN_HOUR), media_type="application/jwk-set+json")
+    return JSONResponse(content, headers=shared_for(AN_HOUR), media_type="application/jwk-set+json")
 
 
 @well_known.get("/ownhand-root.pem", response_class=Response, responses=bytes_of("application/x-pem-file"))
 async def get_root(web: Web) -> Response:
     """The certificate that every seal leads to: the trust anchor to give to a C2PA reader."""
-    return Response(web.authority.root, headers=shared_for(_A_DAY), media_type="application/x-pem-file")
+    return Response(web.authority.root, headers=shared_for(A_DAY), media_type="application/x-pem-file")
 
 
 @router.get("/revocations")
@@ -47,7 +48,7 @@ async def get_revocations(web: Web, response: Response, limit: Limit = 50, curso
     """Outputs whose licence was taken back, oldest first: whoever has read all goes on from the last `id` as cursor."""
     async with web.house() as conn:
         found = await list_revocations(conn, after=cursor, limit=limit + 1)
-    response.headers.update(shared_for(_A_MINUTE))
+    response.headers.update(shared_for(A_MINUTE))
     return page(found, limit, _document)
 
 
@@ -56,7 +57,7 @@ async def get_signed_revocations(web: Web) -> Response:
     """All of them as one signed document (a JWS; keys at `/.well-known/jwks.json`), to be kept and checked offline."""
     async with web.house() as conn:
         document = await sign_revocations(conn, web.authority, now=web.clock())
-    return Response(document, headers=shared_for(_A_MINUTE), media_type="application/jose")
+    return Response(document, headers=shared_for(A_MINUTE), media_type="application/jose")
 
 
 def _document(one: Revocation) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from licensing.database import Connection
 from licensing.policies import Subject, odrl, rsl
 from licensing.terms import StyleTerms, current_terms, terms_at
-from service.api.public_documents import shared_for
+from service.api.public_documents import A_MINUTE, AN_HOUR, shared_for
 from service.api.shapes import bytes_of
 from service.auth import Web
 from service.catalogue import published_style
@@ -22,9 +22,6 @@ router = APIRouter(tags=["catalogue"])
 
 ODRL_TYPE = "application/ld+json"
 RSL_TYPE = "application/rsl+xml"
-_AN_HOUR = 3600
-# New terms hold at once, so nobody keeps the present ones for long.
-_A_MINUTE = 60
 
 
 @router.get("/styles/{style_id}/licence", response_class=Response, responses=bytes_of(ODRL_TYPE))
@@ -33,7 +30,7 @@ async def get_licence(web: Web, style_id: str) -> Response:
     async with web.pool.acquire() as conn:
         await published_style(conn, style_id)
         terms = await current_terms(conn, style_id)
-        return await _policies(conn, web, terms, style_id, _A_MINUTE)
+        return await _policies(conn, web, terms, style_id, A_MINUTE)
 
 
 @router.get("/styles/{style_id}/licence.xml", response_class=Response, responses=bytes_of(RSL_TYPE))
@@ -44,7 +41,7 @@ async def get_rsl(web: Web, style_id: str) -> Response:
         terms = await current_terms(conn, style_id)
         assert terms is not None, "a published style has terms"
         text = rsl(terms, await _subject(conn, web, terms))
-    return Response(text, media_type=RSL_TYPE, headers=shared_for(_A_MINUTE))
+    return Response(text, media_type=RSL_TYPE, headers=shared_for(A_MINUTE))
 
 
 @router.get("/styles/{style_id}/licence/{version}", response_class=Response, responses=bytes_of(ODRL_TYPE))
@@ -56,7 +53,7 @@ async def get_licence_version(web: Web, style_id: str, version: Annotated[int, P
             "SELECT EXISTS (SELECT FROM service.versions WHERE style_id = $1 AND published_at IS NOT NULL)", style_id
         )
         terms = await terms_at(conn, style_id, version) if was_on_sale else None
-        return await _policies(conn, web, terms, f"{style_id}/licence/{version}", _AN_HOUR)
+        return await _policies(conn, web, terms, f"{style_id}/licence/{version}", AN_HOUR)
 
 
 def licence_link(style_id: str) -> str:

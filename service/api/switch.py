@@ -1,22 +1,18 @@
 """The creator's switch: one style, all of them, or one client of a style. Answers when the fence holds."""
 
-import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from licensing import switch
-from licensing.errors import Refusal
 from service import stops
 from service.accounts import account_by_id
 from service.api.shapes import Cursor, Limit, money, page
 from service.auth import Creator, CreatorReading, Identity, Web
-from service.destruction import mark_destroyed, start_emptying
-from service.errors import Problem, not_found, refused
-from service.orders import mark_withdrawn
-from service.outbox import tell_periods_ended, tell_switched
+from service.errors import Problem, not_found
 from service.resources import Gateway
+from service.switching import change_switch
 
 router = APIRouter(tags=["switch"])
 
@@ -89,30 +85,9 @@ async def set_switch(
     client_id: str | None = None,
 ) -> dict[str, Any]:
     """The change as a document, after its commit. Raises Problem."""
-    now, began_s = web.clock(), time.monotonic()
-    async with web.house() as conn, conn.transaction():
-        change = await switch.set_level(
-            conn,
-            creator_id=asker.account_id,
-            style_id=style_id,
-            client_id=client_id,
-            level=level,
-            reason=reason,
-            by=asker.account_id,
-            now=now,
-        )
-        if isinstance(change, Refusal):
-            raise refused(change)
-        await tell_switched(conn, now=now, creator_id=asker.account_id)
-        await mark_withdrawn(conn, change.order_ids, now=now)
-        if level in ("off", "destroyed") or change.refunded.amount:
-            await tell_periods_ended(conn, now=now)
-        destroyed = await mark_destroyed(conn, asker.account_id, style_id, now=now) if level == "destroyed" else []
-    if level in ("off", "destroyed"):
-        async with web.pool.acquire() as conn:
-            await stops.note_held(conn, creator_id=asker.account_id, asked_at=now, took_s=time.monotonic() - began_s)
-    for one in destroyed:
-        await start_emptying(one)
+    change = await change_switch(
+        web, level, reason, creator_id=asker.account_id, style_id=style_id, client_id=client_id
+    )
     return {
         "level": change.level,
         "epoch": change.epoch,

@@ -121,9 +121,11 @@ async def certificate_page(visit: ClientVisit, output_id: str) -> HTMLResponse:
 async def _order(visit: Member, order_id: str, problem: Problem | None = None) -> HTMLResponse:
     async with visit.web.pool.acquire() as conn:
         order = await find_order(conn, order_id, client_id=visit.account.id)
-        if order is None:
-            raise not_found("order", order_id)
-        order = await with_fresh_eta(visit.web, order)
+    if order is None:
+        raise not_found("order", order_id)
+    # Takes a connection of its own: who held one meanwhile could wait for it for ever.
+    order = await with_fresh_eta(visit.web, order)
+    async with visit.web.pool.acquire() as conn:
         (shown,) = await _shown(visit.web, conn, [order])
         preview = await _preview(conn, order)
     return page(

@@ -84,7 +84,7 @@ async def change_cap(visit: ClientVisit, key_id: str) -> Response:
     try:
         cap = price(await visit.field("cap"), currency=visit.web.prices.currency, name="Spending limit")
         async with visit.web.pool.acquire() as conn, conn.transaction():
-            refusal = await keys.change_cap(conn, key_id=key_id, account_id=visit.account.id, cap=cap.amount)
+            refusal = await keys.change_cap(conn, key_id=key_id, account_id=visit.account.id, cap=cap, now=visit.now)
             if refusal is not None:
                 raise refused(refusal)
             who = visit.identity.who

@@ -10,12 +10,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.datastructures import UploadFile
 
-from licensing import gateway, plans
-from licensing.errors import Refusal
+from licensing import plans
 from licensing.terms import terms_at
 from service import intake
-from service.approvals import Sale, need_approval
-from service.errors import Problem, not_found, refused
+from service.errors import Problem, not_found
 from service.images import keep_image
 from service.outputs import find_output
 from service.pages.forms import checked, chosen, whole_number
@@ -168,32 +166,15 @@ async def _price(visit: Member, draft: Draft, book: Book) -> tuple[intake.Priced
             raise Problem("invalid_request", f"Order 1 to {intake.COUNT_MAX} pictures at once.")
         tier = chosen(draft.tier, ("draft", "personal", "commercial", "exclusive"))
         await check_client(visit.web, visit.identity, book.rules, style_id=book.style.id, style_name=book.style.name)
-        async with visit.web.pool.acquire() as conn:
-            answer = await gateway.quote(
-                conn,
-                style_id=draft.style,
-                client_id=visit.account.id,
-                tier=tier,
-                count=count,
-                now=visit.now,
-            )
-            if isinstance(answer, Refusal):
-                raise refused(answer)
-            sale = Sale(
-                creator_id=book.style.creator_id,
-                client_id=visit.account.id,
-                style_id=book.style.id,
-                terms_version=answer.terms_version,
-                tier=tier,
-            )
-            (looks_first,) = await need_approval(conn, visit.web, [sale])
-        eta_s = await intake.usual_eta_s(
+        priced = await intake.usual_price(
             visit.web,
             client_id=visit.account.id,
             creator_id=book.style.creator_id,
+            style_id=book.style.id,
             base=book.style.base,
+            tier=tier,
             count=count,
         )
     except Problem as problem:
         return None, problem
-    return intake.Priced(quote=answer, eta_s=eta_s, needs_approval=looks_first), None
+    return priced, None

@@ -17,8 +17,8 @@ from service.api.webhooks import (
     register,
 )
 from service.errors import Problem
+from service.formats import clock
 from service.outbox import Delivery, list_deliveries
-from service.pages.formats import clock
 from service.pages.forms import checked
 from service.pages.render import page, see_other
 from service.pages.visits import ClientVisit, Member

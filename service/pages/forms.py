@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from licensing.money import Money
 from service.errors import Problem
-from service.pages.formats import minor_digits
+from service.formats import minor_digits
 
 Shape = TypeVar("Shape", bound=BaseModel)
 Word = TypeVar("Word", bound=str)

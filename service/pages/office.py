@@ -19,9 +19,9 @@ from service.api.outputs import REASON_CHARACTERS_MAX, refund
 from service.cases import list_cases
 from service.desk import invite as make_invitation
 from service.errors import Problem, not_found, refused
+from service.formats import count
 from service.heartbeats import content_checks
 from service.pages import words
-from service.pages.formats import count
 from service.pages.forms import chosen, price
 from service.pages.render import page, see_other
 from service.pages.visits import Member, OperatorVisit

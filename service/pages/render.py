@@ -11,7 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from licensing.wording import in_words
-from service.pages import formats, words
+from service import formats
+from service.pages import words
 from service.pages.assets import asset_url
 from service.pages.visits import Visit
 

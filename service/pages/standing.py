@@ -8,7 +8,7 @@ from licensing.money import Money
 from licensing.terms import StyleTerms, current_terms
 from service import trainings, versions, works
 from service.api.styles import own_style
-from service.pages.formats import count, money
+from service.formats import count, money
 from service.pages.visits import Member
 from service.pages.words import LEVELS
 from service.styles import Style

@@ -8,8 +8,8 @@ from fastapi.responses import HTMLResponse, Response
 from service.api import trainings as api
 from service.api.versions import publish_version
 from service.errors import Problem, not_found
+from service.formats import percent
 from service.pages.charts import Chart, chart_of
-from service.pages.formats import percent
 from service.pages.forms import checked, chosen, whole_number
 from service.pages.render import is_fragment, page, see_other
 from service.pages.sheets import COLUMNS, num_rows, open_sheet

@@ -205,6 +205,25 @@ async def test_after_its_months_the_style_is_everybodys_again(world: World):
     assert isinstance(await world.reserve(style, other), Hold)
 
 
+async def test_a_pause_moves_the_date_that_others_are_told(world: World):
+    style = await with_window(world)
+    owner, other = await world.client(prepaid=PRICE), await world.client(prepaid=60)
+    window = await world.buy_licence(style, owner, "exclusive")
+    assert isinstance(window, Allowance)
+    world.now = window.ends_at - timedelta(days=3)
+    await world.set_level(style, "paused")
+    world.later(days=20)
+
+    async with world.pool.acquire() as conn:
+        told = await plans.windows(conn, [style.style_id], now=world.now)
+    refused(await world.reserve(style, other), "style_paused")
+    await world.set_level(style, "live")
+
+    assert told == {style.style_id: window.ends_at + timedelta(days=20)}
+    answer = refused(await world.reserve(style, other), "style_exclusive")
+    assert f"{told[style.style_id]:%Y-%m-%d}" in answer.message
+
+
 async def test_a_window_waits_for_licences_and_orders_of_others_and_is_not_renewed(world: World):
     style = await with_window(world)
     owner = await world.client(prepaid=PRICE)

@@ -10,7 +10,9 @@ import pytest
 from licensing import gateway
 from licensing.fingerprint import NEAR
 from licensing.orders import Hold, Reserve, Settle
+from licensing.plans import Allowance
 from licensing.terms import StyleTerms
+from tests.licensing.test_exclusive import with_window
 from tests.licensing.world import World, pictures
 
 CLIENTS = 7
@@ -41,6 +43,9 @@ async def fair(world: World) -> Fair:
     await world.subscribe(clients[4], plan=replace(world.prices.plans["studio"], units=6))
     await world.buy_licence(styles[4], clients[5])
     await world.set_level(styles[5], "off", client_id=clients[0])
+    alone = await with_window(world)
+    assert isinstance(await world.buy_licence(alone, clients[0], "exclusive"), Allowance)
+    styles.append(alone)
     keys = {client: (await world.key(client, cap=cap)).id for client, cap in zip(clients, (50_000, 400), strict=False)}
     return Fair(styles=styles, clients=clients, keys=dict.fromkeys(clients) | keys)
 
@@ -57,7 +62,7 @@ def some_orders(world: World, at: Fair, dice: random.Random) -> list[Reserve]:
                 style,
                 client,
                 count=dice.choice((1, 1, 2, 8, 0 if odd else 1)),
-                tier=dice.choice(("personal", "draft", "commercial", "unheard of" if odd else "personal")),
+                tier=dice.choice(("personal", "draft", "commercial", "unheard of" if odd else "exclusive")),
                 key_id="key_unknown" if odd and dice.random() < 0.3 else at.keys[client],
                 idempotency_key=dice.choice((None, "a", "b", str(dice.random()))),
                 request_hash=dice.choice(("body", "body", "another")),

@@ -11,6 +11,7 @@ import pytest
 
 from service.data_use import PURPOSES, Use, check_files, open_files, read_file
 from service.db.tables import DATA_USE_PURPOSES
+from service.db.tenancy import acting_for
 from service.errors import FileRefused, ObjectMissing
 from service.heartbeats import this_process
 from service.resources import Gateway
@@ -191,7 +192,7 @@ async def test_a_person_opens_their_own_files_and_nobody_elses(
     (work, *_) = await works_of(place, other_creator, await with_works(other_creator))
     by = Who(role="creator", actor=creator.account.id, via="key_1")
 
-    with pytest.raises(FileRefused):
+    with acting_for(creator.account.id), pytest.raises(FileRefused):
         await read_file(counted, Use(purpose="export", by=by), work.storage_key)
 
     (seen,) = await uses_of(other_creator)

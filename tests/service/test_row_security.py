@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from licensing.tenancy import ACTING, APPLICATION, EVERYBODY, HOUSE
+from licensing.tenancy import ACTING, APPLICATION, EVERYBODY, HOUSE, NOBODY
 from licensing.tenancy import TABLES as LICENSING
 from service.db.connections import application_url
 from service.db.tenancy import TABLES as SERVICE
@@ -126,6 +126,50 @@ async def test_even_the_house_may_not_write_past_the_verbs(connection: asyncpg.C
 
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT licensing.credit('{me}', 1000, 'EUR', 'mine', 'cash', now())",
+        "SELECT licensing.set_switch('{creator}', NULL, NULL, 'destroyed', NULL, '{me}', now())",
+        "SELECT licensing.refund_output('out', 'mine', '{me}', now())",
+        "SELECT licensing.replace_certificates(ARRAY['out'], ARRAY['paper'])",
+        "SELECT licensing.forget_in_rules('{creator}', 'a@example.org')",
+        "SELECT licensing.void('gen', NULL, 'failed', now())",
+        "SELECT licensing.quote('{style}', '{creator}', 'personal', 1, now())",
+        "INSERT INTO licensing.budget (budget_id, owner_id, kind, unit, granted)"
+        " VALUES ('prepaid:{me}:USD', '{me}', 'cap', 'USD', 1000)",
+        "INSERT INTO licensing.rules (creator_id, version, rules, actor, created_at)"
+        " VALUES ('{creator}', 99, '{{}}', '{me}', now())",
+        "INSERT INTO licensing.terms (style_id, version, fee_bps, notice_days, permissions, actor, created_at)"
+        " VALUES ('{style}', 99, 0, 0, '{{}}', '{me}', now())",
+        "INSERT INTO licensing.checkpoint (at, document) VALUES (now(), 'mine')",
+    ],
+)
+@pytest.mark.parametrize("party", ["a client", "nobody"])
+async def test_a_party_does_nothing_for_others_and_nothing_that_is_the_houses(
+    market: Market, connection: asyncpg.Connection, statement: str, party: str
+):
+    me = (await market.client(cents=0)).account.id if party == "a client" else NOBODY
+    await act_as(connection, me)
+    filled = statement.format(me=me, creator=market.creator.account.id, style=market.style_id)
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute(filled)
+
+
+async def test_a_party_changes_no_row_of_another(market: Market, connection: asyncpg.Connection):
+    client = await market.client()
+    bought = await client.http.post("/v1/licences", json={"style": market.style_id, "tier": "personal"})
+    assert bought.status_code == 201, bought.text
+
+    await act_as(connection, market.creator.account.id)
+    assert await connection.fetchval("SELECT count(*) FROM licensing.allowance") > 0
+    assert await connection.execute("UPDATE licensing.allowance SET renews = true") == "UPDATE 0"
+    await act_as(connection, client.account.id)
+    assert await connection.execute("UPDATE licensing.style SET terms_version = terms_version") == "UPDATE 0"
+    assert await connection.execute("UPDATE licensing.allowance SET renews = false") == "UPDATE 1"
 
 
 async def test_only_the_limit_of_a_key_may_be_granted_without_a_verb(connection: asyncpg.Connection):

@@ -1,6 +1,7 @@
 """A key's spending limit: a quote knows it, and its owner may change it."""
 
 from licensing import keys
+from licensing.money import Money
 from service.audit import list_entries
 from tests.service.conftest import Person, browser, connect, sign_in, slug_of
 from tests.service.market import PRICE, Market
@@ -53,7 +54,7 @@ async def test_its_owner_raises_and_lowers_the_limit_but_not_below_what_is_spent
     assert raised.headers["location"] == "/desk/keys?done=changed"
     assert quote.status_code == 200
     assert (lowered.status_code, foreign.status_code) == (409, 404)
-    assert f"{PRICE} are spent and held" in lowered.text
+    assert f"{Money(PRICE, 'EUR')} are spent and held" in lowered.text
     async with market.gateway.pool.acquire() as conn:
         (listed, *_) = [one for one in await keys.listing(conn, account_id=client.account.id) if one.id == key.id]
         record = await list_entries(conn, client.account.id, limit=20)

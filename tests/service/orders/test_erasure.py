@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,6 +25,19 @@ async def market(database_url: str, tmp_path_factory: pytest.TempPathFactory) ->
     async with open_market(database_url, tmp_path_factory.mktemp("market"), webhook_networks="192.0.2.0/24") as opened:
         yield opened
         opened.curtain.wait_at(None)
+
+
+class Unreachable:
+    """A storage that deletes nothing at present."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def delete(self, key: str) -> None:
+        raise OSError(f"{key} is out of reach")
 
 
 async def named(market: Market, person: Person, name: str) -> Person:
@@ -76,7 +91,10 @@ async def test_nothing_tells_who_a_client_was_and_certificates_stay_valid(market
     await sign_in(market, client.account)
     market.curtain.wait_at(1)
     waiting = (await market.order(client, prompt=PROMPT, wait=0)).json()
-    needles = (client.account.email, "Quirina Vellum-Oakes", PROMPT, client.token[:12])
+    blocked = {"blocked_clients": ["else@example.org", client.account.email.upper()]}
+    keeper = await market.person("creator")
+    assert (await keeper.http.put("/v1/rules", json=blocked)).status_code == 200
+    needles = (client.account.email, client.account.email.upper(), "Quirina Vellum-Oakes", PROMPT, client.token[:12])
     for needle in needles:
         assert await traces(market.gateway, needle), needle
 
@@ -87,6 +105,8 @@ async def test_nothing_tells_who_a_client_was_and_certificates_stay_valid(market
     assert answer.status_code == 202
     for needle in needles:
         assert await traces(market.gateway, needle) == [], needle
+    rules = (await keeper.http.get("/v1/rules")).json()
+    assert (rules.get("rules") or rules)["blocked_clients"] == ["else@example.org", client.account.id]
     assert await hash_traces(market.gateway, source) + await hash_traces(market.gateway, picture) == []
     assert slug_of(await client.http.get("/v1/usage")) == "unauthenticated"
     async with market.gateway.pool.acquire() as conn:
@@ -151,6 +171,35 @@ async def test_a_page_leads_out_after_the_address_was_typed(market: Market):
     assert client.account.email in page
     assert (wrong.status_code, right.status_code, right.headers["location"]) == (422, 303, "/?done=erased")
     assert (await http.get("/account")).status_code == 303
+
+
+async def test_a_key_for_trying_erases_nothing(market: Market):
+    tester = await market.person("client", kind="test")
+
+    answer = await leave(tester)
+
+    assert (answer.status_code, slug_of(answer)) == (403, "forbidden")
+    assert (await tester.http.get("/v1/account")).status_code == 200
+
+
+async def test_one_that_cannot_be_erased_keeps_nobody_waiting(market: Market, caplog: pytest.LogCaptureFixture):
+    first, second = await market.client(cents=0), await market.client(cents=0)
+    brought = await first.http.post("/v1/images", content=draw(size=32), headers={"Content-Type": "image/png"})
+    assert brought.status_code == 201
+    full = Unreachable(market.gateway.storage)
+    there, market.app.state.gateway = market.gateway, replace(market.gateway, storage=full)
+    try:
+        stuck, gone = await leave(first), await leave(second)
+    finally:
+        market.app.state.gateway = there
+
+    assert (stuck.status_code, stuck.json()["state"]) == (202, "erasing")
+    assert (gone.status_code, gone.json()["state"]) == (202, "erased")
+    assert f"account {first.account.id} could not be erased for now" in caplog.text
+    await erased(market, first)
+    async with market.gateway.pool.acquire() as conn:
+        lines = "SELECT count(*) FROM service.audit WHERE account_id = $1 AND kind = 'account_erased'"
+        assert [await conn.fetchval(lines, one.account.id) for one in (first, second)] == [1, 1]
 
 
 async def test_an_operator_asks_at_the_shell_and_is_never_erased_themself(market: Market):

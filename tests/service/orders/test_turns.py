@@ -13,9 +13,10 @@ from inference.fairness import Turn
 from inference.messages import ImageRequest, Picture, Step, Stopped
 from inference.pace import Speed
 from service import events, turns
+from service.db.connections import open_pool
 from service.drawing import studio
 from service.heartbeats import read_fleet
-from tests.service.conftest import Person, slug_of
+from tests.service.conftest import Person, browser, sign_in, slug_of
 from tests.service.instant_engine import InstantEngine
 from tests.service.market import Market, open_market, publish_style, state_of
 
@@ -264,6 +265,24 @@ async def test_place_and_time_are_told_by_turns_and_by_how_fast_the_worker_draws
     async with web.pool.acquire() as conn:
         (told,) = await events.since(conn, subject=single, after=0)
     assert (told.kind, told.data) == ("queued", {"position": 1, "eta_s": found["eta_s"]})
+
+
+async def test_a_page_of_an_order_that_waits_never_holds_one_connection_while_it_waits_for_another(
+    market: Market, engine: HandEngine
+):
+    anna = await market.client()
+    many = await fill_the_worker(market, engine, anna, 8)
+    http = browser(market, await sign_in(market, anna.account))
+    web = market.gateway
+    async with await open_pool(market.database_url, 1) as narrow:
+        market.app.state.gateway = replace(web, pool=narrow)
+        try:
+            page = await asyncio.wait_for(http.get(f"/desk/orders/{many[-1]}"), 20)
+        finally:
+            market.app.state.gateway = web
+
+    assert page.status_code == 200
+    assert "Waiting" in page.text
 
 
 async def test_turns_begin_anew_when_nobody_waits(market: Market, engine: HandEngine):

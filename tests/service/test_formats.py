@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from licensing.money import Money
+from service import formats
 from service.errors import Problem
-from service.pages import formats
 from service.pages.forms import price, whole_number
 
 
