@@ -19,7 +19,7 @@ from service.orders import Order, add_orders, find_orders, queued
 from service.prefetch import tell_wanted
 from service.requests import Wanted
 from service.resources import Gateway
-from service.turns import InLine, Line, lock_line, move_back, read_line
+from service.turns import InLine, lock_line, move_back, num_open, read_line
 
 Accepted = tuple[Order, bool]
 """An order, and whether it is the replay of an earlier request under the same key."""
@@ -54,7 +54,7 @@ async def accept_all(web: Gateway, wishes: Sequence[Wish]) -> list[Accepted | Ex
     """Accept many orders in one commit; a Problem for each that is refused."""
     async with web.pool.acquire() as conn:
         fleet = await read_fleet(conn, now=web.clock(), silence_s=web.settings.executor_silence_s)
-        crowded = _crowded(await read_line(conn), fleet, wishes, most=web.settings.max_open_orders)
+        crowded = await _crowded(conn, fleet, wishes, most=web.settings.max_open_orders)
         let_in = [wish for wish in wishes if wish.reserve.order_id not in crowded]
         async with conn.transaction():
             found = await gateway.reserve_all(conn, [wish.reserve for wish in let_in], now=web.clock())
@@ -74,8 +74,11 @@ def _accepted(answer: Hold | Replay | Refusal, orders: dict[str, Order]) -> Acce
     return orders[answer.order_id], False
 
 
-def _crowded(line: Line, fleet: Fleet, wishes: Sequence[Wish], *, most: int) -> dict[str, Problem]:
+async def _crowded(conn: Connection, fleet: Fleet, wishes: Sequence[Wish], *, most: int) -> dict[str, Problem]:
     """Why orders are refused for whom the queue is full, by their ids: where their client has its share of it."""
+    if await num_open(conn) + len(wishes) <= most:
+        return {}
+    line = await read_line(conn)
     open_by_client, refusals = line.open_by_client, {}
     for wish in wishes:
         if wish.reserve.test:

@@ -126,10 +126,9 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit, num_bytes = self._limit_bytes(scope["path"]), 0
-        refusal = problem_response(_too_large(limit))
         said = dict(scope["headers"]).get(b"content-length", b"0")
         if said.isdigit() and int(said) > limit:
-            await refusal(scope, receive, send)
+            await problem_response(_too_large(limit))(scope, receive, send)
             return
 
         async def counted() -> Message:
@@ -145,7 +144,7 @@ class BodyLimit:
             if num_bytes <= limit:
                 await send(message)
             elif message["type"] == "http.response.start":
-                await refusal(scope, receive, send)
+                await problem_response(_too_large(limit))(scope, receive, send)
 
         await self._app(scope, counted, unless_too_long)
 

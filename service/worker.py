@@ -1,6 +1,7 @@
 """The worker process: takes renderings, trainings and reviews from the queues. It holds no keys."""
 
 import asyncio
+import gc
 import logging
 import signal
 
@@ -53,4 +54,6 @@ async def run_worker(settings: Settings, database_url: str) -> None:
         launch(opened, "worker") as executor,
     ):
         log.info("%s draws on %s and trains by %s", executor, device, finetuning.trainer_command(settings))
+        # As in the web process: what was loaded stays, and no step waits for a search through it.
+        gc.freeze()
         await stopping.wait()

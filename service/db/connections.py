@@ -18,7 +18,7 @@ from dbos import DBOS
 from licensing.database import migrate as migrate_licensing
 from licensing.tenancy import ACTING, APPLICATION, HOUSE
 from service.db.migrate import migrate as migrate_service
-from service.db.tenancy import tell_party
+from service.db.tenancy import LentConnection, take_back, tell_party
 from service.errors import NotStarted
 
 Kind = TypeVar("Kind")
@@ -108,7 +108,13 @@ async def open_pool(database_url: str, size: int) -> asyncpg.Pool:
     JSON columns are text: `json.dumps` what goes in, `read` what comes out.
     """
     return await asyncpg.create_pool(
-        application_url(database_url), min_size=1, max_size=size, server_settings={ACTING: HOUSE}, setup=tell_party
+        application_url(database_url),
+        min_size=1,
+        max_size=size,
+        server_settings={ACTING: HOUSE},
+        connection_class=LentConnection,
+        setup=tell_party,
+        reset=take_back,
     )
 
 

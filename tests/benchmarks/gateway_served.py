@@ -20,6 +20,7 @@ from service import acceptance
 from service.generation import Delivery, settle_in
 from service.resources import Gateway
 from service.sealing import MIME, Sealed
+from service.web import Server
 from service.workflows import gateway
 from tests.service.instant_engine import InstantEngine
 from tests.service.market import Market, open_market
@@ -81,7 +82,7 @@ async def serve(kind: str, database_url: str, folder: Path, clients: int) -> Non
         tokens = [(await market.client(cents=10**9)).token for _ in range(clients)]
         listening = socket.create_server(("127.0.0.1", 0), backlog=512)
         config = uvicorn.Config(market.app, lifespan="off", log_level="warning", access_log=False, server_header=False)
-        server = uvicorn.Server(config)
+        server = Server(config)
         print(json.dumps(_document(market, listening.getsockname()[1], tokens)), flush=True)
         await server.serve(sockets=[listening])
 

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import threading
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
@@ -229,6 +230,13 @@ class Market(Place):
 
     def pending(self) -> list[str]:
         return list(self.gateway.storage.list_keys("pending/"))
+
+    async def nothing_pending(self, *, within_s: float = 60.0) -> bool:
+        """Whether all that was drawn is moved or deleted soon: an order has ended a little before."""
+        deadline = time.monotonic() + within_s
+        while self.pending() and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        return not self.pending()
 
     async def ledger_problems(self) -> list[Any]:
         async with self.gateway.pool.acquire() as conn:

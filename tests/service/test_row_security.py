@@ -7,7 +7,7 @@ import pytest
 
 from licensing.tenancy import ACTING, APPLICATION, EVERYBODY, HOUSE, NOBODY
 from licensing.tenancy import TABLES as LICENSING
-from service.db.connections import application_url
+from service.db.connections import application_url, open_pool
 from service.db.tenancy import TABLES as SERVICE
 from service.db.tenancy import acting_for
 from tests.service.market import Market, open_market
@@ -194,3 +194,18 @@ async def test_a_connection_is_lent_for_whom_its_borrower_acts_and_forgets_it(ma
 
     assert (lent, whole) == ("acc_somebody", HOUSE)
     assert {await pool.fetchval(acting) for _ in range(20)} == {HOUSE}
+
+
+async def test_a_lent_connection_acts_for_its_borrower_whoever_had_it_before(market: Market):
+    parties = ["acc_one", HOUSE, NOBODY, "acc_two", "acc_two", "acc_one", HOUSE]
+    seen = []
+    async with await open_pool(market.database_url, 1) as pool:
+        for party in parties:
+            with acting_for(party):
+                async with pool.acquire() as conn:
+                    seen.append(await conn.fetchval(f"SELECT current_setting('{ACTING}')"))
+                    # Whatever the borrower leaves undone is nobody else's.
+                    await conn.execute("BEGIN")
+                    await conn.execute("SELECT 1")
+
+    assert seen == parties

@@ -41,7 +41,7 @@ async def test_a_client_pays_for_a_picture_and_gets_it_with_its_licence(market: 
         told = await market.stranger.post("/v1/verify", json={"certificate": certificate["certificate"]})
         assert told.json()["verdict"] == "valid"
     assert await market.ledger_problems() == []
-    assert market.pending() == []
+    assert await market.nothing_pending()
     earned = (await market.creator.http.get("/v1/earnings")).json()
     assert earned["payable"]["amount"] > 0
 

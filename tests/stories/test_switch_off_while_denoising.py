@@ -28,13 +28,6 @@ async def end_of(client: Person, order_id: str, *, within_s: float = 60.0) -> di
     raise AssertionError(f"{order_id} is still {found['state']}")
 
 
-async def nothing_pending(market: Market, *, within_s: float = 60.0) -> bool:
-    deadline = asyncio.get_running_loop().time() + within_s
-    while market.pending() and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(0.05)
-    return not market.pending()
-
-
 @pytest.mark.parametrize("step", range(1, STEPS + 1))
 async def test_off_at_any_step_delivers_and_charges_nothing(market: Market, step: int):
     await market.switch("live")
@@ -52,7 +45,7 @@ async def test_off_at_any_step_delivers_and_charges_nothing(market: Market, step
     assert (told["state"], told["amount"]["amount"], told["outputs"]) == ("withdrawn", 0, [])
     assert "switched" in told["message"]
     assert await prepaid(client) == (500, 0)
-    assert await nothing_pending(market)
+    assert await market.nothing_pending()
     assert (await end_of(client, order_id))["state"] == "withdrawn"
     events = read_events((await client.http.get(f"/v1/generations/{order_id}/events")).text)
     assert events[-1][0] == "withdrawn"
@@ -74,7 +67,7 @@ async def test_off_between_the_last_step_and_the_sale_charges_nothing(market: Ma
 
     assert (await end_of(client, order_id))["state"] == "withdrawn"
     assert await prepaid(client) == (500, 0)
-    assert await nothing_pending(market)
+    assert await market.nothing_pending()
 
 
 async def test_what_was_bought_before_off_stays_the_clients(market: Market):

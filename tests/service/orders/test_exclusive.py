@@ -46,7 +46,7 @@ async def test_the_same_picture_is_not_made_for_somebody_else_and_costs_nothing(
     assert owner.account.id not in str(second)
     assert await prepaid(other) == (500, 0)
     assert again["state"] == "settled"
-    assert market.pending() == []
+    assert await market.nothing_pending()
     assert await market.ledger_problems() == []
 
 

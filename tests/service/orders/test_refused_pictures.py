@@ -83,8 +83,8 @@ async def test_a_refused_picture_is_left_out_and_not_charged(market: Checked):
     assert refused["number"] in (1, 2, 3)
     assert (refused["kind"], refused["message"]) == ("content", SENTENCE)
     assert generation["message"] == f"1 of 3 pictures left out and not charged: {SENTENCE}."
+    assert await market.nothing_pending()
     assert len(market.stored()) == before + 2
-    assert market.pending() == []
     assert await prepaid(client) == (500 - 2 * PRICE, 0)
     page = await browser(market, await sign_in(market, client.account)).get(f"/desk/orders/{generation['id']}")
     assert SENTENCE in page.text
@@ -103,6 +103,7 @@ async def test_where_every_picture_is_refused_nothing_is_charged_or_kept(market:
     assert (generation["state"], generation["amount"]["amount"], generation["outputs"]) == ("failed", 0, [])
     assert [(one["number"], one["kind"]) for one in generation["refused"]] == [(1, "content"), (2, "content")]
     assert generation["message"] == "This picture will not do; send another one; nothing was charged."
+    assert await market.nothing_pending()
     assert market.stored() == before
     assert await prepaid(client) == (500, 0)
     kind, data = read_events(events)[-1]

@@ -300,3 +300,14 @@ async def test_turns_begin_anew_when_nobody_waits(market: Market, engine: HandEn
 
     assert while_drawn == [0, WORK]
     assert await turns_of(market, [*first, later]) == [None, None, 0]
+
+
+async def test_the_line_is_found_by_indexes_however_many_orders_there_were(market: Market):
+    async with await open_pool(market.database_url, 1) as pool, pool.acquire() as conn:
+        # As in a place with many orders: there is an index for each part of the line, or Postgres still reads all.
+        await conn.execute("SET enable_seqscan = off")
+        plan = "\n".join(row[0] for row in await conn.fetch(f"EXPLAIN {turns.LINE}"))
+
+    parts = ("generations_not_ended", "turn_end >=", "generations_in_line")
+    assert [part for part in parts if part not in plan] == []
+    assert "Seq Scan" not in plan
