@@ -112,7 +112,7 @@ def demo(home: Path | None) -> None:
 @home_option
 def migrate(home: Path | None) -> None:
     """Bring the database up to date."""
-    from service.db.connections import prepare_database
+    from service.db.prepare import prepare_database
 
     in_database(settings_for(home=home), prepare_database)
     click.echo("The database is up to date.")
@@ -318,7 +318,8 @@ def in_database(settings: Settings, do: Callable[[str], T]) -> T:
 
 def run(settings: Settings, do: Callable[[Any], Awaitable[T]]) -> T:
     """`do` with a connection to the migrated database."""
-    from service.db.connections import connect, prepare_database
+    from service.db.connections import connect
+    from service.db.prepare import prepare_database
 
     async def connected(database_url: str) -> T:
         conn = await connect(database_url)

@@ -22,7 +22,8 @@ from licensing.rules import load_categories
 from licensing.watermarks import open_watermark
 from service.auditing import checkpoints_in, look_over
 from service.clock import utc_now
-from service.db.connections import connect, prepare_database
+from service.db.connections import connect
+from service.db.prepare import prepare_database
 from service.errors import OwnhandError
 from service.leftovers import look_for
 from service.postgres import database

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
 
-from service.db.connections import application_url, prepare_database
+from service.db.connections import application_url
+from service.db.prepare import prepare_database
 from service.errors import NotStarted
 from service.postgres import database, revive
 from service.settings import ROOT, Settings, plain_environ, to_environ
@@ -21,7 +22,7 @@ log = logging.getLogger("ownhand.serve")
 _LOOK_EVERY_S = 0.2
 _GRACE_S = 20.0
 # A child that dies at once is started again after 0.5, 1, 2, ... seconds; one that lived ten seconds had come up, and
-# whatever ended it was no fault of its start.
+# whatever ended it was no fault of its start: it is started again at once, for somebody waits for it.
 _BACK_OFF_S, _BACK_OFF_MAX_S, _SETTLED_S = 0.5, 30.0, 10.0
 
 
@@ -56,11 +57,11 @@ class Child:
         status = self.process.poll()
         if status is None or not self.is_kept:
             return
-        self.back_off_s = _BACK_OFF_S if now - self.started_at > _SETTLED_S else self.back_off_s
-        log.error("%s ended with status %s; it is started again in %s s", self.name, status, self.back_off_s)
+        wait_s = 0.0 if now - self.started_at > _SETTLED_S else self.back_off_s
+        self.back_off_s = min(wait_s * 2, _BACK_OFF_MAX_S) or _BACK_OFF_S
+        log.error("%s ended with status %s; it is started again in %s s", self.name, status, wait_s)
         self.end_group()
-        self.process, self.start_at = None, now + self.back_off_s
-        self.back_off_s = min(self.back_off_s * 2, _BACK_OFF_MAX_S)
+        self.process, self.start_at = None, now + wait_s
 
     def end_group(self) -> None:
         """Kill what is left of the child and of the processes it started."""

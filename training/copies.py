@@ -77,8 +77,8 @@ def find_copies(samples: Sequence[Sampled], learnt: Learnt, gate: Gate) -> list[
     """Pictures that are near-copies of a work: of their own where they were drawn from its caption, else of any.
 
     A near-copy is much like the work, clearly more like it than like every other one (what a uniform portfolio has in
-    common is no copy), by its edges too (works of one thing in one colour are not told apart by what is where in which
-    colour), and more like it than what the base draws, in shape as well: colours are the style's to give.
+    common is no copy), as clearly so by its edges (works of one thing in one colour are not told apart by what is where
+    in which colour), and more like it than what the base draws, in shape as well: colours are the style's to give.
     """
     seen, before = [sample.with_style for sample in samples], [sample.without for sample in samples]
     with_SW, without_SW = (_to_works(some, learnt, _by_look) for some in (seen, before))
@@ -87,7 +87,7 @@ def find_copies(samples: Sequence[Sampled], learnt: Learnt, gate: Gate) -> list[
     is_copy_SW = (
         (with_SW >= gate.copy_likeness)
         & (with_SW - _to_rest(with_SW, learnt) >= gate.copy_margin)
-        & (edges_SW > _to_rest(edges_SW, learnt))
+        & (edges_SW - _to_rest(edges_SW, learnt) >= gate.copy_margin)
         & (with_SW - without_SW >= gate.copy_rise)
         & (shape_SW - shape_without_SW >= gate.copy_shape_rise)
     )

@@ -29,7 +29,7 @@ class Gate:
     copy_likeness: float = 0.7
     """A test picture is a near-copy from this likeness to a work on (`inference.likeness`: 1 is the same), ..."""
     copy_margin: float = 0.1
-    """... if every other work is less like it by this ..."""
+    """... if every other work is less like it by this, by what is where in which colour and by its edges, ..."""
     copy_rise: float = 0.3
     """... and the base's own picture from the same words and noise is less like the work by this, ..."""
     copy_shape_rise: float = 0.1

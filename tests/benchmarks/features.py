@@ -1,6 +1,7 @@
 """Features that nobody here trained: EfficientNet-Lite0 on ImageNet, for probes and distances between pictures."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,15 +35,27 @@ class Features:
             [self.network.extract_features(x_BCHW).mean(dim=(2, 3)).cpu() for x_BCHW in self._batches(pictures)]
         )
 
-    @torch.no_grad()
     def textures(self, pictures: np.ndarray) -> Tensor:
         """Means and deviations of every block's channels, (N, 3616) float32: how a picture is drawn, at every scale,
         where the last convolution alone says rather what it shows."""
+        return self._of_blocks(pictures, lambda x_BCHW: torch.cat([x_BCHW.mean((2, 3)), x_BCHW.std((2, 3))], dim=1))
+
+    def places(self, pictures: np.ndarray) -> Tensor:
+        """What every block sees at every place, (N, D) float32 of length 1: products of two rows say how much two
+        pictures are one, where averages over places say rather that they show things of one kind. LPIPS without
+        learnt weights (arXiv 1801.03924)."""
+
+        def at_places(x_BCHW: Tensor) -> Tensor:
+            return functional.normalize(x_BCHW, dim=1).flatten(1) / math.sqrt(x_BCHW.shape[2] * x_BCHW.shape[3])
+
+        return functional.normalize(self._of_blocks(pictures, at_places), dim=1)
+
+    @torch.no_grad()
+    def _of_blocks(self, pictures: np.ndarray, take: Callable[[Tensor], Tensor]) -> Tensor:
+        """(N, D): what `take` (B, C, H, W) -> (B, d) makes of every block's output, side by side."""
         blocks: list[Tensor] = []
         hooks = [
-            block.register_forward_hook(
-                lambda _module, _inputs, out: blocks.append(torch.cat([out.mean((2, 3)), out.std((2, 3))], dim=1))
-            )
+            block.register_forward_hook(lambda _module, _inputs, out: blocks.append(take(out)))
             for block in self.network._blocks
         ]
         found = []

@@ -1,17 +1,19 @@
 """Whether the release gate tells what was learnt from works from what was learnt by heart, and names the copied ones.
 
 Half of the models are trained as the recipe says, half far beyond it, some on few works; the sets are ones that nothing
-was tuned on. Models that are finished are kept in the work folder, so a benchmark that was broken off goes on.
+was tuned on. What was said of each model is kept in a file, so a benchmark that was broken off goes on, here or on
+another machine.
 """
 
 import argparse
+import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from torch.nn import functional
 
 from tests.benchmarks.drawn_works import read_shown
 from tests.benchmarks.examined import examine_training
@@ -19,7 +21,7 @@ from tests.benchmarks.features import Features
 from tests.benchmarks.figures import Figure
 from training.base.sources import words_of
 from training.control import Control
-from training.gate import Rule, Scores, Verdict, judge
+from training.gate import Rule, Scores, judge
 from training.recipe import Recipe, load_recipe
 from training.release import Examination, choose
 from training.trial import Trial, compare
@@ -65,23 +67,24 @@ MODELS = (
 class Judged:
     """What the gate said of one model."""
 
+    collection: str
     model: Model
-    scores: Scores
-    verdict: Verdict
+    broken: tuple[Rule, ...]
+    scores: dict[str, float]
     named: int
     """Pictures whose copied work it named."""
     confirmed: int
     """Those of them whose nearest work by features that the gate does not use is the named one."""
     is_released: bool
     """Whether its creator gets a style: this adapter or a milder one that the product tries of itself."""
-    shuffled: Verdict
-    """The same with the looks of works and pictures dealt out at random."""
+    shuffled: tuple[Rule, ...]
+    """What is broken with the looks of works and pictures dealt out at random."""
     shuffled_confirmed: int
 
     @property
     def is_right(self) -> bool:
         """A good model passed; an overfitted one was refused and a work that it copies named."""
-        return _is_right(self.model, self.verdict, self.confirmed)
+        return _is_right(self.model, self.broken, self.confirmed)
 
     @property
     def is_right_shuffled(self) -> bool:
@@ -92,23 +95,44 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for sets and models; kept for the next run")
     parser.add_argument("--base", default="openicons")
     parser.add_argument("--sets", nargs="*", default=list(SETS), choices=list(SETS), help="default: all")
+    parser.add_argument(
+        "--models", type=Path, help="file of what was said of each model; those in it are not made again"
+    )
 
 
-def measure(*, seed: int, say: Callable[[str], None], work: Path, base: str, sets: list[str]) -> list[Figure]:
+def measure(
+    *, seed: int, say: Callable[[str], None], work: Path, base: str, sets: list[str], models: Path | None
+) -> list[Figure]:
     """Train every model, let the gate judge it, and judge the gate."""
+    kept = read_judged(models) if models and models.exists() else []
     judged: list[Judged] = []
     features = Features()
     for name in sets:
         shown = read_shown(name, SETS[name], work / "npm", seed=seed)
         for number, model in enumerate(MODELS):
-            # Other works for each model: a gate that is right about one portfolio could be lucky.
-            begin = sum(one.works for one in MODELS[:number])
-            works = [(words_of(drawing.name), drawing.svg) for drawing, _ in shown[begin : begin + model.works]]
-            assert len(works) == model.works, f"{name} has too few drawings for its portfolios"
-            found = judge_model(model, works, base, work / "gate" / f"{name}, {model.name}", features, seed=seed)
+            found = next((one for one in kept if (one.collection, one.model) == (name, model)), None)
+            if found is None:
+                # Other works for each model: a gate that is right about one portfolio could be lucky.
+                begin = sum(one.works for one in MODELS[:number])
+                works = [(words_of(drawing.name), drawing.svg) for drawing, _ in shown[begin : begin + model.works]]
+                assert len(works) == model.works, f"{name} has too few drawings for its portfolios"
+                found = judge_model(name, model, works, base, work / "gate", features, seed=seed)
+                kept.append(found)
+                if models:
+                    models.write_text(json.dumps([asdict(one) for one in kept], indent=1) + "\n")
             judged.append(found)
-            say(f"{name}, {model.name}: {_line(found)}")
+            say(_line(found))
     return as_figures(judged)
+
+
+def read_judged(path: Path) -> list[Judged]:
+    """What an earlier run kept."""
+
+    def as_judged(row: dict[str, Any]) -> Judged:
+        rules = {name: tuple(row.pop(name)) for name in ("broken", "shuffled")}
+        return Judged(model=Model(**row.pop("model")), **rules, **row)
+
+    return [as_judged(row) for row in json.loads(path.read_text())]
 
 
 def as_figures(judged: Sequence[Judged]) -> list[Figure]:
@@ -138,7 +162,9 @@ def as_figures(judged: Sequence[Judged]) -> list[Figure]:
         ),
         *(
             Figure(
-                name=f"{kind} models that break the rule {rule!r}", value=_broken(some, rule), unit=f"of {len(some)}"
+                name=f"{kind} models that break the rule {rule!r}",
+                value=sum(rule in one.broken for one in some),
+                unit=f"of {len(some)}",
             )
             for kind, some in (("good", good), ("overfitted", overfitted))
             for rule in rules
@@ -147,11 +173,11 @@ def as_figures(judged: Sequence[Judged]) -> list[Figure]:
 
 
 def judge_model(
-    model: Model, works: Sequence[tuple[str, str]], base: str, folder: Path, features: Features, *, seed: int
+    name: str, model: Model, works: Sequence[tuple[str, str]], base: str, folder: Path, features: Features, *, seed: int
 ) -> Judged:
     """Train one model as it is told and judge it, and see whether it or a milder one would be released."""
     recipe = _recipe(model, base)
-    examined = examine_training(works, recipe, base, folder, seed=seed)
+    examined = examine_training(works, recipe, base, folder / f"{name}, {model.name}", seed=seed)
     training, exam, pictures = examined.training, examined.exam, examined.pictures
     trial, shuffled = (
         compare(training, control, pictures, exam.names) for control in (exam.control, shuffle(exam.control, seed=seed))
@@ -159,13 +185,14 @@ def judge_model(
     scores, blind = (Scores(predicted=exam.predicted, drawn=one.drawn) for one in (trial, shuffled))
     verdict = judge(scores, recipe.gate)
     return Judged(
+        collection=name,
         model=model,
-        scores=scores,
-        verdict=verdict,
+        broken=verdict.broken,
+        scores=scores.as_dict(),
         is_released=verdict.passed or choose(exam, say=_unheard).verdict.passed,
         named=len(trial.copies),
         confirmed=_confirmed(trial, exam, features),
-        shuffled=judge(blind, recipe.gate),
+        shuffled=judge(blind, recipe.gate).broken,
         shuffled_confirmed=_confirmed(shuffled, exam, features),
     )
 
@@ -194,22 +221,24 @@ def _recipe(model: Model, base: str) -> Recipe:
 
 
 def _confirmed(trial: Trial, exam: Examination, features: Features) -> int:
-    """Copies whose nearest work of the portfolio, by what a network for photographs sees in them, is the one named.
+    """Copies whose nearest work of the portfolio, by what a network for photographs sees at every place of them, is the
+    one named.
 
-    The gate itself looks at what stands where in which colour, and where edges are.
+    The gate itself looks at what stands where in which colour, and where edges are. That the network finds the work of
+    a copy is a test of its own (`test_features.py`).
     """
     if not trial.copies:
         return 0
     works_WF, copies_SF = (
-        functional.normalize(features(np.stack([np.asarray(image) for image in images])))
+        features.places(np.stack([np.asarray(image) for image in images]))
         for images in (exam.control.whole, [copy.sample for copy in trial.copies])
     )
     nearest = (copies_SF @ works_WF.T).argmax(dim=1).tolist()
     return sum(exam.names[work] == copy.name for work, copy in zip(nearest, trial.copies, strict=True))
 
 
-def _is_right(model: Model, verdict: Verdict, confirmed: int) -> bool:
-    return (not verdict.passed and confirmed > 0) if model.is_overfitted else verdict.passed
+def _is_right(model: Model, broken: tuple[Rule, ...], confirmed: int) -> bool:
+    return (bool(broken) and confirmed > 0) if model.is_overfitted else not broken
 
 
 def _right(some: Sequence[Judged]) -> int:
@@ -224,20 +253,16 @@ def _unheard(_: str) -> None:
     """Nobody watches what else is tried."""
 
 
-def _broken(some: Sequence[Judged], rule: Rule) -> int:
-    return sum(rule in one.verdict.broken for one in some)
-
-
 def _line(one: Judged) -> str:
-    predicted, drawn = one.scores.predicted, one.scores.drawn
+    scores = one.scores
     parts = (
-        "right" if one.is_right else "WRONG",
+        f"{one.collection}, {one.model.name}: {'right' if one.is_right else 'WRONG'}",
         "released" if one.is_released else "not released",
-        f"broken: {', '.join(one.verdict.broken) or 'nothing'}",
-        f"gain {predicted.heldout_gain:.1%}, gap {predicted.member_gap:.1%}, drift {predicted.drift:.1%}",
-        f"recalled {drawn.recalled} of {drawn.captions}, without {drawn.recalled_without}",
-        f"copies {drawn.copies}, {one.confirmed} confirmed",
-        f"hand {drawn.hand:.2f} +- {drawn.hand_error:.2f}",
-        f"shuffled: {', '.join(one.shuffled.broken) or 'nothing'}",
+        f"broken: {', '.join(one.broken) or 'nothing'}",
+        f"gain {scores['heldout_gain']:.1%}, gap {scores['member_gap']:.1%}, drift {scores['drift']:.1%}",
+        f"recalled {scores['recalled']:g} of {scores['captions']:g}, without {scores['recalled_without']:g}",
+        f"copies {scores['copies']:g}, {one.confirmed} confirmed",
+        f"hand {scores['hand']:.2f} +- {scores['hand_error']:.2f}",
+        f"shuffled: {', '.join(one.shuffled) or 'nothing'}",
     )
     return "; ".join(parts)

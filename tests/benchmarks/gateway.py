@@ -21,7 +21,7 @@ from typing import Any
 
 import psycopg
 
-from service.db.connections import prepare_database
+from service.db.prepare import prepare_database
 from tests.benchmarks.figures import ROOT, Figure
 from tests.postgres import running_server
 

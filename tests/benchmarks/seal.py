@@ -19,9 +19,9 @@ from PIL import Image
 
 from licensing.authority import Authority, open_authority
 from licensing.certificates import certify
-from licensing.database import migrate
 from licensing.fingerprint import NEAR, fingerprint, is_telling
 from licensing.looks import BANDS, nearest
+from licensing.migrate import migrate
 from licensing.seal import seal
 from licensing.verify import verify
 from tests.benchmarks.figures import Figure

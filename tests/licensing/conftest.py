@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 
 from licensing.authority import Authority, open_authority
-from licensing.database import migrate
 from licensing.ledger import check
+from licensing.migrate import migrate
 from tests.licensing.world import World
 from tests.postgres import Server
 

@@ -10,8 +10,8 @@ import pytest_asyncio
 from sqlalchemy import create_engine, inspect, make_url
 
 from licensing import tables
-from licensing.database import migrate
 from licensing.ledger import balance, check, entries
+from licensing.migrate import migrate
 from licensing.payments import manual
 from tests.licensing.world import World, eur, new_id, refused
 from tests.postgres import Server

@@ -2,7 +2,7 @@
 
 import psycopg
 
-from licensing.database import migrate
+from licensing.migrate import migrate
 from tests.postgres import Server
 
 _OF_AN_EARLIER_VERSION = """

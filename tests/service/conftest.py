@@ -23,7 +23,7 @@ from service import trainings
 from service.accounts import Account, Role, ensure_account
 from service.app import create_app
 from service.clock import utc_now
-from service.db.connections import prepare_database
+from service.db.prepare import prepare_database
 from service.ids import new_id
 from service.resources import Gateway
 from service.sessions import Session, open_session

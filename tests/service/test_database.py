@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from service.db.connections import prepare_database
+from service.db.prepare import prepare_database
 from service.db.tables import SCHEMA, metadata
 from service.errors import NotStarted
 from service.postgres import embedded_postgres
@@ -112,7 +112,7 @@ def test_a_home_too_deep_for_a_socket_is_refused(tmp_path: Path):
 
 def test_preparing_twice_at_once_is_harmless(postgres: Server):
     url = postgres.url("prepared_twice")
-    code = "import sys; from service.db.connections import prepare_database; prepare_database(sys.argv[1])"
+    code = "import sys; from service.db.prepare import prepare_database; prepare_database(sys.argv[1])"
     processes = [subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, url], cwd=ROOT) for _ in range(2)]
 
     assert [process.wait(240) for process in processes] == [0, 0]
