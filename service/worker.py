@@ -38,7 +38,7 @@ async def run_worker(settings: Settings, database_url: str) -> None:
     checkers = (open_checker(settings.content_checker),) if settings.content_checker else ()
 
     def open_engine(spec: BaseSpec) -> Engine:
-        return Engine(
+        engine = Engine(
             spec,
             device=device,
             max_rows=settings.max_rows,
@@ -46,6 +46,10 @@ async def run_worker(settings: Settings, database_url: str) -> None:
             device_bytes=settings.adapter_device_mib * MIB,
             checkers=checkers,
         )
+        # As in the web process: what was loaded stays, and no step waits for a search through it.
+        gc.collect()
+        gc.freeze()
+        return engine
 
     async with (
         open_worker_resources(settings, database_url) as opened,
@@ -54,6 +58,4 @@ async def run_worker(settings: Settings, database_url: str) -> None:
         launch(opened, "worker") as executor,
     ):
         log.info("%s draws on %s and trains by %s", executor, device, finetuning.trainer_command(settings))
-        # As in the web process: what was loaded stays, and no step waits for a search through it.
-        gc.freeze()
         await stopping.wait()

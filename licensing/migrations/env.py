@@ -1,4 +1,4 @@
-"""Alembic's entry: runs inside the transaction that `licensing.database.migrate` opened."""
+"""Alembic's entry: runs inside the transaction that `licensing.migrate.migrate` opened."""
 
 from alembic import context
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import asyncpg
 import sqlalchemy as sa
 
-from licensing.tenancy import ACTING, APPLICATION, HOUSE
+from licensing.tenancy import ACTING, APPLICATION, HOUSE, NOBODY
 from service.db.tenancy import LentConnection, take_back, tell_party
 
 Kind = TypeVar("Kind")
@@ -44,7 +44,7 @@ async def open_pool(database_url: str, size: int) -> asyncpg.Pool:
         application_url(database_url),
         min_size=1,
         max_size=size,
-        server_settings={ACTING: HOUSE},
+        server_settings={ACTING: NOBODY},
         connection_class=LentConnection,
         setup=tell_party,
         reset=take_back,

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 
 import asyncpg
 
-from licensing.tenancy import ACTING, EVERYBODY, HOUSE, IS_HOUSE, NO_PARTY, Table, owned_by
+from licensing.tenancy import ACTING, EVERYBODY, HOUSE, IS_HOUSE, NO_PARTY, NOBODY, Table, owned_by
 
 _acting: ContextVar[str] = ContextVar("acting", default=HOUSE)
 _ALL = "INSERT, UPDATE, DELETE"
@@ -88,9 +88,12 @@ def acting_for(party: str) -> Iterator[None]:
 
 
 class LentConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg tells no types
-    """A connection of the pool. It knows for whom it acts, and is told anew only where its next borrower is another."""
+    """A connection of the pool. It knows for whom it acts, and is told anew only where its next borrower is another.
 
-    _party = HOUSE
+    One that was told nothing, or whose session forgot, acts for nobody.
+    """
+
+    _party = NOBODY
 
     async def tell_party(self) -> None:
         """Act for whom it is about to be lent to."""

@@ -48,13 +48,18 @@ def as_document(benchmark: str, figures: Sequence[Figure], *, seed: int, now: da
     return {
         "benchmark": benchmark,
         "figures": rows,
-        "commit": _git("rev-parse", "HEAD"),
+        "commit": commit(),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "machine": asdict(_machine()),
         "seed": seed,
         "date": now.isoformat(timespec="seconds"),
     }
+
+
+def commit() -> str:
+    """The commit that is measured."""
+    return _git("rev-parse", "HEAD")
 
 
 def as_table(figures: Sequence[Figure]) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from tests.benchmarks.drawn_works import read_shown
 from tests.benchmarks.examined import examine_training
 from tests.benchmarks.features import Features
-from tests.benchmarks.figures import Figure
+from tests.benchmarks.figures import Figure, commit
 from training.base.sources import words_of
 from training.control import Control
 from training.gate import Rule, Scores, judge
@@ -80,6 +80,8 @@ class Judged:
     shuffled: tuple[Rule, ...]
     """What is broken with the looks of works and pictures dealt out at random."""
     shuffled_confirmed: int
+    by: dict[str, Any]
+    """What it was judged by: seed, base, limits of the gate, commit."""
 
     @property
     def is_right(self) -> bool:
@@ -104,7 +106,8 @@ def measure(
     *, seed: int, say: Callable[[str], None], work: Path, base: str, sets: list[str], models: Path | None
 ) -> list[Figure]:
     """Train every model, let the gate judge it, and judge the gate."""
-    kept = read_judged(models) if models and models.exists() else []
+    by = {"seed": seed, "base": base, "limits": asdict(load_recipe(f"{base}-style").gate)}
+    kept = [one for one in _read(models) if by.items() <= one.by.items()]
     judged: list[Judged] = []
     features = Features()
     for name in sets:
@@ -116,23 +119,30 @@ def measure(
                 begin = sum(one.works for one in MODELS[:number])
                 works = [(words_of(drawing.name), drawing.svg) for drawing, _ in shown[begin : begin + model.works]]
                 assert len(works) == model.works, f"{name} has too few drawings for its portfolios"
-                found = judge_model(name, model, works, base, work / "gate", features, seed=seed)
+                found = judge_model(name, model, works, work / "gate", features, by | {"commit": commit()})
                 kept.append(found)
-                if models:
-                    models.write_text(json.dumps([asdict(one) for one in kept], indent=1) + "\n")
+                _write(models, kept)
             judged.append(found)
             say(_line(found))
     return as_figures(judged)
 
 
-def read_judged(path: Path) -> list[Judged]:
-    """What an earlier run kept."""
+def _read(path: Path | None) -> list[Judged]:
+    """What earlier runs kept."""
 
     def as_judged(row: dict[str, Any]) -> Judged:
         rules = {name: tuple(row.pop(name)) for name in ("broken", "shuffled")}
         return Judged(model=Model(**row.pop("model")), **rules, **row)
 
-    return [as_judged(row) for row in json.loads(path.read_text())]
+    return [as_judged(row) for row in json.loads(path.read_text())] if path and path.exists() else []
+
+
+def _write(path: Path | None, judged: Sequence[Judged]) -> None:
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".part")
+        aside.write_text(json.dumps([asdict(one) for one in judged], indent=1) + "\n")
+        aside.replace(path)
 
 
 def as_figures(judged: Sequence[Judged]) -> list[Figure]:
@@ -173,9 +183,10 @@ def as_figures(judged: Sequence[Judged]) -> list[Figure]:
 
 
 def judge_model(
-    name: str, model: Model, works: Sequence[tuple[str, str]], base: str, folder: Path, features: Features, *, seed: int
+    name: str, model: Model, works: Sequence[tuple[str, str]], folder: Path, features: Features, by: dict[str, Any]
 ) -> Judged:
     """Train one model as it is told and judge it, and see whether it or a milder one would be released."""
+    base, seed = by["base"], by["seed"]
     recipe = _recipe(model, base)
     examined = examine_training(works, recipe, base, folder / f"{name}, {model.name}", seed=seed)
     training, exam, pictures = examined.training, examined.exam, examined.pictures
@@ -194,6 +205,7 @@ def judge_model(
         confirmed=_confirmed(trial, exam, features),
         shuffled=judge(blind, recipe.gate).broken,
         shuffled_confirmed=_confirmed(shuffled, exam, features),
+        by=by,
     )
 
 

@@ -80,6 +80,17 @@ def test_what_has_the_edges_of_another_work_is_no_copy():
     assert find_copies([sampled(bubble(31, is_hatched=True), work=20)], known, Gate())
 
 
+def test_edges_that_are_hardly_more_those_of_one_work_than_of_another_make_no_copy():
+    known = learnt([*WORKS, bubble(30, is_hatched=True), bubble(46)])
+    hint, copy = (Image.blend(bubble(31), bubble(31, is_hatched=True), share) for share in (0.1, 0.25))
+
+    alike = [max(see(hint).edges @ version.edges for version in versions) for versions in known.versions]
+
+    assert 0 < alike.pop(20) - max(alike) < Gate().copy_margin
+    assert not find_copies([sampled(hint, work=20)], known, Gate())
+    assert find_copies([sampled(copy, work=20)], known, Gate())
+
+
 def test_a_picture_of_one_colour_has_no_shape():
     flat = [look_at(Image.new("RGB", (64, 64), colour)) for colour in ("white", "#204060")]
 
