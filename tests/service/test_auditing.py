@@ -21,14 +21,13 @@ def days_later(web: Gateway, days: int) -> Gateway:
 
 async def test_of_many_processes_one_audits_and_leaves_a_checkpoint_outside_the_database(place: Place):
     web = days_later(place.gateway, 10)
-    before = len(checkpoints_in(web.storage))
+    now = web.clock().replace(microsecond=0)
 
     await asyncio.gather(*(audit_ledger(web) for _ in range(4)))
 
-    copies = checkpoints_in(web.storage)
-    assert len(copies) == before + 1
-    made = read_checkpoint(web.authority, copies[-1])
-    assert made.at == web.clock().replace(microsecond=0)
+    # The place itself may audit meanwhile, by its own clock.
+    copies = [one for one in checkpoints_in(web.storage) if read_checkpoint(web.authority, one).at == now]
+    assert len(copies) == 1
     async with web.pool.acquire() as conn:
         found = await last_audit(conn)
         assert await conn.fetchval("SELECT count(*) FROM licensing.checkpoint WHERE document = $1", copies[-1]) == 1

@@ -37,8 +37,12 @@ class Served:
         )
 
     def web(self) -> psutil.Process | None:
-        found = [child for child in self.process.children() if "web" in child.cmdline()]
-        return found[0] if found else None
+        for child in self.process.children():
+            # It may have ended since it was listed.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "web" in child.cmdline():
+                    return child
+        return None
 
     def is_ready(self) -> bool:
         with contextlib.suppress(httpx.HTTPError):

@@ -47,7 +47,9 @@ async def lease_until(market: Market, order_id: str) -> datetime:
 async def is_empty(market: Market, order_id: str) -> None:
     """Nothing of the order lies under `pending/` any more, and nothing is kept for its settle."""
     await clear_approvals(market.gateway)
-    assert [key for key in market.pending() if order_id in key] == []
+    async with asyncio.timeout(60):
+        while any(order_id in key for key in market.pending()):
+            await asyncio.sleep(0.05)
     async with market.gateway.pool.acquire() as conn:
         kept = await conn.fetchval("SELECT kept FROM service.approvals WHERE generation_id = $1", order_id)
     assert kept == "{}"
