@@ -143,10 +143,14 @@ async def test_off_waits_for_the_sale_that_is_being_committed_and_no_longer(worl
     assert (await world.hold(hold.order_id, client)).state == "settled"
 
 
-async def test_a_waiting_off_is_not_overtaken_by_new_orders(world: World):
+@pytest.mark.parametrize("together", [False, True])
+async def test_a_waiting_off_is_not_overtaken_by_new_orders(world: World, together: bool):
     style, client = await world.style(), await world.client(prepaid=1000)
     async with world.pool.acquire() as slow, slow.transaction():
-        await gateway.reserve(slow, world.order(style, client), now=world.now)
+        if together:
+            await gateway.reserve_all(slow, [world.order(style, client)], now=world.now)
+        else:
+            await gateway.reserve(slow, world.order(style, client), now=world.now)
         turning_off = asyncio.create_task(world.set_level(style, "off"))
         await asyncio.sleep(0.05)
         late = asyncio.create_task(world.reserve(style, client))

@@ -13,6 +13,7 @@ from licensing.orders import Hold, Reserve, Settle
 from licensing.plans import Allowance
 from licensing.terms import StyleTerms
 from tests.licensing.test_exclusive import with_window
+from tests.licensing.test_keys import revoke
 from tests.licensing.world import World, pictures
 
 CLIENTS = 7
@@ -33,6 +34,8 @@ class Fair:
     styles: list[StyleTerms]
     clients: list[str]
     keys: dict[str, str | None]
+    revoked: str
+    """A key that the first of the clients had."""
 
 
 async def fair(world: World) -> Fair:
@@ -47,7 +50,9 @@ async def fair(world: World) -> Fair:
     assert isinstance(await world.buy_licence(alone, clients[0], "exclusive"), Allowance)
     styles.append(alone)
     keys = {client: (await world.key(client, cap=cap)).id for client, cap in zip(clients, (50_000, 400), strict=False)}
-    return Fair(styles=styles, clients=clients, keys=dict.fromkeys(clients) | keys)
+    revoked = (await world.key(clients[0])).id
+    assert await revoke(world, revoked, clients[0])
+    return Fair(styles=styles, clients=clients, keys=dict.fromkeys(clients) | keys, revoked=revoked)
 
 
 def some_orders(world: World, at: Fair, dice: random.Random) -> list[Reserve]:
@@ -57,13 +62,14 @@ def some_orders(world: World, at: Fair, dice: random.Random) -> list[Reserve]:
         client = dice.choice(at.clients)
         style = dice.choice(at.styles) if dice.random() < 0.3 else at.styles[0]
         odd = dice.random() < 0.15
+        key = at.revoked if client == at.clients[0] and dice.random() < 0.3 else at.keys[client]
         orders.append(
             world.order(
                 style,
                 client,
                 count=dice.choice((1, 1, 2, 8, 0 if odd else 1)),
                 tier=dice.choice(("personal", "draft", "commercial", "unheard of" if odd else "exclusive")),
-                key_id="key_unknown" if odd and dice.random() < 0.3 else at.keys[client],
+                key_id="key_unknown" if odd and dice.random() < 0.3 else key,
                 idempotency_key=dice.choice((None, "a", "b", str(dice.random()))),
                 request_hash=dice.choice(("body", "body", "another")),
                 test=odd and at.keys[client] is None and dice.random() < 0.3,

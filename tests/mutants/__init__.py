@@ -18,7 +18,7 @@ _SWITCH = "tests/licensing/test_switch.py"
 _RACES = "tests/licensing/test_concurrency.py"
 _VERIFY = "tests/licensing/test_verify.py"
 _ACCESS = "tests/service/test_access.py"
-_MATRIX = "tests/service/test_tenant_matrix.py"
+_ROWS = "tests/service/test_row_security.py"
 _TABLES = "licensing/migrations/0001_tables.sql"
 
 
@@ -168,11 +168,18 @@ GUARDS = (
         tests=(f"{_SWITCH}::test_off_ends_queued_and_running_orders_and_gives_the_money_back",),
     ),
     Guard(
-        name="lock: off waits for the sale that is being committed",
+        name="lock: off waits for the order that is being placed",
         file="licensing/sql/locks.sql",
         text="    PERFORM pg_advisory_xact_lock_shared(licensing.lock_no('style', p_style));\n",
         gone="",
-        tests=(f"{_RACES}::test_off_waits_for_the_sale_that_is_being_committed_and_no_longer",),
+        tests=(f"{_RACES}::test_a_waiting_off_is_not_overtaken_by_new_orders",),
+    ),
+    Guard(
+        name="lock: off waits for orders that are placed together",
+        file="licensing/sql/locks.sql",
+        text="FROM unnest(p_styles) AS id ORDER BY no) locks;",
+        gone="FROM unnest('{}'::text[]) AS id ORDER BY no) locks;",
+        tests=(f"{_RACES}::test_a_waiting_off_is_not_overtaken_by_new_orders",),
     ),
     Guard(
         name="snapshot: verbs see what is true under their locks",
@@ -256,14 +263,14 @@ GUARDS = (
         file="service/orders.py",
         text="WHERE id = $1 AND ($2::text IS NULL OR client_id = $2)",
         gone="WHERE id = $1 AND ($2::text IS NULL OR client_id <> '')",
-        tests=(_MATRIX,),
+        tests=(f"{_ROWS}::test_an_order_and_its_picture_are_found_for_their_client_alone_by_the_house_too",),
     ),
     Guard(
         name="tenant: a picture is its client's",
         file="service/outputs.py",
         text="FROM service.outputs WHERE id = $1 AND client_id = $2",
         gone="FROM service.outputs WHERE id = $1 AND $2::text <> ''",
-        tests=(_MATRIX,),
+        tests=(f"{_ROWS}::test_an_order_and_its_picture_are_found_for_their_client_alone_by_the_house_too",),
     ),
     Guard(
         name="tenant: a creator's file is opened for that creator's own version alone",

@@ -10,6 +10,8 @@ from licensing.tenancy import TABLES as LICENSING
 from service.db.connections import application_url, open_pool
 from service.db.tenancy import TABLES as SERVICE
 from service.db.tenancy import acting_for
+from service.orders import find_order
+from service.outputs import find_output
 from tests.service.market import Market, open_market
 from tests.service.orders.test_sweep import state_of
 
@@ -209,3 +211,13 @@ async def test_a_lent_connection_acts_for_its_borrower_whoever_had_it_before(mar
                     await conn.execute("SELECT 1")
 
     assert seen == parties
+
+
+async def test_an_order_and_its_picture_are_found_for_their_client_alone_by_the_house_too(market: Market):
+    """Rows are kept apart twice: by Postgres, and by what a request asks for."""
+    async with market.gateway.house() as conn:
+        sold = await conn.fetchrow("SELECT id, generation_id, client_id FROM service.outputs")
+        found = [await find_order(conn, sold["generation_id"], client_id=one) for one in (sold["client_id"], "acc_x")]
+        pictures = [await find_output(conn, sold["id"], client_id=one) for one in (sold["client_id"], "acc_x")]
+
+    assert [one is not None for one in (*found, *pictures)] == [True, False, True, False]
