@@ -100,14 +100,14 @@ def _forget_dead(folder: Path) -> None:
     """Clear away what a killed server left: it names a number that anybody may have by now, or a process that is dead
     and not yet buried, and each would be taken for a server that runs."""
     deadline = time.monotonic() + _PATIENCE_S
-    while not _runs(folder) and _has_orphans(folder):
+    while not _runs(folder):
+        if not _has_orphans(folder):
+            for name in ("postmaster.pid", f"{_SOCKET}.lock"):
+                (folder / name).unlink(missing_ok=True)
+            return
         if time.monotonic() > deadline:
             raise NotStarted(f"processes of a PostgreSQL that was killed still work in {folder}; end them first")
         time.sleep(0.05)
-    if _runs(folder):
-        return
-    for name in ("postmaster.pid", f"{_SOCKET}.lock"):
-        (folder / name).unlink(missing_ok=True)
 
 
 def _runs(folder: Path) -> bool:
