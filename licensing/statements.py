@@ -1,6 +1,6 @@
 """What a creator earned, line by line, in sums that anybody can add up again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -13,8 +13,9 @@ from licensing.money import Money
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One earning, its reversal, or a training's price. `price` is what the picture cost, `fee` the operator's part,
-    `share` the creator's.
+    """One earning, its reversal, or a training's price. `price` is what the picture cost with its tax, `tax` what of it
+    is passed on, `fee` the operator's part, `share` the creator's, `others` that of other authors: price = tax + fee +
+    share + others.
 
     `output_id` is None for the rest of a licence period that the client left unused, and for a training: its price is
     0, its fee what computing cost, its share as much below zero.
@@ -28,20 +29,31 @@ class Line:
     output_id: str | None
     certificate: str | None
     price: Money
+    tax: Money
     fee: Money
     share: Money
+    others: Money
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """A creator's month in UTC; `total` is the sum of the lines' shares and equals what the ledger posted."""
+    """A creator's month in UTC; `total` is the sum of the lines' shares and equals what the ledger posted.
+
+    `gross` is what clients paid, with tax; `compute` what trainings cost of it. `opening` and `closing` are what was
+    payable before and after the month: closing = opening + total - what was paid out or is set aside.
+    """
 
     creator_id: str
     month: str
     lines: tuple[Line, ...]
     gross: Money
+    tax: Money
     fee: Money
+    others: Money
+    compute: Money
     total: Money
+    opening: Money
+    closing: Money
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +91,14 @@ async def statement(conn: Connection, *, creator_id: str, month: str, currency: 
         creator_id=creator_id,
         month=month,
         lines=lines,
-        gross=Money(sum(line.price.amount for line in lines), currency),
-        fee=Money(sum(line.fee.amount for line in lines), currency),
+        gross=_sum(lines, "price", currency),
+        tax=_sum(lines, "tax", currency),
+        fee=_sum([line for line in lines if line.kind != "compute"], "fee", currency),
+        others=_sum(lines, "others", currency),
+        compute=_sum([line for line in lines if line.kind == "compute"], "fee", currency),
         total=Money(total, currency),
+        opening=Money(await _payable_at(conn, creator_id, currency, start), currency),
+        closing=Money(await _payable_at(conn, creator_id, currency, end), currency),
     )
 
 
@@ -112,20 +129,26 @@ _TICK = timedelta(microseconds=1)
 # Sales and refunds by output, what clients left unused of licences, and trainings. $1 creator, $2 currency,
 # $3 <= at < $4.
 _LINES = """
-    SELECT 'sale' AS kind, settled_at AS at, style_id, tier, order_id, output_id, certificate, price, fee, share
-    FROM licensing.output
-    WHERE creator_id = $1 AND currency = $2 AND NOT test AND settled_at >= $3 AND settled_at < $4
+    SELECT 'sale' AS kind, settled_at AS at, style_id, tier, order_id, output_id, certificate, price, tax, fee,
+           part.share, o.share - part.share AS others
+    FROM licensing.output o, LATERAL licensing.part_of(o, $1) part
+    WHERE o.output_id IN (SELECT output_id FROM licensing.outputs_of($1, $3, $4))
+      AND currency = $2 AND NOT test AND settled_at >= $3 AND settled_at < $4
     UNION ALL
-    SELECT 'refund', revoked_at, style_id, tier, order_id, output_id, certificate, -price, -fee, -share
-    FROM licensing.output
-    WHERE creator_id = $1 AND currency = $2 AND price > 0 AND revoked_at >= $3 AND revoked_at < $4
+    SELECT 'refund', revoked_at, style_id, tier, order_id, output_id, certificate, -(o.share + fee + back.tax),
+           -back.tax, -fee, -part.share, part.share - o.share
+    FROM licensing.output o, LATERAL licensing.part_of(o, $1) part,
+         LATERAL (SELECT licensing.tax_refunded(o, o.revoked_at) AS tax) back
+    WHERE o.output_id IN (SELECT output_id FROM licensing.revoked_of($1, $3, $4))
+      AND currency = $2 AND price > 0 AND revoked_at >= $3 AND revoked_at < $4
     UNION ALL
     SELECT 'unused', g.at, g.body ->> 'style', g.body ->> 'tier', NULL, NULL, NULL,
-           (g.body ->> 'price')::bigint, (g.body ->> 'fee')::bigint, e.amount
+           (g.body ->> 'price')::bigint, 0, (g.body ->> 'fee')::bigint, e.amount,
+           (g.body ->> 'share')::bigint - e.amount
     FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
     WHERE e.account_id = 'payable:' || $1 || ':' || $2 AND g.kind = 'licence_end' AND g.at >= $3 AND g.at < $4
     UNION ALL
-    SELECT 'compute', g.at, g.body ->> 'style', 'training', NULL, NULL, NULL, 0, -e.amount, e.amount
+    SELECT 'compute', g.at, g.body ->> 'style', 'training', NULL, NULL, NULL, 0, 0, -e.amount, e.amount, 0
     FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
     WHERE e.account_id = 'payable:' || $1 || ':' || $2 AND g.kind = 'compute' AND g.at >= $3 AND g.at < $4
 """
@@ -138,8 +161,24 @@ def _bounds(month: str) -> tuple[datetime, datetime]:
 
 
 def _line(row: Mapping[str, Any], currency: str) -> Line:
-    sums = {name: Money(row[name], currency) for name in ("price", "fee", "share")}
+    sums = {name: Money(row[name], currency) for name in ("price", "tax", "fee", "share", "others")}
     return Line(**(dict(row) | sums))
+
+
+def _sum(lines: Sequence[Line], name: str, currency: str) -> Money:
+    return Money(sum(getattr(line, name).amount for line in lines), currency)
+
+
+async def _payable_at(conn: Connection, creator_id: str, currency: str, moment: datetime) -> int:
+    """What was payable just before a moment."""
+    payable: int = await conn.fetchval(
+        """
+        SELECT coalesce(sum(e.amount), 0)::bigint FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
+        WHERE e.account_id = $1 AND g.at < $2
+        """,
+        *(f"payable:{creator_id}:{currency}", moment),
+    )
+    return payable
 
 
 async def _posted(conn: Connection, creator_id: str, currency: str, start: datetime, end: datetime) -> int:

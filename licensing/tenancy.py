@@ -48,6 +48,12 @@ def _its_styles_creator(table: str) -> str:
     return f"{IS_HOUSE} OR {creator}"
 
 
+def _on_invoice(table: str) -> str:
+    return f"EXISTS (SELECT FROM licensing.invoice i WHERE i.number = {table}.number)"
+
+
+_ADD = "INSERT"
+
 TABLES: Mapping[str, Table] = {
     "style": Table(seen=EVERYBODY, writes="INSERT, UPDATE (terms_version)", written=_ITS_CREATOR),
     "terms": Table(seen=EVERYBODY, writes="INSERT", written=_its_styles_creator("terms")),
@@ -71,10 +77,30 @@ TABLES: Mapping[str, Table] = {
         writes="UPDATE (renews)",
         written=f"({IS_HOUSE} OR {owned_by('client_id')}) AND NOT (renews AND coalesce(tier = 'exclusive', false))",
     ),
+    # By whom and at which rate they are taxed is worked out by the house.
+    "buyer": Table(seen=f"{owned_by('client_id')} OR client_id = '' AND {EVERYBODY}"),
+    "rate": Table(
+        seen=f"{owned_by('client_id')} OR {_its_styles_creator('rate')}",
+        writes=_ADD,
+        written=_its_styles_creator("rate"),
+    ),
+    "author": Table(seen=EVERYBODY, writes=_ADD, written=_its_styles_creator("author")),
+    "coupon": Table(seen=NO_PARTY, writes="INSERT, UPDATE (ended_at)"),
+    "coupon_use": Table(seen=owned_by("client_id")),
+    "renewal": Table(seen=owned_by("client_id")),
     "hold": Table(seen=owned_by("client_id", "creator_id")),
     "idempotency": Table(seen=owned_by("client_id"), writes="DELETE"),
     "signing": Table(seen="EXISTS (SELECT FROM licensing.hold h WHERE h.order_id = signing.order_id)"),
-    "output": Table(seen=owned_by("client_id", "creator_id")),
+    "output": Table(
+        seen=f"{owned_by('client_id', 'creator_id')} OR shared AND EXISTS (SELECT FROM licensing.output_share s"
+        f" WHERE s.output_id = output.output_id AND s.author_id = {ME})"
+    ),
+    "output_share": Table(seen=owned_by("author_id")),
+    "series": Table(seen=NO_PARTY),
+    "invoice": Table(seen=owned_by("client_id")),
+    "invoice_line": Table(seen=_on_invoice("invoice_line")),
+    "invoice_tax": Table(seen=_on_invoice("invoice_tax")),
+    "invoice_group": Table(seen=_on_invoice("invoice_group")),
     "account": Table(seen=owned_by("owner_id")),
     "entry": Table(seen="EXISTS (SELECT FROM licensing.account a WHERE a.account_id = entry.account_id)"),
     "entry_group": Table(seen="EXISTS (SELECT FROM licensing.entry e WHERE e.group_no = entry_group.group_no)"),
@@ -88,6 +114,8 @@ VERBS = (
     "begin_attempt",
     "buy_licence",
     "buy_plan",
+    "cap_overage",
+    "change_plan",
     "charge_training",
     "closed_until",
     "credit",
@@ -95,10 +123,15 @@ VERBS = (
     "expire_due",
     "forget_in_rules",
     "governing",
+    "grant_free",
+    "issue_papers",
     "keep_until",
     "link_commit",
     "may_sign",
     "nearest_output",
+    "pause_plan",
+    "pay_invoice",
+    "put_buyer",
     "quote",
     "refund_output",
     "renew",
@@ -107,6 +140,8 @@ VERBS = (
     "requeue",
     "reserve",
     "reserve_all",
+    "resume_plan",
+    "retry_renewal",
     "roll_over",
     "set_switch",
     "settle_all",

@@ -49,11 +49,10 @@ class TaxLine:
 class Invoice:
     """One paper. `number` is unique and without gaps in its series; a credit note names the invoice it `corrects`.
 
-    `net` + `tax` = `total` = `paid` + `due`; `paid` came out of prepaid money when it was charged. `since` is the first
-    and `until` the last day of the time it is about.
+    `net` + `tax` = `total` = `paid` + `due`; `paid` came out of prepaid money when it was charged, `settled` is what of
+    `due` was paid since. `since` is the first and `until` the last day of the time it is about.
     """
 
-    id: str
     number: str
     kind: InvoiceKind
     corrects: str | None
@@ -71,3 +70,4 @@ class Invoice:
     total: Money
     paid: Money
     due: Money
+    settled: Money

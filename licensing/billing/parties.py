@@ -59,6 +59,7 @@ def checked(party: Party) -> Party | Refusal:
         # Greece writes EL in its ids and GR everywhere else.
         if vat_id[:2].replace("EL", "GR") != country:
             return refuse(
-                "invalid_request", what=f"VAT id {vat_id} is not of {country}; give the country that gave it, or leave it out"
+                "invalid_request",
+                what=f"VAT id {vat_id} is not of {country}; give the country that gave it, or leave it out",
             )
     return Party(**texts | {"country": country}, vat_id=vat_id, tax_number=party.tax_number)

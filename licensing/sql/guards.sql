@@ -11,7 +11,8 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['entry', 'entry_group', 'link', 'switch_event', 'signing', 'terms', 'tier', 'account',
-                              'checkpoint', 'rules']
+                              'checkpoint', 'rules', 'rate', 'author', 'output_share', 'coupon_use', 'invoice_line',
+                              'invoice_tax', 'invoice_group']
     LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER %I_is_append_only BEFORE UPDATE OR DELETE ON licensing.%I
                         FOR EACH ROW EXECUTE FUNCTION licensing.refuse_change()', name, name);
@@ -49,6 +50,24 @@ END $$;
 
 CREATE OR REPLACE TRIGGER hold_resolves_once BEFORE UPDATE OR DELETE ON licensing.hold
     FOR EACH ROW EXECUTE FUNCTION licensing.keep_ended_hold();
+
+-- Of an invoice nothing is written any more but what of it was paid.
+CREATE OR REPLACE FUNCTION licensing.keep_invoice() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    allowed licensing.invoice := OLD;
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW.settled > OLD.settled THEN
+        allowed.settled := NEW.settled;
+        IF allowed IS NOT DISTINCT FROM NEW THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    RAISE EXCEPTION 'invoice % was issued: % refused; correct it with a credit note', OLD.number, TG_OP
+        USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE OR REPLACE TRIGGER invoice_is_kept BEFORE UPDATE OR DELETE ON licensing.invoice
+    FOR EACH ROW EXECUTE FUNCTION licensing.keep_invoice();
 
 -- Of a sold output only its revocation may be written, once; and its certificate, by `replace_certificates` alone.
 CREATE OR REPLACE FUNCTION licensing.keep_output() RETURNS trigger LANGUAGE plpgsql AS $$
