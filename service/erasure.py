@@ -62,6 +62,8 @@ async def in_the_way(conn: Connection, account: Account, *, currency: str, now: 
     prepaid = usage.prepaid.amount + usage.prepaid_held.amount
     said = [f"There are {_amount(prepaid, currency)} of prepaid money left."] if prepaid else []
     for one in usage.allowances:
+        if one.kind == "free":
+            continue
         what = f"The plan {one.name}" if one.kind == "plan" else f"The {one.tier} licence of style {one.style_id}"
         said.append(f"{what} runs until {day(one.ends_at)} with {one.left} pictures left.")
     return said

@@ -13,6 +13,8 @@ import asyncpg
 
 from licensing.authority import Authority, AuthorityFolder
 from licensing.batches import Batches
+from licensing.billing.buyers import apply_taxes
+from licensing.billing.taxes import Taxes, load_taxes
 from licensing.database import Connection
 from licensing.prices import Prices, load_prices
 from licensing.rules import Category, load_categories
@@ -56,12 +58,13 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Gateway(Resources):
-    """What the web role has on top, and a worker never: the signing keys, the secret that hashes tokens, prices,
+    """What the web role has on top, and a worker never: the signing keys, the secret that hashes tokens, prices, taxes,
     categories of prompts, who owns what, and the invisible mark where one is active."""
 
     authority_folder: AuthorityFolder
     pepper: bytes
     prices: Prices
+    taxes: Taxes
     categories: Mapping[str, Category]
     ownership: OwnershipTerms
     watermark: Watermark | None = None
@@ -107,10 +110,11 @@ async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = 
 
     Raises NotStarted where the terms of who owns what were changed without a new version.
     """
-    ownership = load_ownership_terms(settings.configs)
+    ownership, taxes = load_ownership_terms(settings.configs), load_taxes(settings.configs / "seller.toml")
     async with await open_pool(database_url, settings.num_database_connections) as pool:
         async with pool.acquire() as conn:
             await put_in_force(conn, ownership, now=clock())
+            await apply_taxes(conn, taxes)
         yield Gateway(
             settings=settings,
             database_url=application_url(database_url),
@@ -121,6 +125,7 @@ async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = 
             authority_folder=AuthorityFolder(authority_folder(settings)),
             pepper=read_pepper(settings),
             prices=load_prices(settings.configs / "prices.toml"),
+            taxes=taxes,
             categories=load_categories(settings.configs / "categories.toml"),
             ownership=ownership,
             watermark=open_watermark(settings.watermark) if settings.watermark else None,

@@ -5,6 +5,7 @@
                                                was kept for pictures that wait for their creator no more
     every few seconds                          the work of processes that fell silent goes back to the queues
     every half minute                          leases renewed, objects of nobody deleted, notices and periods ended,
+                                               renewals tried again, papers issued and paid, free pictures given,
                                                turns of the past forgotten, destroyed styles emptied, accounts erased
     every hour                                 old prompts, clients' pictures, events, messages and finished stories
                                                deleted; once a day, the audit
@@ -30,9 +31,10 @@ from service.erasure import erase_asked
 from service.finetuning import mend_trainings
 from service.generation import approved_story, start_approved, start_generation, void_order
 from service.heartbeats import silent_executors
+from service.invoicing import collect_due, grant_free_pictures, issue_monthly, renew_plans
 from service.notices import listen
 from service.orders import IS_OPEN, NOT_LOOKED_AT, UNPAID_SENTENCES, find_orders, list_open, mark_unpaid, mark_withdrawn
-from service.outbox import tell_periods_ended, tell_switched
+from service.outbox import tell_periods_ended, tell_switched, tell_unpaid
 from service.resources import Gateway
 from service.retention import (
     delete_images,
@@ -63,7 +65,8 @@ Sweep = Callable[[Gateway], Awaitable[None]]
 async def sweeping(web: Gateway) -> AsyncIterator[None]:
     """Sweep until the end of the block. Needs the workflow engine."""
     noticed = asyncio.Event()
-    slow = (keep_leases, collect, end_periods, mend_destructions, list_late_deletions, erase_asked, forget_turns)
+    money = (end_periods, renew_plans, grant_free_pictures, issue_monthly, collect_due)
+    slow = (keep_leases, collect, *money, mend_destructions, list_late_deletions, erase_asked, forget_turns)
     old = (prune_stories, delete_words, delete_images, prune_events, prune_messages, prune_executors, prune_sign_ins)
     rare = (*old, audit_ledger)
     tasks = [
@@ -179,8 +182,9 @@ async def end_periods(web: Gateway) -> None:
                     await tell_periods_ended(conn, now=now)
         for due in await due_periods(conn, now=now):
             async with conn.transaction():
-                if await roll_over(conn, due, now=now, new_id=web.new_id):
+                if await roll_over(conn, due, now=now, new_id=web.new_id, retry_days=web.prices.retry_days):
                     await tell_periods_ended(conn, now=now)
+                    await tell_unpaid(conn, due.id, now=now)
 
 
 async def _repeat(web: Gateway, sweeps: tuple[Sweep, ...], every_s: float, noticed: asyncio.Event) -> None:

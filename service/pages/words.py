@@ -87,6 +87,8 @@ MESSAGES = {
     "style.switched": "a style that you use is paused, ended or back",
     "licence.ended": "a licence of a style ended",
     "plan.ended": "a period of your plan ended",
+    "plan.unpaid": "your plan could not be renewed for want of money",
+    "invoice.issued": "an invoice or a credit note was issued",
 }
 DELIVERIES = {
     "waiting": Said("Waiting", "", "busy"),

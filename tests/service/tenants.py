@@ -14,6 +14,9 @@ from typing import Any, Literal
 import httpx
 
 from licensing import keys
+from licensing.billing import issuing
+from licensing.billing.parties import Party
+from licensing.billing.taxes import Seller
 from service.accounts import Role
 from service.ids import new_id
 from tests.service.conftest import (
@@ -86,6 +89,8 @@ PARAMETERS = {
     "row": Parameter(owner=None, missing="9"),
     "column": Parameter(owner=None, missing="nothing"),
     "side": Parameter(owner=None, missing="nothing"),
+    "invoice_number": Parameter(owner="client", missing="1999-00001"),
+    "code": Parameter(owner=None, missing="NO-SUCH-CODE"),
     "digest": Parameter(owner=None, missing="0"),
 }
 
@@ -164,6 +169,20 @@ CALLS: dict[str, Call] = {
     "GET /v1/usage": _CLIENT_READS,
     "GET /v1/subscription": _CLIENT_READS,
     "PUT /v1/subscription": Call(roles=("client",), scope="generate", json={"plan": None}),
+    "POST /v1/subscription/pause": Call(roles=("client",), scope="generate", json={}),
+    "POST /v1/subscription/resume": _CLIENT,
+    "PUT /v1/subscription/overage": Call(roles=("client",), scope="generate", json={"cap": 0}),
+    "GET /v1/buyer": _CLIENT_READS,
+    "PUT /v1/buyer": Call(
+        roles=("client",),
+        scope="generate",
+        json={"name": "Harbour", "street": "Kai 1", "postcode": "1", "city": "Hamburg", "country": "DE"},
+    ),
+    "GET /v1/invoices": _CLIENT_READS,
+    "GET /v1/invoices/{invoice_number}": _CLIENT_READS,
+    "GET /v1/coupons": Call(roles=("operator",)),
+    "POST /v1/coupons": Call(roles=("operator",), scope="write", json={"code": "MATRIX", "percent": 10}),
+    "DELETE /v1/coupons/{code}": Call(roles=("operator",), scope="write", is_end=True),
     "GET /v1/licences": _CLIENT_READS,
     "POST /v1/licences": Call(roles=("client",), scope="generate", json={"style": "{style_id}", "tier": "personal"}),
     "POST /v1/webhooks": Call(roles=("client",), scope="generate", json={"url": "http://127.0.0.1:9/matrix"}),
@@ -293,6 +312,8 @@ async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants
         owned = await _creators_things(owners["creator"]) | await _clients_things(market, owners["client"])
         owned["approval_id"] = await _waiting_order(market, owners["creator"], owners["client"])
         owned["client_id"] = owners["client"].account.id
+        coupon = await owners["operator"].http.post("/v1/coupons", json={"code": "GIVEN-AWAY", "percent": 10})
+        owned["code"] = coupon.json()["code"]
         webhook = await others["client"].http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/"})
         others_own = {"style_id": await make_style(others["creator"]), "webhook_id": webhook.json()["id"]}
         yield Tenants(market=market, owners=owners, others=others, owned=owned, others_own=others_own)
@@ -338,6 +359,24 @@ async def _waiting_order(market: Market, creator: Person, client: Person) -> str
     return str(order["id"])
 
 
+async def _invoice(market: Market, client: Person) -> str:
+    """A paper over what this client was charged until now."""
+    seller = Party(name="Bildwerk", street="Kai 2", postcode="1", city="Hamburg", country="DE", tax_number="1")
+    async with market.gateway.house() as conn, conn.transaction():
+        numbers = await issuing.issue_papers(
+            conn,
+            client_id=client.account.id,
+            currency="EUR",
+            until=market.gateway.clock(),
+            seller=Seller(party=seller, prefix="", pay_to=""),
+            buyer=seller,
+            style_names={},
+            payment_days=14,
+            now=market.gateway.clock(),
+        )
+    return numbers[0]
+
+
 async def _clients_things(market: Market, client: Person) -> dict[str, str]:
     """A generation with an output, an endpoint with a message, and a key."""
     webhook = (await client.http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/"})).json()["id"]
@@ -355,6 +394,7 @@ async def _clients_things(market: Market, client: Person) -> dict[str, str]:
         "webhook_id": webhook,
         "message_id": ping,
         "key_id": key,
+        "invoice_number": await _invoice(market, client),
         "image": image.json()["id"],
         "image_id": image.json()["id"],
     }
