@@ -24,12 +24,16 @@ class Money:
         if not _CURRENCY.fullmatch(self.currency):
             raise ValueError(f"currency {self.currency!r} is not three capital letters, as in EUR")
 
-    def __str__(self) -> str:
-        """As a person writes it: Money(-1234, "EUR") is -12.34 EUR."""
+    @property
+    def number(self) -> str:
+        """The amount alone, in whole units with its digits after the point: Money(-1234, "EUR") is -12.34."""
         digits = _EXPONENTS.get(self.currency, 2)
         sign, text = "-" if self.amount < 0 else "", str(abs(self.amount)).rjust(digits + 1, "0")
-        number = f"{text[:-digits]}.{text[-digits:]}" if digits else text
-        return f"{sign}{number} {self.currency}"
+        return f"{sign}{text[:-digits]}.{text[-digits:]}" if digits else f"{sign}{text}"
+
+    def __str__(self) -> str:
+        """As a person writes it: Money(-1234, "EUR") is -12.34 EUR."""
+        return f"{self.number} {self.currency}"
 
     def __add__(self, other: "Money") -> "Money":
         return Money(self.amount + self._same(other).amount, self.currency)
