@@ -13,8 +13,8 @@ import re
 import sys
 
 # Digits after the point, where a currency has not two of them.
-DIGITS = dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split(), 0)
-DIGITS.update(dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3))
+DIGITS = dict.fromkeys(["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"], 0)
+DIGITS.update(dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3))
 
 
 def written(cents, currency):
@@ -32,9 +32,10 @@ def main(path, told=None):
     currencies = set()
     with open(path, newline="", encoding="utf-8-sig") as file:
         for number, line in enumerate(csv.DictReader(file), 2):
-            # What a client paid is split three ways: the operator's fee, tax, and your share.
-            if int(line["price"]) != int(line["fee"]) + int(line["tax"]) + int(line["share"]):
-                wrong.append(f"row {number}: {line['price']} is not {line['fee']} + {line['tax']} + {line['share']}")
+            # What a client paid is split: the operator's fee, tax, the share of other authors, and yours.
+            parts = [int(line[part]) for part in ("fee", "tax", "others", "share")]
+            if int(line["price"]) != sum(parts):
+                wrong.append(f"row {number}: {line['price']} is not {' + '.join(map(str, parts))}")
             currencies.add(line["currency"])
             gross += int(line["price"])
             tax += int(line["tax"])

@@ -24,8 +24,8 @@ class Plan:
     """A subscription over all styles: `price` buys `units` every `months`, before tax. `covers` says how many units one
     picture of a tier takes; a tier that is not in it is paid with money.
 
-    A client may let pictures beyond the quota come on account, for `overage` a unit, up to a cap of their own choice and
-    of at most `overage_most`. `trial`: who never had a plan may try this one, at the operator's cost.
+    A client may let pictures beyond the quota come on account, for `overage` a unit, up to a cap of their own choice
+    and of at most `overage_most`. `trial`: who never had a plan may try this one, at the operator's cost.
     """
 
     id: str

@@ -36,11 +36,22 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Movement:
+    """What came to a creator's balance (above 0) or went from it without being earned: payouts, and what a dispute sets
+    aside. `kind` is the ledger's, `subject` what it is about."""
+
+    kind: str
+    at: datetime
+    subject: str
+    amount: Money
+
+
+@dataclass(frozen=True, kw_only=True)
 class Statement:
     """A creator's month in UTC; `total` is the sum of the lines' shares and equals what the ledger posted.
 
-    `gross` is what clients paid, with tax; `compute` what trainings cost of it. `opening` and `closing` are what was
-    payable before and after the month: closing = opening + total - what was paid out or is set aside.
+    gross = tax + fee + others + compute + total: what clients paid, of it tax, the operator's fee, what other authors
+    got, what trainings cost. closing = opening + total + movements: what was payable before and after the month.
     """
 
     creator_id: str
@@ -53,6 +64,7 @@ class Statement:
     compute: Money
     total: Money
     opening: Money
+    movements: tuple[Movement, ...]
     closing: Money
 
 
@@ -98,6 +110,7 @@ async def statement(conn: Connection, *, creator_id: str, month: str, currency: 
         compute=_sum([line for line in lines if line.kind == "compute"], "fee", currency),
         total=Money(total, currency),
         opening=Money(await _payable_at(conn, creator_id, currency, start), currency),
+        movements=await _movements(conn, creator_id, currency, start, end),
         closing=Money(await _payable_at(conn, creator_id, currency, end), currency),
     )
 
@@ -125,6 +138,8 @@ async def earnings(conn: Connection, *, creator_id: str, now: datetime, currency
 
 
 _TICK = timedelta(microseconds=1)
+_EARNING = ("sale", "refund", "licence_end", "compute")
+"""Kinds of groups that are lines of a statement; what else moves a creator's balance is a movement."""
 
 # Sales and refunds by output, what clients left unused of licences, and trainings. $1 creator, $2 currency,
 # $3 <= at < $4.
@@ -187,8 +202,21 @@ async def _posted(conn: Connection, creator_id: str, currency: str, start: datet
         """
         SELECT coalesce(sum(e.amount), 0)::bigint
         FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
-        WHERE e.account_id = $1 AND g.kind IN ('sale', 'refund', 'licence_end', 'compute') AND g.at >= $2 AND g.at < $3
+        WHERE e.account_id = $1 AND g.kind = ANY ($4) AND g.at >= $2 AND g.at < $3
         """,
-        *(f"payable:{creator_id}:{currency}", start, end),
+        *(f"payable:{creator_id}:{currency}", start, end, list(_EARNING)),
     )
     return posted
+
+
+async def _movements(
+    conn: Connection, creator_id: str, currency: str, start: datetime, end: datetime
+) -> tuple[Movement, ...]:
+    rows = await conn.fetch(
+        """
+        SELECT g.kind, g.at, g.subject, e.amount FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
+        WHERE e.account_id = $1 AND g.kind <> ALL ($4) AND g.at >= $2 AND g.at < $3 ORDER BY e.group_no
+        """,
+        *(f"payable:{creator_id}:{currency}", start, end, list(_EARNING)),
+    )
+    return tuple(Movement(**dict(row) | {"amount": Money(row["amount"], currency)}) for row in rows)

@@ -9,6 +9,7 @@ from licensing.database import Connection
 from service.accounts import account_by_id
 from service.outbox import tell_invoiced, tell_unpaid
 from service.resources import Gateway
+from service.styles import style_names
 
 log = logging.getLogger("ownhand.invoicing")
 
@@ -78,7 +79,7 @@ async def _issue(web: Gateway, conn: Connection, client_id: str, currency: str) 
         until=issuing.month_start(web.clock()),
         seller=seller,
         buyer=Party(name=name, street="", postcode="", city="", country="", email=client.email if client else ""),
-        style_names=await _style_names(conn, client_id),
+        style_names=await style_names(conn, await _styles_of(conn, client_id)),
         payment_days=web.prices.payment_days,
         now=web.clock(),
     )
@@ -87,11 +88,11 @@ async def _issue(web: Gateway, conn: Connection, client_id: str, currency: str) 
     return numbers
 
 
-async def _style_names(conn: Connection, client_id: str) -> dict[str, str]:
-    """What the styles are called that this client bought of."""
+async def _styles_of(conn: Connection, client_id: str) -> list[str]:
+    """The styles that this client bought of."""
     rows = await conn.fetch(
-        "SELECT id, name FROM service.styles WHERE id IN (SELECT style_id FROM licensing.output WHERE client_id = $1"
-        " UNION SELECT style_id FROM licensing.allowance WHERE client_id = $1)",
+        "SELECT style_id FROM licensing.output WHERE client_id = $1"
+        " UNION SELECT style_id FROM licensing.allowance WHERE client_id = $1 AND style_id IS NOT NULL",
         client_id,
     )
-    return {row["id"]: row["name"] for row in rows}
+    return [row["style_id"] for row in rows]

@@ -7,8 +7,7 @@ from datetime import date
 from reportlab.pdfgen.canvas import Canvas
 
 from licensing.money import Money
-from licensing.papers import months
-from licensing.papers.months import Line, Month
+from licensing.papers import statement_rules
 from licensing.papers.sheets import (
     ACCENT,
     BODY,
@@ -35,39 +34,40 @@ from licensing.papers.sheets import (
 )
 from licensing.papers.wording import day, figure, sum_of
 from licensing.papers.wording import month as month_name
+from licensing.statements import Line, Movement, Statement
 
 _SUMS_RIGHT = LEFT + 380.0
 _FINE = Type(size=6.8, leading=9.0)
 
 
-def statement_pdf(month: Month, *, creator: str, house: str, style_names: Mapping[str, str], on: date) -> bytes:
-    """The statement of `month` that `house` gives to `creator` (their names), drawn up `on` a day.
+def statement_pdf(statement: Statement, *, creator: str, house: str, style_names: Mapping[str, str], on: date) -> bytes:
+    """The month `statement` that `house` gives to `creator` (their names), drawn up `on` a day.
 
     A style without a name in `style_names` is called by its id.
 
-    Raises ValueError for a month whose sums are not those of its lines.
+    Raises ValueError for one whose sums are not those of its lines.
     """
-    months.check(month)
-    name = f"Statement {month_name(month.month)}"
-    blocks = [*_summary(month), *_by_style(month, style_names), *_pictures(month, style_names)]
+    statement_rules.check(statement)
+    name = f"Statement {month_name(statement.month)}"
+    blocks = [*_summary(statement), *_by_style(statement, style_names), *_pictures(statement, style_names)]
     return typeset(
         blocks,
-        masthead=_masthead(month, creator, house),
+        masthead=_masthead(statement, creator, house),
         running=_running(name, creator),
-        foot=[f"{house}  ·  drawn up on {day(on)}", f"Days and months are UTC, sums are in {month.net.currency}"],
+        foot=[f"{house}  ·  drawn up on {day(on)}", f"Days and months are UTC, sums are in {statement.total.currency}"],
         title=name,
         author=house,
-        subject=f"What {creator} earned at {house} in {month_name(month.month)}",
+        subject=f"What {creator} earned at {house} in {month_name(statement.month)}",
         on=on,
     )
 
 
-def _masthead(month: Month, creator: str, house: str) -> Block:
+def _masthead(statement: Statement, creator: str, house: str) -> Block:
     title = Block(height=24.0, draw=lambda canvas, y: write(canvas, "Statement", RIGHT, y - 17.0, TITLE, "right"))
     for_whom = stacked(
         paragraph("For", Type(ink=SMALL.ink), width=300.0),
         paragraph(creator, HEADING, width=300.0),
-        paragraph(month_name(month.month), width=300.0),
+        paragraph(month_name(statement.month), width=300.0),
     )
     return stacked(
         beside(paragraph(house, NAME, width=300.0), title),
@@ -87,30 +87,44 @@ def _running(name: str, creator: str) -> Block:
     return Block(height=30.0, draw=draw)
 
 
-def _summary(month: Month) -> list[Block]:
+def _summary(statement: Statement) -> list[Block]:
     """What the month came to, step by step, and what of it is still to be paid out."""
-    pictures = sum(line.kind == "sale" for line in month.lines)
+    pictures = sum(line.kind == "sale" for line in statement.lines)
     sums = [
-        _sum(f"Charged for {pictures:,} {'picture' if pictures == 1 else 'pictures'}, less refunds", month.gross),
-        _sum("Fee of the house", month.fee * -1),
-        _sum("Tax, which the house pays on", month.tax * -1),
-        _sum("Computing, for your trainings", month.compute * -1),
+        _sum(f"Charged for {pictures:,} {'picture' if pictures == 1 else 'pictures'}, less refunds", statement.gross),
+        _sum("Fee of the house", statement.fee * -1),
+        _sum("Tax, which the house pays on", statement.tax * -1),
+        _sum("Computing, for your trainings", statement.compute * -1),
+        *([_sum("Shares of other authors", statement.others * -1)] if statement.others.amount else []),
     ]
-    paid = [_sum(f"Paid out on {day(payout.on)}, {payout.reference}", payout.amount * -1) for payout in month.payouts]
+    moved = [_sum(_moved(movement), movement.amount) for movement in statement.movements]
     return [
         paragraph("What the month came to", HEADING, keeps=120.0),
         space(4.0),
         *sums,
-        _result("Earned this month", month.net),
+        _result("Earned this month", statement.total),
         space(16.0),
         paragraph("What is yours", HEADING, keeps=60.0),
         space(4.0),
-        _sum("Not paid out at the beginning of the month", month.opening),
-        _sum("Earned this month", month.net),
-        *paid,
-        _result("Not paid out at its end", month.closing),
+        _sum("Not paid out at the beginning of the month", statement.opening),
+        _sum("Earned this month", statement.total),
+        *moved,
+        _result("Not paid out at its end", statement.closing),
         space(20.0),
     ]
+
+
+def _moved(movement: Movement) -> str:
+    return f"{_MOVEMENTS.get(movement.kind, movement.kind)} on {day(movement.at.date())}, {movement.subject}"
+
+
+_MOVEMENTS = {
+    "payout": "Paid out",
+    "payout_failed": "Came back from a payout that failed",
+    "payout_reversed": "Came back from a payout",
+    "dispute": "Set aside for a dispute",
+    "dispute_end": "Back after a dispute",
+}
 
 
 def _sum(label: str, money: Money) -> Block:
@@ -130,10 +144,10 @@ def _result(label: str, money: Money) -> Block:
     return Block(height=20.0, draw=draw)
 
 
-def _by_style(month: Month, style_names: Mapping[str, str]) -> list[Block]:
+def _by_style(statement: Statement, style_names: Mapping[str, str]) -> list[Block]:
     """One row a style, the one that earned most first."""
     lines: dict[str, list[Line]] = defaultdict(list)
-    for line in month.lines:
+    for line in statement.lines:
         lines[line.style_id].append(line)
     if not lines:
         return []
@@ -148,7 +162,7 @@ def _by_style(month: Month, style_names: Mapping[str, str]) -> list[Block]:
     heads = column_names(columns)
     by_share = sorted(lines.items(), key=lambda item: (-sum(line.share.amount for line in item[1]), item[0]))
     rows = [
-        row(columns, _style_cells(style_names.get(style_id, style_id), those, month.net.currency), heads=heads)
+        row(columns, _style_cells(style_names.get(style_id, style_id), those, statement.total.currency), heads=heads)
         for style_id, those in by_share
     ]
     return [paragraph("By style", HEADING, keeps=60.0), space(3.0), stacked(heads, rows[0]), *rows[1:], space(20.0)]
@@ -162,17 +176,17 @@ def _style_cells(name: str, lines: list[Line], currency: str) -> list[str]:
     return [name, f"{pictures:,}", *(figure(sum_) for sum_ in sums)]
 
 
-def _pictures(month: Month, style_names: Mapping[str, str]) -> list[Block]:
-    """One row a line of the statement: price = fee + tax + share in each."""
-    if not month.lines:
+def _pictures(statement: Statement, style_names: Mapping[str, str]) -> list[Block]:
+    """One row a line of the statement: price = fee + tax + share in each, and what other authors got."""
+    if not statement.lines:
         return [paragraph("Nothing was sold in this month.")]
     heads = column_names(_PICTURE_COLUMNS)
     # A name is measured once and not ten thousand times.
     names = {
         style_id: fitted(style_names.get(style_id, style_id), _FINE, _PICTURE_COLUMNS[1].width)
-        for style_id in {line.style_id for line in month.lines}
+        for style_id in {line.style_id for line in statement.lines}
     }
-    rows = [_picture(line, names[line.style_id], heads) for line in month.lines]
+    rows = [_picture(line, names[line.style_id], heads) for line in statement.lines]
     return [paragraph("Every picture", HEADING, keeps=60.0), space(3.0), stacked(heads, rows[0]), *rows[1:]]
 
 

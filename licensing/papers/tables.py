@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 from licensing.billing.invoices import Invoice
 from licensing.papers.bank_file import Transfer
 from licensing.papers.characters import one_line
-from licensing.papers.months import Month
+from licensing.statements import Statement
 
 INVOICE_COLUMNS = (
     *("invoice", "line", "kind", "text", "style", "tier", "quantity", "unit", "net", "tax_category", "tax_bps"),
     "currency",
 )
 STATEMENT_COLUMNS = (
-    *("at", "kind", "style", "tier", "order", "output", "certificate", "price", "fee", "tax", "share"),
+    *("at", "kind", "style", "tier", "order", "output", "certificate", "price", "fee", "tax", "others", "share"),
     "currency",
 )
 TRANSFER_COLUMNS = ("name", "iban", "bic", "amount", "currency", "reference", "end_to_end_id")
@@ -35,24 +35,25 @@ def invoice_csv(invoice: Invoice) -> bytes:
     )
 
 
-def statement_csv(month: Month) -> bytes:
-    """The lines of a creator's month: price = fee + tax + share. `configs/recompute_statement.py` adds them up."""
+def statement_csv(statement: Statement) -> bytes:
+    """The lines of a creator's month: price = fee + tax + others + share. `configs/recompute_statement.py` adds them up."""
     return _table(
         STATEMENT_COLUMNS,
         (
             [
                 *(line.at.isoformat(), line.kind, line.style_id, line.tier, line.order_id, line.output_id),
                 f"/v1/outputs/{line.output_id}/certificate" if line.output_id else None,
-                *(line.price.amount, line.fee.amount, line.tax.amount, line.share.amount, line.share.currency),
+                *(line.price.amount, line.fee.amount, line.tax.amount, line.others.amount, line.share.amount),
+                line.share.currency,
             ]
-            for line in month.lines
+            for line in statement.lines
         ),
     )
 
 
-def statement_name(month: Month) -> str:
+def statement_name(statement: Statement) -> str:
     """The name of a statement's file, which tells what its lines must sum to: `statement-2026-03_net_12345_EUR.csv`."""
-    return f"statement-{month.month}_net_{month.net.amount}_{month.net.currency}.csv"
+    return f"statement-{statement.month}_net_{statement.total.amount}_{statement.total.currency}.csv"
 
 
 def transfers_csv(transfers: Iterable[Transfer]) -> bytes:

@@ -1,20 +1,24 @@
 """What a creator earned: the sums now, and each month line by line."""
 
-import csv
-import io
+import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from licensing import statements
-from service.api.shapes import bytes_of, money
+from licensing.statements import Statement
+from service.accounts import account_by_id
+from service.api.shapes import bytes_of, file_response, form_asked_for, money
 from service.auth import CreatorReading, Web
 from service.errors import Problem
+from service.resources import Gateway
+from service.styles import style_names
 
 router = APIRouter(tags=["earnings"])
 
-_CSV_COLUMNS = ("at", "kind", "style", "tier", "order", "output", "certificate", "price", "fee", "share", "currency")
+_SUMS = ("gross", "tax", "fee", "others", "compute", "total", "opening", "closing")
 
 
 @router.get("/earnings")
@@ -34,11 +38,15 @@ async def get_earnings(web: Web, asker: CreatorReading) -> dict[str, Any]:
     }
 
 
-@router.get("/statements/{month}", response_class=Response, responses=bytes_of("application/json", "text/csv"))
+@router.get(
+    "/statements/{month}",
+    response_class=Response,
+    responses=bytes_of("application/json", "text/csv", "application/pdf"),
+)
 async def get_statement(web: Web, asker: CreatorReading, month: str, request: Request) -> Response:
     """A month like 2026-03: every line names its output and certificate, and the lines sum to the total.
 
-    CSV with `Accept: text/csv` or `?format=csv`.
+    CSV with `Accept: text/csv` or `?format=csv`, PDF likewise. `configs/recompute_statement.py` adds the CSV up again.
     """
     try:
         async with web.pool.acquire() as conn:
@@ -47,18 +55,38 @@ async def get_statement(web: Web, asker: CreatorReading, month: str, request: Re
             )
     except ValueError as error:
         raise Problem("invalid_request", f"{month!r} is no month; write it like 2026-03.") from error
-    wants_csv = request.query_params.get("format") == "csv" or "text/csv" in request.headers.get("accept", "")
-    if wants_csv:
-        name = f'attachment; filename="statement-{found.month}.csv"'
-        return Response(_csv(found), media_type="text/csv", headers={"Content-Disposition": name})
-    document = {
+    form = form_asked_for(request, ("json", "csv", "pdf"))
+    if form == "json":
+        return JSONResponse(_document(found))
+    async with web.house() as conn:
+        creator = await account_by_id(conn, asker.account_id)
+        names = await style_names(conn, {line.style_id for line in found.lines})
+    assert creator is not None, "whoever asks has an account"
+    return await asyncio.to_thread(_paper, web, found, form, creator.name, names)
+
+
+def _paper(web: Gateway, found: Statement, form: str, creator: str, names: Mapping[str, str]) -> Response:
+    # What draws papers takes half a second to load, which a web process that starts does not wait for.
+    from licensing.papers.statement_pdf import statement_pdf
+    from licensing.papers.tables import statement_csv, statement_name
+
+    if form == "csv":
+        return file_response(statement_csv(found), "text/csv", statement_name(found))
+    house, today = web.settings.operator_name, web.clock().date()
+    written = statement_pdf(found, creator=creator, house=house, style_names=names, on=today)
+    return file_response(written, "application/pdf", f"statement-{found.month}.pdf")
+
+
+def _document(found: Statement) -> dict[str, Any]:
+    return {
         "month": found.month,
         "lines": [_line(line) for line in found.lines],
-        "gross": money(found.gross),
-        "fee": money(found.fee),
-        "total": money(found.total),
+        "movements": [
+            {"kind": one.kind, "at": one.at.isoformat(), "subject": one.subject, "amount": money(one.amount)}
+            for one in found.movements
+        ],
+        **{name: money(getattr(found, name)) for name in _SUMS},
     }
-    return JSONResponse(document)
 
 
 def _line(line: statements.Line) -> dict[str, Any]:
@@ -70,22 +98,5 @@ def _line(line: statements.Line) -> dict[str, Any]:
         "order": line.order_id,
         "output": line.output_id,
         "certificate": f"/v1/outputs/{line.output_id}/certificate" if line.output_id else None,
-        "price": money(line.price),
-        "fee": money(line.fee),
-        "share": money(line.share),
+        **{name: money(getattr(line, name)) for name in ("price", "tax", "fee", "others", "share")},
     }
-
-
-def _csv(found: statements.Statement) -> str:
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(_CSV_COLUMNS)
-    for line in found.lines:
-        writer.writerow(
-            [
-                *(line.at.isoformat(), line.kind, line.style_id, line.tier, line.order_id or "", line.output_id or ""),
-                f"/v1/outputs/{line.output_id}/certificate" if line.output_id else "",
-                *(line.price.amount, line.fee.amount, line.share.amount, line.share.currency),
-            ]
-        )
-    return file.getvalue()

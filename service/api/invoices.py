@@ -1,16 +1,19 @@
 """`/v1/invoices`, what a client was charged by the month, and `/v1/buyer`, how invoices name a client."""
 
+import asyncio
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from licensing.billing import buyers, issuing
 from licensing.billing.invoices import Invoice, TaxRate
 from licensing.billing.parties import Party
 from licensing.errors import Refusal
-from service.api.shapes import Cursor, Limit, money, page
+from service.api.shapes import Cursor, Limit, bytes_of, file_response, form_asked_for, money, page
 from service.auth import Client, ClientReading, Web
 from service.errors import not_found, refused
 
@@ -59,14 +62,44 @@ async def get_invoices(web: Web, asker: ClientReading, limit: Limit = 50, cursor
     return page(found, limit, invoice_document)
 
 
-@router.get("/invoices/{invoice_number}")
-async def get_invoice(web: Web, asker: ClientReading, invoice_number: str) -> dict[str, Any]:
-    """One of them with its lines."""
+@router.get(
+    "/invoices/{invoice_number}",
+    response_class=Response,
+    responses=bytes_of("application/json", "text/csv", "application/pdf", "application/xml"),
+)
+async def get_invoice(web: Web, asker: ClientReading, invoice_number: str, request: Request) -> Response:
+    """One of them with its lines. By `Accept` or `?format=`: PDF, which is an electronic invoice (Factur-X) where the
+    standard has a place for all that is on it; that invoice alone (EN 16931 as XML); or its lines as CSV."""
     async with web.pool.acquire() as conn:
         found = await issuing.find_invoice(conn, invoice_number, client_id=asker.account_id)
     if found is None:
         raise not_found("invoice", invoice_number)
-    return invoice_document(found)
+    form = form_asked_for(request, ("json", "csv", "pdf", "xml"))
+    if form == "json":
+        return JSONResponse(jsonable_encoder(invoice_document(found)))
+    pay_to = web.taxes.seller.pay_to if web.taxes.seller else ""
+    return await asyncio.to_thread(_paper, found, form, pay_to)
+
+
+def _paper(paper: Invoice, form: str, pay_to: str) -> Response:
+    """Raises Problem where an electronic invoice cannot say what is on this one."""
+    # What draws papers takes half a second to load, which a web process that starts does not wait for.
+    from licensing.papers.e_invoice import e_invoice
+    from licensing.papers.hybrid import hybrid_invoice
+    from licensing.papers.invoice_pdf import invoice_pdf
+    from licensing.papers.tables import invoice_csv
+
+    if form == "csv":
+        return file_response(invoice_csv(paper), "text/csv", f"invoice-{paper.number}.csv")
+    if form == "xml":
+        document = e_invoice(paper, payment=pay_to)
+        if isinstance(document, Refusal):
+            raise refused(document)
+        return file_response(document, "application/xml", f"invoice-{paper.number}.xml")
+    whole = hybrid_invoice(paper, payment=pay_to)
+    if isinstance(whole, Refusal):
+        whole = invoice_pdf(paper, payment=pay_to)
+    return file_response(whole, "application/pdf", f"invoice-{paper.number}.pdf")
 
 
 def invoice_document(paper: Invoice) -> dict[str, Any]:

@@ -15,7 +15,8 @@ router = APIRouter(tags=["quotes"])
 
 @router.post("/quotes")
 async def post_quote(web: Web, asker: Client, body: intake.OrderBody) -> dict[str, Any]:
-    """The price of a generation's body, with its tax. `pay` says what would pay it now: null if nothing this client has does.
+    """The price of a generation's body, with its tax. `pay` says what would pay it now: null if nothing of the client's
+    does.
 
     `use` and `licence` are what its pictures could be used for, by the `terms_version` that would hold for them.
     `approval` says for how many hours at most the creator may look at the pictures first; null if nobody does.

@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Query
+from fastapi import Query, Request
+from fastapi.responses import Response
 
 from licensing.money import Money
 from licensing.terms import Permissions
 from licensing.wording import in_words
+from service.errors import Problem
 
 Item = TypeVar("Item")
 
@@ -21,6 +23,26 @@ def bytes_of(*media_types: str) -> dict[int | str, dict[str, Any]]:
     JSON beside it."""
     # A media type says all there is to say: a schema would be held against what is parsed of JSON and of events.
     return {200: {"description": "The bytes", "content": {one: {} for one in media_types}}}
+
+
+_FORMS = {"application/json": "json", "text/csv": "csv", "application/pdf": "pdf", "application/xml": "xml"}
+
+
+def form_asked_for(request: Request, forms: Sequence[str]) -> str:
+    """In which of `forms` an answer is wanted: by `?format=`, else by `Accept`, else the first. Raises Problem for a
+    format that there is not."""
+    asked = request.query_params.get("format")
+    if asked is not None and asked not in forms:
+        raise Problem(
+            "invalid_request", f"There is no format {asked[:20]!r} of this; choose one of {', '.join(forms)}."
+        )
+    accepted = [_FORMS.get(part.partition(";")[0].strip(), "") for part in request.headers.get("accept", "").split(",")]
+    return asked or next((form for form in accepted if form in forms), forms[0])
+
+
+def file_response(content: bytes, media_type: str, name: str) -> Response:
+    """A file to be kept under that name."""
+    return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def money(value: Money) -> dict[str, Any]:

@@ -99,7 +99,7 @@ async def resume_subscription(web: Web, asker: Client) -> dict[str, Any]:
 
 @router.put("/subscription/overage")
 async def put_overage(web: Web, asker: Client, body: OverageBody) -> dict[str, Any]:
-    """Let pictures beyond the quota come on account, up to a cap a period. They are invoiced at the end of the month."""
+    """Let pictures beyond the quota come on account, up to a cap a period. They are invoiced after the month."""
     check_terms(web, asker)
     now, cap = web.clock(), Money(body.cap, web.prices.currency)
     return await _changed(

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from licensing.billing.invoices import Invoice, InvoiceKind, InvoiceLine, TaxLine, TaxRate
 from licensing.billing.parties import Party
 from licensing.money import Money
-from licensing.papers.months import Line, Month, Payout
+from licensing.statements import Line, Movement, Statement
 
 SELLER = Party(
     name="Atelier Łucja Dvořák & Töchter",
@@ -74,7 +74,6 @@ def invoice(
     net, tax = sum(line.net.amount for line in lines), sum(tax.tax.amount for tax in taxes)
     paid = net + tax if paid is None else paid
     return Invoice(
-        id="inv_1",
         number=number,
         kind=kind,
         corrects="2026-0007" if kind == "credit_note" else None,
@@ -92,6 +91,7 @@ def invoice(
         total=Money(net + tax, currency),
         paid=Money(paid, currency),
         due=Money(net + tax - paid, currency),
+        settled=Money(0, currency),
     )
 
 
@@ -114,15 +114,17 @@ def sale(number: int, *, style: str = "sty_ink", price: int = 119, fee: int = 15
         tier="personal",
         order_id=f"gen_{number:026}",
         output_id=f"out_{number:026}",
+        certificate=None,
         price=Money(price, "EUR"),
         fee=Money(fee, "EUR"),
         tax=Money(tax, "EUR"),
+        others=Money(0, "EUR"),
         share=Money(price - fee - tax, "EUR"),
     )
 
 
 def refund(of: Line) -> Line:
-    sums = {name: getattr(of, name) * -1 for name in ("price", "fee", "tax", "share")}
+    sums = {name: getattr(of, name) * -1 for name in ("price", "fee", "tax", "others", "share")}
     return replace(of, kind="refund", at=of.at + timedelta(days=2), **sums)
 
 
@@ -134,14 +136,16 @@ def compute(cost: int, *, style: str = "sty_ink") -> Line:
         tier="training",
         order_id=None,
         output_id=None,
+        certificate=None,
         price=Money(0, "EUR"),
         fee=Money(cost, "EUR"),
         tax=Money(0, "EUR"),
+        others=Money(0, "EUR"),
         share=Money(-cost, "EUR"),
     )
 
 
-def month(*lines: Line, opening: int = 0, payouts: Sequence[Payout] = ()) -> Month:
+def month(*lines: Line, opening: int = 0, movements: Sequence[Movement] = ()) -> Statement:
     def summed(part: str, *, computing: bool) -> int:
         return sum(getattr(line, part).amount for line in lines if (line.kind == "compute") is computing)
 
@@ -151,14 +155,15 @@ def month(*lines: Line, opening: int = 0, payouts: Sequence[Payout] = ()) -> Mon
         "fee": summed("fee", computing=False),
         "tax": summed("tax", computing=False),
         "compute": summed("fee", computing=True),
-        "net": net,
+        "others": 0,
+        "total": net,
         "opening": opening,
-        "closing": opening + net - sum(payout.amount.amount for payout in payouts),
+        "closing": opening + net + sum(one.amount.amount for one in movements),
     }
-    return Month(
+    return Statement(
         creator_id="acc_2",
         month="2026-03",
         lines=lines,
-        payouts=tuple(payouts),
+        movements=tuple(movements),
         **{name: Money(amount, "EUR") for name, amount in sums.items()},
     )

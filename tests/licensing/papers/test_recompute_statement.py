@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from licensing.papers.months import Month
 from licensing.papers.tables import statement_csv, statement_name
+from licensing.statements import Statement
 from tests.licensing.paper_samples import compute, month, refund, sale
 
 SCRIPT = Path(__file__).parents[3] / "configs" / "recompute_statement.py"
@@ -19,7 +19,7 @@ def export(tmp_path: Path) -> Path:
     return exported(tmp_path, MONTH)
 
 
-def exported(folder: Path, month: Month) -> Path:
+def exported(folder: Path, month: Statement) -> Path:
     file = folder / statement_name(month)
     file.write_bytes(statement_csv(month))
     return file
@@ -42,7 +42,7 @@ def test_a_statement_comes_to_what_its_name_says(export: Path):
         ["compute", "12.50", "EUR"],
         ["net", "20.65", "EUR"],
     ]
-    assert str(MONTH.net) == "20.65 EUR"
+    assert str(MONTH.total) == "20.65 EUR"
 
 
 def test_a_number_given_by_hand_counts_more_than_the_name(export: Path):
@@ -57,9 +57,9 @@ def test_a_month_without_a_line_comes_to_nothing(tmp_path: Path):
 @pytest.mark.parametrize(
     ("was", "becomes", "said"),
     [
-        (",119,15,19,85,EUR", ",119,15,18,85,EUR", "row 2: 119 is not 15 + 18 + 85"),
-        (",119,15,19,85,EUR", ",120,15,19,86,EUR", "it should come to 20.65 EUR, and comes to 20.66 EUR"),
-        (",119,15,19,85,EUR", ",119,15,19,85,USD", "several currencies"),
+        (",119,15,19,0,85,EUR", ",119,15,18,0,85,EUR", "row 2: 119 is not 15 + 18 + 0 + 85"),
+        (",119,15,19,0,85,EUR", ",120,15,19,0,86,EUR", "it should come to 20.65 EUR, and comes to 20.66 EUR"),
+        (",119,15,19,0,85,EUR", ",119,15,19,0,85,USD", "several currencies"),
     ],
 )
 def test_a_row_that_was_changed_shows(export: Path, was: str, becomes: str, said: str):

@@ -4,24 +4,24 @@ import io
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pypdf
 import pytest
 
-from licensing.papers.months import Month, Payout
 from licensing.papers.statement_pdf import statement_pdf
+from licensing.statements import Movement, Statement
 from tests.licensing.paper_samples import compute, month, refund, sale
 from tests.licensing.world import eur
 
 NAMES = {"sty_ink": "Ink & wash", "sty_oil": "Öl auf Leinwand, sehr dick aufgetragen und lange getrocknet"}
 
 
-def paper(month: Month) -> bytes:
+def paper(month: Statement) -> bytes:
     return statement_pdf(month, creator="Ada Lovelace", house="Atelier Lumière", style_names=NAMES, on=date(2026, 4, 1))
 
 
-def text_of(month: Month) -> str:
+def text_of(month: Statement) -> str:
     reader = pypdf.PdfReader(io.BytesIO(paper(month)))
     return " ".join(" ".join(page.extract_text().split()) for page in reader.pages)
 
@@ -32,7 +32,7 @@ def test_the_first_page_says_what_the_month_came_to():
         refund(sale(1, price=11_900, fee=1_500, tax=1_900)),
         compute(1_250),
         opening=5_000,
-        payouts=[Payout(on=date(2026, 3, 15), amount=eur(4_000), reference="pyt_7")],
+        movements=[Movement(kind="payout", at=datetime(2026, 3, 15, tzinfo=UTC), subject="pyt_7", amount=eur(-4_000))],
     )
     first = " ".join(pypdf.PdfReader(io.BytesIO(paper(one))).pages[0].extract_text().split())
 
@@ -59,7 +59,7 @@ def test_a_month_without_a_sale_says_so():
     assert "Nothing was sold in this month." in text_of(month())
 
 
-@pytest.mark.parametrize("part", ["gross", "fee", "tax", "compute", "net", "closing"])
+@pytest.mark.parametrize("part", ["gross", "fee", "tax", "compute", "others", "total", "closing"])
 def test_what_does_not_add_up_is_never_printed(part: str):
     one = month(sale(1), compute(3), opening=7)
 
@@ -80,7 +80,7 @@ def test_the_same_month_is_the_same_bytes():
 
 TEN_THOUSAND = """
 import resource, time
-from datetime import date
+from datetime import UTC, date, datetime
 from licensing.papers.statement_pdf import statement_pdf
 from tests.licensing.paper_samples import month, sale
 many = month(*(sale(number, style=f"sty_{number % 7}") for number in range(10_000)))
