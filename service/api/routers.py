@@ -3,6 +3,7 @@
 from service.api import (
     account,
     approvals,
+    authorships,
     catalogue,
     coupons,
     earnings,
@@ -43,6 +44,7 @@ ROUTERS = (
     approvals.router,
     record.router,
     earnings.router,
+    authorships.router,
     catalogue.router,
     style_licences.router,
     public_documents.router,

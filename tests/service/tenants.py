@@ -71,6 +71,7 @@ PARAMETERS = {
     "work_id": Parameter(owner="creator", missing=_id("wrk")),
     "training_id": Parameter(owner="creator", missing=_id("trn")),
     "version_id": Parameter(owner="creator", missing=_id("ver")),
+    "authorship_id": Parameter(owner="creator", missing=_id("aut")),
     "approval_id": Parameter(owner="creator", missing=_id("gen")),
     "use_id": Parameter(owner="creator", missing=_id("use")),
     "generation_id": Parameter(owner="client", missing=_id("gen")),
@@ -145,6 +146,14 @@ CALLS: dict[str, Call] = {
     "GET /v1/data-use": _CREATOR_READS,
     "GET /v1/data-use/{use_id}": _CREATOR_READS,
     "GET /v1/audit": Call(roles=("creator", "client", "operator")),
+    "GET /v1/styles/{style_id}/authors": _CREATOR_READS,
+    "POST /v1/styles/{style_id}/authors": Call(
+        roles=("creator",), scope="write", json={"weight": 1, "authors": [{"email": "nobody@example.org", "weight": 1}]}
+    ),
+    "GET /v1/authorships": _CREATOR_READS,
+    "POST /v1/authorships/{authorship_id}/accept": _CREATOR,
+    "POST /v1/authorships/{authorship_id}/decline": _CREATOR,
+    "POST /v1/authorships/{authorship_id}/leave": Call(roles=("creator",), scope="write", is_end=True),
     "GET /v1/earnings": _CREATOR_READS,
     "GET /v1/statements/{month}": _CREATOR_READS,
     "POST /v1/quotes": Call(roles=("client",), scope="generate", json={"style": "{style_id}", "prompt": "an apple"}),
@@ -312,6 +321,7 @@ async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants
         owned = await _creators_things(owners["creator"]) | await _clients_things(market, owners["client"])
         owned["approval_id"] = await _waiting_order(market, owners["creator"], owners["client"])
         owned["client_id"] = owners["client"].account.id
+        owned["authorship_id"] = await _authorship(owners["creator"], owned["style_id"], market)
         coupon = await owners["operator"].http.post("/v1/coupons", json={"code": "GIVEN-AWAY", "percent": 10})
         owned["code"] = coupon.json()["code"]
         webhook = await others["client"].http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/"})
@@ -347,6 +357,15 @@ async def _creators_things(creator: Person) -> dict[str, str]:
         "row": "0",
         "column": "with",
     }
+
+
+async def _authorship(creator: Person, style_id: str, market: Market) -> str:
+    """A style that somebody is asked to share; that person is neither of the two."""
+    colourist = await market.person("creator")
+    asked = {"weight": 2, "authors": [{"email": colourist.account.email, "weight": 1}]}
+    made = await creator.http.post(f"/v1/styles/{style_id}/authors", json=asked)
+    assert made.status_code == 201, made.text
+    return str(made.json()["id"])
 
 
 async def _waiting_order(market: Market, creator: Person, client: Person) -> str:
