@@ -30,6 +30,8 @@ _FUNCTIONS = (
     "switch",
     "money",
     "compute",
+    "payouts",
+    "disputes",
     "audit",
     "looks",
     "rules",

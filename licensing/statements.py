@@ -17,10 +17,11 @@ class Line:
     `share` the creator's.
 
     `output_id` is None for the rest of a licence period that the client left unused, and for a training: its price is
-    0, its fee what computing cost, its share as much below zero.
+    0, its fee what computing cost, its share as much below zero. An `adjustment` is what a decided dispute changed
+    about a sale, or, where the sale was taken back after that, the same with the other sign.
     """
 
-    kind: Literal["sale", "refund", "unused", "compute"]
+    kind: Literal["sale", "refund", "unused", "compute", "adjustment"]
     at: datetime
     style_id: str
     tier: str
@@ -109,8 +110,8 @@ async def earnings(conn: Connection, *, creator_id: str, now: datetime, currency
 
 _TICK = timedelta(microseconds=1)
 
-# Sales and refunds by output, what clients left unused of licences, and trainings. $1 creator, $2 currency,
-# $3 <= at < $4.
+# Sales and refunds by output, what disputes changed about them, what clients left unused of licences, and trainings.
+# $1 creator, $2 currency, $3 <= at < $4.
 _LINES = """
     SELECT 'sale' AS kind, settled_at AS at, style_id, tier, order_id, output_id, certificate, price, fee, share
     FROM licensing.output
@@ -119,6 +120,13 @@ _LINES = """
     SELECT 'refund', revoked_at, style_id, tier, order_id, output_id, certificate, -price, -fee, -share
     FROM licensing.output
     WHERE creator_id = $1 AND currency = $2 AND price > 0 AND revoked_at >= $3 AND revoked_at < $4
+    UNION ALL
+    SELECT 'adjustment', change.at, o.style_id, o.tier, o.order_id, o.output_id, o.certificate,
+           change.sign * d.to_client, change.sign * d.from_fee, change.sign * d.from_share
+    FROM licensing.output o JOIN licensing.disputed d USING (output_id),
+        LATERAL (VALUES (d.ended_at, -1), (d.undone_at, 1)) AS change (at, sign)
+    WHERE o.creator_id = $1 AND o.currency = $2 AND (d.from_share <> 0 OR d.from_fee <> 0)
+      AND change.at >= $3 AND change.at < $4
     UNION ALL
     SELECT 'unused', g.at, g.body ->> 'style', g.body ->> 'tier', NULL, NULL, NULL,
            (g.body ->> 'price')::bigint, (g.body ->> 'fee')::bigint, e.amount
@@ -148,7 +156,8 @@ async def _posted(conn: Connection, creator_id: str, currency: str, start: datet
         """
         SELECT coalesce(sum(e.amount), 0)::bigint
         FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
-        WHERE e.account_id = $1 AND g.kind IN ('sale', 'refund', 'licence_end', 'compute') AND g.at >= $2 AND g.at < $3
+        WHERE e.account_id = $1 AND g.at >= $2 AND g.at < $3 AND g.kind IN (
+            'sale', 'refund', 'licence_end', 'compute', 'adjustment', 'adjustment_undone')
         """,
         *(f"payable:{creator_id}:{currency}", start, end),
     )
