@@ -33,6 +33,8 @@ _FUNCTIONS = (
     "switch",
     "money",
     "compute",
+    "payouts",
+    "disputes",
     "audit",
     "looks",
     "rules",

@@ -291,7 +291,7 @@ async def due_renewals(conn: Connection, *, now: datetime, limit: int = 100) -> 
     rows = await conn.fetch(
         """
         SELECT r.allowance_id FROM licensing.renewal r JOIN licensing.allowance a USING (allowance_id)
-        WHERE r.state = 'waiting' AND (r.next_at <= $1 OR NOT a.renews OR licensing.left_of(
+        WHERE r.state = 'waiting' AND (r.next_at <= $1 OR NOT a.renews OR licensing.free_of(
             'prepaid:' || a.client_id || ':' || a.currency) >= a.price + licensing.tax_on(
             a.price, (licensing.tax_of(a.client_id)).bps))
         ORDER BY r.next_at LIMIT $2

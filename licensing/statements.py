@@ -18,10 +18,11 @@ class Line:
     share + others.
 
     `output_id` is None for the rest of a licence period that the client left unused, and for a training: its price is
-    0, its fee what computing cost, its share as much below zero.
+    0, its fee what computing cost, its share as much below zero. An `adjustment` is what a decided dispute changed
+    about a sale, or, where the sale was taken back after that, the same with the other sign.
     """
 
-    kind: Literal["sale", "refund", "unused", "compute"]
+    kind: Literal["sale", "refund", "unused", "compute", "adjustment"]
     at: datetime
     style_id: str
     tier: str
@@ -138,11 +139,11 @@ async def earnings(conn: Connection, *, creator_id: str, now: datetime, currency
 
 
 _TICK = timedelta(microseconds=1)
-_EARNING = ("sale", "refund", "licence_end", "compute")
+_EARNING = ("sale", "refund", "licence_end", "compute", "adjustment", "adjustment_undone")
 """Kinds of groups that are lines of a statement; what else moves a creator's balance is a movement."""
 
-# Sales and refunds by output, what clients left unused of licences, and trainings. $1 creator, $2 currency,
-# $3 <= at < $4.
+# Sales and refunds by output, what disputes changed about them, what clients left unused of licences, and trainings.
+# $1 creator, $2 currency, $3 <= at < $4.
 _LINES = """
     SELECT 'sale' AS kind, settled_at AS at, style_id, tier, order_id, output_id, certificate, price, tax, fee,
            part.share, o.share - part.share AS others
@@ -156,6 +157,16 @@ _LINES = """
          LATERAL (SELECT licensing.tax_refunded(o, o.revoked_at) AS tax) back
     WHERE o.output_id IN (SELECT output_id FROM licensing.revoked_of($1, $3, $4))
       AND currency = $2 AND price > 0 AND revoked_at >= $3 AND revoked_at < $4
+    UNION ALL
+    SELECT 'adjustment', change.at, o.style_id, o.tier, o.order_id, o.output_id, o.certificate,
+           change.sign * (d.to_client + change.tax), change.sign * change.tax, change.sign * d.from_fee,
+           change.sign * own.amount, change.sign * (d.from_share - own.amount)
+    FROM licensing.output o JOIN licensing.disputed d USING (output_id),
+         LATERAL (VALUES (d.ended_at, -1, d.tax), (d.undone_at, 1, d.undone_tax)) AS change (at, sign, tax),
+         LATERAL (SELECT sum(h.amount)::bigint AS amount FROM licensing.holders_of(o.output_id, d.from_share) h
+                  WHERE h.creator_id = $1) own
+    WHERE own.amount IS NOT NULL AND o.currency = $2 AND (d.from_share <> 0 OR d.from_fee <> 0)
+      AND change.at >= $3 AND change.at < $4
     UNION ALL
     SELECT 'unused', g.at, g.body ->> 'style', g.body ->> 'tier', NULL, NULL, NULL,
            (g.body ->> 'price')::bigint, 0, (g.body ->> 'fee')::bigint, e.amount,

@@ -53,6 +53,7 @@ def _on_invoice(table: str) -> str:
 
 
 _ADD = "INSERT"
+_OF_A_DISPUTE = "EXISTS (SELECT FROM licensing.dispute d WHERE d.dispute_id = {table}.dispute_id)"
 
 TABLES: Mapping[str, Table] = {
     "style": Table(seen=EVERYBODY, writes="INSERT, UPDATE (terms_version)", written=_ITS_CREATOR),
@@ -106,32 +107,52 @@ TABLES: Mapping[str, Table] = {
     "entry_group": Table(seen="EXISTS (SELECT FROM licensing.entry e WHERE e.group_no = entry_group.group_no)"),
     "link": Table(seen=EVERYBODY),
     "checkpoint": Table(seen=EVERYBODY, writes="INSERT", written=IS_HOUSE),
+    # Whole accounts are for the file that goes to the bank; their owners see a part (`payees_of`).
+    "payee": Table(seen=NO_PARTY),
+    "payout_run": Table(seen=NO_PARTY),
+    "payout": Table(seen=owned_by("creator_id")),
+    "dispute": Table(seen=owned_by("client_id", "creator_id")),
+    "disputed": Table(seen=_OF_A_DISPUTE.format(table="disputed")),
+    "dispute_note": Table(seen=_OF_A_DISPUTE.format(table="dispute_note")),
+    "dispute_contact": Table(seen=NO_PARTY),
     "audit": Table(seen=NO_PARTY, writes="INSERT, UPDATE"),
     "mark": Table(seen=NO_PARTY, writes="INSERT"),
     "alembic_version": Table(seen=NO_PARTY),
 }
 VERBS = (
+    "appeal_dispute",
     "begin_attempt",
     "buy_licence",
     "buy_plan",
     "cap_overage",
     "change_plan",
     "charge_training",
+    "close_dispute",
     "closed_until",
+    "confirm_run",
     "credit",
+    "decide_dispute",
     "end_notice",
     "expire_due",
+    "forget_in_disputes",
     "forget_in_rules",
+    "forget_payee",
     "governing",
     "grant_free",
     "issue_papers",
     "keep_until",
     "link_commit",
+    "make_run",
     "may_sign",
+    "move_payout",
     "nearest_output",
+    "open_dispute",
+    "open_payout",
     "pause_plan",
     "pay_invoice",
+    "payees_of",
     "put_buyer",
+    "put_payee",
     "quote",
     "refund_output",
     "renew",
@@ -143,10 +164,12 @@ VERBS = (
     "resume_plan",
     "retry_renewal",
     "roll_over",
+    "say_in_dispute",
     "set_switch",
     "settle_all",
     "switch_row",
     "void",
+    "withdraw_dispute",
 )
 
 

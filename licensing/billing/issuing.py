@@ -146,6 +146,7 @@ def _text(line: Mapping[str, Any]) -> str:
     texts = {
         "pictures": f"Pictures, {line['tier']} licence, {style}",
         "taken_back": f"Pictures taken back, {line['tier']} licence, {style}",
+        "taken_back_in_part": f"Part of a picture's price, given back, {line['tier']} licence, {style}",
         "plan": f"Plan {line['name']}",
         "licence": f"Licence of {style}, {line['tier']}",
         "discount": f"Discount {line['name']}",

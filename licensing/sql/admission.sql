@@ -184,7 +184,7 @@ BEGIN
             unit_price := greatest(v_quota.overage_price * units_each, licensing.floor_of(p_style, p_tier));
             unit_tax := licensing.tax_on(unit_price, p_tax_bps);
             unit_price := unit_price + unit_tax;
-            IF unit_price * p_count <= licensing.left_of('overage:' || v_quota.allowance_id || ':' || p_currency) THEN
+            IF unit_price * p_count <= licensing.free_of('overage:' || v_quota.allowance_id || ':' || p_currency) THEN
                 pay := 'overage';
                 allowance_id := v_quota.allowance_id;
             END IF;
@@ -199,7 +199,7 @@ BEGIN
         unit_price := p_price; unit_tax := p_tax;
     END IF;
     amount := unit_price * p_count;
-    v_left := licensing.left_of('prepaid:' || p_client || ':' || p_currency);
+    v_left := licensing.free_of('prepaid:' || p_client || ':' || p_currency);
     IF pay IS NULL AND v_left < amount THEN
         slug := coalesce(slug, 'payment_required');
         detail := coalesce(detail, jsonb_build_object('amount', amount, 'currency', p_currency, 'available', v_left));
@@ -222,7 +222,7 @@ CREATE OR REPLACE FUNCTION licensing.is_overdue(p_client text, p_now timestamptz
 $$;
 
 -- What is free of a budget; 0 where there is none.
-CREATE OR REPLACE FUNCTION licensing.left_of(p_budget text) RETURNS bigint LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION licensing.free_of(p_budget text) RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT coalesce((SELECT granted - posted - pending FROM licensing.budget WHERE budget_id = p_budget), 0)
 $$;
 

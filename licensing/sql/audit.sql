@@ -95,4 +95,80 @@ UNION ALL
     SELECT 'a revoked output was refunded', o.output_id, format('price %s', o.price)
     FROM licensing.output o LEFT JOIN licensing.entry_group g ON g.kind = 'refund' AND g.subject = o.output_id
     WHERE o.price > 0 AND (o.revoked_at IS NULL) <> (g.group_no IS NULL)
+UNION ALL
+    SELECT * FROM licensing.problems_of_payouts()
+UNION ALL
+    SELECT * FROM licensing.problems_of_disputes()
+$$;
+
+CREATE OR REPLACE FUNCTION licensing.problems_of_payouts() RETURNS TABLE (rule text, place text, detail text)
+LANGUAGE sql STABLE AS $$
+    SELECT 'what is on its way is what open payouts carry', account_id,
+           format('%s on its way, %s in payouts', coalesce(e.amount, 0), coalesce(p.amount, 0))
+    FROM (SELECT account_id, sum(amount) AS amount FROM licensing.entry WHERE account_id LIKE 'paying:%' GROUP BY 1) e
+    FULL JOIN (SELECT 'paying:' || creator_id || ':' || currency AS account_id, sum(amount) AS amount
+               FROM licensing.payout WHERE state = 'open' GROUP BY 1) p USING (account_id)
+    WHERE coalesce(e.amount, 0) <> coalesce(p.amount, 0)
+UNION ALL
+    SELECT 'a payout is posted once for each of its steps', p.payout_id, format('%s: %s', p.state, array_agg(g.kind))
+    FROM licensing.payout p LEFT JOIN licensing.entry_group g ON g.subject = p.payout_id
+        AND g.kind IN ('payout', 'payout_paid', 'payout_failed', 'payout_reversed')
+    GROUP BY p.payout_id
+    HAVING array_agg(g.kind ORDER BY g.kind) IS DISTINCT FROM CASE p.state
+               WHEN 'open' THEN ARRAY['payout'] WHEN 'paid' THEN ARRAY['payout', 'payout_paid']
+               WHEN 'failed' THEN ARRAY['payout', 'payout_failed']
+               ELSE ARRAY['payout', 'payout_paid', 'payout_reversed'] END
+        OR bool_or(NOT EXISTS (
+               SELECT FROM licensing.entry e WHERE e.group_no = g.group_no AND e.amount = p.amount))
+UNION ALL
+    SELECT 'what was earned and not paid out is payable, held or on its way', format('%s %s', owner_id, unit),
+           format('%s kept, %s earned, %s paid out', kept, earned, coalesce(paid.amount, 0))
+    FROM (SELECT a.owner_id, a.unit, sum(e.amount) AS kept, coalesce(sum(e.amount) FILTER (WHERE g.kind NOT IN (
+                     'payout', 'payout_paid', 'payout_failed', 'payout_reversed', 'dispute', 'dispute_end')), 0) AS earned
+          FROM licensing.account a JOIN licensing.entry e USING (account_id) JOIN licensing.entry_group g USING (group_no)
+          WHERE a.kind IN ('payable', 'held', 'paying') GROUP BY a.owner_id, a.unit) sums
+    LEFT JOIN (SELECT creator_id AS owner_id, currency AS unit, sum(amount) AS amount
+               FROM licensing.payout WHERE state = 'paid' GROUP BY 1, 2) paid USING (owner_id, unit)
+    WHERE kept <> earned - coalesce(paid.amount, 0)
+$$;
+
+CREATE OR REPLACE FUNCTION licensing.problems_of_disputes() RETURNS TABLE (rule text, place text, detail text)
+LANGUAGE sql STABLE AS $$
+    SELECT 'what is held is what open disputes hold', account_id,
+           format('%s held, %s in disputes', coalesce(e.amount, 0), coalesce(d.amount, 0))
+    FROM (SELECT account_id, sum(amount) AS amount FROM licensing.entry WHERE account_id LIKE 'held:%' GROUP BY 1) e
+    FULL JOIN (SELECT 'held:' || h.creator_id || ':' || s.currency AS account_id, sum(h.amount) AS amount
+               FROM licensing.disputed o JOIN licensing.dispute s USING (dispute_id),
+                    licensing.holders_of(o.output_id, o.held) h
+               WHERE o.ended_at IS NULL GROUP BY 1) d
+        USING (account_id)
+    WHERE coalesce(e.amount, 0) <> coalesce(d.amount, 0)
+UNION ALL
+    SELECT 'a dispute runs while it has outputs to decide about', dispute_id, state
+    FROM licensing.dispute d
+    WHERE (state = 'closed') = EXISTS (
+        SELECT FROM licensing.disputed o WHERE o.dispute_id = d.dispute_id AND o.ended_at IS NULL)
+UNION ALL
+    SELECT 'what a dispute changed about a sale is posted, and undone with the sale',
+           format('%s/%s', d.dispute_id, d.output_id), format('%s to the client, posted %s', d.to_client, done.amounts)
+    FROM licensing.disputed d JOIN licensing.output o USING (output_id)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(jsonb_object_agg(g.kind, jsonb_build_array(
+            (SELECT coalesce(sum(e.amount), 0) FROM licensing.entry e
+             WHERE e.group_no = g.group_no AND e.account_id LIKE 'payable:%'),
+            (SELECT coalesce(sum(e.amount), 0) FROM licensing.entry e
+             WHERE e.group_no = g.group_no AND e.account_id LIKE 'fee:%'))), '{}') AS amounts
+        FROM licensing.entry_group g WHERE g.kind IN ('adjustment', 'adjustment_undone')
+             AND g.subject = d.dispute_id || '/' || d.output_id) done
+    WHERE done.amounts <> CASE WHEN (d.from_share, d.from_fee) = (0, 0) THEN '{}'::jsonb ELSE
+              jsonb_build_object('adjustment', jsonb_build_array(-d.from_share, -d.from_fee))
+              || CASE WHEN d.undone_at IS NULL THEN '{}'::jsonb ELSE
+                     jsonb_build_object('adjustment_undone', jsonb_build_array(d.from_share, d.from_fee)) END END
+       OR (o.revoked_at IS NOT NULL AND (d.ended_at IS NULL
+           OR (d.undone_at IS NULL AND (d.from_share, d.from_fee) <> (0, 0))))
+UNION ALL
+    SELECT 'no more of a sale is given back than it had', o.output_id, format('%s of %s', sum(d.to_client), o.share + o.fee)
+    FROM licensing.output o JOIN licensing.disputed d USING (output_id) WHERE d.undone_at IS NULL
+    GROUP BY o.output_id
+    HAVING sum(d.to_client) > o.share + o.fee OR sum(d.from_share) > o.share OR sum(d.from_fee) > o.fee
 $$;

@@ -21,7 +21,8 @@ LANGUAGE sql STABLE AS $$
     FROM purse p JOIN licensing.entry_group g USING (group_no),
          LATERAL (SELECT coalesce(sum(e.amount), 0)::bigint AS tax FROM licensing.entry e
                   WHERE e.group_no = g.group_no AND e.account_id = 'tax:operator:' || p_currency) taxed
-    WHERE g.kind IN ('sale', 'plan', 'licence', 'refund', 'plan_end', 'licence_end') AND g.at < p_until AND p.charged <> 0
+    WHERE g.kind IN ('sale', 'plan', 'licence', 'refund', 'plan_end', 'licence_end', 'adjustment', 'adjustment_undone')
+      AND g.at < p_until AND p.charged <> 0
 $$;
 
 -- What was charged of which a group gives back: the sale of a picture, or the quota that paid for it; a quota's purchase.
@@ -30,11 +31,12 @@ LANGUAGE plpgsql STABLE AS $$
 BEGIN
     IF p_kind IN ('plan_end', 'licence_end') THEN
         kind := replace(p_kind, '_end', ''); subject := p_subject;
-    ELSIF p_kind = 'refund' THEN
+    ELSIF p_kind IN ('refund', 'adjustment', 'adjustment_undone') THEN
         SELECT coalesce(a.kind, 'sale'), coalesce(a.allowance_id, h.order_id) INTO kind, subject
             FROM licensing.output o JOIN licensing.hold h USING (order_id)
             LEFT JOIN licensing.allowance a ON a.allowance_id = h.allowance_id AND h.units > 0
-            WHERE o.output_id = p_subject;
+            -- An adjustment is named by its dispute and its output.
+            WHERE o.output_id = split_part(p_subject, '/', CASE p_kind WHEN 'refund' THEN 1 ELSE 2 END);
     END IF;
 END $$;
 
@@ -52,6 +54,11 @@ LANGUAGE sql STABLE AS $$
         SELECT 'taken_back', NULL, o.style_id, o.tier, -1, (g.body ->> 'net')::bigint, o.tax_category, o.tax_bps
         FROM licensing.entry_group g JOIN licensing.output o ON o.output_id = g.subject
         WHERE g.group_no = ANY (p_groups) AND g.kind = 'refund'
+        UNION ALL
+        SELECT 'taken_back_in_part', NULL, o.style_id, o.tier, CASE g.kind WHEN 'adjustment' THEN -1 ELSE 1 END,
+               (g.body ->> 'net')::bigint, o.tax_category, o.tax_bps
+        FROM licensing.entry_group g JOIN licensing.output o ON o.output_id = g.body ->> 'output'
+        WHERE g.group_no = ANY (p_groups) AND g.kind IN ('adjustment', 'adjustment_undone')
         UNION ALL
         SELECT a.kind, a.name, a.style_id, a.tier, 1, a.price, a.tax_category, a.tax_bps
         FROM licensing.entry_group g JOIN licensing.allowance a ON a.allowance_id = g.subject
@@ -181,7 +188,7 @@ RETURNS TABLE (client_id text, currency text) LANGUAGE sql STABLE AS $$
     SELECT DISTINCT a.owner_id, a.unit
     FROM licensing.entry_group g JOIN licensing.entry e USING (group_no) JOIN licensing.account a USING (account_id)
     WHERE a.kind IN ('prepaid', 'receivable') AND g.at < p_until
-      AND g.kind IN ('sale', 'plan', 'licence', 'refund', 'plan_end', 'licence_end')
+      AND g.kind IN ('sale', 'plan', 'licence', 'refund', 'plan_end', 'licence_end', 'adjustment', 'adjustment_undone')
       AND NOT EXISTS (SELECT FROM licensing.invoice_group known WHERE known.group_no = g.group_no)
     ORDER BY 1, 2
 $$;
@@ -199,7 +206,7 @@ BEGIN
     PERFORM licensing.lock_budgets(ARRAY[v_prepaid]);
     IF v.due = v.settled THEN
         RETURN true;
-    ELSIF licensing.left_of(v_prepaid) < v.due - v.settled THEN
+    ELSIF licensing.free_of(v_prepaid) < v.due - v.settled THEN
         RETURN false;
     END IF;
     UPDATE licensing.budget SET posted = posted + v.due - v.settled WHERE budget_id = v_prepaid;

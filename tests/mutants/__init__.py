@@ -19,6 +19,10 @@ _RACES = "tests/licensing/test_concurrency.py"
 _VERIFY = "tests/licensing/test_verify.py"
 _ACCESS = "tests/service/test_access.py"
 _ROWS = "tests/service/test_row_security.py"
+_PAYDAYS = "tests/licensing/test_paydays.py"
+_PAYEES = "tests/licensing/test_payees.py"
+_PAYOUTS = "tests/licensing/test_payouts.py"
+_DISPUTES = "tests/licensing/test_disputes.py"
 _TABLES = "licensing/migrations/0001_tables.sql"
 
 
@@ -383,5 +387,131 @@ GUARDS = (
         text="return not any(inner in network for network in _SPECIAL)",
         gone="return True",
         tests=("tests/service/webhooks/test_addresses.py::test_a_name_that_leads_into_a_private_network_is_refused",),
+    ),
+    Guard(
+        name="payee: who changed where money goes leaves a trace",
+        file="licensing/sql/payouts.sql",
+        text="BEFORE UPDATE OR DELETE ON licensing.payee\n",
+        gone="BEFORE DELETE ON licensing.payee\n",
+        tests=(f"{_PAYEES}::test_nobody_rewrites_where_money_went",),
+    ),
+    Guard(
+        name="payee: another account waits",
+        file="licensing/sql/payouts.sql",
+        text="ELSIF v_payee.pays_from > p_now THEN",
+        gone="ELSIF false THEN",
+        tests=(f"{_PAYEES}::test_another_account_pays_nothing_for_three_days",),
+    ),
+    Guard(
+        name="payee: a whole account is shown to nobody",
+        file="licensing/tenancy.py",
+        text='"payee": Table(seen=NO_PARTY)',
+        gone='"payee": Table(seen=owned_by("creator_id"))',
+        tests=(f"{_PAYEES}::test_a_creator_sees_and_changes_their_own_account_alone",),
+    ),
+    Guard(
+        name="payout: one is on its way at a time",
+        file="licensing/migrations/0009_payouts.sql",
+        text="CREATE UNIQUE INDEX payout_one_open",
+        gone="CREATE INDEX payout_one_open",
+        tests=(f"{_PAYOUTS}::test_the_tables_refuse_what_must_never_be",),
+    ),
+    Guard(
+        name="payout: two at once wait for each other",
+        file="licensing/sql/payouts.sql",
+        text="    PERFORM licensing.lock_earnings(ARRAY[v_payable]);\n",
+        gone="",
+        tests=(f"{_PAYOUTS}::test_a_second_payout_waits_for_the_first_and_is_refused",),
+    ),
+    Guard(
+        name="payout: what arrived does not fail",
+        file="licensing/sql/payouts.sql",
+        text="ELSIF v.state <> (CASE p_to WHEN 'reversed' THEN 'paid' ELSE 'open' END) THEN",
+        gone="ELSIF false THEN",
+        tests=(f"{_PAYOUTS}::test_a_step_that_cannot_follow_is_refused",),
+    ),
+    Guard(
+        name="payout: who gets how much never changes",
+        file="licensing/sql/payouts.sql",
+        text="BEFORE UPDATE OR DELETE ON licensing.payout\n",
+        gone="BEFORE DELETE ON licensing.payout\n",
+        tests=(f"{_PAYOUTS}::test_the_tables_refuse_what_must_never_be",),
+    ),
+    Guard(
+        name="payout: it stands in one bank file",
+        file="licensing/sql/payouts.sql",
+        text=" AND currency = p_currency AND run_id IS NULL;",
+        gone=" AND currency = p_currency;",
+        tests=(f"{_PAYOUTS}::test_two_runs_at_once_share_the_payouts_without_overlap",),
+    ),
+    Guard(
+        name="payout: what came after the payday waits",
+        file="licensing/payouts.py",
+        text=" AND g.at >= payee.payday) >= payee.minimum",
+        gone=" AND g.at < '-infinity') >= payee.minimum",
+        tests=(f"{_PAYDAYS}::test_what_came_together_after_the_payday_waits_for_the_next",),
+    ),
+    Guard(
+        name="dispute: one about an output runs at a time",
+        file="licensing/migrations/0009_payouts.sql",
+        text="CREATE UNIQUE INDEX disputed_one_open",
+        gone="CREATE INDEX disputed_one_open",
+        tests=(f"{_DISPUTES}::test_the_tables_refuse_what_must_never_be",),
+    ),
+    Guard(
+        name="dispute: openers wait for each other",
+        file="licensing/sql/disputes.sql",
+        text="        ORDER BY o.output_id FOR UPDATE);",
+        gone="        ORDER BY o.output_id);",
+        tests=(f"{_DISPUTES}::test_a_second_opener_waits_for_the_first_and_is_refused",),
+    ),
+    Guard(
+        name="dispute: no payout takes what it holds",
+        file="licensing/sql/disputes.sql",
+        text="    PERFORM licensing.lock_earnings(v_lines.accounts);\n",
+        gone="",
+        tests=(f"{_DISPUTES}::test_a_dispute_that_was_opened_is_not_paid_out_by_a_payout_beside_it",),
+    ),
+    Guard(
+        name="dispute: the other side may answer first",
+        file="licensing/sql/disputes.sql",
+        text="ELSIF v.state = 'open' AND v.answered_at IS NULL AND v.answer_due_at >= p_now THEN",
+        gone="ELSIF false THEN",
+        tests=(f"{_DISPUTES}::test_nothing_is_decided_before_the_other_side_could_answer",),
+    ),
+    Guard(
+        name="dispute: nothing takes effect before an appeal",
+        file="licensing/sql/disputes.sql",
+        text=" OR v.appeal_due_at >= p_now THEN",
+        gone=" THEN",
+        tests=(f"{_DISPUTES}::test_a_decision_takes_effect_when_nobody_appealed_in_time",),
+    ),
+    Guard(
+        name="dispute: a step that is told again is not another",
+        file="licensing/sql/disputes.sql",
+        text="        WHEN v_of = p_dispute THEN\n",
+        gone="        WHEN false THEN\n",
+        tests=(f"{_DISPUTES}::test_a_step_that_is_taken_twice_happens_once",),
+    ),
+    Guard(
+        name="dispute: a sale taken back gives its price back once",
+        file="licensing/sql/disputes.sql",
+        text="WHERE output_id = NEW.output_id AND undone_at IS NULL AND",
+        gone="WHERE false AND undone_at IS NULL AND",
+        tests=(f"{_DISPUTES}::test_a_sale_taken_back_after_a_part_gives_the_price_back_once",),
+    ),
+    Guard(
+        name="dispute: it is its parties'",
+        file="licensing/sql/disputes.sql",
+        text="CASE p_side WHEN 'client' THEN client_id = p_party",
+        gone="CASE p_side WHEN 'client' THEN client_id <> ''",
+        tests=(f"{_DISPUTES}::test_a_party_acts_for_itself_and_the_house_for_everybody",),
+    ),
+    Guard(
+        name="dispute: a stranger's address is the operator's alone",
+        file="licensing/tenancy.py",
+        text='"dispute_contact": Table(seen=NO_PARTY)',
+        gone='"dispute_contact": Table(seen=EVERYBODY)',
+        tests=(f"{_DISPUTES}::test_both_parties_see_their_dispute_and_neither_how_to_reach_the_stranger",),
     ),
 )
