@@ -76,6 +76,8 @@ class Prices:
     """How many days after a renewal that found no money it is tried again."""
     payment_days: int
     """How long a client may take to pay an invoice over pictures that came on account."""
+    payout_smallest: Money
+    """The least that is paid out to a creator at once."""
     pause_days_most: int
     """How long a client may pause a plan."""
 
@@ -122,6 +124,7 @@ def _prices(table: dict[str, Any]) -> Prices:
         free=_free(_take(table, "free", dict), tiers) if "free" in table else None,
         retry_days=_days(_take(payment, "retry_days", list)),
         payment_days=_number(payment, "days", most=365),
+        payout_smallest=Money(_number(payment, "payout_smallest", least=1), currency),
         pause_days_most=_number(payment, "pause_days_most", least=1, most=365),
     )
     _finish(training, "training")

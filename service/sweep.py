@@ -6,6 +6,7 @@
     every few seconds                          the work of processes that fell silent goes back to the queues
     every half minute                          leases renewed, objects of nobody deleted, notices and periods ended,
                                                renewals tried again, papers issued and paid, free pictures given,
+                                               disputes closed, payouts opened,
                                                turns of the past forgotten, destroyed styles emptied, accounts erased
     every hour                                 old prompts, clients' pictures, events, messages and finished stories
                                                deleted; once a day, the audit
@@ -24,6 +25,7 @@ from licensing.gateway import expire_due, renew, standing
 from licensing.plans import due_periods, roll_over
 from licensing.switch import CHANNEL, due_notices, end_notice
 from service import pending
+from service.api.disputes import close_decided
 from service.approvals import clear_approvals
 from service.auditing import audit_ledger
 from service.destruction import list_late_deletions, mend_destructions
@@ -31,7 +33,7 @@ from service.erasure import erase_asked
 from service.finetuning import mend_trainings
 from service.generation import approved_story, start_approved, start_generation, void_order
 from service.heartbeats import silent_executors
-from service.invoicing import collect_due, grant_free_pictures, issue_monthly, renew_plans
+from service.invoicing import collect_due, grant_free_pictures, issue_monthly, open_payouts, renew_plans
 from service.notices import listen
 from service.orders import IS_OPEN, NOT_LOOKED_AT, UNPAID_SENTENCES, find_orders, list_open, mark_unpaid, mark_withdrawn
 from service.outbox import tell_periods_ended, tell_switched, tell_unpaid
@@ -65,7 +67,7 @@ Sweep = Callable[[Gateway], Awaitable[None]]
 async def sweeping(web: Gateway) -> AsyncIterator[None]:
     """Sweep until the end of the block. Needs the workflow engine."""
     noticed = asyncio.Event()
-    money = (end_periods, renew_plans, grant_free_pictures, issue_monthly, collect_due)
+    money = (end_periods, renew_plans, grant_free_pictures, issue_monthly, collect_due, close_decided, open_payouts)
     slow = (keep_leases, collect, *money, mend_destructions, list_late_deletions, erase_asked, forget_turns)
     old = (prune_stories, delete_words, delete_images, prune_events, prune_messages, prune_executors, prune_sign_ins)
     rare = (*old, audit_ledger)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stdnum import iban
+from stdnum.exceptions import ValidationError
+
 from licensing.billing.invoices import TaxRate
 from licensing.billing.parties import EU_COUNTRIES, Party, checked
 from licensing.errors import PricesInvalid, Refusal
@@ -17,11 +20,14 @@ _BPS_MAX = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Seller:
-    """Who issues invoices. `prefix` begins their numbers, `pay_to` says how one pays what is due."""
+    """Who issues invoices. `prefix` begins their numbers, `pay_to` says how one pays what is due. `iban` is the account
+    that creators are paid from, by a file for the bank; empty where there is none."""
 
     party: Party
     prefix: str
     pay_to: str
+    iban: str = ""
+    bic: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,18 +94,32 @@ def _taxes(table: dict[str, Any], seller: Seller | None) -> Taxes:
 
 
 def _seller(table: dict[str, Any]) -> Seller:
-    fields = {"name", "street", "postcode", "city", "country", "email", "vat_id", "tax_number", "prefix", "pay_to"}
-    unknown = sorted(table.keys() - fields)
+    fields = {"name", "street", "postcode", "city", "country", "email", "vat_id", "tax_number"}
+    own = {"prefix", "pay_to", "iban", "bic"}
+    unknown = sorted(table.keys() - fields - own)
     if unknown or not all(isinstance(value, str) for value in table.values()):
         raise PricesInvalid(f"[seller] has keys that mean nothing, or values that are no text: {unknown}")
-    values = {name: table.get(name, "") for name in fields - {"prefix", "pay_to"}}
+    values = {name: table.get(name, "") for name in fields}
     values |= {name: values[name] or None for name in ("vat_id", "tax_number")}
     party = checked(Party(**values))
     if isinstance(party, Refusal):
         raise PricesInvalid(f"[seller]: {party.message}")
     if not party.vat_id and not party.tax_number:
         raise PricesInvalid("[seller] needs a vat_id or a tax_number: invoices must have one")
-    return Seller(party=party, prefix=table.get("prefix", ""), pay_to=table.get("pay_to", ""))
+    return Seller(
+        party=party,
+        prefix=table.get("prefix", ""),
+        pay_to=table.get("pay_to", ""),
+        iban=_iban(table.get("iban", "")),
+        bic=table.get("bic"),
+    )
+
+
+def _iban(text: str) -> str:
+    try:
+        return str(iban.validate(text)) if text else ""
+    except ValidationError as error:
+        raise PricesInvalid(f"[seller]: {text!r} is no IBAN; look for a mistyped letter or digit") from error
 
 
 def _is_rate(rate: object) -> bool:

@@ -13,10 +13,12 @@ from typing import Any, Literal
 
 import httpx
 
-from licensing import keys
+from licensing import keys, payouts
 from licensing.billing import issuing
 from licensing.billing.parties import Party
 from licensing.billing.taxes import Seller
+from licensing.money import Money
+from licensing.payees import CHANGE_DELAY
 from service.accounts import Role
 from service.ids import new_id
 from tests.service.conftest import (
@@ -71,6 +73,11 @@ PARAMETERS = {
     "work_id": Parameter(owner="creator", missing=_id("wrk")),
     "training_id": Parameter(owner="creator", missing=_id("trn")),
     "version_id": Parameter(owner="creator", missing=_id("ver")),
+    "payout_id": Parameter(owner="creator", missing=_id("pyt")),
+    "any_payout_id": Parameter(owner=None, missing=_id("pyt")),
+    "run_id": Parameter(owner=None, missing=_id("run")),
+    "sold_id": Parameter(owner="client", missing=_id("out")),
+    "dispute_id": Parameter(owner="client", missing=_id("dsp")),
     "authorship_id": Parameter(owner="creator", missing=_id("aut")),
     "approval_id": Parameter(owner="creator", missing=_id("gen")),
     "use_id": Parameter(owner="creator", missing=_id("use")),
@@ -146,6 +153,43 @@ CALLS: dict[str, Call] = {
     "GET /v1/data-use": _CREATOR_READS,
     "GET /v1/data-use/{use_id}": _CREATOR_READS,
     "GET /v1/audit": Call(roles=("creator", "client", "operator")),
+    "GET /v1/payee": _CREATOR_READS,
+    "PUT /v1/payee": Call(
+        roles=("creator",),
+        scope="write",
+        json={"holder": "Mara", "iban": "DE89370400440532013000", "minimum": 100, "schedule": "never"},
+    ),
+    "GET /v1/payouts": _CREATOR_READS,
+    "POST /v1/payouts": _CREATOR,
+    "GET /v1/payouts/{payout_id}": _CREATOR_READS,
+    "POST /v1/payouts/{any_payout_id}/fail": Call(
+        roles=("operator",), scope="write", json={"reason": "no such account"}
+    ),
+    "GET /v1/payout-runs": Call(roles=("operator",)),
+    "POST /v1/payout-runs": Call(roles=("operator",), scope="write"),
+    "GET /v1/payout-runs/{run_id}": Call(roles=("operator",)),
+    "GET /v1/payout-runs/{run_id}/file": Call(roles=("operator",)),
+    "POST /v1/payout-runs/{run_id}/confirm": Call(roles=("operator",), scope="write", json={"reference": "bank 1"}),
+    "POST /v1/outputs/{sold_id}/disputes": Call(
+        roles=("client", "creator"), scope="change", json={"ground": "other", "words": "a matrix"}
+    ),
+    "POST /v1/takedowns": Call(
+        roles=("operator",), scope="write", json={"output": "{sold_id}", "words": "mine", "contact": "a@example.org"}
+    ),
+    "GET /v1/disputes": Call(roles=("client", "creator", "operator")),
+    "GET /v1/disputes/{dispute_id}": Call(roles=("client", "creator", "operator")),
+    "POST /v1/disputes/{dispute_id}/notes": Call(
+        roles=("client", "creator", "operator"), scope="change", json={"words": "a matrix"}
+    ),
+    "POST /v1/disputes/{dispute_id}/appeal": Call(
+        roles=("client", "creator", "operator"), scope="change", json={"words": "a matrix"}
+    ),
+    "POST /v1/disputes/{dispute_id}/withdraw": Call(
+        roles=("client", "creator", "operator"), scope="change", json={"words": "a matrix"}, is_end=True
+    ),
+    "POST /v1/disputes/{dispute_id}/decide": Call(
+        roles=("operator",), scope="write", json={"outcome": "released", "reason": "a matrix"}, is_end=True
+    ),
     "GET /v1/styles/{style_id}/authors": _CREATOR_READS,
     "POST /v1/styles/{style_id}/authors": Call(
         roles=("creator",), scope="write", json={"weight": 1, "authors": [{"email": "nobody@example.org", "weight": 1}]}
@@ -322,6 +366,12 @@ async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants
         owned["approval_id"] = await _waiting_order(market, owners["creator"], owners["client"])
         owned["client_id"] = owners["client"].account.id
         owned["authorship_id"] = await _authorship(owners["creator"], owned["style_id"], market)
+        owned["sold_id"] = owned["output_id"]
+        owned |= await _payout(market, owners["creator"], owners["operator"])
+        owned["any_payout_id"] = owned["payout_id"]
+        disputed = {"ground": "other", "words": "It is not what I ordered."}
+        dispute = await owners["client"].http.post(f"/v1/outputs/{owned['sold_id']}/disputes", json=disputed)
+        owned["dispute_id"] = dispute.json()["id"]
         coupon = await owners["operator"].http.post("/v1/coupons", json={"code": "GIVEN-AWAY", "percent": 10})
         owned["code"] = coupon.json()["code"]
         webhook = await others["client"].http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/"})
@@ -366,6 +416,24 @@ async def _authorship(creator: Person, style_id: str, market: Market) -> str:
     made = await creator.http.post(f"/v1/styles/{style_id}/authors", json=asked)
     assert made.status_code == 201, made.text
     return str(made.json()["id"])
+
+
+async def _payout(market: Market, creator: Person, operator: Person) -> dict[str, str]:
+    """A payout that is on its way in a file for the bank."""
+    payee = {"holder": "Mara", "iban": "DE89370400440532013000", "minimum": 100, "schedule": "never"}
+    told = await creator.http.put("/v1/payee", json=payee)
+    assert told.status_code == 200, told.text
+    async with market.gateway.house() as conn, conn.transaction():
+        opened = await payouts.open_payout(
+            conn,
+            payout_id=new_id("pyt"),
+            creator_id=creator.account.id,
+            at_least=Money(1, "EUR"),
+            now=market.gateway.clock() + 2 * CHANGE_DELAY,
+        )
+    assert isinstance(opened, payouts.Payout), opened
+    run = await operator.http.post("/v1/payout-runs")
+    return {"payout_id": opened.id, "run_id": run.json()["id"]}
 
 
 async def _waiting_order(market: Market, creator: Person, client: Person) -> str:
