@@ -29,6 +29,7 @@ _FUNCTIONS = (
     "allowances",
     "switch",
     "money",
+    "payments",
     "compute",
     "audit",
     "looks",

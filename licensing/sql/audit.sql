@@ -71,4 +71,44 @@ UNION ALL
     SELECT 'a revoked output was refunded', o.output_id, format('price %s', o.price)
     FROM licensing.output o LEFT JOIN licensing.entry_group g ON g.kind = 'refund' AND g.subject = o.output_id
     WHERE o.price > 0 AND (o.revoked_at IS NULL) <> (g.group_no IS NULL)
+UNION ALL
+    SELECT 'what arrived is booked once, and nothing else', p.payment_id,
+           format('%s, %s %s booked', p.state, coalesce(sum(-e.amount), 0), p.currency)
+    FROM licensing.payment p
+    LEFT JOIN licensing.entry_group g ON g.kind = 'credit' AND g.subject = p.payment_id
+    LEFT JOIN licensing.entry e ON e.group_no = g.group_no AND e.account_id = 'cash:operator:' || p.currency
+    GROUP BY p.payment_id
+    HAVING coalesce(sum(-e.amount), 0) <> CASE p.state WHEN 'succeeded' THEN p.amount ELSE 0 END
+UNION ALL
+    SELECT 'a payment knows what went back of it', p.payment_id,
+           format('%s given, %s charged, %s of its bonus', p.given_back, p.charged_back, p.bonus_back)
+    FROM licensing.payment p
+    LEFT JOIN (SELECT payment_id, sum(amount) AS amount, sum(bonus) AS bonus FROM licensing.payment_refund
+               WHERE state <> 'failed' GROUP BY payment_id) r USING (payment_id)
+    LEFT JOIN (SELECT payment_id, sum(amount) AS amount, sum(bonus) AS bonus FROM licensing.chargeback
+               WHERE state <> 'won' GROUP BY payment_id) c USING (payment_id)
+    WHERE (p.given_back, p.charged_back, p.bonus_back)
+        <> (coalesce(r.amount, 0), coalesce(c.amount, 0), coalesce(r.bonus, 0) + coalesce(c.bonus, 0))
+UNION ALL
+    SELECT 'a refund''s money is where its state says', r.refund_id,
+           format('%s: %s on its way, %s %s out', r.state, coalesce(sum(e.amount) FILTER (WHERE e.account_id LIKE 'returning:%'), 0),
+                  coalesce(sum(e.amount) FILTER (WHERE e.account_id LIKE 'cash:%'), 0), r.currency)
+    FROM licensing.payment_refund r
+    LEFT JOIN licensing.entry_group g ON g.subject = r.refund_id
+        AND g.kind IN ('payment_refund', 'payment_refund_paid', 'payment_refund_failed')
+    LEFT JOIN licensing.entry e USING (group_no)
+    GROUP BY r.refund_id
+    HAVING coalesce(sum(e.amount) FILTER (WHERE e.account_id LIKE 'returning:%'), 0)
+            <> CASE r.state WHEN 'pending' THEN r.amount ELSE 0 END
+        OR coalesce(sum(e.amount) FILTER (WHERE e.account_id LIKE 'cash:%'), 0)
+            <> CASE r.state WHEN 'succeeded' THEN r.amount ELSE 0 END
+UNION ALL
+    SELECT 'what a bank took back left the cash, and came back where that was won', c.reference,
+           format('%s: %s %s out', c.state, coalesce(sum(e.amount), 0), c.currency)
+    FROM licensing.chargeback c
+    LEFT JOIN licensing.entry_group g ON g.kind IN ('chargeback', 'chargeback_won')
+        AND g.subject = c.provider || ':' || c.reference
+    LEFT JOIN licensing.entry e ON e.group_no = g.group_no AND e.account_id = 'cash:operator:' || c.currency
+    GROUP BY c.provider, c.reference
+    HAVING coalesce(sum(e.amount), 0) <> CASE c.state WHEN 'won' THEN 0 ELSE c.amount END
 $$;
