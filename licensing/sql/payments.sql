@@ -267,7 +267,9 @@ BEGIN
         WHERE provider = p_provider AND reference = p_payment_reference FOR UPDATE;
     IF NOT FOUND THEN
         RETURN licensing.refused('not_found', 'what', 'payment', 'id', p_payment_reference);
-    ELSIF v_payment.state <> 'succeeded' THEN
+    END IF;
+    PERFORM licensing.lock_owed(v_payment.client_id, v_payment.currency);
+    IF v_payment.state <> 'succeeded' THEN
         PERFORM licensing.book_payment(v_payment, p_now);
         SELECT * INTO STRICT v_payment FROM licensing.payment WHERE payment_id = v_payment.payment_id;
     END IF;

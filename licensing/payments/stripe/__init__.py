@@ -5,7 +5,6 @@ outcome that nobody knows (no answer, a 5xx, too many requests) is `pending`; St
 """
 
 import json
-import re
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -187,36 +186,36 @@ class Stripe:
 
     async def read_event(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> Event:
         signature = next((value for name, value in headers.items() if name.lower() == "stripe-signature"), "")
-        text = self._verified(body, signature)
-        signed_at = datetime.fromtimestamp(int(_SIGNED_AT.search(signature)[1]), UTC)  # type: ignore[index]
+        text, signed_at = self._verified(body, signature)
         if now - signed_at > timedelta(seconds=EVENT_AGE_MAX_S):
             raise EventRefused(
                 f"the event was signed at {signed_at:%Y-%m-%dT%H:%M:%SZ} and is too old; Stripe sends it again"
             )
         try:
             told = json.loads(text)
-            event_id, kind, created, about = told["id"], told["type"], told["created"], told["data"]["object"]
+            event_id, kind, about = told["id"], told["type"], told["data"]["object"]
+            at = datetime.fromtimestamp(told["created"], UTC)
             news = reading.NEWS[kind](about) if kind in reading.NEWS else None
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EventRefused(f"the event is signed, but it is none that can be read: {error!r}") from error
         if isinstance(news, Setup) and news.state == "succeeded":
             # The event names the card and does not say which it is.
             news = await self.find_setup(news.reference)
-        return Event(id=event_id, kind=kind, at=datetime.fromtimestamp(created, UTC), news=news)
+        return Event(id=event_id, kind=kind, at=at, news=news)
 
-    def _verified(self, body: bytes, signature: str) -> str:
-        try:
-            text = body.decode()
-        except UnicodeDecodeError as error:
-            raise EventRefused("the event is no text") from error
+    def _verified(self, body: bytes, signature: str) -> tuple[str, datetime]:
+        """The event's text, and when it was signed."""
         for secret in self.webhook_secrets:
             try:
+                text = body.decode()
                 stripe.WebhookSignature.verify_header(text, signature, secret)
-            except stripe.SignatureVerificationError:
+                # The first, as the library takes it: a second one is not what was signed.
+                signed_at = next(part[2:] for part in signature.split(",") if part.startswith("t="))
+                return text, datetime.fromtimestamp(int(signed_at), UTC)
+            except (stripe.SignatureVerificationError, ValueError, OverflowError):
                 continue
-            return text
         raise EventRefused(
-            "the event's signature is not Stripe's; look whether the endpoint's secret is the one set here"
+            "the event's signature is not Stripe's; look whether the endpoint's secret is the one that is set here"
         )
 
     async def list_charges(self, since: datetime) -> AsyncIterator[Charge]:
@@ -238,9 +237,6 @@ class Stripe:
 
     async def close(self) -> None:
         await self._http.close_async()  # type: ignore[no-untyped-call]
-
-
-_SIGNED_AT = re.compile(r"(?:^|,)t=(\d+)")
 
 
 def _once(what: str, our_id: str) -> dict[str, str]:

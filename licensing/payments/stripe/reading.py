@@ -23,7 +23,7 @@ _FACTORS = {"ISK": 100, "UGX": 100}
 _UNLIKE = frozenset({"MGA"})
 """Stripe counts these in other units than ISO 4217."""
 WORDS = {
-    "authentication_required": "the card's bank wants its owner to agree each time; use another card, or pay another way",
+    "authentication_required": "the card's bank wants its owner to agree each time; use another card or way to pay",
     "card_declined": "the card's bank declined it; ask the bank, or use another card",
     "currency_not_supported": "the card does not take this currency; use another card",
     "expired_card": "the card has expired; save a new one",
