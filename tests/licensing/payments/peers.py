@@ -23,6 +23,11 @@ from licensing.payments.stripe import Stripe
 from tests.licensing.payments.fake_stripe import GOOD_CARD, FakeStripe, signed
 
 Delivery = tuple[bytes, dict[str, str]]
+# Its own command listens on IPv6 alone, which not every machine has.
+LOCALSTRIPE = (
+    "import sys; from aiohttp import web; from localstripe.server import app;"
+    " web.run_app(app, host='127.0.0.1', port=int(sys.argv[1]))"
+)
 
 
 class Peer(Protocol):
@@ -192,8 +197,9 @@ def running_localstripe() -> Iterator[LocalstripePeer]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "localstripe", "--port", str(port), "--from-scratch"]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        [sys.executable, "-c", LOCALSTRIPE, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     provider = Stripe(
         api_key="sk_test_12345", webhook_secrets=("whsec_of_localstripe",), base_url=f"http://127.0.0.1:{port}"
     )
