@@ -32,6 +32,7 @@ _FUNCTIONS = (
     "invoices",
     "switch",
     "money",
+    "payments",
     "compute",
     "payouts",
     "disputes",

@@ -9,7 +9,8 @@
                                                disputes closed, payouts opened,
                                                turns of the past forgotten, destroyed styles emptied, accounts erased
     every hour                                 old prompts, clients' pictures, events, messages and finished stories
-                                               deleted; once a day, the audit
+                                               deleted; payments compared with the provider's list; once a
+                                               day, the audit
 
 Each sweep may run in several processes at once; each does nothing where nothing is to be done.
 """
@@ -28,6 +29,7 @@ from service import pending
 from service.api.disputes import close_decided
 from service.approvals import clear_approvals
 from service.auditing import audit_ledger
+from service.charging import charge_invoices, charge_renewals, compare_with_provider
 from service.destruction import list_late_deletions, mend_destructions
 from service.erasure import erase_asked
 from service.finetuning import mend_trainings
@@ -60,17 +62,18 @@ PRUNE_S = 3600.0
 _ON_ITS_WAY = timedelta(seconds=2)
 _AT_ONCE = 200
 
-Sweep = Callable[[Gateway], Awaitable[None]]
+Sweep = Callable[[Gateway], Awaitable[object]]
 
 
 @asynccontextmanager
 async def sweeping(web: Gateway) -> AsyncIterator[None]:
     """Sweep until the end of the block. Needs the workflow engine."""
     noticed = asyncio.Event()
-    money = (end_periods, renew_plans, grant_free_pictures, issue_monthly, collect_due, close_decided, open_payouts)
+    periods = (end_periods, charge_renewals, renew_plans, grant_free_pictures)
+    money = (*periods, issue_monthly, collect_due, charge_invoices, close_decided, open_payouts)
     slow = (keep_leases, collect, *money, mend_destructions, list_late_deletions, erase_asked, forget_turns)
     old = (prune_stories, delete_words, delete_images, prune_events, prune_messages, prune_executors, prune_sign_ins)
-    rare = (*old, audit_ledger)
+    rare = (*old, compare_with_provider, audit_ledger)
     tasks = [
         asyncio.create_task(listen(web.database_url, CHANNEL, lambda _: noticed.set())),
         asyncio.create_task(_repeat(web, (reflect, expire, mend, clear_approvals), QUICK_S, noticed)),

@@ -99,6 +99,8 @@ UNION ALL
     SELECT * FROM licensing.problems_of_payouts()
 UNION ALL
     SELECT * FROM licensing.problems_of_disputes()
+UNION ALL
+    SELECT * FROM licensing.problems_of_payments()
 $$;
 
 CREATE OR REPLACE FUNCTION licensing.problems_of_payouts() RETURNS TABLE (rule text, place text, detail text)
@@ -171,4 +173,47 @@ UNION ALL
     FROM licensing.output o JOIN licensing.disputed d USING (output_id) WHERE d.undone_at IS NULL
     GROUP BY o.output_id
     HAVING sum(d.to_client) > o.share + o.fee OR sum(d.from_share) > o.share OR sum(d.from_fee) > o.fee
+$$;
+
+CREATE OR REPLACE FUNCTION licensing.problems_of_payments() RETURNS TABLE (rule text, place text, detail text)
+LANGUAGE sql STABLE AS $$
+    SELECT 'what arrived is booked once, and nothing else', p.payment_id,
+           format('%s, %s %s booked', p.state, coalesce(sum(-e.amount), 0), p.currency)
+    FROM licensing.payment p
+    LEFT JOIN licensing.entry_group g ON g.kind = 'credit' AND g.subject = p.payment_id
+    LEFT JOIN licensing.entry e ON e.group_no = g.group_no AND e.account_id = 'cash:operator:' || p.currency
+    GROUP BY p.payment_id
+    HAVING coalesce(sum(-e.amount), 0) <> CASE p.state WHEN 'succeeded' THEN p.amount ELSE 0 END
+UNION ALL
+    SELECT 'a payment knows what went back of it', p.payment_id,
+           format('%s given, %s charged, %s of its bonus', p.given_back, p.charged_back, p.bonus_back)
+    FROM licensing.payment p
+    LEFT JOIN (SELECT payment_id, sum(amount) AS amount, sum(bonus) AS bonus FROM licensing.payment_refund
+               WHERE state <> 'failed' GROUP BY payment_id) r USING (payment_id)
+    LEFT JOIN (SELECT payment_id, sum(amount) AS amount, sum(bonus) AS bonus FROM licensing.chargeback
+               WHERE state <> 'won' GROUP BY payment_id) c USING (payment_id)
+    WHERE (p.given_back, p.charged_back, p.bonus_back)
+        <> (coalesce(r.amount, 0), coalesce(c.amount, 0), coalesce(r.bonus, 0) + coalesce(c.bonus, 0))
+UNION ALL
+    SELECT 'a refund''s money is where its state says', r.refund_id,
+           format('%s: %s on its way, %s %s out', r.state, coalesce(sum(e.amount) FILTER (WHERE e.account_id LIKE 'returning:%'), 0),
+                  coalesce(sum(e.amount) FILTER (WHERE e.account_id LIKE 'cash:%'), 0), r.currency)
+    FROM licensing.payment_refund r
+    LEFT JOIN licensing.entry_group g ON g.subject = r.refund_id
+        AND g.kind IN ('payment_refund', 'payment_refund_paid', 'payment_refund_failed')
+    LEFT JOIN licensing.entry e USING (group_no)
+    GROUP BY r.refund_id
+    HAVING coalesce(sum(e.amount) FILTER (WHERE e.account_id LIKE 'returning:%'), 0)
+            <> CASE r.state WHEN 'pending' THEN r.amount ELSE 0 END
+        OR coalesce(sum(e.amount) FILTER (WHERE e.account_id LIKE 'cash:%'), 0)
+            <> CASE r.state WHEN 'succeeded' THEN r.amount ELSE 0 END
+UNION ALL
+    SELECT 'what a bank took back left the cash, and came back where that was won', c.reference,
+           format('%s: %s %s out', c.state, coalesce(sum(e.amount), 0), c.currency)
+    FROM licensing.chargeback c
+    LEFT JOIN licensing.entry_group g ON g.kind IN ('chargeback', 'chargeback_won')
+        AND g.subject = c.provider || ':' || c.reference
+    LEFT JOIN licensing.entry e ON e.group_no = g.group_no AND e.account_id = 'cash:operator:' || c.currency
+    GROUP BY c.provider, c.reference
+    HAVING coalesce(sum(e.amount), 0) <> CASE c.state WHEN 'won' THEN 0 ELSE c.amount END
 $$;

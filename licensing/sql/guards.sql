@@ -12,7 +12,7 @@ DECLARE
 BEGIN
     FOREACH name IN ARRAY ARRAY['entry', 'entry_group', 'link', 'switch_event', 'signing', 'terms', 'tier', 'account',
                               'checkpoint', 'rules', 'rate', 'author', 'output_share', 'coupon_use', 'invoice_line',
-                              'invoice_tax', 'invoice_group']
+                              'invoice_tax', 'invoice_group', 'psp_event']
     LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER %I_is_append_only BEFORE UPDATE OR DELETE ON licensing.%I
                         FOR EACH ROW EXECUTE FUNCTION licensing.refuse_change()', name, name);
@@ -93,6 +93,23 @@ END $$;
 
 CREATE OR REPLACE TRIGGER output_is_kept BEFORE UPDATE OR DELETE ON licensing.output
     FOR EACH ROW EXECUTE FUNCTION licensing.keep_output();
+
+-- A payment is never forgotten, is for ever what it was begun as, and goes forwards only.
+CREATE OR REPLACE FUNCTION licensing.keep_payment() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' OR (OLD.payment_id, OLD.client_id, OLD.provider, OLD.purpose, OLD.subject, OLD.amount, OLD.bonus,
+                            OLD.currency, OLD.method, OLD.created_at)
+        IS DISTINCT FROM (NEW.payment_id, NEW.client_id, NEW.provider, NEW.purpose, NEW.subject, NEW.amount, NEW.bonus,
+                          NEW.currency, NEW.method, NEW.created_at)
+        OR OLD.state <> NEW.state AND (OLD.state, NEW.state) NOT IN (
+            ('pending', 'succeeded'), ('pending', 'failed'), ('failed', 'succeeded')) THEN
+        RAISE EXCEPTION 'payment % is %: % refused', OLD.payment_id, OLD.state, TG_OP USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE OR REPLACE TRIGGER payment_is_kept BEFORE UPDATE OR DELETE ON licensing.payment
+    FOR EACH ROW EXECUTE FUNCTION licensing.keep_payment();
 
 -- Certificates signed anew because a party was erased. Nothing else of the outputs changes.
 CREATE OR REPLACE FUNCTION licensing.replace_certificates(p_outputs text[], p_certificates text[])

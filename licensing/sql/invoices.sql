@@ -203,6 +203,7 @@ BEGIN
     PERFORM licensing.require_read_committed();
     SELECT * INTO STRICT v FROM licensing.invoice WHERE number = p_number FOR UPDATE;
     v_prepaid := 'prepaid:' || v.client_id || ':' || v.currency;
+    PERFORM licensing.lock_owed(v.client_id, v.currency);
     PERFORM licensing.lock_budgets(ARRAY[v_prepaid]);
     IF v.due = v.settled THEN
         RETURN true;

@@ -31,7 +31,7 @@ END $$;
 CREATE OR REPLACE FUNCTION licensing.grant_prepaid(p_client text, p_currency text, p_amount bigint) RETURNS void
 LANGUAGE sql AS $$
     INSERT INTO licensing.budget (budget_id, owner_id, kind, unit, granted)
-        VALUES ('prepaid:' || p_client || ':' || p_currency, p_client, 'prepaid', p_currency, p_amount)
+        SELECT 'prepaid:' || p_client || ':' || p_currency, p_client, 'prepaid', p_currency, p_amount WHERE p_amount > 0
         ON CONFLICT (budget_id) DO UPDATE SET granted = budget.granted + p_amount
 $$;
 

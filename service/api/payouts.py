@@ -142,7 +142,7 @@ async def get_run(web: Web, asker: OperatorReading, run_id: str) -> dict[str, An
 
 @router.get("/payout-runs/{run_id}/file", response_class=Response, responses=bytes_of("application/xml", "text/csv"))
 async def get_run_file(web: Web, asker: OperatorReading, run_id: str, request: Request) -> Response:
-    """The file that a bank takes (SEPA credit transfers, pain.001), or a table (`?format=csv`) for one that does not."""
+    """The file that a bank takes (SEPA credit transfers, pain.001), or a table (`?format=csv`) for others."""
     found = await _payouts_of(web, run_id)
     async with web.house() as conn:
         ways = await payouts.transfers(conn, [one.id for one in found])

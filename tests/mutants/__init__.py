@@ -21,6 +21,11 @@ _ACCESS = "tests/service/test_access.py"
 _ROWS = "tests/service/test_row_security.py"
 _PAYDAYS = "tests/licensing/test_paydays.py"
 _PAYEES = "tests/licensing/test_payees.py"
+_PAYMENTS = "tests/licensing/test_payments.py"
+_PROVIDERS = "tests/contracts/test_payments.py"
+_STRIPE = "tests/licensing/test_stripe.py"
+_PAYMENT_TABLES = "licensing/migrations/0008_payments.sql"
+_PAYMENT_VERBS = "licensing/sql/payments.sql"
 _PAYOUTS = "tests/licensing/test_payouts.py"
 _DISPUTES = "tests/licensing/test_disputes.py"
 _TABLES = "licensing/migrations/0001_tables.sql"
@@ -223,8 +228,8 @@ GUARDS = (
     Guard(
         name="cap: a key spends no more than its cap",
         file="licensing/sql/admission.sql",
-        text="IF capped AND v_budget.posted + v_budget.pending + amount > v_budget.granted THEN",
-        gone="IF false THEN",
+        text="IF capped AND (detail ->> 'left')::bigint >= amount THEN",
+        gone="IF capped THEN",
         tests=(f"{_KEYS}::test_a_cap_counts_what_is_held_and_gives_back_what_is_not_made",),
     ),
     Guard(
@@ -513,5 +518,137 @@ GUARDS = (
         text='"dispute_contact": Table(seen=NO_PARTY)',
         gone='"dispute_contact": Table(seen=EVERYBODY)',
         tests=(f"{_DISPUTES}::test_both_parties_see_their_dispute_and_neither_how_to_reach_the_stranger",),
+    ),
+    Guard(
+        name="payments: an event of a provider is taken once",
+        file=_PAYMENT_TABLES,
+        text="CONSTRAINT psp_event_once PRIMARY KEY (provider, event_id)",
+        gone="CHECK (true)",
+        tests=(f"{_PAYMENTS}::test_an_event_taken_16_times_at_once_is_taken_once",),
+    ),
+    Guard(
+        name="payments: no table has more given back than arrived",
+        file=_PAYMENT_TABLES,
+        text="CHECK (given_back BETWEEN 0 AND amount)",
+        gone="CHECK (true)",
+        tests=(f"{_PAYMENTS}::test_the_tables_refuse_what_must_never_be",),
+    ),
+    Guard(
+        name="payments: a charge of a provider is of one payment",
+        file=_PAYMENT_TABLES,
+        text="    CONSTRAINT payment_of_reference UNIQUE (provider, reference),\n",
+        gone="",
+        tests=(f"{_PAYMENTS}::test_the_tables_refuse_what_must_never_be",),
+    ),
+    Guard(
+        name="payments: a refund is asked for within its payment",
+        file=_PAYMENT_VERBS,
+        text="p_currency <> v.currency OR p_amount > v_left",
+        gone="p_currency <> v.currency",
+        tests=(f"{_PROVIDERS}::test_a_refund_is_never_above_its_payment",),
+    ),
+    Guard(
+        name="payments: what is spent does not go back",
+        file=_PAYMENT_VERBS,
+        text="IF v_free < p_amount + p_bonus THEN",
+        gone="IF false THEN",
+        tests=(f"{_PAYMENTS}::test_only_what_is_neither_spent_nor_held_goes_back",),
+    ),
+    Guard(
+        name="payments: a bonus goes back with its money",
+        file=_PAYMENT_VERBS,
+        text="v_bonus := licensing.bonus_of(v, p_amount);",
+        gone="v_bonus := 0;",
+        tests=(f"{_PAYMENTS}::test_taking_a_bonus_spending_it_and_asking_for_the_money_back_earns_nothing",),
+    ),
+    Guard(
+        name="payments: another amount than was asked for is not booked",
+        file=_PAYMENT_VERBS,
+        text=(
+            "ELSIF (v.amount, v.currency) <> (p_amount, p_currency) THEN\n"
+            "        RETURN licensing.refused('conflict', 'what', format(\n"
+            "            'Payment"
+        ),
+        gone="ELSIF false THEN\n        RETURN licensing.refused('conflict', 'what', format(\n            'Payment",
+        tests=(f"{_PAYMENTS}::test_what_does_not_fit_a_payment_books_nothing",),
+    ),
+    Guard(
+        name="payments: what arrived stays",
+        file=_PAYMENT_VERBS,
+        text="IF v.state = 'pending' AND p_state = 'failed' THEN\n        UPDATE licensing.payment",
+        gone="IF p_state = 'failed' THEN\n        UPDATE licensing.payment",
+        tests=(f"{_PAYMENTS}::test_in_whatever_order_it_is_told_a_payment_goes_forwards_only",),
+    ),
+    Guard(
+        name="payments: one who waits for a payment sees how it ended",
+        file=_PAYMENT_VERBS,
+        text="p_payment IS NULL AND reference = p_reference)\n        FOR UPDATE;",
+        gone="p_payment IS NULL AND reference = p_reference);",
+        tests=(f"{_PAYMENTS}::test_of_all_who_tell_of_a_payment_at_once_one_books_it",),
+    ),
+    Guard(
+        name="payments: a chargeback ends once",
+        file=_PAYMENT_VERBS,
+        text="IF v.state = 'open' AND p_state IN ('won', 'lost') THEN",
+        gone="IF p_state IN ('won', 'lost') THEN",
+        tests=(f"{_PAYMENTS}::test_in_whatever_order_it_is_told_a_chargeback_ends_once",),
+    ),
+    Guard(
+        name="payments: accounts are locked before budgets",
+        file=_PAYMENT_VERBS,
+        text="    PERFORM licensing.lock_owed(v_payment.client_id, v_payment.currency);\n",
+        gone="",
+        tests=(
+            f"{_PAYMENTS}::test_payments_and_chargebacks_of_one_client_at_once_wait_for_each_other_and_never_in_a_circle",
+        ),
+    ),
+    Guard(
+        name="payments: no statement takes one back",
+        file="licensing/sql/guards.sql",
+        text="('pending', 'succeeded'), ('pending', 'failed'), ('failed', 'succeeded')) THEN",
+        gone=(
+            "('pending', 'succeeded'), ('pending', 'failed'), ('failed', 'succeeded'), ('succeeded', "
+            "'failed'),\n"
+            "            ('succeeded', 'pending')) THEN"
+        ),
+        tests=(f"{_PAYMENTS}::test_no_statement_takes_a_payment_or_an_event_back",),
+    ),
+    Guard(
+        name="payments: what a client forgot does not come back",
+        file=_PAYMENT_VERBS,
+        text="UPDATE licensing.payment_setup SET state = 'failed', ended_at = p_now WHERE client_id",
+        gone="UPDATE licensing.payment_setup SET state = state WHERE client_id",
+        tests=(f"{_PAYMENTS}::test_what_a_client_forgets_is_not_saved_again_by_what_comes_late",),
+    ),
+    Guard(
+        name="payments: an old id is not asked again",
+        file="licensing/billing/payments.py",
+        text="return provider.repeats_within is not None and now - begun_at > provider.repeats_within",
+        gone="return False",
+        tests=(f"{_PROVIDERS}::test_a_payment_that_never_reached_its_provider_ends_when_it_cannot_any_more",),
+    ),
+    Guard(
+        name="stripe: an event is signed",
+        file="licensing/payments/stripe/__init__.py",
+        text="stripe.WebhookSignature.verify_header(text, signature, secret)",
+        gone="return text, datetime.now(UTC)",
+        tests=(f"{_PROVIDERS}::test_an_event_with_a_bad_signature_is_refused",),
+    ),
+    Guard(
+        name="stripe: an event is not old",
+        file="licensing/payments/stripe/__init__.py",
+        text="if now - signed_at > timedelta(seconds=EVENT_AGE_MAX_S):",
+        gone="if False:",
+        tests=(f"{_PROVIDERS}::test_an_event_that_its_provider_signed_is_refused_where_it_was_changed_or_is_too_old",),
+    ),
+    Guard(
+        name="stripe: the same payment has the same key",
+        file="licensing/payments/stripe/__init__.py",
+        text='return {"idempotency_key": f"ownhand-{what}-{our_id}"}',
+        gone="return {}",
+        tests=(
+            f"{_PROVIDERS}::test_the_same_payment_asked_twice_is_one_charge",
+            f"{_STRIPE}::test_a_creator_opens_an_account_and_is_paid_once",
+        ),
     ),
 )

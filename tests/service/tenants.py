@@ -73,6 +73,9 @@ PARAMETERS = {
     "work_id": Parameter(owner="creator", missing=_id("wrk")),
     "training_id": Parameter(owner="creator", missing=_id("trn")),
     "version_id": Parameter(owner="creator", missing=_id("ver")),
+    "payment_id": Parameter(owner="client", missing="pay_" + "0" * 26),
+    "any_payment_id": Parameter(owner=None, missing="pay_" + "0" * 26),
+    "provider_name": Parameter(owner=None, missing="nobody"),
     "payout_id": Parameter(owner="creator", missing=_id("pyt")),
     "any_payout_id": Parameter(owner=None, missing=_id("pyt")),
     "run_id": Parameter(owner=None, missing=_id("run")),
@@ -153,6 +156,16 @@ CALLS: dict[str, Call] = {
     "GET /v1/data-use": _CREATOR_READS,
     "GET /v1/data-use/{use_id}": _CREATOR_READS,
     "GET /v1/audit": Call(roles=("creator", "client", "operator")),
+    "GET /v1/payments": _CLIENT_READS,
+    "POST /v1/payments": Call(roles=("client",), scope="generate", json={"pack": "small"}),
+    "GET /v1/payments/{payment_id}": _CLIENT_READS,
+    "POST /v1/payments/{any_payment_id}/received": Call(roles=("operator",), scope="write"),
+    "POST /v1/payments/{any_payment_id}/refunds": Call(
+        roles=("operator",), scope="write", json={"amount": 1, "why": "a matrix"}
+    ),
+    "POST /v1/payment-method": _CLIENT,
+    "DELETE /v1/payment-method": Call(roles=("client",), scope="generate", is_end=True),
+    "POST /v1/provider-events/{provider_name}": _EVERYBODY,
     "GET /v1/payee": _CREATOR_READS,
     "PUT /v1/payee": Call(
         roles=("creator",),
@@ -368,7 +381,7 @@ async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants
         owned["authorship_id"] = await _authorship(owners["creator"], owned["style_id"], market)
         owned["sold_id"] = owned["output_id"]
         owned |= await _payout(market, owners["creator"], owners["operator"])
-        owned["any_payout_id"] = owned["payout_id"]
+        owned["any_payout_id"], owned["any_payment_id"] = owned["payout_id"], owned["payment_id"]
         disputed = {"ground": "other", "words": "It is not what I ordered."}
         dispute = await owners["client"].http.post(f"/v1/outputs/{owned['sold_id']}/disputes", json=disputed)
         owned["dispute_id"] = dispute.json()["id"]
@@ -482,6 +495,8 @@ async def _clients_things(market: Market, client: Person) -> dict[str, str]:
         "message_id": ping,
         "key_id": key,
         "invoice_number": await _invoice(market, client),
+        "payment_id": (await client.http.post("/v1/payments", json={"pack": "small"})).json()["id"],
+        "provider_name": "manual",
         "image": image.json()["id"],
         "image_id": image.json()["id"],
     }
