@@ -33,8 +33,10 @@ async def put_rate(
         return refuse(
             "invalid_request", what=f"Style {style_id} has no tier {tier}; choose one of {', '.join(terms.tiers)}"
         )
+    if price is not None and price.currency != terms.currency:
+        return refuse("invalid_request", what=f"Style {style_id} is sold in {terms.currency}; give {price} in that")
     floor = Money(terms.tiers[tier].floor, terms.currency)
-    if price is not None and (price.currency != terms.currency or price.amount < floor.amount):
+    if price is not None and price.amount < floor.amount:
         return refuse("invalid_request", what=f"A price of {price} is below the floor of {floor}; ask that or more")
     await conn.execute(
         "INSERT INTO licensing.rate (style_id, client_id, tier, price, actor, at) VALUES ($1, $2, $3, $4, $5, $6)",

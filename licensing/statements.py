@@ -92,7 +92,11 @@ async def statement(conn: Connection, *, creator_id: str, month: str, currency: 
     """The statement of `month` ("2025-11"). Raises ValueError for a month that is none, LedgerBroken where the lines do
     not sum to what the ledger posted."""
     start, end = _bounds(month)
-    rows = await conn.fetch(_LINES + " ORDER BY at, order_id, output_id, kind", creator_id, currency, start, end)
+    rows = await conn.fetch(
+        "SELECT kind, at, style_id, tier, order_id, output_id, certificate, price, tax, fee, share, others"
+        f" FROM ({LINES}) AS lines ORDER BY at, order_id, output_id, kind",
+        *(creator_id, currency, start, end),
+    )
     lines = tuple(_line(row, currency) for row in rows)
     total = sum(line.share.amount for line in lines)
     posted = await _posted(conn, creator_id, currency, start, end)
@@ -123,7 +127,7 @@ async def earnings(conn: Connection, *, creator_id: str, now: datetime, currency
         f"""
         SELECT style_id, sum(share)::bigint AS share,
                (count(*) FILTER (WHERE kind = 'sale') - count(*) FILTER (WHERE kind = 'refund'))::int AS pictures
-        FROM ({_LINES}) AS lines GROUP BY style_id ORDER BY sum(share) DESC, style_id
+        FROM ({LINES}) AS lines GROUP BY style_id ORDER BY sum(share) DESC, style_id
         """,
         *(creator_id, currency, datetime.min.replace(tzinfo=UTC), now + _TICK),
     )
@@ -143,41 +147,46 @@ _EARNING = ("sale", "refund", "licence_end", "compute", "adjustment", "adjustmen
 """Kinds of groups that are lines of a statement; what else moves a creator's balance is a movement."""
 
 # Sales and refunds by output, what disputes changed about them, what clients left unused of licences, and trainings.
-# $1 creator, $2 currency, $3 <= at < $4.
-_LINES = """
+# $1 creator, $2 currency, $3 <= at < $4. A function is called for each row, so the part of somebody who has all of it is
+# read without.
+LINES = """
     SELECT 'sale' AS kind, settled_at AS at, style_id, tier, order_id, output_id, certificate, price, tax, fee,
-           part.share, o.share - part.share AS others
-    FROM licensing.output o, LATERAL licensing.part_of(o, $1) part
+           part.share, o.share - part.share AS others, client_id
+    FROM licensing.output o,
+         LATERAL (SELECT CASE WHEN o.shared THEN licensing.part_of(o, $1) ELSE o.share END AS share) part
     WHERE o.output_id IN (SELECT output_id FROM licensing.outputs_of($1, $3, $4))
       AND currency = $2 AND NOT test AND settled_at >= $3 AND settled_at < $4
     UNION ALL
     SELECT 'refund', revoked_at, style_id, tier, order_id, output_id, certificate, -(o.share + fee + back.tax),
-           -back.tax, -fee, -part.share, part.share - o.share
-    FROM licensing.output o, LATERAL licensing.part_of(o, $1) part,
+           -back.tax, -fee, -part.share, part.share - o.share, client_id
+    FROM licensing.output o,
+         LATERAL (SELECT CASE WHEN o.shared THEN licensing.part_of(o, $1) ELSE o.share END AS share) part,
          LATERAL (SELECT licensing.tax_refunded(o, o.revoked_at) AS tax) back
     WHERE o.output_id IN (SELECT output_id FROM licensing.revoked_of($1, $3, $4))
       AND currency = $2 AND price > 0 AND revoked_at >= $3 AND revoked_at < $4
     UNION ALL
     SELECT 'adjustment', change.at, o.style_id, o.tier, o.order_id, o.output_id, o.certificate,
            change.sign * (d.to_client + change.tax), change.sign * change.tax, change.sign * d.from_fee,
-           change.sign * own.amount, change.sign * (d.from_share - own.amount)
+           change.sign * own.amount, change.sign * (d.from_share - own.amount), o.client_id
     FROM licensing.output o JOIN licensing.disputed d USING (output_id),
          LATERAL (VALUES (d.ended_at, -1, d.tax), (d.undone_at, 1, d.undone_tax)) AS change (at, sign, tax),
          LATERAL (SELECT sum(h.amount)::bigint AS amount FROM licensing.holders_of(o.output_id, d.from_share) h
                   WHERE h.creator_id = $1) own
-    WHERE own.amount IS NOT NULL AND o.currency = $2 AND (d.from_share <> 0 OR d.from_fee <> 0)
+    WHERE (o.creator_id = $1 OR o.shared) AND own.amount IS NOT NULL AND o.currency = $2 AND (d.from_share <> 0 OR d.from_fee <> 0)
       AND change.at >= $3 AND change.at < $4
     UNION ALL
     SELECT 'unused', g.at, g.body ->> 'style', g.body ->> 'tier', NULL, NULL, NULL,
            (g.body ->> 'price')::bigint, 0, (g.body ->> 'fee')::bigint, e.amount,
-           (g.body ->> 'share')::bigint - e.amount
+           (g.body ->> 'share')::bigint - e.amount, NULL
     FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
     WHERE e.account_id = 'payable:' || $1 || ':' || $2 AND g.kind = 'licence_end' AND g.at >= $3 AND g.at < $4
     UNION ALL
-    SELECT 'compute', g.at, g.body ->> 'style', 'training', NULL, NULL, NULL, 0, 0, -e.amount, e.amount, 0
+    SELECT 'compute', g.at, g.body ->> 'style', 'training', NULL, NULL, NULL, 0, 0, -e.amount, e.amount, 0, NULL
     FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
     WHERE e.account_id = 'payable:' || $1 || ':' || $2 AND g.kind = 'compute' AND g.at >= $3 AND g.at < $4
 """
+"""The lines of a statement as a query: sales and refunds by output, what clients left unused of licences, and
+trainings. $1 creator, $2 currency, $3 <= at < $4. `client_id` is for sums over many clients; no statement has it."""
 
 
 def _bounds(month: str) -> tuple[datetime, datetime]:

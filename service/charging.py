@@ -84,7 +84,7 @@ async def charge_renewals(web: Gateway) -> None:
             payment_id=payment_id_of(row["client_id"], f"renewal {row['allowance_id']} {row['tries']}"),
             client_id=row["client_id"],
             purpose="prepaid",
-            subject=row["allowance_id"],
+            subject=None,
             amount=Money(row["lacks"], row["currency"]),
         )
 

@@ -213,6 +213,10 @@ CALLS: dict[str, Call] = {
     "POST /v1/authorships/{authorship_id}/leave": Call(roles=("creator",), scope="write", is_end=True),
     "GET /v1/earnings": _CREATOR_READS,
     "GET /v1/statements/{month}": _CREATOR_READS,
+    "GET /v1/styles/{style_id}/rates": _CREATOR_READS,
+    "PUT /v1/styles/{style_id}/rates/{client_id}": Call(
+        roles=("creator",), scope="write", json={"tier": "personal", "price": {"amount": 55, "currency": "EUR"}}
+    ),
     "POST /v1/quotes": Call(roles=("client",), scope="generate", json={"style": "{style_id}", "prompt": "an apple"}),
     "POST /v1/images": Call(roles=("client",), scope="generate", file="file"),
     "POST /v1/generations": Call(
@@ -233,6 +237,7 @@ CALLS: dict[str, Call] = {
         roles=("operator",), scope="write", json={"reason": "a matrix"}, is_end=True
     ),
     "GET /v1/usage": _CLIENT_READS,
+    "GET /v1/spend": _CLIENT_READS,
     "GET /v1/subscription": _CLIENT_READS,
     "PUT /v1/subscription": Call(roles=("client",), scope="generate", json={"plan": None}),
     "POST /v1/subscription/pause": Call(roles=("client",), scope="generate", json={}),
