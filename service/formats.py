@@ -1,6 +1,6 @@
 """How pages write money, times and counts. Times are UTC and say so."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from licensing.money import Money
 
@@ -44,6 +44,14 @@ def day(moment: date) -> str:
 def clock(moment: datetime) -> str:
     """`24 Nov 2026, 14:05 UTC`."""
     return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+
+
+def days(first: date, last: date) -> str:
+    """From one day to another: `November 2026` where it is a whole month, else `15 October to 30 November 2026`."""
+    if first.day == 1 and (last + timedelta(days=1)).day == 1 and (first.year, first.month) == (last.year, last.month):
+        return f"{first:%B %Y}"
+    year = "" if first.year == last.year else f" {first.year}"
+    return f"{first.day} {first:%B}{year} to {day(last)}"
 
 
 def month(text: str) -> str:

@@ -84,7 +84,7 @@ async def subscribe(visit: ClientVisit) -> Response:
         body = checked(
             SubscriptionBody,
             plan=await visit.field("plan"),
-            renews=bool(await visit.field("renews")) or is_trial,
+            renews=bool(await visit.field("renews")),
             coupon=await visit.field("coupon") or None,
             trial=is_trial,
         )
@@ -101,8 +101,7 @@ async def change_plan(visit: ClientVisit) -> Response:
         body = checked(
             SubscriptionBody, plan=await visit.field("plan"), change=chosen(await visit.field("when"), _WHEN)
         )
-        if body.change == "now":
-            await _check_agreed(visit, body.plan)
+        await _check_agreed(visit, body)
         await put_subscription(visit.web, visit.identity, body)
     except Problem as problem:
         return await _show(visit, problem=problem)
@@ -172,13 +171,15 @@ async def change_buyer(visit: ClientVisit) -> Response:
     return see_other("/desk/money/buyer?done=saved")
 
 
-async def _check_agreed(visit: Member, plan_id: str | None) -> None:
-    """Raises Problem where a change at once would cost something else than was shown."""
+async def _check_agreed(visit: Member, body: SubscriptionBody) -> None:
+    """Raises Problem where there is no plan to change any more, or a change at once costs something else than shown."""
     async with visit.web.pool.acquire() as conn:
         current = await plans.current_plan(conn, client_id=visit.account.id, now=visit.now)
         offered = await _offered(conn, visit, current)
-    wanted = next((one for one in offered if one.plan.id == plan_id), None)
-    if current is not None and wanted is not None and await visit.field("agreed") != wanted.agreed:
+    if current is None:
+        raise Problem("conflict", "The plan that you wanted to change has ended; subscribe to one of those below.")
+    wanted = next((one for one in offered if one.plan.id == body.plan), None)
+    if body.change == "now" and wanted is not None and await visit.field("agreed") != wanted.agreed:
         raise Problem("conflict", "The sums are others by now; look at them again, and press the button if you agree.")
 
 

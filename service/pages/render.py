@@ -35,6 +35,7 @@ def environment() -> Environment:
         formats.money,
         formats.amount,
         formats.day,
+        formats.days,
         formats.month,
         formats.rate,
         formats.clock,

@@ -64,7 +64,7 @@ async def test_a_coupon_that_is_none_and_a_purse_that_is_empty_are_told_on_the_p
 
 
 async def test_a_trial_is_offered_once_and_becomes_the_plan_unless_it_is_ended(seat: Seat):
-    tried = await seat.send("/desk/money/plan", plan="studio", trial="yes")
+    tried = await seat.send("/desk/money/plan", plan="studio", trial="yes", renews="yes")
     text = await seat.read(tried.headers["location"])
 
     assert "Nothing was charged." in text
@@ -119,6 +119,9 @@ async def test_a_change_at_once_costs_what_was_said_before(market: Market, clock
 
 
 async def test_a_change_at_the_renewal_costs_nothing_now(seat: Seat):
+    too_late = await seat.send("/desk/money/plan/change", plan="large", when="renewal")
+    assert too_late.status_code == 409, "a plan that has ended is not bought in place of a change"
+    assert await prepaid(seat.person) == (30_000, 0)
     await seat.send("/desk/money/plan", plan="studio", renews="yes")
 
     await seat.send("/desk/money/plan/change", plan="large", when="renewal")
@@ -189,7 +192,8 @@ async def test_an_order_says_its_tax_and_prices_say_that_they_are_before_it(mark
     text = await seat.read(f"/desk/make?style={market.style_id}")
 
     assert "EUR 0.72 of it EUR 0.12 VAT" in text
-    assert "Personal, EUR 0.60 each before tax" in text
+    assert "Personal, EUR 0.60 each" in text
+    assert "These prices are before tax." in text
     assert "Order for EUR 0.72" in text
     public = words_of((await market.stranger.get(f"/styles/{market.style_id}")).text)
     assert "For each picture, before tax." in public

@@ -27,7 +27,7 @@ async def test_a_coupon_is_made_used_and_ended(market: Market, office: Seat, sit
 
     assert (made.status_code, bought.status_code, ended.status_code) == (303, 303, 303)
     assert await prepaid(client.person) == (10_000 - 2450 - 466, 0)
-    assert "SPRING-26 50 % of the first 2 periods of Studio 1" in listed
+    assert "SPRING-26 50 % off the first 2 periods of Studio until you end it 1" in listed
     assert again.status_code == 404
     assert refused.status_code == 409
     assert "Coupon SPRING-26 is over" in words_of(refused.text)
