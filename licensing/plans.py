@@ -23,7 +23,8 @@ class Allowance:
     `name` is the plan's id; a licence has `style_id` and `tier` instead. `used` + `held` + `left` = units granted. The
     client paid `price` - `discount` + `tax`. `paused_since` is set while its clock stands still, because its style is
     paused or its client paused the plan (`pause_until` at most): `ends_at` moves on by that much.
-    What comes beyond the quota costs `overage` a unit; `overage_cap` is what it may cost at most in a period.
+    What comes beyond the quota costs `overage` a unit; `overage_cap` is what it may cost at most in a period, as its
+    client chose, and `overage_most` what the operator lets them choose.
     `next_plan` is the id of the plan that follows instead of this one.
     """
 
@@ -47,6 +48,7 @@ class Allowance:
     next_plan: str | None
     overage: Money | None
     overage_cap: Money
+    overage_most: Money
     overage_spent: Money
     renews: bool
     notice_days: int
@@ -152,6 +154,13 @@ async def cap_overage(conn: Connection, *, client_id: str, cap: Money, now: date
     """
     if cap.amount < 0:
         return refuse("invalid_request", what=f"A cap of {cap} cannot be; give 0 or more")
+    running = await current_plan(conn, client_id=client_id, now=now)
+    if running is not None and running.overage is not None and not running.is_trial and cap > running.overage_most:
+        return refuse(
+            "invalid_request",
+            what=f"At most {running.overage_most} a period can be made on account with plan {running.name}; give no"
+            " more, or add prepaid money",
+        )
     answer = await ask(conn, "cap_overage", client_id, cap.amount, now)
     return answer.refusal or await _one(conn, answer.detail["allowance_id"])
 
@@ -192,6 +201,39 @@ async def current_plan(conn: Connection, *, client_id: str, now: datetime) -> Al
         *(client_id, now),
     )
     return _allowance(row) if row else None
+
+
+async def had_plan(conn: Connection, client_id: str) -> bool:
+    """Whether this client has ever had a plan; who has cannot try one."""
+    found: bool = await conn.fetchval(
+        "SELECT EXISTS (SELECT FROM licensing.allowance WHERE client_id = $1 AND kind = 'plan')", client_id
+    )
+    return found
+
+
+async def next_try(conn: Connection, client_id: str) -> datetime | None:
+    """When the renewal of a client's plan is tried again that found no money; None where none waits."""
+    moment: datetime | None = await conn.fetchval(
+        "SELECT min(next_at) FROM licensing.renewal WHERE client_id = $1 AND state = 'waiting'", client_id
+    )
+    return moment
+
+
+async def back_for(conn: Connection, allowance_id: str, *, now: datetime) -> Money:
+    """What its client would get back, tax included, if this period ended now for another plan. Changes nothing."""
+    row = await conn.fetchrow(
+        "SELECT back.refund + back.tax AS amount, a.currency FROM licensing.allowance a"
+        " JOIN licensing.budget b ON b.budget_id = 'units:' || a.allowance_id || ':unit',"
+        " LATERAL licensing.unused_of(a, b.posted, $2) back WHERE a.allowance_id = $1",
+        *(allowance_id, now),
+    )
+    return Money(row["amount"], row["currency"])
+
+
+async def tax_for(conn: Connection, client_id: str, net: Money) -> Money:
+    """The tax on what this client buys for `net`, as it would be taken now."""
+    tax: int = await conn.fetchval("SELECT licensing.tax_on($2, (licensing.tax_of($1)).bps)", client_id, net.amount)
+    return Money(tax, net.currency)
 
 
 async def buy_licence(
@@ -392,6 +434,7 @@ def _allowance(row: Mapping[str, Any]) -> Allowance:
         next_plan=row["next_id"],
         overage=None if row["overage_price"] is None else Money(row["overage_price"], row["currency"]),
         overage_cap=Money(row["overage_cap"], row["currency"]),
+        overage_most=Money(row["overage_most"], row["currency"]),
         overage_spent=Money(row["overage_spent"], row["currency"]),
         renews=row["renews"],
         notice_days=row["notice_days"],

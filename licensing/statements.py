@@ -120,6 +120,20 @@ async def statement(conn: Connection, *, creator_id: str, month: str, currency: 
     )
 
 
+async def months(conn: Connection, *, creator_id: str, currency: str = "EUR") -> list[tuple[str, Money]]:
+    """The months in which something was earned, reversed or paid out, the newest first, with what each earned."""
+    rows = await conn.fetch(
+        """
+        SELECT to_char(g.at AT TIME ZONE 'UTC', 'YYYY-MM') AS month,
+               coalesce(sum(e.amount) FILTER (WHERE g.kind = ANY ($2)), 0)::bigint AS total
+        FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
+        WHERE e.account_id = $1 GROUP BY 1 ORDER BY 1 DESC
+        """,
+        *(f"payable:{creator_id}:{currency}", list(_EARNING)),
+    )
+    return [(row["month"], Money(row["total"], currency)) for row in rows]
+
+
 async def earnings(conn: Connection, *, creator_id: str, now: datetime, currency: str = "EUR") -> Earnings:
     """A creator's earnings up to `now`; they are counted from the ledger, so a sale shows at once."""
     start, _ = _bounds(now.astimezone(UTC).strftime("%Y-%m"))

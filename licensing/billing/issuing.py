@@ -77,6 +77,12 @@ async def list_invoices(
     return await _with_lines(conn, rows)
 
 
+async def recent_papers(conn: Connection, *, limit: int = 20) -> list[Invoice]:
+    """The last papers of all clients, the newest first."""
+    rows = await conn.fetch(_PAPERS + " ORDER BY issued_at DESC, number DESC LIMIT $1", limit)
+    return await _with_lines(conn, rows)
+
+
 async def unpaid_invoices(conn: Connection, *, client_id: str | None = None) -> list[Invoice]:
     """What is still to be paid, of one client or of all, by the day it is due."""
     rows = await conn.fetch(

@@ -327,6 +327,20 @@ BEGIN
     RETURN v;
 END $$;
 
+-- What of a period's price is neither used nor gone by, after `p_used` units: the smaller of both. `refund` is the client's
+-- part of it, with its `tax`; the rest was a discount.
+CREATE OR REPLACE FUNCTION licensing.unused_of(
+    p licensing.allowance, p_used bigint, p_now timestamptz, OUT unused bigint, OUT refund bigint, OUT tax bigint
+) LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    v_left interval := greatest(interval '0', p.ends_at - coalesce(p.paused_since, p_now));
+BEGIN
+    unused := least(p.price - licensing.worth_of(p.price, p.units, 0, p_used),
+                    round(p.price * extract(epoch FROM v_left) / extract(epoch FROM p.length)));
+    refund := CASE WHEN p.price = 0 THEN 0 ELSE unused * (p.price - p.discount) / p.price END;
+    tax := licensing.tax_back(refund, p.tax_bps);
+END $$;
+
 -- End a period for which nothing is pending and whose budgets are locked. With `p_refund` the unused part goes back: by
 -- time left, but not what pictures have already been paid from; to the client what the client paid of it, with its tax, to
 -- the operator what was a discount. Returns what the client got.
@@ -336,10 +350,9 @@ DECLARE
     v_units CONSTANT text := 'units:' || p.allowance_id || ':unit';
     v_used bigint;
     v_deferred bigint;
-    v_left interval := greatest(interval '0', p.ends_at - coalesce(p.paused_since, p_now));
     v_unused bigint := 0;
     v_refund bigint := 0;
-    v_tax bigint;
+    v_tax bigint := 0;
     v_promo bigint;
     v_rest bigint;
     v_fee bigint;
@@ -348,10 +361,8 @@ BEGIN
     SELECT posted INTO STRICT v_used FROM licensing.budget WHERE budget_id = v_units AND pending = 0;
     v_deferred := p.price - licensing.worth_of(p.price, p.units, 0, v_used);
     IF p_refund THEN
-        v_unused := least(v_deferred, round(p.price * extract(epoch FROM v_left) / extract(epoch FROM p.length)));
-        v_refund := CASE WHEN p.price = 0 THEN 0 ELSE v_unused * (p.price - p.discount) / p.price END;
+        SELECT unused, refund, tax INTO v_unused, v_refund, v_tax FROM licensing.unused_of(p, v_used, p_now);
     END IF;
-    v_tax := licensing.tax_back(v_refund, p.tax_bps);
     v_rest := v_deferred - v_unused;
     v_promo := v_unused - v_refund;
     IF p.kind = 'free' OR p.trial_days IS NOT NULL THEN

@@ -16,6 +16,7 @@ from licensing.errors import Refusal
 from service.api.shapes import Cursor, Limit, bytes_of, file_response, form_asked_for, money, page
 from service.auth import Client, ClientReading, Web
 from service.errors import not_found, refused
+from service.resources import Gateway
 
 router = APIRouter(tags=["invoices"])
 
@@ -70,10 +71,15 @@ async def get_invoices(web: Web, asker: ClientReading, limit: Limit = 50, cursor
 async def get_invoice(web: Web, asker: ClientReading, invoice_number: str, request: Request) -> Response:
     """One of them with its lines. By `Accept` or `?format=`: PDF, which is an electronic invoice (Factur-X) where the
     standard has a place for all that is on it; that invoice alone (EN 16931 as XML); or its lines as CSV."""
+    return await paper_response(web, invoice_number, request, client_id=asker.account_id)
+
+
+async def paper_response(web: Gateway, number: str, request: Request, *, client_id: str | None) -> Response:
+    """The same of one client's, or of anybody's where the operator asks (None). Raises Problem."""
     async with web.pool.acquire() as conn:
-        found = await issuing.find_invoice(conn, invoice_number, client_id=asker.account_id)
+        found = await issuing.find_invoice(conn, number, client_id=client_id)
     if found is None:
-        raise not_found("invoice", invoice_number)
+        raise not_found("invoice", number)
     form = form_asked_for(request, ("json", "csv", "pdf", "xml"))
     if form == "json":
         return JSONResponse(jsonable_encoder(invoice_document(found)))

@@ -35,6 +35,9 @@ def environment() -> Environment:
         formats.money,
         formats.amount,
         formats.day,
+        formats.days,
+        formats.month,
+        formats.rate,
         formats.clock,
         formats.duration,
         formats.percent,
@@ -58,6 +61,7 @@ def environment() -> Environment:
         trust_words=words.TRUST,
         role_words=words.ROLES,
         verdict_words=words.VERDICTS,
+        line_words=words.LINES,
         home_of=words.HOME_OF,
         place_of=words.PLACE_OF,
         trust=Markup,
@@ -97,4 +101,6 @@ def _shared(visit: Visit) -> dict[str, Any]:
         "terms_due": version if session and session.account.ownership_terms < version else 0,
         "operator": visit.web.settings.operator_name,
         "path": visit.request.url.path,
+        # Prices are before tax; where none is charged nothing needs to be said about it.
+        "charges_tax": visit.web.taxes.home is not None,
     }

@@ -137,6 +137,13 @@ TIERS = {
     "commercial": Said("Commercial", "For your business and your customers."),
     "exclusive": Said("Exclusive", "Nobody else may license the same picture."),
 }
+LINES = {
+    "sale": Said("Sold"),
+    "refund": Said("Taken back"),
+    "unused": Said("Left unused", "What a client paid ahead for and did not use."),
+    "compute": Said("Training", "The price of a training that passed."),
+}
+"""Lines of a creator's statement."""
 VERDICTS = {
     "valid": Said("This picture is genuine", "It is exactly the file that was sold, and its licence stands.", "good"),
     "expired": Said(

@@ -69,6 +69,40 @@ async def test_a_dearer_plan_at_once_costs_its_price_less_what_is_not_used_and_n
     assert await world.balance(f"deferred:{old.id}:EUR") == 0
 
 
+@pytest.mark.parametrize(("percent", "used", "days"), [(0, 10, 15), (25, 3, 7), (0, 90, 1), (100, 0, 3)])
+async def test_what_a_change_would_give_back_is_told_to_the_cent_before_it(
+    world: World, percent: int, used: int, days: int
+):
+    style, client = await world.style(), await world.client(prepaid=20_000)
+    await world.tax(client, 1900)
+    code = (await coupon(world, percent=percent)).code if percent else None
+    old = await world.subscribe(client, coupon=code)
+    if used:
+        await world.sold(style, client, count=used)
+    world.later(days=days, minutes=7)
+    before = (await world.usage(client)).prepaid
+
+    async with world.pool.acquire() as conn:
+        back = await plans.back_for(conn, old.id, now=world.now)
+        tax = await plans.tax_for(conn, client, LARGE.price)
+    assert (await world.usage(client)).prepaid == before, "asking changes nothing"
+    await world.change(client, LARGE)
+
+    assert (await world.usage(client)).prepaid == before + back - LARGE.price - tax
+    assert tax == eur(1710)
+    assert (back == eur(0)) is (percent == 100)
+
+
+async def test_a_plan_can_be_tried_only_by_who_never_had_one(world: World):
+    client = await world.client(prepaid=20_000)
+    async with world.pool.acquire() as conn:
+        assert not await plans.had_plan(conn, client)
+    await world.subscribe(client, is_trial=True)
+    async with world.pool.acquire() as conn:
+        assert await plans.had_plan(conn, client)
+        assert await plans.next_try(conn, client) is None
+
+
 async def test_whoever_used_all_of_a_plan_gets_nothing_back_for_changing_it(world: World):
     style, client = await world.style(), await world.client(prepaid=20_000)
     await world.subscribe(client)
