@@ -37,10 +37,10 @@ class Reserve:
 class Hold:
     """What is set aside for an order, and how it ended.
 
-    `amount` is the money held, with its tax: prepaid, or on account where `pay` is overage (0 where a quota or a test key
-    pays); `units` the pictures held from a quota (0 where money pays). `fence` counts the attempts begun; `running` says that one is under way. After the end:
-    `made` pictures, `charged` money and `charged_units`, and `reason` where nothing was delivered.
-    """
+    `amount` is the money held, with its tax: prepaid, or on account where `pay` is overage (0 where a quota or a test
+    key pays); `units` the pictures held from a quota (0 where money pays). `fence` counts the attempts begun; `running`
+    says that one is under way. After the end: `made` pictures, `charged` money and `charged_units`, and `reason` where
+    nothing was delivered."""
 
     order_id: str
     client_id: str
@@ -120,8 +120,8 @@ class Settle:
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """An order that was paid: `share` went to the creator, `fee` to the operator, `tax` is to be passed on. `repeated` if
-    it was settled before.
+    """An order that was paid: `share` went to the creator, `fee` to the operator, `tax` is to be passed on. `repeated`
+    if it was settled before.
 
     Where a quota paid, `amount` and `tax` are 0; `share` and `fee` come out of the money the quota was bought with.
     """

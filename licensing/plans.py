@@ -121,10 +121,9 @@ async def change(
 ) -> Allowance | Refusal:
     """Another plan instead of the one that runs: when that is renewed, or at once.
 
-    At once, a new period begins for its full price. Of the old one the client gets back what is neither used nor gone by:
-    the smaller of both, so that nobody gains by when they change. Refusals: conflict (no plan runs, or pictures are being
-    made from it), payment_required.
-    """
+    At once, a new period begins for its full price. Of the old one the client gets back what is neither used nor gone
+    by: the smaller of both, so that nobody gains by when they change. Refusals: conflict (no plan runs, or pictures are
+    being made from it), payment_required."""
     answer = await ask(conn, "change_plan", new_id("alw"), client_id, _offered(plan), at_once, now)
     return answer.refusal or await _one(conn, answer.detail["allowance_id"])
 
@@ -373,9 +372,8 @@ async def roll_over(
 
     In a transaction of its own: it locks the style and its buyer's money, and so does everybody else in that order.
     What is left of a plan's money is the operator's, of a licence's the creator's and the operator's by the fee. A
-    renewal whose style is not for sale does not happen, nor does one that prepaid money does not cover; a plan's is tried
-    again after `retry_days` (`due_renewals`). A period with orders still open stays until they have ended.
-    """
+    renewal whose style is not for sale does not happen, nor does one that prepaid money does not cover; a plan's is
+    tried again after `retry_days` (`due_renewals`). A period with orders still open stays until they have ended."""
     next_id = new_id("lic" if due.kind == "licence" else "alw")
     is_changed: bool = await conn.fetchval(
         "SELECT licensing.roll_over($1, $2, $3, $4)", due.id, next_id, list(retry_days), now

@@ -160,8 +160,8 @@ _TICK = timedelta(microseconds=1)
 _EARNING = ("sale", "refund", "licence_end", "compute", "adjustment", "adjustment_undone")
 """Kinds of groups that are lines of a statement; what else moves a creator's balance is a movement."""
 
-# Sales and refunds by output, what disputes changed about them, what clients left unused of licences, and trainings.
-# $1 creator, $2 currency, $3 <= at < $4. A function is called for each row, so the part of somebody who has all of it is
+# Sales and refunds by output, what disputes changed about them, what clients left unused of licences, and trainings. $1
+# creator, $2 currency, $3 <= at < $4. A function is called for each row, so the part of somebody who has all of it is
 # read without.
 LINES = """
     SELECT 'sale' AS kind, settled_at AS at, style_id, tier, order_id, output_id, certificate, price, tax, fee,
@@ -186,8 +186,8 @@ LINES = """
          LATERAL (VALUES (d.ended_at, -1, d.tax), (d.undone_at, 1, d.undone_tax)) AS change (at, sign, tax),
          LATERAL (SELECT sum(h.amount)::bigint AS amount FROM licensing.holders_of(o.output_id, d.from_share) h
                   WHERE h.creator_id = $1) own
-    WHERE (o.creator_id = $1 OR o.shared) AND own.amount IS NOT NULL AND o.currency = $2 AND (d.from_share <> 0 OR d.from_fee <> 0)
-      AND change.at >= $3 AND change.at < $4
+    WHERE (o.creator_id = $1 OR o.shared) AND own.amount IS NOT NULL AND o.currency = $2
+      AND (d.from_share <> 0 OR d.from_fee <> 0) AND change.at >= $3 AND change.at < $4
     UNION ALL
     SELECT 'unused', g.at, g.body ->> 'style', g.body ->> 'tier', NULL, NULL, NULL,
            (g.body ->> 'price')::bigint, 0, (g.body ->> 'fee')::bigint, e.amount,

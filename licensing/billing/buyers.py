@@ -12,7 +12,8 @@ from licensing.errors import Refusal
 
 
 async def put_buyer(conn: Connection, client_id: str, party: Party, taxes: Taxes) -> Party | Refusal:
-    """Say who a client is; what they buy from now on is taxed accordingly. Refusals: invalid_request (see `checked`)."""
+    """Say who a client is; what they buy from now on is taxed accordingly. Refusals: invalid_request (see
+    `checked`)."""
     buyer = checked(party)
     if isinstance(buyer, Party):
         await _store(conn, client_id, buyer, taxes)

@@ -15,8 +15,8 @@ USES_MAX = 1_000_000
 @dataclass(frozen=True, kw_only=True)
 class Coupon:
     """`percent` off the first `periods` periods of a plan (`plan`, None for any), once for each client, for at most
-    `uses_most` clients and until `expires_at` (None: no limit). `uses` counts them; `ended_at`: nobody can use it any more.
-    """
+    `uses_most` clients and until `expires_at` (None: no limit). `uses` counts them; `ended_at`: nobody can use it any
+    more."""
 
     code: str
     percent: int

@@ -37,12 +37,11 @@ async def issue_papers(
     payment_days: int,
     now: datetime,
 ) -> list[str]:
-    """Put a client's charges from before `until` on papers: an invoice, and a credit note for each earlier invoice of which
-    something was given back. Returns their numbers; none where all is on papers already.
+    """Put a client's charges from before `until` on papers: an invoice, and a credit note for each earlier invoice of
+    which something was given back. Returns their numbers; none where all is on papers already.
 
-    `buyer`: how a client is named who has told nothing. `style_names`: what styles are called, by id, at that time. In a
-    transaction of its own.
-    """
+    `buyer`: how a client is named who has told nothing. `style_names`: what styles are called, by id, at that time. In
+    a transaction of its own."""
     rows = await conn.fetch(
         "SELECT number FROM licensing.issue_papers($1, $2, $3, $4, $5, $6, $7, $8, $9) AS number",
         *(client_id, currency, until, json.dumps(asdict(seller.party)), json.dumps(asdict(buyer))),

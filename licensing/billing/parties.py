@@ -8,8 +8,10 @@ from stdnum.exceptions import ValidationError
 from licensing.errors import Refusal, refuse
 
 EU_COUNTRIES = frozenset(
-    ["AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU", "LV"]
-    + ["MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK"]
+    [
+        *("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU"),
+        *("LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK"),
+    ]
 )
 """ISO 3166-1 codes of the countries of the European Union."""
 _FIELD_CHARACTERS_MAX = 200

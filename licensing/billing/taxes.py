@@ -32,8 +32,8 @@ class Seller:
 
 @dataclass(frozen=True, kw_only=True)
 class Taxes:
-    """Rates in hundredths of a percent by country; `home` for whoever tells nothing. `home` None: no tax is charged, and
-    invoices say `exempt` as the reason."""
+    """Rates in hundredths of a percent by country; `home` for whoever tells nothing. `home` None: no tax is charged,
+    and invoices say `exempt` as the reason."""
 
     home: int | None
     rates: Mapping[str, int]

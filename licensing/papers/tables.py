@@ -36,7 +36,8 @@ def invoice_csv(invoice: Invoice) -> bytes:
 
 
 def statement_csv(statement: Statement) -> bytes:
-    """The lines of a creator's month: price = fee + tax + others + share. `configs/recompute_statement.py` adds them up."""
+    """The lines of a creator's month: price = fee + tax + others + share. `configs/recompute_statement.py` adds them
+    up."""
     return _table(
         STATEMENT_COLUMNS,
         (
