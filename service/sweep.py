@@ -49,6 +49,7 @@ from service.retention import (
     prune_sign_ins,
     prune_stories,
 )
+from service.transfers import send_payouts
 from service.turns import forget_turns
 from service.workflows import BROKEN, adopt, states_of
 
@@ -70,7 +71,7 @@ async def sweeping(web: Gateway) -> AsyncIterator[None]:
     """Sweep until the end of the block. Needs the workflow engine."""
     noticed = asyncio.Event()
     periods = (end_periods, charge_renewals, renew_plans, grant_free_pictures)
-    money = (*periods, issue_monthly, collect_due, charge_invoices, close_decided, open_payouts)
+    money = (*periods, issue_monthly, collect_due, charge_invoices, close_decided, open_payouts, send_payouts)
     slow = (keep_leases, collect, *money, mend_destructions, list_late_deletions, erase_asked, forget_turns)
     old = (prune_stories, delete_words, delete_images, prune_events, prune_messages, prune_executors, prune_sign_ins)
     rare = (*old, compare_with_provider, audit_ledger)

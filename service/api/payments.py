@@ -1,5 +1,6 @@
 """`/v1/payments`: prepaid money, packs and invoices paid by the operator's provider; what a client saved to pay by."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
@@ -16,11 +17,11 @@ from licensing.billing.payments import (
     give_back,
     payments,
 )
-from licensing.billing.provider_events import take_event
+from licensing.billing.provider_events import Noting, take_event
 from licensing.database import Connection
 from licensing.errors import EventRefused, ProviderUnreachable, Refusal
 from licensing.money import Money
-from licensing.payments import Charge
+from licensing.payments import Charge, CreatorAccount, Transfer
 from licensing.prices import Pack
 from service.api.shapes import Cursor, Limit, money, page
 from service.api.styles import Body
@@ -28,6 +29,7 @@ from service.auth import Client, ClientReading, Identity, Operator, Web, check_t
 from service.charging import payment_id_of, take_payment
 from service.errors import Problem, not_found, refused
 from service.resources import Gateway
+from service.transfers import note_account, note_transfer
 
 router = APIRouter(tags=["payments"])
 
@@ -159,7 +161,16 @@ async def post_event(web: Web, provider_name: str, request: Request) -> None:
     except EventRefused as error:
         raise Problem("invalid_request", f"This is no event of the payment provider: {error}.") from error
     async with web.house() as conn:
-        await take_event(conn, web.provider.name, event, now=web.clock())
+        # Verbs of other rooms' rows take what they need of this place; those of billing take the time alone.
+        more = {Transfer: _at(note_transfer, web), CreatorAccount: _at(note_account, web)}
+        await take_event(conn, web.provider.name, event, now=web.clock(), more=more)
+
+
+def _at(note: Noting, web: Gateway) -> Noting:
+    async def noted(conn: Connection, provider: str, news: Any, *, now: datetime) -> Any:
+        return await note(conn, provider, news, web=web)
+
+    return noted
 
 
 async def setup_page(web: Gateway, client_id: str) -> str:

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from pydantic import Field, StringConstraints
 
 from licensing import payees, payouts
-from licensing.errors import Refusal
+from licensing.errors import ProviderUnreachable, Refusal
 from licensing.money import Money
 from licensing.payees import BankAccount, Payee
 from licensing.payouts import Payout
@@ -76,6 +76,20 @@ async def put_payee(web: Web, asker: Creator, body: PayeeBody) -> dict[str, Any]
         if stored.created_at == web.clock() or stored.version == 1:
             await audit.note(conn, "payee_changed", account_id=asker.account_id, by=asker.who, now=web.clock())
     return _payee_document(stored)
+
+
+@router.post("/payee/connect", status_code=201)
+async def connect_payee(web: Web, asker: Creator) -> dict[str, Any]:
+    """Begin to open an account at the payment provider: send your browser to `url`. Payouts go there once it takes
+    money, which the provider tells."""
+    back = f"{web.settings.origin}/studio/earnings"
+    try:
+        begun = await web.provider.begin_onboarding(creator_id=asker.account_id, account=None, return_url=back)
+    except ProviderUnreachable as error:
+        raise Problem("overloaded", f"The payment provider does not answer: {error}; try again in a moment.") from error
+    if begun is None:
+        raise Problem("conflict", "Creators are paid by bank transfer here: give an IBAN instead.")
+    return {"url": begun.url}
 
 
 @router.get("/payouts")

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from licensing import plans, rates, statements
-from licensing.billing import issuing
+from licensing import disputes, docket, payouts, plans, rates, statements
+from licensing.billing import issuing, payments
 from licensing.billing.coupons import Coupon, make_coupon
 from licensing.ledger import check
 from licensing.orders import Settled
+from licensing.payees import BankAccount, put_payee
+from licensing.payments import Charge
 from licensing.prices import Plan
 from licensing.switch import due_notices, end_notice
 from licensing.terms import StyleTerms
@@ -37,6 +39,12 @@ class Years:
     clients: list[str] = field(default_factory=list)
     sold: list[str] = field(default_factory=list)
     credited: dict[str, int] = field(default_factory=dict)
+    paid: int = 0
+
+    @property
+    def authors(self) -> list[str]:
+        """Everybody who earns."""
+        return [author for style in self.styles for author in style.authors or {style.creator_id: 1}]
 
     @property
     def plans(self) -> list[Plan]:
@@ -58,6 +66,17 @@ class Years:
             self.clients.append(client)
             self.credited[client] = 0
         async with self.world.pool.acquire() as conn:
+            for author in self.authors:
+                await put_payee(
+                    conn,
+                    creator_id=author,
+                    account=BankAccount(holder="Somebody", iban="DE89370400440532013000"),
+                    minimum=eur(100),
+                    schedule=self.random.choice(("weekly", "monthly")),
+                    smallest=eur(1),
+                    by=author,
+                    now=self.world.now,
+                )
             for client in self.clients[:2]:
                 grant = {"free": self.world.prices.free, "now": self.world.now, "new_id": new_id}
                 await plans.grant_free(conn, client_id=client, **grant)
@@ -78,6 +97,8 @@ class Years:
                 self.switch,
                 self.rate,
                 self.end_renewal,
+                *[self.pay] * 2,
+                *[self.dispute] * 2,
             ),
         ]
         for _ in range(self.random.randint(0, 4)):
@@ -103,6 +124,73 @@ class Years:
         amount = self.random.choice((500, 5000, 25_000))
         await self.world.credit(client, amount)
         self.credited[client] += amount
+
+    async def pay(self, client: str) -> None:
+        """A card is charged, and sometimes declines."""
+        amount, now = eur(self.random.choice((700, 4900, 9000))), self.world.now
+        payment_id, state = new_id("pay"), self.random.choice(("succeeded", "succeeded", "failed"))
+        charge = Charge(payment_id=payment_id, reference=new_id("ref"), state=state, amount=amount, reason="declined")
+        async with self.world.pool.acquire() as conn:
+            await payments.begin_payment(
+                conn,
+                payment_id=payment_id,
+                client_id=client,
+                provider="manual",
+                purpose="pack",
+                subject="small",
+                amount=amount,
+                bonus=eur(100),
+                now=now,
+            )
+            await payments.end_payment(conn, "manual", charge, now=now)
+        self.credited[client] += amount.amount + 100 if state == "succeeded" else 0
+
+    async def dispute(self, client: str) -> None:
+        """Somebody holds something against a sale, or the operator decides about what is held."""
+        async with self.world.pool.acquire() as conn, conn.transaction():
+            running = await docket.running(conn, limit=3)
+            if running and self.random.random() < 0.6:
+                await self._decide(conn, self.random.choice(running).id)
+            elif self.sold:
+                output_id = self.random.choice(self.sold[-40:])
+                buyer = await conn.fetchval("SELECT client_id FROM licensing.output WHERE output_id = $1", output_id)
+                await disputes.open_dispute(
+                    conn,
+                    dispute_id=new_id("dsp"),
+                    side="client",
+                    party_id=buyer,
+                    ground="other",
+                    words="not what I ordered",
+                    output_id=output_id,
+                    now=self.world.now,
+                )
+
+    async def _decide(self, conn: Any, dispute_id: str) -> None:
+        outcome = self.random.choice(("refunded", "released", "partly", "partly"))
+        await disputes.decide(
+            conn,
+            note_id=new_id("dnt"),
+            dispute_id=dispute_id,
+            outcome=outcome,
+            reason="as it seems",
+            amount=eur(self.random.randint(1, 60)) if outcome == "partly" else None,
+            now=self.world.now,
+        )
+
+    async def pay_out(self, conn: Any) -> None:
+        """Whose payday it was is paid; some transfers fail, and some come back."""
+        now = self.world.now
+        for due in await payouts.due_payouts(conn, now=now):
+            where = {"payout_id": new_id("pyt"), "creator_id": due.creator_id, "at_least": due.minimum}
+            async with conn.transaction():
+                await payouts.open_payout(conn, **where, now=now)
+        for one in await payouts.open_payouts(conn):
+            async with conn.transaction():
+                outcome = self.random.choice(("paid", "paid", "failed"))
+                await payouts.end_payout(conn, payout_id=one.id, outcome=outcome, detail="by the bank", now=now)
+                if outcome == "paid" and self.random.random() < 0.1:
+                    await payouts.reverse_payout(conn, payout_id=one.id, reason="account closed", now=now)
+                self.paid += outcome == "paid"
 
     async def refund(self, client: str) -> None:
         if self.sold:
@@ -179,6 +267,10 @@ class Years:
         while await self.world.roll_over():
             pass
         async with self.world.pool.acquire() as conn:
+            for dispute_id in await docket.due_to_close(conn, now=now):
+                async with conn.transaction():
+                    await disputes.close(conn, dispute_id=dispute_id, now=now)
+            await self.pay_out(conn)
             for renewal in await plans.due_renewals(conn, now=now):
                 await plans.retry_renewal(conn, renewal, now=now, new_id=new_id)
             for paper in await issuing.unpaid_invoices(conn):
@@ -207,9 +299,8 @@ class Years:
             assert await issuing.clients_to_invoice(conn, until=until) == []
             assert await check(conn) == []
             month = (until - timedelta(days=1)).strftime("%Y-%m")
-            for style in self.styles:
-                for author in style.authors or {style.creator_id: 1}:
-                    await self._check_statement(conn, author, month)
+            for author in self.authors:
+                await self._check_statement(conn, author, month)
         for client in self.clients:
             await self._check_purse(client)
 
@@ -219,7 +310,8 @@ class Years:
         for line in found.lines:
             assert line.price == line.tax + line.fee + line.share + line.others
         assert found.gross == found.tax + found.fee + found.others + found.total + found.compute
-        assert found.opening + found.total == found.closing
+        moved = sum(one.amount.amount for one in found.movements)
+        assert found.opening.amount + found.total.amount + moved == found.closing.amount
 
     async def _check_purse(self, client: str) -> None:
         """What a client has is what came in, less what the papers say was charged, less what is on no paper yet."""
@@ -249,6 +341,7 @@ async def test_the_books_balance_every_month(world: World, months: int, seed: in
         months -= world.now.day == 1
 
     assert years.sold, "something must have been sold, or nothing was tried"
+    assert years.paid, "somebody must have been paid"
 
 
 @pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 60))])

@@ -172,6 +172,7 @@ CALLS: dict[str, Call] = {
         scope="write",
         json={"holder": "Mara", "iban": "DE89370400440532013000", "minimum": 100, "schedule": "never"},
     ),
+    "POST /v1/payee/connect": _CREATOR,
     "GET /v1/payouts": _CREATOR_READS,
     "POST /v1/payouts": _CREATOR,
     "GET /v1/payouts/{payout_id}": _CREATOR_READS,

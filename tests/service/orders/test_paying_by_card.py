@@ -6,12 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from service import charging, invoicing
+from licensing import payouts
+from service import charging, invoicing, transfers
 from service.resources import Gateway
 from service.sweep import end_periods
 from tests.licensing.payments.fake_stripe import POOR_CARD, FakeStripe, running
 from tests.service.conftest import Person, slug_of
-from tests.service.market import Market, open_market
+from tests.service.market import Market, open_market, publish_style
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +104,34 @@ async def test_a_renewal_that_finds_no_money_is_charged_to_the_card(shop: Market
 def _at(shop: Market, ahead: timedelta) -> Gateway:
     """The same place, so much later."""
     return replace(shop.gateway, clock=lambda: shop.gateway.clock() + ahead)
+
+
+async def test_a_creator_is_paid_at_the_provider(shop: Market, stripe: FakeStripe):
+    creator, client = await shop.person("creator"), await shop.client()
+    style_id = await publish_style(shop.gateway, creator, shop.adapter)
+    sold = (await shop.order(client, wait=60, style=style_id, count=4)).json()
+    assert sold["state"] == "settled", sold
+    page = (await creator.http.post("/v1/payee/connect")).json()["url"]
+    stripe.complete_account(page.rsplit("/", 1)[-1])
+    await tell(shop, stripe)
+    told = (await creator.http.get("/v1/payee")).json()["payee"]
+    assert (told["method"], told["schedule"]) == ("stripe", "monthly")
+
+    later = _at(shop, timedelta(days=4))
+    async with later.house() as conn, conn.transaction():
+        opened = await payouts.open_payout(
+            conn,
+            payout_id=later.new_id("pyt"),
+            creator_id=creator.account.id,
+            at_least=shop.gateway.prices.payout_smallest,
+            now=later.clock(),
+        )
+    assert isinstance(opened, payouts.Payout), opened
+    for _ in range(2):
+        await transfers.send_payouts(later)
+    await tell(shop, stripe)
+
+    found = (await creator.http.get("/v1/payouts")).json()
+    assert [(one["state"], one["amount"]["amount"]) for one in found["items"]] == [("paid", 4 * 51)]
+    assert found["standing"]["paid"]["amount"] == 4 * 51
+    assert [one["amount"] for one in stripe.of("transfer")] == [4 * 51]
