@@ -86,8 +86,8 @@ async def test_a_decision_nobody_appeals_against_takes_effect_after_its_time(
     await close_decided(market.gateway)
 
     text = await (await sit(buyer)).read(f"/desk/disputes/{one}")
-    assert "Partly given back: EUR 0.20" in text
-    assert (await prepaid(buyer))[0] == before + 20
+    assert "Partly given back: EUR 0.20 before tax." in text
+    assert (await prepaid(buyer))[0] == before + 20 + 3, "with its tax, rounded down"
 
 
 async def test_a_creator_contests_a_line_and_withdraws_and_its_client_learns_nothing(
