@@ -42,11 +42,15 @@ async def end_setup(conn: Connection, provider: str, setup: Setup, *, now: datet
     return answer.refusal
 
 
-async def finish_setup(conn: Connection, provider: PaymentProvider, setup_id: str, *, now: datetime) -> Refusal | None:
-    """Ask how a setup went whose client has come back, before the provider's event says it. Refusals: not_found. Raises
-    ProviderUnreachable."""
+async def finish_setup(
+    conn: Connection, provider: PaymentProvider, setup_id: str, *, client_id: str | None = None, now: datetime
+) -> Refusal | None:
+    """Ask how a setup went whose client (this one, if one is named) has come back, before the provider's event says it.
+    Refusals: not_found. Raises ProviderUnreachable."""
     reference = await conn.fetchval(
-        "SELECT reference FROM licensing.payment_setup WHERE setup_id = $1 AND provider = $2", setup_id, provider.name
+        "SELECT reference FROM licensing.payment_setup"
+        " WHERE setup_id = $1 AND provider = $2 AND ($3::text IS NULL OR client_id = $3)",
+        *(setup_id, provider.name, client_id),
     )
     if reference is None:
         return refuse("not_found", what="setup", id=setup_id)

@@ -190,6 +190,23 @@ async def payments(
     return [_as_payment(row) for row in rows]
 
 
+async def all_payments(
+    conn: Connection, *, state: State | None = None, limit: int = 100, before: str | None = None
+) -> list[Payment]:
+    """Everybody's payments, in this state if one is named, newest first, those after the one with the id `before`. For
+    the operator."""
+    rows = await conn.fetch(
+        """
+        SELECT * FROM licensing.payment WHERE ($1::text IS NULL OR state = $1)
+          AND ($2::text IS NULL OR (created_at, payment_id)
+               < (SELECT created_at, payment_id FROM licensing.payment WHERE payment_id = $2))
+        ORDER BY created_at DESC, payment_id DESC LIMIT $3
+        """,
+        *(state, before, limit),
+    )
+    return [_as_payment(row) for row in rows]
+
+
 async def refunds_of(conn: Connection, payment_id: str) -> list[PaymentRefund]:
     """All refunds of a payment, the oldest first."""
     rows = await conn.fetch(

@@ -41,7 +41,7 @@ def reads_statement(creator: Seat) -> None:
     lines = creator.page.get_by_role("row", name="Sold, personal")
     expect(lines).to_have_count(2)
     expect(lines.first).to_contain_text("EUR\N{NO-BREAK SPACE}0.51")
-    certificate = lines.first.get_by_role("link").get_attribute("href")
+    certificate = lines.first.get_by_role("link").first.get_attribute("href")
     assert creator.page.request.get(f"{creator.origin}{certificate}").ok
 
 

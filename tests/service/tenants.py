@@ -75,6 +75,7 @@ PARAMETERS = {
     "version_id": Parameter(owner="creator", missing=_id("ver")),
     "payment_id": Parameter(owner="client", missing="pay_" + "0" * 26),
     "any_payment_id": Parameter(owner=None, missing="pay_" + "0" * 26),
+    "setup_id": Parameter(owner=None, missing=_id("set")),
     "provider_name": Parameter(owner=None, missing="nobody"),
     "payout_id": Parameter(owner="creator", missing=_id("pyt")),
     "any_payout_id": Parameter(owner=None, missing=_id("pyt")),
@@ -319,6 +320,13 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /studio/works/{work_id}": {"rights": "mine"},
     "POST /studio/approvals/{approval_id}": {"decision": "reject", "reason": "not mine"},
     "POST /desk/keys/{key_id}/cap": {"cap": "5.00"},
+    "POST /desk/outputs/{output_id}/dispute": {"ground": "other", "words": "It is not mine."},
+    "POST /studio/sales/{output_id}/dispute": {"ground": "other", "words": "It is not mine."},
+    **{
+        f"POST /{place}/disputes/{{dispute_id}}/{act}": {"words": "It is not mine."}
+        for place in ("desk", "studio")
+        for act in ("notes", "appeal", "withdraw")
+    },
 }
 
 

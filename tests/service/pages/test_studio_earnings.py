@@ -30,7 +30,9 @@ async def test_every_line_leads_to_its_certificate_and_the_sums_are_the_ledgers(
     for line in told["lines"]:
         assert f'href="{line["certificate"]}"' in html
         assert (await seat.http.get(line["certificate"])).status_code == 200
-    assert re.search(r"Inky Apples Sold, personal, [^U]+UTC out_\w+ EUR 0.72 EUR 0.12 EUR 0.09 EUR 0.51", text)
+    assert re.search(
+        r"Inky Apples Sold, personal, [^U]+UTC out_\w+ Contest this line EUR 0.72 EUR 0.12 EUR 0.09 EUR 0.51", text
+    )
     for name, words, sign in (("gross", "Clients paid", 1), ("tax", "Tax, passed on", -1), ("total", "Earned", 1)):
         cents = sign * told[name]["amount"]
         written = f"EUR {'−' if cents < 0 else ''}{abs(cents) // 100}.{abs(cents) % 100:02d}"
