@@ -5,12 +5,12 @@
                                                was kept for pictures that wait for their creator no more
     every few seconds                          the work of processes that fell silent goes back to the queues
     every half minute                          leases renewed, objects of nobody deleted, notices and periods ended,
-                                               renewals tried again, papers issued and paid, free pictures given,
-                                               disputes closed, payouts opened,
-                                               turns of the past forgotten, destroyed styles emptied, accounts erased
+                                               renewals tried again, invoices paid, free pictures given, disputes
+                                               closed, payouts opened and sent, turns of the past forgotten, destroyed
+                                               styles emptied, accounts erased
     every hour                                 old prompts, clients' pictures, events, messages and finished stories
-                                               deleted; payments compared with the provider's list; once a
-                                               day, the audit
+                                               deleted; papers issued; payments compared with the provider's list; once
+                                               a day, the audit
 
 Each sweep may run in several processes at once; each does nothing where nothing is to be done.
 """
@@ -71,10 +71,10 @@ async def sweeping(web: Gateway) -> AsyncIterator[None]:
     """Sweep until the end of the block. Needs the workflow engine."""
     noticed = asyncio.Event()
     periods = (end_periods, charge_renewals, renew_plans, grant_free_pictures)
-    money = (*periods, issue_monthly, collect_due, charge_invoices, close_decided, open_payouts, send_payouts)
+    money = (*periods, collect_due, charge_invoices, close_decided, open_payouts, send_payouts)
     slow = (keep_leases, collect, *money, mend_destructions, list_late_deletions, erase_asked, forget_turns)
     old = (prune_stories, delete_words, delete_images, prune_events, prune_messages, prune_executors, prune_sign_ins)
-    rare = (*old, compare_with_provider, audit_ledger)
+    rare = (*old, issue_monthly, compare_with_provider, audit_ledger)
     tasks = [
         asyncio.create_task(listen(web.database_url, CHANNEL, lambda _: noticed.set())),
         asyncio.create_task(_repeat(web, (reflect, expire, mend, clear_approvals), QUICK_S, noticed)),
