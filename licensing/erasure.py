@@ -8,15 +8,20 @@ from dataclasses import replace
 from datetime import datetime
 
 from licensing.authority import Authority
+from licensing.billing.methods import forget_method
 from licensing.certificates import FORMER, Certificate, certify, read_certificate
 from licensing.database import Connection
+from licensing.disputes import forget_in_disputes
+from licensing.payees import forget_payee
 
 
 async def forget_account(conn: Connection, authority: Authority, *, account_id: str, email: str, now: datetime) -> int:
-    """Forget an account's keys, the texts of its idempotency keys, its name, its rules, and its address in the rules of
-    others; renew none of its periods. Twice is once. Returns how many certificates were signed anew.
+    """Forget an account's keys, the texts of its idempotency keys, its name, its rules, its address in the rules of
+    others, where it was paid and by what it pays, and what it said in disputes; renew none of its periods. Twice is
+    once. Returns how many certificates were signed anew.
 
-    The caller has seen to it that no order of the account is open.
+    The caller has seen to it that no order, dispute or payout of the account is open, and that its provider forgets
+    what it had saved.
     """
     await conn.execute(
         """
@@ -28,7 +33,10 @@ async def forget_account(conn: Connection, authority: Authority, *, account_id: 
     )
     await conn.execute("DELETE FROM licensing.idempotency WHERE client_id = $1", account_id)
     await conn.execute("SELECT licensing.forget_in_rules($1, $2)", account_id, email)
+    await forget_payee(conn, account_id)
+    await forget_in_disputes(conn, account_id)
     await conn.execute("UPDATE licensing.allowance SET renews = false WHERE client_id = $1 AND renews", account_id)
+    await forget_method(conn, client_id=account_id, now=now)
     rows = await conn.fetch(
         "SELECT output_id, certificate FROM licensing.output WHERE client_id = $1 OR creator_id = $1", account_id
     )

@@ -9,6 +9,10 @@ Raised, because the caller or the machine is at fault:
     - PricesInvalid      `prices.toml` says something that cannot be charged
     - RulesInvalid       `categories.toml` says something that no prompt can be judged by
     - LedgerBroken       an answer of the database that no healthy ledger gives
+    - ProviderUnusable   a payment provider was named that nobody knows, that is not installed or not set up
+    - ProviderRefuses    a payment provider does not take what it is asked as we ask it; somebody has to look
+    - ProviderUnreachable  a payment provider did not answer; the same call may succeed later
+    - EventRefused       an event that its provider did not sign, that is too old or that nobody can read
 
 Returned, because it is an answer one must expect: `Refusal`. Its slugs are the problem types of the HTTP interface.
 """
@@ -46,6 +50,22 @@ class RulesInvalid(LicensingError):
 
 class LedgerBroken(LicensingError):
     """The database gave an answer that no healthy ledger gives."""
+
+
+class ProviderUnusable(LicensingError):
+    """A payment provider was named that nobody knows, that is not installed or not set up."""
+
+
+class ProviderRefuses(LicensingError):
+    """A payment provider does not take what it is asked as we ask it: a wrong key, a missing right, a bad parameter."""
+
+
+class ProviderUnreachable(LicensingError):
+    """A payment provider did not answer. The same call may succeed later."""
+
+
+class EventRefused(LicensingError):
+    """An event that its provider did not sign, that is too old or that nobody can read. Nothing was done."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,6 +78,8 @@ async def quote(
     found = answer.detail
     return Quote(
         amount=Money(found["amount"], found["currency"]),
+        tax=Money(found["tax"], found["currency"]),
+        tax_bps=found["tax_bps"],
         units=found["units"],
         pay=found["pay"],
         terms_version=found["terms_version"],
@@ -231,6 +233,7 @@ def _settled(answer: Answer) -> Settled:
         units=hold.charged_units,
         share=Money(answer.detail["share"], hold.amount.currency),
         fee=Money(answer.detail["fee"], hold.amount.currency),
+        tax=Money(answer.detail["tax"], hold.amount.currency),
         repeated=answer.outcome == "repeated",
     )
 

@@ -24,12 +24,16 @@ class Money:
         if not _CURRENCY.fullmatch(self.currency):
             raise ValueError(f"currency {self.currency!r} is not three capital letters, as in EUR")
 
+    @property
+    def number(self) -> str:
+        """The amount alone, in whole units with its digits after the point: Money(-1234, "EUR") is -12.34."""
+        digits = minor_digits(self.currency)
+        sign, text = "-" if self.amount < 0 else "", str(abs(self.amount)).rjust(digits + 1, "0")
+        return f"{sign}{text[:-digits]}.{text[-digits:]}" if digits else f"{sign}{text}"
+
     def __str__(self) -> str:
         """As a person writes it: Money(-1234, "EUR") is -12.34 EUR."""
-        digits = _EXPONENTS.get(self.currency, 2)
-        sign, text = "-" if self.amount < 0 else "", str(abs(self.amount)).rjust(digits + 1, "0")
-        number = f"{text[:-digits]}.{text[-digits:]}" if digits else text
-        return f"{sign}{number} {self.currency}"
+        return f"{self.number} {self.currency}"
 
     def __add__(self, other: "Money") -> "Money":
         return Money(self.amount + self._same(other).amount, self.currency)
@@ -48,6 +52,11 @@ class Money:
         if other.currency != self.currency:
             raise ValueError(f"{self.currency} and {other.currency} cannot be added; convert one first")
         return other
+
+
+def minor_digits(currency: str) -> int:
+    """How many digits of a sum in this currency come after the point (ISO 4217)."""
+    return _EXPONENTS.get(currency, 2)
 
 
 def split(amount: int, weights: Sequence[int]) -> list[int]:

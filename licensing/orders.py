@@ -6,7 +6,7 @@ from typing import Literal
 
 from licensing.money import Money
 
-Pay = Literal["licence", "plan", "prepaid", "test"]
+Pay = Literal["free", "licence", "plan", "overage", "prepaid", "test"]
 HoldState = Literal["open", "settled", "voided", "expired"]
 EndReason = Literal["withdrawn", "canceled", "failed", "expired"]
 
@@ -37,10 +37,10 @@ class Reserve:
 class Hold:
     """What is set aside for an order, and how it ended.
 
-    `amount` is the prepaid money held (0 where a licence, a plan or a test key pays), `units` the pictures held from a
-    quota (0 where money pays). `fence` counts the attempts begun; `running` says that one is under way. After the end:
-    `made` pictures, `charged` money and `charged_units`, and `reason` where nothing was delivered.
-    """
+    `amount` is the money held, with its tax: prepaid, or on account where `pay` is overage (0 where a quota or a test
+    key pays); `units` the pictures held from a quota (0 where money pays). `fence` counts the attempts begun; `running`
+    says that one is under way. After the end: `made` pictures, `charged` money and `charged_units`, and `reason` where
+    nothing was delivered."""
 
     order_id: str
     client_id: str
@@ -78,10 +78,13 @@ class Replay:
 class Quote:
     """What an order would cost now. `pay` says from what, None if the client has nothing that covers it.
 
-    `amount` is the money that would be taken (0 where a quota pays), `units` the pictures metered.
+    `amount` is the money that would be taken (0 where a quota pays), of which `tax` is tax at `tax_bps` hundredths of a
+    percent; `units` the pictures metered.
     """
 
     amount: Money
+    tax: Money
+    tax_bps: int
     units: int
     pay: Pay | None
     terms_version: int
@@ -117,9 +120,10 @@ class Settle:
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """An order that was paid: `share` went to the creator, `fee` to the operator. `repeated` if it was settled before.
+    """An order that was paid: `share` went to the creator, `fee` to the operator, `tax` is to be passed on. `repeated`
+    if it was settled before.
 
-    Where a quota paid, `amount` is 0 and `share` and `fee` come out of the money the quota was bought with.
+    Where a quota paid, `amount` and `tax` are 0; `share` and `fee` come out of the money the quota was bought with.
     """
 
     order_id: str
@@ -128,6 +132,7 @@ class Settled:
     units: int
     share: Money
     fee: Money
+    tax: Money
     repeated: bool
 
 

@@ -1,26 +1,31 @@
-"""Quotas that clients buy ahead: the operator's plan over all styles, and licences of one style."""
+"""Quotas that clients buy ahead: the operator's plan over all styles, and licences of one style; and free units."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from licensing.database import Connection, ask
 from licensing.errors import Refusal, refuse
 from licensing.money import Money
-from licensing.prices import Plan
+from licensing.prices import Free, Plan
 
-AllowanceKind = Literal["plan", "licence"]
+AllowanceKind = Literal["plan", "licence", "free"]
 AllowanceState = Literal["active", "ending", "ended", "refunded"]
+RenewalState = Literal["paid", "waiting", "given_up", "unchanged"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Allowance:
-    """One paid period of a plan or of a one-style licence.
+    """One period of a plan, of a one-style licence or of free units.
 
-    `name` is the plan's id; a licence has `style_id` and `tier` instead. `used` + `held` + `left` = units granted.
-    `paused_since` is set while the style is paused: the clock of a licence stops and `ends_at` moves on by that much.
+    `name` is the plan's id; a licence has `style_id` and `tier` instead. `used` + `held` + `left` = units granted. The
+    client paid `price` - `discount` + `tax`. `paused_since` is set while its clock stands still, because its style is
+    paused or its client paused the plan (`pause_until` at most): `ends_at` moves on by that much.
+    What comes beyond the quota costs `overage` a unit; `overage_cap` is what it may cost at most in a period, as its
+    client chose, and `overage_most` what the operator lets them choose.
+    `next_plan` is the id of the plan that follows instead of this one.
     """
 
     id: str
@@ -30,12 +35,21 @@ class Allowance:
     style_id: str | None
     tier: str | None
     price: Money
+    discount: Money
+    tax: Money
     used: int
     held: int
     left: int
     starts_at: datetime
     ends_at: datetime
     paused_since: datetime | None
+    pause_until: datetime | None
+    is_trial: bool
+    next_plan: str | None
+    overage: Money | None
+    overage_cap: Money
+    overage_most: Money
+    overage_spent: Money
     renews: bool
     notice_days: int
     state: AllowanceState
@@ -73,28 +87,93 @@ class Usage:
 
 
 async def subscribe(
-    conn: Connection, *, client_id: str, plan: Plan, now: datetime, new_id: Callable[[str], str], renews: bool = True
+    conn: Connection,
+    *,
+    client_id: str,
+    plan: Plan,
+    now: datetime,
+    new_id: Callable[[str], str],
+    renews: bool = True,
+    coupon: str | None = None,
+    is_trial: bool = False,
 ) -> Allowance | Refusal:
-    """Buy a plan with prepaid money, from now on.
+    """Buy a plan with prepaid money, from now on; or try it for nothing, which becomes the plan at its end.
 
     Subscribing to the plan that already runs returns it (and sets `renews`). Refusals: payment_required; conflict
-    (another plan runs: end its renewal first).
+    (another plan runs: `change` it; the coupon is over or was used; a plan was tried or bought before); not_found (the
+    coupon); invalid_request (the plan cannot be tried).
     """
-    answer = await ask(
-        conn,
-        "buy_plan",
-        new_id("alw"),
-        client_id,
-        plan.id,
-        json.dumps(dict(plan.covers)),
-        plan.price.amount,
-        plan.price.currency,
-        plan.units,
-        plan.months,
-        renews,
-        now,
-    )
+    if is_trial and plan.trial is None:
+        return refuse("invalid_request", what=f"Plan {plan.id} cannot be tried; subscribe to it, or try another one")
+    trial = json.dumps(asdict(plan.trial)) if is_trial and plan.trial else None
+    answer = await ask(conn, "buy_plan", new_id("alw"), client_id, _offered(plan), renews, coupon, trial, now)
     return answer.refusal or await _one(conn, answer.detail["allowance_id"])
+
+
+async def change(
+    conn: Connection,
+    *,
+    client_id: str,
+    plan: Plan,
+    at_once: bool,
+    now: datetime,
+    new_id: Callable[[str], str],
+) -> Allowance | Refusal:
+    """Another plan instead of the one that runs: when that is renewed, or at once.
+
+    At once, a new period begins for its full price. Of the old one the client gets back what is neither used nor gone
+    by: the smaller of both, so that nobody gains by when they change. Refusals: conflict (no plan runs, or pictures are
+    being made from it), payment_required."""
+    answer = await ask(conn, "change_plan", new_id("alw"), client_id, _offered(plan), at_once, now)
+    return answer.refusal or await _one(conn, answer.detail["allowance_id"])
+
+
+async def pause(conn: Connection, *, client_id: str, until: datetime, now: datetime) -> Allowance | Refusal:
+    """Stop the clock of the plan that runs until `resume`, or until that moment. Nothing is made from it meanwhile.
+
+    Refusals: conflict (no plan runs, or it is a trial); invalid_request (until is not later than now).
+    """
+    if until <= now:
+        return refuse("invalid_request", what="A pause must end after it begins; give a later day")
+    answer = await ask(conn, "pause_plan", client_id, until, now)
+    return answer.refusal or await _one(conn, answer.detail["allowance_id"])
+
+
+async def resume(conn: Connection, *, client_id: str, now: datetime) -> Allowance | Refusal:
+    """Let a paused plan run on: its end is as much later as it was paused. Refusals: conflict (none is paused)."""
+    answer = await ask(conn, "resume_plan", client_id, now)
+    return answer.refusal or await _one(conn, answer.detail["allowance_id"])
+
+
+async def cap_overage(conn: Connection, *, client_id: str, cap: Money, now: datetime) -> Allowance | Refusal:
+    """What pictures beyond the quota may cost on account in a period, this one and those after; 0 for none.
+
+    What is used already stays. Refusals: conflict (no plan with overage runs; an invoice is overdue), invalid_request
+    (below 0, or more than the operator allows).
+    """
+    if cap.amount < 0:
+        return refuse("invalid_request", what=f"A cap of {cap} cannot be; give 0 or more")
+    running = await current_plan(conn, client_id=client_id, now=now)
+    if running is not None and running.overage is not None and not running.is_trial and cap > running.overage_most:
+        return refuse(
+            "invalid_request",
+            what=f"At most {running.overage_most} a period can be made on account with plan {running.name}; give no"
+            " more, or add prepaid money",
+        )
+    answer = await ask(conn, "cap_overage", client_id, cap.amount, now)
+    return answer.refusal or await _one(conn, answer.detail["allowance_id"])
+
+
+async def grant_free(
+    conn: Connection, *, client_id: str, free: Free, now: datetime, new_id: Callable[[str], str]
+) -> bool:
+    """A client's free units for a month from now on, renewed by themselves; False where some run already."""
+    granted: bool = await conn.fetchval(
+        "SELECT licensing.grant_free($1, $2, $3, $4, $5, $6, $7)",
+        *(new_id("alw"), client_id, json.dumps({free.tier: 1}), free.worth.amount * free.units, free.worth.currency),
+        *(free.units, now),
+    )
+    return granted
 
 
 async def end_renewal(conn: Connection, *, client_id: str, allowance_id: str) -> Allowance | Refusal:
@@ -116,10 +195,44 @@ async def end_renewal(conn: Connection, *, client_id: str, allowance_id: str) ->
 async def current_plan(conn: Connection, *, client_id: str, now: datetime) -> Allowance | None:
     """The plan period that `now` lies in, if any."""
     row = await conn.fetchrow(
-        _ALLOWANCES + " WHERE a.client_id = $1 AND a.kind = 'plan' AND a.state = 'active' AND a.ends_at > $2",
+        _ALLOWANCES + " WHERE a.client_id = $1 AND a.kind = 'plan' AND a.state = 'active'"
+        " AND (a.ends_at > $2 OR a.paused_since IS NOT NULL)",
         *(client_id, now),
     )
     return _allowance(row) if row else None
+
+
+async def had_plan(conn: Connection, client_id: str) -> bool:
+    """Whether this client has ever had a plan; who has cannot try one."""
+    found: bool = await conn.fetchval(
+        "SELECT EXISTS (SELECT FROM licensing.allowance WHERE client_id = $1 AND kind = 'plan')", client_id
+    )
+    return found
+
+
+async def next_try(conn: Connection, client_id: str) -> datetime | None:
+    """When the renewal of a client's plan is tried again that found no money; None where none waits."""
+    moment: datetime | None = await conn.fetchval(
+        "SELECT min(next_at) FROM licensing.renewal WHERE client_id = $1 AND state = 'waiting'", client_id
+    )
+    return moment
+
+
+async def back_for(conn: Connection, allowance_id: str, *, now: datetime) -> Money:
+    """What its client would get back, tax included, if this period ended now for another plan. Changes nothing."""
+    row = await conn.fetchrow(
+        "SELECT back.refund + back.tax AS amount, a.currency FROM licensing.allowance a"
+        " JOIN licensing.budget b ON b.budget_id = 'units:' || a.allowance_id || ':unit',"
+        " LATERAL licensing.unused_of(a, b.posted, $2) back WHERE a.allowance_id = $1",
+        *(allowance_id, now),
+    )
+    return Money(row["amount"], row["currency"])
+
+
+async def tax_for(conn: Connection, client_id: str, net: Money) -> Money:
+    """The tax on what this client buys for `net`, as it would be taken now."""
+    tax: int = await conn.fetchval("SELECT licensing.tax_on($2, (licensing.tax_of($1)).bps)", client_id, net.amount)
+    return Money(tax, net.currency)
 
 
 async def buy_licence(
@@ -213,23 +326,83 @@ async def due_periods(conn: Connection, *, now: datetime, limit: int = 100) -> l
     return [DuePeriod(id=row["allowance_id"], kind=row["kind"]) for row in rows]
 
 
-async def roll_over(conn: Connection, due: DuePeriod, *, now: datetime, new_id: Callable[[str], str]) -> bool:
+async def due_renewals(conn: Connection, *, now: datetime, limit: int = 100) -> list[str]:
+    """Plans whose renewal waits for money, by the id of the period that ended: whose next try has come, or whose client
+    has the money by now."""
+    rows = await conn.fetch(
+        """
+        SELECT r.allowance_id FROM licensing.renewal r JOIN licensing.allowance a USING (allowance_id)
+        WHERE r.state = 'waiting' AND (r.next_at <= $1 OR NOT a.renews OR licensing.free_of(
+            'prepaid:' || a.client_id || ':' || a.currency) >= a.price + licensing.tax_on(
+            a.price, (licensing.tax_of(a.client_id)).bps))
+        ORDER BY r.next_at LIMIT $2
+        """,
+        *(now, limit),
+    )
+    return [row["allowance_id"] for row in rows]
+
+
+async def retry_renewal(
+    conn: Connection, allowance_id: str, *, now: datetime, new_id: Callable[[str], str]
+) -> RenewalState:
+    """Try one of `due_renewals` again; its new period begins now if it is paid. In a transaction of its own."""
+    state: RenewalState = await conn.fetchval(
+        "SELECT licensing.retry_renewal($1, $2, $3)", allowance_id, new_id("alw"), now
+    )
+    return state
+
+
+async def due_resumptions(conn: Connection, *, now: datetime, limit: int = 100) -> list[str]:
+    """Clients whose plan has been paused as long as it may be."""
+    rows = await conn.fetch(
+        "SELECT client_id FROM licensing.allowance WHERE pause_until <= $1 AND state = 'active' LIMIT $2", now, limit
+    )
+    return [row["client_id"] for row in rows]
+
+
+async def roll_over(
+    conn: Connection,
+    due: DuePeriod,
+    *,
+    now: datetime,
+    new_id: Callable[[str], str],
+    retry_days: Sequence[int] = (),
+) -> bool:
     """Close one of `due_periods`, and renew it if it renews; False where nothing changed.
 
     In a transaction of its own: it locks the style and its buyer's money, and so does everybody else in that order.
     What is left of a plan's money is the operator's, of a licence's the creator's and the operator's by the fee. A
-    renewal that prepaid money does not cover, or whose style is not for sale, does not happen. A period with orders
-    still open stays until they have ended.
-    """
-    next_id = new_id("alw" if due.kind == "plan" else "lic")
-    is_changed: bool = await conn.fetchval("SELECT licensing.roll_over($1, $2, $3)", due.id, next_id, now)
+    renewal whose style is not for sale does not happen, nor does one that prepaid money does not cover; a plan's is
+    tried again after `retry_days` (`due_renewals`). A period with orders still open stays until they have ended."""
+    next_id = new_id("lic" if due.kind == "licence" else "alw")
+    is_changed: bool = await conn.fetchval(
+        "SELECT licensing.roll_over($1, $2, $3, $4)", due.id, next_id, list(retry_days), now
+    )
     return is_changed
 
 
 _ALLOWANCES = """
-    SELECT a.*, b.posted AS used, b.pending AS held, b.granted - b.posted - b.pending AS left
+    SELECT a.*, b.posted AS used, b.pending AS held, b.granted - b.posted - b.pending AS left,
+           a.next_plan ->> 'id' AS next_id, coalesce(o.posted + o.pending, 0) AS overage_spent
     FROM licensing.allowance a JOIN licensing.budget b ON b.budget_id = 'units:' || a.allowance_id || ':unit'
+    LEFT JOIN licensing.budget o ON o.budget_id = 'overage:' || a.allowance_id || ':' || a.currency
 """
+
+
+def _offered(plan: Plan) -> str:
+    """A plan as `with_plan` of `sql/allowances.sql` reads it."""
+    return json.dumps(
+        {
+            "id": plan.id,
+            "covers": dict(plan.covers),
+            "price": plan.price.amount,
+            "currency": plan.price.currency,
+            "units": plan.units,
+            "months": plan.months,
+            "overage_price": plan.overage.amount if plan.overage else None,
+            "overage_most": plan.overage_most.amount if plan.overage_most else 0,
+        }
+    )
 
 
 async def _one(conn: Connection, allowance_id: str) -> Allowance:
@@ -246,12 +419,21 @@ def _allowance(row: Mapping[str, Any]) -> Allowance:
         style_id=row["style_id"],
         tier=row["tier"],
         price=Money(row["price"], row["currency"]),
+        discount=Money(row["discount"], row["currency"]),
+        tax=Money(row["tax"], row["currency"]),
         used=row["used"],
         held=row["held"],
         left=row["left"],
         starts_at=row["starts_at"],
         ends_at=row["ends_at"],
         paused_since=row["paused_since"],
+        pause_until=row["pause_until"],
+        is_trial=row["trial_days"] is not None,
+        next_plan=row["next_id"],
+        overage=None if row["overage_price"] is None else Money(row["overage_price"], row["currency"]),
+        overage_cap=Money(row["overage_cap"], row["currency"]),
+        overage_most=Money(row["overage_most"], row["currency"]),
+        overage_spent=Money(row["overage_spent"], row["currency"]),
         renews=row["renews"],
         notice_days=row["notice_days"],
         state=row["state"],

@@ -12,9 +12,21 @@ from licensing.terms import Offer, Permissions, StyleTerms, Tier
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trial:
+    """So many units for so many days, for nothing."""
+
+    units: int
+    days: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A subscription over all styles: `price` buys `units` every `months`. `covers` says how many units one picture of
-    a tier takes; a tier that is not in it is paid with money."""
+    """A subscription over all styles: `price` buys `units` every `months`, before tax. `covers` says how many units one
+    picture of a tier takes; a tier that is not in it is paid with money.
+
+    A client may let pictures beyond the quota come on account, for `overage` a unit, up to a cap of their own choice
+    and of at most `overage_most`. `trial`: who never had a plan may try this one, at the operator's cost.
+    """
 
     id: str
     name: str
@@ -22,6 +34,29 @@ class Plan:
     units: int
     months: int
     covers: Mapping[str, int]
+    overage: Money | None = None
+    overage_most: Money | None = None
+    trial: Trial | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pack:
+    """Prepaid money: who pays `price` gets `gives`. What it gives more is the operator's."""
+
+    id: str
+    name: str
+    price: Money
+    gives: Money
+
+
+@dataclass(frozen=True, kw_only=True)
+class Free:
+    """What every client gets each month: so many pictures of one tier, each worth its price there, at the operator's
+    cost."""
+
+    tier: str
+    units: int
+    worth: Money
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +70,16 @@ class Prices:
     """What a creator pays for a minute of a training that passes its gate, out of earnings."""
     tiers: Mapping[str, Tier]
     plans: Mapping[str, Plan]
+    packs: Mapping[str, Pack]
+    free: Free | None
+    retry_days: tuple[int, ...]
+    """How many days after a renewal that found no money it is tried again."""
+    payment_days: int
+    """How long a client may take to pay an invoice over pictures that came on account."""
+    payout_smallest: Money
+    """The least that is paid out to a creator at once."""
+    pause_days_most: int
+    """How long a client may pause a plan."""
 
     def default_terms(self, *, style_id: str, creator_id: str, permissions: Permissions | None = None) -> StyleTerms:
         """Terms for a style whose creator has not set any."""
@@ -66,7 +111,7 @@ def _prices(table: dict[str, Any]) -> Prices:
         Money(0, currency)
     except ValueError as error:
         raise PricesInvalid(str(error)) from error
-    training = _take(table, "training", dict)
+    training, payment = _take(table, "training", dict), _take(table, "payment", dict)
     tiers = {name: _tier(section, f"tiers.{name}", currency) for name, section in _sections(table, "tiers")}
     prices = Prices(
         currency=currency,
@@ -75,8 +120,15 @@ def _prices(table: dict[str, Any]) -> Prices:
         training_minute=Money(_number(training, "minute"), currency),
         tiers=tiers,
         plans={name: _plan(section, name, currency, tiers) for name, section in _sections(table, "plans")},
+        packs={name: _pack(section, name, currency) for name, section in _sections(table, "packs")},
+        free=_free(_take(table, "free", dict), tiers) if "free" in table else None,
+        retry_days=_days(_take(payment, "retry_days", list)),
+        payment_days=_number(payment, "days", most=365),
+        payout_smallest=Money(_number(payment, "payout_smallest", least=1), currency),
+        pause_days_most=_number(payment, "pause_days_most", least=1, most=365),
     )
     _finish(training, "training")
+    _finish(payment, "payment")
     _finish(table, "the file")
     return prices
 
@@ -91,7 +143,13 @@ def _tier(section: dict[str, Any], where: str, currency: str) -> Tier:
             months=_number(inner, "months", least=1),
         )
         _finish(inner, f"{where}.licence")
-    tier = Tier(price=Money(_number(section, "price"), currency), use=_take(section, "use", str), offer=offer)
+    price = _number(section, "price")
+    tier = Tier(
+        price=Money(price, currency),
+        use=_take(section, "use", str),
+        offer=offer,
+        floor=_number(section, "floor", most=price) if "floor" in section else 0,
+    )
     _finish(section, where)
     return tier
 
@@ -108,9 +166,49 @@ def _plan(section: dict[str, Any], name: str, currency: str, tiers: Mapping[str,
         units=_number(section, "units", least=1),
         months=_number(section, "months", least=1),
         covers={tier: _number(covers, tier, least=1) for tier in list(covers)},
+        overage=Money(_number(section, "overage"), currency) if "overage" in section else None,
+        overage_most=Money(_number(section, "overage_most"), currency) if "overage_most" in section else None,
+        trial=_trial(_take(section, "trial", dict), name) if "trial" in section else None,
     )
     _finish(section, f"plans.{name}")
+    if (plan.overage is None) != (plan.overage_most is None):
+        raise PricesInvalid(f"plans.{name} needs both overage and overage_most, or neither")
     return plan
+
+
+def _trial(section: dict[str, Any], plan: str) -> Trial:
+    trial = Trial(units=_number(section, "units", least=1), days=_number(section, "days", least=1, most=365))
+    _finish(section, f"plans.{plan}.trial")
+    return trial
+
+
+def _pack(section: dict[str, Any], name: str, currency: str) -> Pack:
+    price = _number(section, "price", least=1)
+    pack = Pack(
+        id=name,
+        name=_take(section, "name", str),
+        price=Money(price, currency),
+        gives=Money(_number(section, "gives", least=price), currency),
+    )
+    _finish(section, f"packs.{name}")
+    return pack
+
+
+def _free(section: dict[str, Any], tiers: Mapping[str, Tier]) -> Free:
+    tier = _take(section, "tier", str)
+    if tier not in tiers:
+        raise PricesInvalid(f"free.tier must name a tier of this file; {tier} is none")
+    free = Free(tier=tier, units=_number(section, "units", least=1), worth=tiers[tier].price)
+    _finish(section, "free")
+    return free
+
+
+def _days(days: list[Any]) -> tuple[int, ...]:
+    if not all(type(day) is int and day > 0 for day in days) or days != sorted(set(days)):
+        raise PricesInvalid(
+            f"payment.retry_days must be whole days above 0, each later than the one before, not {days}"
+        )
+    return tuple(days)
 
 
 def _take(table: dict[str, Any], key: str, kind: type) -> Any:

@@ -1,6 +1,6 @@
 """What a creator earned, line by line, in sums that anybody can add up again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -13,14 +13,16 @@ from licensing.money import Money
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One earning, its reversal, or a training's price. `price` is what the picture cost, `fee` the operator's part,
-    `share` the creator's.
+    """One earning, its reversal, or a training's price. `price` is what the picture cost with its tax, `tax` what of it
+    is passed on, `fee` the operator's part, `share` the creator's, `others` that of other authors: price = tax + fee +
+    share + others.
 
     `output_id` is None for the rest of a licence period that the client left unused, and for a training: its price is
-    0, its fee what computing cost, its share as much below zero.
+    0, its fee what computing cost, its share as much below zero. An `adjustment` is what a decided dispute changed
+    about a sale, or, where the sale was taken back after that, the same with the other sign.
     """
 
-    kind: Literal["sale", "refund", "unused", "compute"]
+    kind: Literal["sale", "refund", "unused", "compute", "adjustment"]
     at: datetime
     style_id: str
     tier: str
@@ -28,20 +30,43 @@ class Line:
     output_id: str | None
     certificate: str | None
     price: Money
+    tax: Money
     fee: Money
     share: Money
+    others: Money
+
+
+@dataclass(frozen=True, kw_only=True)
+class Movement:
+    """What came to a creator's balance (above 0) or went from it without being earned: payouts, and what a dispute sets
+    aside. `kind` is the ledger's, `subject` what it is about."""
+
+    kind: str
+    at: datetime
+    subject: str
+    amount: Money
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """A creator's month in UTC; `total` is the sum of the lines' shares and equals what the ledger posted."""
+    """A creator's month in UTC; `total` is the sum of the lines' shares and equals what the ledger posted.
+
+    gross = tax + fee + others + compute + total: what clients paid, of it tax, the operator's fee, what other authors
+    got, what trainings cost. closing = opening + total + movements: what was payable before and after the month.
+    """
 
     creator_id: str
     month: str
     lines: tuple[Line, ...]
     gross: Money
+    tax: Money
     fee: Money
+    others: Money
+    compute: Money
     total: Money
+    opening: Money
+    movements: tuple[Movement, ...]
+    closing: Money
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +92,11 @@ async def statement(conn: Connection, *, creator_id: str, month: str, currency: 
     """The statement of `month` ("2025-11"). Raises ValueError for a month that is none, LedgerBroken where the lines do
     not sum to what the ledger posted."""
     start, end = _bounds(month)
-    rows = await conn.fetch(_LINES + " ORDER BY at, order_id, output_id, kind", creator_id, currency, start, end)
+    rows = await conn.fetch(
+        "SELECT kind, at, style_id, tier, order_id, output_id, certificate, price, tax, fee, share, others"
+        f" FROM ({LINES}) AS lines ORDER BY at, order_id, output_id, kind",
+        *(creator_id, currency, start, end),
+    )
     lines = tuple(_line(row, currency) for row in rows)
     total = sum(line.share.amount for line in lines)
     posted = await _posted(conn, creator_id, currency, start, end)
@@ -79,10 +108,30 @@ async def statement(conn: Connection, *, creator_id: str, month: str, currency: 
         creator_id=creator_id,
         month=month,
         lines=lines,
-        gross=Money(sum(line.price.amount for line in lines), currency),
-        fee=Money(sum(line.fee.amount for line in lines), currency),
+        gross=_sum(lines, "price", currency),
+        tax=_sum(lines, "tax", currency),
+        fee=_sum([line for line in lines if line.kind != "compute"], "fee", currency),
+        others=_sum(lines, "others", currency),
+        compute=_sum([line for line in lines if line.kind == "compute"], "fee", currency),
         total=Money(total, currency),
+        opening=Money(await _payable_at(conn, creator_id, currency, start), currency),
+        movements=await _movements(conn, creator_id, currency, start, end),
+        closing=Money(await _payable_at(conn, creator_id, currency, end), currency),
     )
+
+
+async def months(conn: Connection, *, creator_id: str, currency: str = "EUR") -> list[tuple[str, Money]]:
+    """The months in which something was earned, reversed or paid out, the newest first, with what each earned."""
+    rows = await conn.fetch(
+        """
+        SELECT to_char(g.at AT TIME ZONE 'UTC', 'YYYY-MM') AS month,
+               coalesce(sum(e.amount) FILTER (WHERE g.kind = ANY ($2)), 0)::bigint AS total
+        FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
+        WHERE e.account_id = $1 GROUP BY 1 ORDER BY 1 DESC
+        """,
+        *(f"payable:{creator_id}:{currency}", list(_EARNING)),
+    )
+    return [(row["month"], Money(row["total"], currency)) for row in rows]
 
 
 async def earnings(conn: Connection, *, creator_id: str, now: datetime, currency: str = "EUR") -> Earnings:
@@ -92,7 +141,7 @@ async def earnings(conn: Connection, *, creator_id: str, now: datetime, currency
         f"""
         SELECT style_id, sum(share)::bigint AS share,
                (count(*) FILTER (WHERE kind = 'sale') - count(*) FILTER (WHERE kind = 'refund'))::int AS pictures
-        FROM ({_LINES}) AS lines GROUP BY style_id ORDER BY sum(share) DESC, style_id
+        FROM ({LINES}) AS lines GROUP BY style_id ORDER BY sum(share) DESC, style_id
         """,
         *(creator_id, currency, datetime.min.replace(tzinfo=UTC), now + _TICK),
     )
@@ -108,27 +157,50 @@ async def earnings(conn: Connection, *, creator_id: str, now: datetime, currency
 
 
 _TICK = timedelta(microseconds=1)
+_EARNING = ("sale", "refund", "licence_end", "compute", "adjustment", "adjustment_undone")
+"""Kinds of groups that are lines of a statement; what else moves a creator's balance is a movement."""
 
-# Sales and refunds by output, what clients left unused of licences, and trainings. $1 creator, $2 currency,
-# $3 <= at < $4.
-_LINES = """
-    SELECT 'sale' AS kind, settled_at AS at, style_id, tier, order_id, output_id, certificate, price, fee, share
-    FROM licensing.output
-    WHERE creator_id = $1 AND currency = $2 AND NOT test AND settled_at >= $3 AND settled_at < $4
+# Sales and refunds by output, what disputes changed about them, what clients left unused of licences, and trainings. $1
+# creator, $2 currency, $3 <= at < $4. A function is called for each row, so the part of somebody who has all of it is
+# read without.
+LINES = """
+    SELECT 'sale' AS kind, settled_at AS at, style_id, tier, order_id, output_id, certificate, price, tax, fee,
+           part.share, o.share - part.share AS others, client_id
+    FROM licensing.output o,
+         LATERAL (SELECT CASE WHEN o.shared THEN licensing.part_of(o, $1) ELSE o.share END AS share) part
+    WHERE o.output_id IN (SELECT output_id FROM licensing.outputs_of($1, $3, $4))
+      AND currency = $2 AND NOT test AND settled_at >= $3 AND settled_at < $4
     UNION ALL
-    SELECT 'refund', revoked_at, style_id, tier, order_id, output_id, certificate, -price, -fee, -share
-    FROM licensing.output
-    WHERE creator_id = $1 AND currency = $2 AND price > 0 AND revoked_at >= $3 AND revoked_at < $4
+    SELECT 'refund', revoked_at, style_id, tier, order_id, output_id, certificate, -(o.share + fee + back.tax),
+           -back.tax, -fee, -part.share, part.share - o.share, client_id
+    FROM licensing.output o,
+         LATERAL (SELECT CASE WHEN o.shared THEN licensing.part_of(o, $1) ELSE o.share END AS share) part,
+         LATERAL (SELECT licensing.tax_refunded(o, o.revoked_at) AS tax) back
+    WHERE o.output_id IN (SELECT output_id FROM licensing.revoked_of($1, $3, $4))
+      AND currency = $2 AND price > 0 AND revoked_at >= $3 AND revoked_at < $4
+    UNION ALL
+    SELECT 'adjustment', change.at, o.style_id, o.tier, o.order_id, o.output_id, o.certificate,
+           change.sign * (d.to_client + change.tax), change.sign * change.tax, change.sign * d.from_fee,
+           change.sign * own.amount, change.sign * (d.from_share - own.amount), o.client_id
+    FROM licensing.output o JOIN licensing.disputed d USING (output_id),
+         LATERAL (VALUES (d.ended_at, -1, d.tax), (d.undone_at, 1, d.undone_tax)) AS change (at, sign, tax),
+         LATERAL (SELECT sum(h.amount)::bigint AS amount FROM licensing.holders_of(o.output_id, d.from_share) h
+                  WHERE h.creator_id = $1) own
+    WHERE (o.creator_id = $1 OR o.shared) AND own.amount IS NOT NULL AND o.currency = $2
+      AND (d.from_share <> 0 OR d.from_fee <> 0) AND change.at >= $3 AND change.at < $4
     UNION ALL
     SELECT 'unused', g.at, g.body ->> 'style', g.body ->> 'tier', NULL, NULL, NULL,
-           (g.body ->> 'price')::bigint, (g.body ->> 'fee')::bigint, e.amount
+           (g.body ->> 'price')::bigint, 0, (g.body ->> 'fee')::bigint, e.amount,
+           (g.body ->> 'share')::bigint - e.amount, NULL
     FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
     WHERE e.account_id = 'payable:' || $1 || ':' || $2 AND g.kind = 'licence_end' AND g.at >= $3 AND g.at < $4
     UNION ALL
-    SELECT 'compute', g.at, g.body ->> 'style', 'training', NULL, NULL, NULL, 0, -e.amount, e.amount
+    SELECT 'compute', g.at, g.body ->> 'style', 'training', NULL, NULL, NULL, 0, 0, -e.amount, e.amount, 0, NULL
     FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
     WHERE e.account_id = 'payable:' || $1 || ':' || $2 AND g.kind = 'compute' AND g.at >= $3 AND g.at < $4
 """
+"""The lines of a statement as a query: sales and refunds by output, what clients left unused of licences, and
+trainings. $1 creator, $2 currency, $3 <= at < $4. `client_id` is for sums over many clients; no statement has it."""
 
 
 def _bounds(month: str) -> tuple[datetime, datetime]:
@@ -138,8 +210,24 @@ def _bounds(month: str) -> tuple[datetime, datetime]:
 
 
 def _line(row: Mapping[str, Any], currency: str) -> Line:
-    sums = {name: Money(row[name], currency) for name in ("price", "fee", "share")}
+    sums = {name: Money(row[name], currency) for name in ("price", "tax", "fee", "share", "others")}
     return Line(**(dict(row) | sums))
+
+
+def _sum(lines: Sequence[Line], name: str, currency: str) -> Money:
+    return Money(sum(getattr(line, name).amount for line in lines), currency)
+
+
+async def _payable_at(conn: Connection, creator_id: str, currency: str, moment: datetime) -> int:
+    """What was payable just before a moment."""
+    payable: int = await conn.fetchval(
+        """
+        SELECT coalesce(sum(e.amount), 0)::bigint FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
+        WHERE e.account_id = $1 AND g.at < $2
+        """,
+        *(f"payable:{creator_id}:{currency}", moment),
+    )
+    return payable
 
 
 async def _posted(conn: Connection, creator_id: str, currency: str, start: datetime, end: datetime) -> int:
@@ -148,8 +236,21 @@ async def _posted(conn: Connection, creator_id: str, currency: str, start: datet
         """
         SELECT coalesce(sum(e.amount), 0)::bigint
         FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
-        WHERE e.account_id = $1 AND g.kind IN ('sale', 'refund', 'licence_end', 'compute') AND g.at >= $2 AND g.at < $3
+        WHERE e.account_id = $1 AND g.kind = ANY ($4) AND g.at >= $2 AND g.at < $3
         """,
-        *(f"payable:{creator_id}:{currency}", start, end),
+        *(f"payable:{creator_id}:{currency}", start, end, list(_EARNING)),
     )
     return posted
+
+
+async def _movements(
+    conn: Connection, creator_id: str, currency: str, start: datetime, end: datetime
+) -> tuple[Movement, ...]:
+    rows = await conn.fetch(
+        """
+        SELECT g.kind, g.at, g.subject, e.amount FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
+        WHERE e.account_id = $1 AND g.kind <> ALL ($4) AND g.at >= $2 AND g.at < $3 ORDER BY e.group_no
+        """,
+        *(f"payable:{creator_id}:{currency}", start, end, list(_EARNING)),
+    )
+    return tuple(Movement(**dict(row) | {"amount": Money(row["amount"], currency)}) for row in rows)

@@ -48,6 +48,13 @@ def _its_styles_creator(table: str) -> str:
     return f"{IS_HOUSE} OR {creator}"
 
 
+def _on_invoice(table: str) -> str:
+    return f"EXISTS (SELECT FROM licensing.invoice i WHERE i.number = {table}.number)"
+
+
+_ADD = "INSERT"
+_OF_A_DISPUTE = "EXISTS (SELECT FROM licensing.dispute d WHERE d.dispute_id = {table}.dispute_id)"
+
 TABLES: Mapping[str, Table] = {
     "style": Table(seen=EVERYBODY, writes="INSERT, UPDATE (terms_version)", written=_ITS_CREATOR),
     "terms": Table(seen=EVERYBODY, writes="INSERT", written=_its_styles_creator("terms")),
@@ -71,34 +78,95 @@ TABLES: Mapping[str, Table] = {
         writes="UPDATE (renews)",
         written=f"({IS_HOUSE} OR {owned_by('client_id')}) AND NOT (renews AND coalesce(tier = 'exclusive', false))",
     ),
+    # By whom and at which rate they are taxed is worked out by the house.
+    "buyer": Table(seen=f"{owned_by('client_id')} OR client_id = '' AND {EVERYBODY}"),
+    "rate": Table(
+        seen=f"{owned_by('client_id')} OR {_its_styles_creator('rate')}",
+        writes=_ADD,
+        written=_its_styles_creator("rate"),
+    ),
+    "author": Table(seen=EVERYBODY, writes=_ADD, written=_its_styles_creator("author")),
+    "coupon": Table(seen=NO_PARTY, writes="INSERT, UPDATE (ended_at)"),
+    "coupon_use": Table(seen=owned_by("client_id")),
+    "renewal": Table(seen=owned_by("client_id")),
     "hold": Table(seen=owned_by("client_id", "creator_id")),
     "idempotency": Table(seen=owned_by("client_id"), writes="DELETE"),
     "signing": Table(seen="EXISTS (SELECT FROM licensing.hold h WHERE h.order_id = signing.order_id)"),
-    "output": Table(seen=owned_by("client_id", "creator_id")),
+    "output": Table(
+        seen=f"{owned_by('client_id', 'creator_id')} OR shared AND EXISTS (SELECT FROM licensing.output_share s"
+        f" WHERE s.output_id = output.output_id AND s.author_id = {ME})"
+    ),
+    "output_share": Table(seen=owned_by("author_id")),
+    "series": Table(seen=NO_PARTY),
+    "invoice": Table(seen=owned_by("client_id")),
+    "invoice_line": Table(seen=_on_invoice("invoice_line")),
+    "invoice_tax": Table(seen=_on_invoice("invoice_tax")),
+    "invoice_group": Table(seen=_on_invoice("invoice_group")),
+    "payment": Table(seen=owned_by("client_id")),
+    "payment_refund": Table(seen=owned_by("client_id")),
+    "chargeback": Table(seen=owned_by("client_id")),
+    "payment_setup": Table(seen=owned_by("client_id")),
+    "payment_method": Table(seen=owned_by("client_id")),
+    "psp_event": Table(seen=NO_PARTY, writes="INSERT"),
     "account": Table(seen=owned_by("owner_id")),
     "entry": Table(seen="EXISTS (SELECT FROM licensing.account a WHERE a.account_id = entry.account_id)"),
     "entry_group": Table(seen="EXISTS (SELECT FROM licensing.entry e WHERE e.group_no = entry_group.group_no)"),
     "link": Table(seen=EVERYBODY),
     "checkpoint": Table(seen=EVERYBODY, writes="INSERT", written=IS_HOUSE),
+    # Whole accounts are for the file that goes to the bank; their owners see a part (`payees_of`).
+    "payee": Table(seen=NO_PARTY),
+    "payout_run": Table(seen=NO_PARTY),
+    "payout": Table(seen=owned_by("creator_id")),
+    "dispute": Table(seen=owned_by("client_id", "creator_id")),
+    "disputed": Table(seen=_OF_A_DISPUTE.format(table="disputed")),
+    "dispute_note": Table(seen=_OF_A_DISPUTE.format(table="dispute_note")),
+    "dispute_contact": Table(seen=NO_PARTY),
     "audit": Table(seen=NO_PARTY, writes="INSERT, UPDATE"),
     "mark": Table(seen=NO_PARTY, writes="INSERT"),
     "alembic_version": Table(seen=NO_PARTY),
 }
 VERBS = (
+    "appeal_dispute",
     "begin_attempt",
+    "begin_payment",
+    "begin_payment_refund",
+    "begin_setup",
     "buy_licence",
     "buy_plan",
+    "cap_overage",
+    "change_plan",
     "charge_training",
+    "close_dispute",
     "closed_until",
+    "confirm_run",
     "credit",
+    "decide_dispute",
     "end_notice",
+    "end_payment",
+    "end_payment_refund",
+    "end_setup",
     "expire_due",
+    "forget_in_disputes",
     "forget_in_rules",
+    "forget_method",
+    "forget_payee",
     "governing",
+    "grant_free",
+    "issue_papers",
     "keep_until",
     "link_commit",
+    "make_run",
     "may_sign",
+    "move_payout",
     "nearest_output",
+    "note_chargeback",
+    "open_dispute",
+    "open_payout",
+    "pause_plan",
+    "pay_invoice",
+    "payees_of",
+    "put_buyer",
+    "put_payee",
     "quote",
     "refund_output",
     "renew",
@@ -107,11 +175,15 @@ VERBS = (
     "requeue",
     "reserve",
     "reserve_all",
+    "resume_plan",
+    "retry_renewal",
     "roll_over",
+    "say_in_dispute",
     "set_switch",
     "settle_all",
     "switch_row",
     "void",
+    "withdraw_dispute",
 )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from licensing.database import Connection
 from licensing.errors import Refusal, refuse
 from licensing.money import Money
 
+WEIGHT_MAX = 10_000
 EXCLUSIVE = "exclusive"
 """The tier whose pictures are one client's alone. A licence of it is a window: the whole style is, while it runs."""
 
@@ -25,11 +26,13 @@ class Offer:
 
 @dataclass(frozen=True, kw_only=True)
 class Tier:
-    """One way to use a picture: `use` in words, its `price` per picture, and the licence that may be bought instead."""
+    """One way to use a picture: `use` in words, its `price` per picture before tax, and the licence that may be bought
+    instead. Below the `floor` (minor units) no picture is sold, whatever a plan, a rate or a licence makes it cost."""
 
     price: Money
     use: str
     offer: Offer | None = None
+    floor: int = 0
 
 
 Approval = Literal["off", "new_clients", "all"]
@@ -63,8 +66,9 @@ class Permissions:
 @dataclass(frozen=True, kw_only=True)
 class StyleTerms:
     """Terms of one style. `fee_bps` is the operator's fee in hundredths of a percent of every price; the rest is the
-    creator's. `notice_days` is the shortest wind-down that buyers under this version are promised. `version` counts
-    from 1; terms not yet stored have 0."""
+    creator's. `authors` are those among whom the creator's part is split, by weight, the creator included; nobody:
+    all of it is the creator's. `notice_days` is the shortest wind-down that buyers under this version are promised.
+    `version` counts from 1; terms not yet stored have 0."""
 
     style_id: str
     creator_id: str
@@ -72,6 +76,7 @@ class StyleTerms:
     fee_bps: int
     notice_days: int
     permissions: Permissions = Permissions()
+    authors: Mapping[str, int] = field(default_factory=dict)
     version: int = 0
     created_at: datetime | None = None
 
@@ -142,6 +147,10 @@ async def terms_at(conn: Connection, style_id: str, version: int) -> StyleTerms 
     tiers = await conn.fetch(
         "SELECT * FROM licensing.tier WHERE style_id = $1 AND version = $2 ORDER BY position", style_id, version
     )
+    authors = await conn.fetch(
+        "SELECT author_id, weight FROM licensing.author WHERE style_id = $1 AND version = $2 ORDER BY position",
+        *(style_id, version),
+    )
     return StyleTerms(
         style_id=style_id,
         creator_id=row["creator_id"],
@@ -149,6 +158,7 @@ async def terms_at(conn: Connection, style_id: str, version: int) -> StyleTerms 
         fee_bps=row["fee_bps"],
         notice_days=row["notice_days"],
         permissions=Permissions(**json.loads(row["permissions"])),
+        authors={author["author_id"]: author["weight"] for author in authors},
         version=version,
         created_at=row["created_at"],
     )
@@ -158,7 +168,7 @@ def _tier(row: Mapping[str, Any], currency: str) -> Tier:
     offer = None
     if row["offer_price"] is not None:
         offer = Offer(price=Money(row["offer_price"], currency), units=row["offer_units"], months=row["offer_months"])
-    return Tier(price=Money(row["price"], currency), use=row["use"], offer=offer)
+    return Tier(price=Money(row["price"], currency), use=row["use"], offer=offer, floor=row["floor"])
 
 
 def _unsound(terms: StyleTerms) -> str | None:
@@ -175,6 +185,16 @@ def _unsound(terms: StyleTerms) -> str | None:
         return (
             f"A fee of {terms.fee_bps} bps or a notice of {terms.notice_days} days cannot be; give 0 to 10000, and days"
         )
+    for name, tier in terms.tiers.items():
+        if not 0 <= tier.floor <= tier.price.amount:
+            return f"Tier {name} cannot be sold for less than its price; give a floor from 0 to {tier.price.amount}"
+        if tier.offer and tier.offer.price.amount < tier.floor * tier.offer.units:
+            return (
+                f"A licence of tier {name} sells {tier.offer.units} pictures for less than the floor of"
+                f" {Money(tier.floor, terms.currency)} each; ask more for it, or lower the floor"
+            )
+    if not all(0 < weight <= WEIGHT_MAX for weight in terms.authors.values()):
+        return f"Parts of authors are whole numbers from 1 to {WEIGHT_MAX}; give each author such a part"
     limits = {"copies": terms.permissions.ceiling, "days of use": terms.permissions.expiry_days}
     for name, limit in limits.items():
         if limit is not None and limit < 1:
@@ -223,12 +243,19 @@ async def _store(conn: Connection, terms: StyleTerms, *, by: str, now: datetime)
     await conn.executemany(
         """
         INSERT INTO licensing.tier (
-            style_id, version, tier, position, price, use, offer_price, offer_units, offer_months)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            style_id, version, tier, position, price, use, floor, offer_price, offer_units, offer_months)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         """,
         [
-            (terms.style_id, terms.version, name, position, tier.price.amount, tier.use)
+            (terms.style_id, terms.version, name, position, tier.price.amount, tier.use, tier.floor)
             + ((tier.offer.price.amount, tier.offer.units, tier.offer.months) if tier.offer else (None, None, None))
             for position, (name, tier) in enumerate(terms.tiers.items())
+        ],
+    )
+    await conn.executemany(
+        "INSERT INTO licensing.author (style_id, version, author_id, weight, position) VALUES ($1, $2, $3, $4, $5)",
+        [
+            (terms.style_id, terms.version, author_id, weight, position)
+            for position, (author_id, weight) in enumerate(terms.authors.items())
         ],
     )

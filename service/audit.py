@@ -30,6 +30,7 @@ Noted = Literal[
     "version_published",
     "version_unpublished",
     "terms_accepted",
+    "payee_changed",
 ]
 """What is written here."""
 Kind = Literal[
@@ -194,6 +195,7 @@ _SENTENCES: dict[Kind, str] = {
     "link_made": "A one-time link that signs in to your account was made.",
     "signed_in": "Somebody signed in to your account with a link.",
     "signed_out": "A session of your account was ended.",
+    "payee_changed": "Where you are paid was changed. If that was not you, change it back within three days.",
     "key_cap_changed": "The spending limit of the key {subject} was changed.",
     "sale_refunded": "The sale of picture {subject} was taken back; its certificate is revoked.",
     "erasure_asked": "It was asked that your account be erased.",

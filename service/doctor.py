@@ -16,6 +16,7 @@ from inference.catalog import list_bases
 from inference.checkers import open_checker
 from inference.errors import InferenceError
 from licensing.authority import open_authority
+from licensing.billing.taxes import load_taxes
 from licensing.errors import LicensingError
 from licensing.prices import load_prices
 from licensing.rules import load_categories
@@ -27,7 +28,7 @@ from service.db.prepare import prepare_database
 from service.errors import OwnhandError
 from service.leftovers import look_for
 from service.postgres import database
-from service.resources import authority_folder
+from service.resources import authority_folder, open_payments
 from service.settings import Settings
 from service.storage import open_storage
 
@@ -54,6 +55,8 @@ async def examine(
         ("storage", _storage),
         ("keys", _keys),
         ("prices", _prices),
+        ("taxes", _taxes),
+        ("payments", _payments),
         ("bases", _bases),
         ("model stack", _stack),
         ("content check", _content_check),
@@ -107,6 +110,18 @@ def _prices(settings: Settings) -> str:
         f"{len(prices.tiers)} tiers and {len(prices.plans)} plans in {prices.currency};"
         f" {len(categories)} categories of prompts"
     )
+
+
+def _taxes(settings: Settings) -> str:
+    taxes = load_taxes(settings.configs / "seller.toml")
+    who = (
+        f"{taxes.seller.party.name} sells" if taxes.seller else "nobody is named as the seller, so no invoice is issued"
+    )
+    return f"{who}; {'no tax is charged' if taxes.home is None else f'{len(taxes.rates) + 1} rates of tax'}"
+
+
+def _payments(settings: Settings) -> str:
+    return f"{open_payments(settings).name} takes payments"
 
 
 def _bases(settings: Settings) -> str:

@@ -10,7 +10,8 @@ import asyncio
 import logging
 from datetime import datetime
 
-from licensing import plans
+from licensing import docket, payouts, plans
+from licensing.billing.methods import saved_method
 from licensing.database import Connection
 from licensing.erasure import forget_account
 from licensing.ledger import balance
@@ -18,7 +19,7 @@ from licensing.money import Money
 from service import audit
 from service.accounts import Account, account_by_id
 from service.errors import Problem
-from service.formats import day, money
+from service.formats import count, day, money
 from service.generation import void_order
 from service.orders import IS_OPEN
 from service.resources import Gateway
@@ -62,8 +63,27 @@ async def in_the_way(conn: Connection, account: Account, *, currency: str, now: 
     prepaid = usage.prepaid.amount + usage.prepaid_held.amount
     said = [f"There are {_amount(prepaid, currency)} of prepaid money left."] if prepaid else []
     for one in usage.allowances:
+        if one.kind == "free":
+            continue
         what = f"The plan {one.name}" if one.kind == "plan" else f"The {one.tier} licence of style {one.style_id}"
         said.append(f"{what} runs until {day(one.ends_at)} with {one.left} pictures left.")
+    return said
+
+
+async def _must_end_first(conn: Connection, account: Account, *, currency: str) -> list[str]:
+    """What concerns others, too, and so cannot be given up, in sentences."""
+    disputes = [one for one in await docket.disputes_of(conn, account.id) if one.state != "closed"]
+    said = [f"Wait for the end of {count(len(disputes), 'dispute')} that you are in."] if disputes else []
+    if account.role == "creator":
+        paying = (await payouts.standing(conn, creator_id=account.id, currency=currency)).paying
+        said += (
+            [f"Wait until the {_amount(paying.amount, currency)} that are on their way to you have arrived."]
+            if paying.amount
+            else []
+        )
+    else:
+        owed = -await balance(conn, f"receivable:{account.id}:{currency}")
+        said += [f"Pay the {_amount(owed, currency)} that came on account."] if owed > 0 else []
     return said
 
 
@@ -83,6 +103,9 @@ async def ask_erasure(
         raise Problem("forbidden", "An operator's account is needed to run this place; only others can be erased.")
     if confirm.strip().lower() != account.email:
         raise Problem("invalid_request", f"{confirm[:80]!r} is not this account's e-mail address; type it to confirm.")
+    waits = await _must_end_first(conn, account, currency=currency)
+    if waits:
+        raise Problem("conflict", f"{' '.join(waits)} Then the account can be erased.", extra={"in_the_way": waits})
     said = await in_the_way(conn, account, currency=currency, now=now)
     if said and not gives_up:
         raise Problem(
@@ -179,6 +202,9 @@ async def _forget(web: Gateway, account_id: str, *, now: datetime) -> None:
         if email is None:
             # Somebody else was first.
             return
+        saved = await saved_method(conn, account_id)
+        if saved is not None and saved.provider == web.provider.name:
+            await web.provider.forget_method(saved.method.reference)
         await forget_account(conn, web.authority, account_id=account_id, email=email, now=now)
         for statement in _FORGET:
             await conn.execute(statement, account_id, now)

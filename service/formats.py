@@ -1,6 +1,6 @@
 """How pages write money, times and counts. Times are UTC and say so."""
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from licensing.money import Money
 
@@ -31,7 +31,12 @@ def minor_digits(currency: str) -> int:
     return 0 if currency in _NO_MINOR_UNIT else 3 if currency in _THOUSANDTHS else 2
 
 
-def day(moment: datetime) -> str:
+def rate(bps: int) -> str:
+    """Hundredths of a percent as short as they can be written: 1900 is `19 %`, 725 is `7.25 %`."""
+    return f"{bps // 100}.{bps % 100:02d}".rstrip("0").rstrip(".") + "\N{NO-BREAK SPACE}%"
+
+
+def day(moment: date) -> str:
     """`24 November 2026`."""
     return f"{moment.day} {moment:%B %Y}"
 
@@ -39,6 +44,19 @@ def day(moment: datetime) -> str:
 def clock(moment: datetime) -> str:
     """`24 Nov 2026, 14:05 UTC`."""
     return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+
+
+def days(first: date, last: date) -> str:
+    """From one day to another: `November 2026` where it is a whole month, else `15 October to 30 November 2026`."""
+    if first.day == 1 and (last + timedelta(days=1)).day == 1 and (first.year, first.month) == (last.year, last.month):
+        return f"{first:%B %Y}"
+    year = "" if first.year == last.year else f" {first.year}"
+    return f"{first.day} {first:%B}{year} to {day(last)}"
+
+
+def month(text: str) -> str:
+    """`2026-11` as `November 2026`."""
+    return f"{date.fromisoformat(text + '-01'):%B %Y}"
 
 
 def duration(seconds: float) -> str:

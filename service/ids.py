@@ -6,7 +6,7 @@ from collections.abc import Callable
 from service.clock import Clock, utc_now
 
 NewId = Callable[[str], str]
-"""Makes an id from a prefix: `acc sty wrk trn ver gen out img key lnk cas look spd dsc use whk msg`."""
+"""Makes an id from a prefix, of two or more letters, as `gen` for a generation."""
 
 # Crockford's base 32, lower case: no i, l, o, u, so an id survives being read aloud.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"

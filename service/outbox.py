@@ -104,6 +104,28 @@ _PERIODS_ENDED = _TELL.format(
     WHERE a.ended_at = $1 AND {_WANTS.format(kind="a.kind || '.ended'")}"""
 )
 
+_UNPAID = _TELL.format(
+    heard=f"""
+    SELECT {_ID.format(of="concat_ws(' ', 'unpaid', r.allowance_id, r.tries, r.state)")} AS message_id,
+        'plan.unpaid' AS kind, w.id AS webhook_id,
+        json_build_object('id', r.allowance_id, 'plan', a.name, 'state', r.state, 'tries', r.tries,
+            'next_try_at', {_TIME.format(of="r.next_at")}) AS data
+    FROM licensing.renewal r JOIN licensing.allowance a USING (allowance_id)
+    JOIN service.webhooks w ON w.client_id = r.client_id
+    WHERE r.allowance_id = $2 AND {_WANTS.format(kind="'plan.unpaid'")}"""
+)
+
+_INVOICED = _TELL.format(
+    heard=f"""
+    SELECT {_ID.format(of="concat_ws(' ', 'invoice', i.number)")} AS message_id, 'invoice.issued' AS kind,
+        w.id AS webhook_id,
+        json_build_object('id', i.number, 'kind', i.kind, 'corrects', i.corrects, 'due_on', i.due_on,
+            'total', json_build_object('amount', i.total, 'currency', i.currency),
+            'due', json_build_object('amount', i.due, 'currency', i.currency)) AS data
+    FROM licensing.invoice i JOIN service.webhooks w ON w.client_id = i.client_id
+    WHERE i.number = $2 AND {_WANTS.format(kind="'invoice.issued'")}"""
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
@@ -143,6 +165,17 @@ async def tell_periods_ended(conn: Connection, *, now: datetime) -> None:
 async def tell_refunded(conn: Connection, output_id: str, *, now: datetime) -> None:
     """Tell a picture's client that its sale was taken back. Goes into the transaction of the refund."""
     await _tell(conn, _OUTPUT_REFUNDED, now, output_id)
+
+
+async def tell_unpaid(conn: Connection, allowance_id: str, *, now: datetime) -> None:
+    """Tell a client that the plan whose period this was waits for money to be renewed, or is given up. Goes into the
+    transaction of that."""
+    await _tell(conn, _UNPAID, now, allowance_id)
+
+
+async def tell_invoiced(conn: Connection, number: str, *, now: datetime) -> None:
+    """Tell a client of a paper that was issued. Goes into the transaction of that."""
+    await _tell(conn, _INVOICED, now, number)
 
 
 async def ping(conn: Connection, webhook_id: str, *, message_id: str, now: datetime) -> None:

@@ -13,7 +13,10 @@ import asyncpg
 
 from licensing.authority import Authority, AuthorityFolder
 from licensing.batches import Batches
+from licensing.billing.buyers import apply_taxes
+from licensing.billing.taxes import Taxes, load_taxes
 from licensing.database import Connection
+from licensing.payments import PaymentProvider, open_provider
 from licensing.prices import Prices, load_prices
 from licensing.rules import Category, load_categories
 from licensing.tenancy import HOUSE
@@ -56,12 +59,14 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Gateway(Resources):
-    """What the web role has on top, and a worker never: the signing keys, the secret that hashes tokens, prices,
-    categories of prompts, who owns what, and the invisible mark where one is active."""
+    """What the web role has on top, and a worker never: the signing keys, the secret that hashes tokens, prices, taxes,
+    who takes payments, categories of prompts, who owns what, and the invisible mark where one is active."""
 
     authority_folder: AuthorityFolder
     pepper: bytes
     prices: Prices
+    taxes: Taxes
+    provider: PaymentProvider
     categories: Mapping[str, Category]
     ownership: OwnershipTerms
     watermark: Watermark | None = None
@@ -107,24 +112,43 @@ async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = 
 
     Raises NotStarted where the terms of who owns what were changed without a new version.
     """
-    ownership = load_ownership_terms(settings.configs)
+    ownership, taxes = load_ownership_terms(settings.configs), load_taxes(settings.configs / "seller.toml")
     async with await open_pool(database_url, settings.num_database_connections) as pool:
+        provider = open_payments(settings)
         async with pool.acquire() as conn:
             await put_in_force(conn, ownership, now=clock())
-        yield Gateway(
-            settings=settings,
-            database_url=application_url(database_url),
-            pool=pool,
-            storage=Closed(open_storage(settings.storage_url, settings.home)),
-            clock=clock,
-            new_id=partial(new_id, clock=clock),
-            authority_folder=AuthorityFolder(authority_folder(settings)),
-            pepper=read_pepper(settings),
-            prices=load_prices(settings.configs / "prices.toml"),
-            categories=load_categories(settings.configs / "categories.toml"),
-            ownership=ownership,
-            watermark=open_watermark(settings.watermark) if settings.watermark else None,
-        )
+            await apply_taxes(conn, taxes)
+        try:
+            yield Gateway(
+                settings=settings,
+                database_url=application_url(database_url),
+                pool=pool,
+                storage=Closed(open_storage(settings.storage_url, settings.home)),
+                clock=clock,
+                new_id=partial(new_id, clock=clock),
+                authority_folder=AuthorityFolder(authority_folder(settings)),
+                pepper=read_pepper(settings),
+                prices=load_prices(settings.configs / "prices.toml"),
+                taxes=taxes,
+                provider=provider,
+                categories=load_categories(settings.configs / "categories.toml"),
+                ownership=ownership,
+                watermark=open_watermark(settings.watermark) if settings.watermark else None,
+            )
+        finally:
+            await provider.close()
+
+
+def open_payments(settings: Settings) -> PaymentProvider:
+    """The payment provider that the settings name. Raises ProviderUnusable."""
+    if settings.payments != "stripe":
+        return open_provider(settings.payments)
+    return open_provider(
+        "stripe",
+        api_key=settings.stripe_api_key or "",
+        webhook_secrets=tuple(filter(None, (settings.stripe_webhook_secrets or "").replace(" ", "").split(","))),
+        base_url=settings.stripe_base_url,
+    )
 
 
 def authority_folder(settings: Settings) -> Path:

@@ -124,6 +124,12 @@ class Settings:
     """Networks beside the public internet that clients' webhooks may lead to, with commas: `10.1.0.0/16, fd00::/8`."""
     checks_per_minute: int = 60
     """Files that one account, or one address of strangers, may have judged by one web process."""
+    payments: str = "manual"
+    """Who takes payments: `manual` (bank transfers) or `stripe`."""
+    stripe_api_key: str | None = None
+    stripe_webhook_secrets: str | None = None
+    """Of the endpoint that Stripe sends events to, several separated by commas while one is replaced."""
+    stripe_base_url: str = "https://api.stripe.com"
     review_wait_s: float = 5.0
     """How long `GET /v1/styles/{id}/review` waits for a look at the works as they are now."""
     crash_at: str | None = None

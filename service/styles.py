@@ -1,5 +1,6 @@
 """Styles: what creators sell. Terms and switch are the licensing room's; name, words and base are here."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -79,3 +80,9 @@ async def list_styles(conn: Connection, *, creator_id: str, limit: int = 100, be
         *(creator_id, before, limit),
     )
     return [read(Style, row) for row in rows]
+
+
+async def style_names(conn: Connection, style_ids: Collection[str]) -> dict[str, str]:
+    """What styles are called, by their ids."""
+    rows = await conn.fetch("SELECT id, name FROM service.styles WHERE id = ANY($1::text[])", list(style_ids))
+    return {row["id"]: row["name"] for row in rows}

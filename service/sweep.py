@@ -5,9 +5,12 @@
                                                was kept for pictures that wait for their creator no more
     every few seconds                          the work of processes that fell silent goes back to the queues
     every half minute                          leases renewed, objects of nobody deleted, notices and periods ended,
-                                               turns of the past forgotten, destroyed styles emptied, accounts erased
+                                               renewals tried again, invoices paid, free pictures given, disputes
+                                               closed, payouts opened and sent, turns of the past forgotten, destroyed
+                                               styles emptied, accounts erased
     every hour                                 old prompts, clients' pictures, events, messages and finished stories
-                                               deleted; once a day, the audit
+                                               deleted; papers issued; payments compared with the provider's list; once
+                                               a day, the audit
 
 Each sweep may run in several processes at once; each does nothing where nothing is to be done.
 """
@@ -23,16 +26,19 @@ from licensing.gateway import expire_due, renew, standing
 from licensing.plans import due_periods, roll_over
 from licensing.switch import CHANNEL, due_notices, end_notice
 from service import pending
+from service.api.disputes import close_decided
 from service.approvals import clear_approvals
 from service.auditing import audit_ledger
+from service.charging import charge_invoices, charge_renewals, compare_with_provider
 from service.destruction import list_late_deletions, mend_destructions
 from service.erasure import erase_asked
 from service.finetuning import mend_trainings
 from service.generation import approved_story, start_approved, start_generation, void_order
 from service.heartbeats import silent_executors
+from service.invoicing import collect_due, grant_free_pictures, issue_monthly, open_payouts, renew_plans
 from service.notices import listen
 from service.orders import IS_OPEN, NOT_LOOKED_AT, UNPAID_SENTENCES, find_orders, list_open, mark_unpaid, mark_withdrawn
-from service.outbox import tell_periods_ended, tell_switched
+from service.outbox import tell_periods_ended, tell_switched, tell_unpaid
 from service.resources import Gateway
 from service.retention import (
     delete_images,
@@ -43,6 +49,7 @@ from service.retention import (
     prune_sign_ins,
     prune_stories,
 )
+from service.transfers import send_payouts
 from service.turns import forget_turns
 from service.workflows import BROKEN, adopt, states_of
 
@@ -56,16 +63,18 @@ PRUNE_S = 3600.0
 _ON_ITS_WAY = timedelta(seconds=2)
 _AT_ONCE = 200
 
-Sweep = Callable[[Gateway], Awaitable[None]]
+Sweep = Callable[[Gateway], Awaitable[object]]
 
 
 @asynccontextmanager
 async def sweeping(web: Gateway) -> AsyncIterator[None]:
     """Sweep until the end of the block. Needs the workflow engine."""
     noticed = asyncio.Event()
-    slow = (keep_leases, collect, end_periods, mend_destructions, list_late_deletions, erase_asked, forget_turns)
+    periods = (end_periods, charge_renewals, renew_plans, grant_free_pictures)
+    money = (*periods, collect_due, charge_invoices, close_decided, open_payouts, send_payouts)
+    slow = (keep_leases, collect, *money, mend_destructions, list_late_deletions, erase_asked, forget_turns)
     old = (prune_stories, delete_words, delete_images, prune_events, prune_messages, prune_executors, prune_sign_ins)
-    rare = (*old, audit_ledger)
+    rare = (*old, issue_monthly, compare_with_provider, audit_ledger)
     tasks = [
         asyncio.create_task(listen(web.database_url, CHANNEL, lambda _: noticed.set())),
         asyncio.create_task(_repeat(web, (reflect, expire, mend, clear_approvals), QUICK_S, noticed)),
@@ -179,8 +188,9 @@ async def end_periods(web: Gateway) -> None:
                     await tell_periods_ended(conn, now=now)
         for due in await due_periods(conn, now=now):
             async with conn.transaction():
-                if await roll_over(conn, due, now=now, new_id=web.new_id):
+                if await roll_over(conn, due, now=now, new_id=web.new_id, retry_days=web.prices.retry_days):
                     await tell_periods_ended(conn, now=now)
+                    await tell_unpaid(conn, due.id, now=now)
 
 
 async def _repeat(web: Gateway, sweeps: tuple[Sweep, ...], every_s: float, noticed: asyncio.Event) -> None:

@@ -31,6 +31,8 @@ Kind = Literal[
     "style.switched",
     "licence.ended",
     "plan.ended",
+    "plan.unpaid",
+    "invoice.issued",
 ]
 """What an endpoint may want to hear of. `ping` comes when it is asked for, whatever an endpoint wants."""
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -67,12 +67,21 @@ LANGUAGE sql STABLE AS $$
     END
 $$;
 
+-- What a picture costs this client before tax: what the creator asks of them, else the tier's price; never below the floor.
+CREATE OR REPLACE FUNCTION licensing.price_for(p_style text, p_client text, p_tier text, p_price bigint, p_floor bigint)
+RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT greatest(p_floor, coalesce((
+        SELECT r.price FROM licensing.rate r WHERE r.client_id = p_client AND r.style_id = p_style AND r.tier = p_tier
+        ORDER BY r.rate_no DESC LIMIT 1), p_price))
+$$;
+
 -- The terms of an order: the style's current ones, or those that a running licence of the tier was bought under where
--- it is no longer sold; then nothing else pays, and the price is NULL. A slug instead where the answer is no.
+-- it is no longer sold; then nothing else pays, and the price is NULL. A slug instead where the answer is no. The unit's
+-- price is with its tax.
 CREATE OR REPLACE FUNCTION licensing.terms_for(
     p_style text, p_creator text, p_client text, p_tier text, p_count integer, p_now timestamptz,
     OUT slug text, OUT detail jsonb, OUT style licensing.style, OUT terms_version integer, OUT unit_price bigint,
-    OUT fee_bps integer, OUT creator_epoch bigint, OUT style_epoch bigint, OUT client_epoch bigint
+    OUT unit_tax bigint, OUT tax_category text, OUT tax_bps integer, OUT fee_bps integer, OUT creator_epoch bigint, OUT style_epoch bigint, OUT client_epoch bigint
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_switch record;
@@ -101,7 +110,8 @@ BEGIN
         RETURN;
     END IF;
     terms_version := style.terms_version;
-    SELECT t.price, v.fee_bps INTO unit_price, fee_bps
+    SELECT category, bps INTO tax_category, tax_bps FROM licensing.tax_of(p_client);
+    SELECT licensing.price_for(p_style, p_client, p_tier, t.price, t.floor), v.fee_bps INTO unit_price, fee_bps
         FROM licensing.tier t JOIN licensing.terms v USING (style_id, version)
         WHERE t.style_id = p_style AND t.version = style.terms_version AND t.tier = p_tier;
     IF NOT FOUND THEN
@@ -110,6 +120,8 @@ BEGIN
         terms_version := v_licence.terms_version;
         fee_bps := v_licence.fee_bps;
     END IF;
+    unit_tax := licensing.tax_on(unit_price, tax_bps);
+    unit_price := unit_price + unit_tax;
     IF terms_version IS NULL THEN
         SELECT string_agg(t.tier, ', ' ORDER BY t.position) INTO v_tiers FROM licensing.tier t
             WHERE t.style_id = p_style AND t.version = style.terms_version;
@@ -121,29 +133,38 @@ BEGIN
     END IF;
 END $$;
 
--- Quotas that could pay for a tier of a style, the one bought for just this style first.
+-- Quotas that could pay for a tier of a style: what is free first, then what was bought for just this style. A quota over
+-- all styles pays no style of which its units are worth less than the floor; one that its client paused pays nothing.
 CREATE OR REPLACE FUNCTION licensing.quotas_for(p_client text, p_style text, p_tier text, p_now timestamptz)
 RETURNS SETOF licensing.allowance LANGUAGE sql STABLE AS $$
     SELECT * FROM licensing.allowance a
-    WHERE a.client_id = p_client AND a.state = 'active' AND a.covers ? p_tier
-      AND (a.kind = 'plan' OR a.style_id = p_style)
-      AND a.starts_at <= p_now AND (a.ends_at > p_now OR a.paused_since IS NOT NULL)
-    ORDER BY a.kind, a.ends_at
+    WHERE a.client_id = p_client AND a.state = 'active' AND a.covers ? p_tier AND a.starts_at <= p_now
+      AND CASE a.kind WHEN 'licence' THEN a.style_id = p_style AND (a.ends_at > p_now OR a.paused_since IS NOT NULL)
+          ELSE a.ends_at > p_now AND a.paused_since IS NULL
+              AND a.price * (a.covers ->> p_tier)::bigint >= a.units * licensing.floor_of(p_style, p_tier) END
+    ORDER BY array_position(ARRAY['free', 'licence', 'plan'], a.kind), a.ends_at
 $$;
 
--- Which purse pays: a quota that has enough units left, else prepaid money. `capped` if the key's cap counts as well.
+CREATE OR REPLACE FUNCTION licensing.floor_of(p_style text, p_tier text) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT coalesce((SELECT t.floor FROM licensing.style s
+                     JOIN licensing.tier t ON t.style_id = s.style_id AND t.version = s.terms_version AND t.tier = p_tier
+                     WHERE s.style_id = p_style), 0)
+$$;
+
+-- Which purse pays: a quota that has enough units left, else what its plan lets come on account beyond them, else prepaid
+-- money. `capped` if the key's cap counts as well. p_price: of a picture with its tax; unit_price and unit_tax likewise.
 CREATE OR REPLACE FUNCTION licensing.purse_for(
-    p_client text, p_key text, p_style text, p_tier text, p_count integer, p_price bigint, p_currency text,
-    p_now timestamptz,
+    p_client text, p_key text, p_style text, p_tier text, p_count integer, p_price bigint, p_tax bigint,
+    p_tax_bps integer, p_currency text, p_now timestamptz,
     OUT slug text, OUT detail jsonb, OUT pay text, OUT allowance_id text, OUT terms_version integer,
-    OUT units_each bigint, OUT fee_bps integer, OUT amount bigint, OUT capped boolean
+    OUT units_each bigint, OUT fee_bps integer, OUT unit_price bigint, OUT unit_tax bigint, OUT amount bigint,
+    OUT capped boolean
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_quota licensing.allowance;
     v_left bigint;
-    v_budget licensing.budget;
 BEGIN
-    amount := 0; capped := false; units_each := 0;
+    amount := 0; capped := false; units_each := 0; unit_price := 0; unit_tax := 0;
     FOR v_quota IN SELECT * FROM licensing.quotas_for(p_client, p_style, p_tier, p_now) LOOP
         SELECT granted - posted - pending INTO v_left FROM licensing.budget
             WHERE budget_id = 'units:' || v_quota.allowance_id || ':unit';
@@ -159,31 +180,51 @@ BEGIN
         END IF;
         slug := 'quota_exceeded';
         detail := jsonb_build_object('units', units_each * p_count, 'left', v_left, 'until', v_quota.ends_at);
+        IF v_quota.overage_cap > 0 AND v_quota.currency = p_currency AND NOT licensing.is_overdue(p_client, p_now) THEN
+            unit_price := greatest(v_quota.overage_price * units_each, licensing.floor_of(p_style, p_tier));
+            unit_tax := licensing.tax_on(unit_price, p_tax_bps);
+            unit_price := unit_price + unit_tax;
+            IF unit_price * p_count <= licensing.free_of('overage:' || v_quota.allowance_id || ':' || p_currency) THEN
+                pay := 'overage';
+                allowance_id := v_quota.allowance_id;
+            END IF;
+        END IF;
     END LOOP;
     units_each := 0;
-    IF p_price IS NULL THEN
+    IF pay IS NULL AND p_price IS NULL THEN
         slug := coalesce(slug, 'quota_exceeded');
         detail := coalesce(detail, jsonb_build_object('units', p_count, 'left', 0, 'until', p_now));
         RETURN;
+    ELSIF pay IS NULL THEN
+        unit_price := p_price; unit_tax := p_tax;
     END IF;
-    amount := p_price * p_count;
-    SELECT granted - posted - pending INTO v_left FROM licensing.budget
-        WHERE budget_id = 'prepaid:' || p_client || ':' || p_currency;
-    IF coalesce(v_left, 0) < amount THEN
+    amount := unit_price * p_count;
+    v_left := licensing.free_of('prepaid:' || p_client || ':' || p_currency);
+    IF pay IS NULL AND v_left < amount THEN
         slug := coalesce(slug, 'payment_required');
-        detail := coalesce(detail, jsonb_build_object(
-            'amount', amount, 'currency', p_currency, 'available', coalesce(v_left, 0)));
+        detail := coalesce(detail, jsonb_build_object('amount', amount, 'currency', p_currency, 'available', v_left));
         RETURN;
     END IF;
-    slug := NULL; detail := NULL; pay := 'prepaid';
-    SELECT * INTO v_budget FROM licensing.budget WHERE budget_id = 'cap:' || p_key;
-    capped := FOUND AND amount > 0;
-    IF capped AND v_budget.posted + v_budget.pending + amount > v_budget.granted THEN
-        slug := 'spend_cap_reached';
-        detail := jsonb_build_object('amount', amount, 'currency', p_currency, 'key_id', p_key, 'cap', v_budget.granted,
-            'left', v_budget.granted - v_budget.posted - v_budget.pending);
+    slug := NULL; detail := NULL; pay := coalesce(pay, 'prepaid');
+    SELECT true, 'spend_cap_reached', jsonb_build_object('amount', amount, 'currency', p_currency, 'key_id', p_key,
+            'cap', granted, 'left', granted - posted - pending)
+        INTO capped, slug, detail FROM licensing.budget WHERE budget_id = 'cap:' || p_key AND amount > 0;
+    capped := coalesce(capped, false);
+    IF capped AND (detail ->> 'left')::bigint >= amount THEN
+        slug := NULL; detail := NULL;
     END IF;
 END $$;
+
+-- Whether a client has an invoice to pay whose day is over.
+CREATE OR REPLACE FUNCTION licensing.is_overdue(p_client text, p_now timestamptz) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM licensing.invoice
+                   WHERE client_id = p_client AND settled < due AND due_on < (p_now AT TIME ZONE 'UTC')::date)
+$$;
+
+-- What is free of a budget; 0 where there is none.
+CREATE OR REPLACE FUNCTION licensing.free_of(p_budget text) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT coalesce((SELECT granted - posted - pending FROM licensing.budget WHERE budget_id = p_budget), 0)
+$$;
 
 -- Prices and coverage without locks or rows written; `detail` has amount, units, pay and terms_version.
 CREATE OR REPLACE FUNCTION licensing.quote(
@@ -199,11 +240,13 @@ BEGIN
         RETURN licensing.refused(v_terms.slug, v_terms.detail);
     END IF;
     v_purse := licensing.purse_for(
-        p_client, NULL, p_style, p_tier, p_count, v_terms.unit_price, (v_terms.style).currency, p_now);
+        p_client, NULL, p_style, p_tier, p_count, v_terms.unit_price, v_terms.unit_tax, v_terms.tax_bps,
+        (v_terms.style).currency, p_now);
     IF v_terms.unit_price IS NULL AND v_purse.slug IS NOT NULL THEN
         RETURN licensing.refused(v_purse.slug, v_purse.detail);
     END IF;
     RETURN ROW('quoted', NULL, jsonb_build_object(
-        'amount', v_purse.amount, 'currency', (v_terms.style).currency, 'units', p_count, 'pay', v_purse.pay,
+        'amount', v_purse.amount, 'tax', v_purse.unit_tax * p_count, 'tax_bps', v_terms.tax_bps,
+        'currency', (v_terms.style).currency, 'units', p_count, 'pay', v_purse.pay,
         'terms_version', coalesce(v_purse.terms_version, v_terms.terms_version)), NULL)::licensing.answer;
 END $$;

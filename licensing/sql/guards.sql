@@ -11,7 +11,8 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['entry', 'entry_group', 'link', 'switch_event', 'signing', 'terms', 'tier', 'account',
-                              'checkpoint', 'rules']
+                              'checkpoint', 'rules', 'rate', 'author', 'output_share', 'coupon_use', 'invoice_line',
+                              'invoice_tax', 'invoice_group', 'psp_event']
     LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER %I_is_append_only BEFORE UPDATE OR DELETE ON licensing.%I
                         FOR EACH ROW EXECUTE FUNCTION licensing.refuse_change()', name, name);
@@ -50,6 +51,24 @@ END $$;
 CREATE OR REPLACE TRIGGER hold_resolves_once BEFORE UPDATE OR DELETE ON licensing.hold
     FOR EACH ROW EXECUTE FUNCTION licensing.keep_ended_hold();
 
+-- Of an invoice nothing is written any more but what of it was paid.
+CREATE OR REPLACE FUNCTION licensing.keep_invoice() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    allowed licensing.invoice := OLD;
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW.settled > OLD.settled THEN
+        allowed.settled := NEW.settled;
+        IF allowed IS NOT DISTINCT FROM NEW THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    RAISE EXCEPTION 'invoice % was issued: % refused; correct it with a credit note', OLD.number, TG_OP
+        USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE OR REPLACE TRIGGER invoice_is_kept BEFORE UPDATE OR DELETE ON licensing.invoice
+    FOR EACH ROW EXECUTE FUNCTION licensing.keep_invoice();
+
 -- Of a sold output only its revocation may be written, once; and its certificate, by `replace_certificates` alone.
 CREATE OR REPLACE FUNCTION licensing.keep_output() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -74,6 +93,23 @@ END $$;
 
 CREATE OR REPLACE TRIGGER output_is_kept BEFORE UPDATE OR DELETE ON licensing.output
     FOR EACH ROW EXECUTE FUNCTION licensing.keep_output();
+
+-- A payment is never forgotten, is for ever what it was begun as, and goes forwards only.
+CREATE OR REPLACE FUNCTION licensing.keep_payment() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' OR (OLD.payment_id, OLD.client_id, OLD.provider, OLD.purpose, OLD.subject, OLD.amount, OLD.bonus,
+                            OLD.currency, OLD.method, OLD.created_at)
+        IS DISTINCT FROM (NEW.payment_id, NEW.client_id, NEW.provider, NEW.purpose, NEW.subject, NEW.amount, NEW.bonus,
+                          NEW.currency, NEW.method, NEW.created_at)
+        OR OLD.state <> NEW.state AND (OLD.state, NEW.state) NOT IN (
+            ('pending', 'succeeded'), ('pending', 'failed'), ('failed', 'succeeded')) THEN
+        RAISE EXCEPTION 'payment % is %: % refused', OLD.payment_id, OLD.state, TG_OP USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE OR REPLACE TRIGGER payment_is_kept BEFORE UPDATE OR DELETE ON licensing.payment
+    FOR EACH ROW EXECUTE FUNCTION licensing.keep_payment();
 
 -- Certificates signed anew because a party was erased. Nothing else of the outputs changes.
 CREATE OR REPLACE FUNCTION licensing.replace_certificates(p_outputs text[], p_certificates text[])

@@ -1,6 +1,6 @@
 -- Locks on names. Advisory ones, held to the end of the transaction: readers queue behind a waiting writer, which row
--- locks do not promise, so `off` gets its turn under any load. Order: key, creator, style, sales of a style, hold, budget,
--- chain.
+-- locks do not promise, so `off` gets its turn under any load. Order: key, creator, style, sales of a style, hold,
+-- payment, account, budget, chain.
 
 -- The verbs take a lock and then read what is true under it; an older snapshot would show them what was true before.
 CREATE OR REPLACE FUNCTION licensing.require_read_committed() RETURNS void LANGUAGE plpgsql AS $$

@@ -19,9 +19,7 @@ BEGIN
             'Reference %s was booked as %s %s for %s; use another reference', p_reference, v_known ->> 'amount',
             v_known ->> 'currency', v_known ->> 'client'));
     ELSIF v_known IS NULL THEN
-        INSERT INTO licensing.budget (budget_id, owner_id, kind, unit, granted)
-            VALUES (v_prepaid, p_client, 'prepaid', p_currency, p_amount)
-            ON CONFLICT (budget_id) DO UPDATE SET granted = budget.granted + p_amount;
+        PERFORM licensing.grant_prepaid(p_client, p_currency, p_amount);
         PERFORM licensing.post('credit', p_reference, v_body, p_now,
             ARRAY[p_by || ':operator:' || p_currency, v_prepaid], ARRAY[-p_amount, p_amount]);
     END IF;
@@ -29,12 +27,47 @@ BEGIN
     RETURN ROW('credited', NULL, jsonb_build_object('left', v_left, 'repeated', v_known IS NOT NULL), NULL)::licensing.answer;
 END $$;
 
+-- Prepaid money comes to a client.
+CREATE OR REPLACE FUNCTION licensing.grant_prepaid(p_client text, p_currency text, p_amount bigint) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO licensing.budget (budget_id, owner_id, kind, unit, granted)
+        SELECT 'prepaid:' || p_client || ':' || p_currency, p_client, 'prepaid', p_currency, p_amount WHERE p_amount > 0
+        ON CONFLICT (budget_id) DO UPDATE SET granted = budget.granted + p_amount
+$$;
+
+-- What of an output's worth its client paid, before tax: all of it, but where a quota paid that was cheaper by a discount.
+CREATE OR REPLACE FUNCTION licensing.paid_for(p licensing.output) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN a.price > 0 THEN (p.share + p.fee) * (a.price - a.discount) / a.price ELSE p.share + p.fee END
+    FROM licensing.hold h LEFT JOIN licensing.allowance a ON a.allowance_id = h.allowance_id AND h.units > 0
+    WHERE h.order_id = p.order_id
+$$;
+
+-- The tax that goes back with a price that was taxed. In the month of the sale it is the very tax that was taken, for the
+-- invoice is to come; later it is rounded down, and a credit note makes it exact.
+CREATE OR REPLACE FUNCTION licensing.tax_refunded(p licensing.output, p_now timestamptz) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+    SELECT CASE
+        WHEN p.tax = 0 THEN 0
+        WHEN date_trunc('month', p.settled_at, 'UTC') = date_trunc('month', p_now, 'UTC') THEN p.tax
+        ELSE licensing.tax_back(p.share + p.fee, p.tax_bps) END
+$$;
+
+-- Whose an output's share is.
+CREATE OR REPLACE FUNCTION licensing.parts_of_output(p licensing.output) RETURNS TABLE (author_id text, share bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT s.author_id, s.share FROM licensing.output_share s WHERE s.output_id = p.output_id
+    UNION ALL SELECT p.creator_id, p.share WHERE NOT p.shared
+$$;
+
 -- Reverse the sale of one output; the money becomes prepaid money again, whichever purse had paid.
 CREATE OR REPLACE FUNCTION licensing.refund_output(p_output text, p_reason text, p_by text, p_now timestamptz)
 RETURNS licensing.answer LANGUAGE plpgsql AS $$
 DECLARE
     v licensing.output;
     v_detail jsonb;
+    v_to record;
+    v_net bigint;
+    v_tax bigint;
 BEGIN
     PERFORM licensing.require_house();
     PERFORM licensing.require_read_committed();
@@ -42,18 +75,22 @@ BEGIN
     IF NOT FOUND THEN
         RETURN licensing.refused('not_found', 'what', 'output', 'id', p_output);
     END IF;
-    v_detail := jsonb_build_object('amount', v.price, 'currency', v.currency, 'repeated', v.revoked_at IS NOT NULL);
+    v_net := licensing.paid_for(v);
+    v_tax := CASE WHEN v.tax > 0 THEN licensing.tax_refunded(v, coalesce(v.revoked_at, p_now))
+                  ELSE licensing.tax_back(v_net, v.tax_bps) END;
+    v_detail := jsonb_build_object('amount', v_net + v_tax, 'currency', v.currency, 'repeated', v.revoked_at IS NOT NULL);
     IF v.revoked_at IS NOT NULL THEN
         RETURN ROW('refunded', NULL, v_detail, NULL)::licensing.answer;
     END IF;
     IF v.price > 0 THEN
-        INSERT INTO licensing.budget (budget_id, owner_id, kind, unit, granted)
-            VALUES ('prepaid:' || v.client_id || ':' || v.currency, v.client_id, 'prepaid', v.currency, v.price)
-            ON CONFLICT (budget_id) DO UPDATE SET granted = budget.granted + v.price;
-        PERFORM licensing.post('refund', p_output, jsonb_build_object('reason', p_reason, 'by', p_by), p_now,
-            ARRAY['prepaid:' || v.client_id || ':' || v.currency, 'payable:' || v.creator_id || ':' || v.currency,
-                  'fee:operator:' || v.currency],
-            ARRAY[v.price, -v.share, -v.fee]);
+        SELECT array_agg('payable:' || part.author_id || ':' || v.currency ORDER BY part.author_id) AS accounts,
+               array_agg(-part.share ORDER BY part.author_id) AS amounts INTO v_to
+            FROM licensing.parts_of_output(v) part;
+        PERFORM licensing.grant_prepaid(v.client_id, v.currency, v_net + v_tax);
+        PERFORM licensing.post('refund', p_output, jsonb_build_object('reason', p_reason, 'by', p_by, 'net', v_net), p_now,
+            ARRAY['prepaid:' || v.client_id || ':' || v.currency] || v_to.accounts
+            || ARRAY['fee:operator:' || v.currency, 'tax:operator:' || v.currency, 'promo:operator:' || v.currency],
+            ARRAY[v_net + v_tax] || v_to.amounts || ARRAY[-v.fee, -v_tax, v.share + v.fee - v_net]);
     END IF;
     UPDATE licensing.output SET revoked_at = p_now, revoked_reason = p_reason WHERE output_id = p_output;
     RETURN ROW('refunded', NULL, v_detail, NULL)::licensing.answer;

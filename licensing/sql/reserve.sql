@@ -81,7 +81,7 @@ BEGIN
     END IF;
     v_hold := licensing.new_hold(p_order, p_client, p_key, p_style, p_tier, p_count, p_hold_s, p_test, p_now, v_terms);
     IF NOT p_test THEN
-        v_answer := licensing.take_money(v_hold, v_terms.unit_price);
+        v_answer := licensing.take_money(v_hold, v_terms.unit_price, v_terms.unit_tax);
         IF v_answer.outcome = 'refused' THEN
             RETURN v_answer;
         END IF;
@@ -107,6 +107,7 @@ BEGIN
     v.creator_id := (p_terms.style).creator_id; v.style_id := p_style; v.tier := p_tier;
     v.terms_version := p_terms.terms_version; v.fee_bps := p_terms.fee_bps;
     v.count := p_count; v.test := p_test; v.pay := 'test';
+    v.tax_category := p_terms.tax_category; v.tax_bps := p_terms.tax_bps; v.unit_tax := 0;
     v.unit_price := 0; v.amount := 0; v.currency := (p_terms.style).currency;
     v.units_each := 0; v.units := 0; v.capped := false;
     v.creator_epoch := p_terms.creator_epoch; v.style_epoch := p_terms.style_epoch;
@@ -118,23 +119,24 @@ BEGIN
 END $$;
 
 -- Hold money or units for an order: its hold with the purse filled in, or a refusal.
-CREATE OR REPLACE FUNCTION licensing.take_money(p_hold licensing.hold, p_price bigint) RETURNS licensing.answer
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION licensing.take_money(p_hold licensing.hold, p_price bigint, p_tax bigint)
+RETURNS licensing.answer LANGUAGE plpgsql AS $$
 DECLARE
     v_purse record;
     v_now timestamptz := p_hold.created_at;
 BEGIN
     PERFORM licensing.lock_budgets(
         ARRAY['cap:' || p_hold.key_id, 'prepaid:' || p_hold.client_id || ':' || p_hold.currency]
-        || ARRAY(SELECT 'units:' || q.allowance_id || ':unit'
+        || ARRAY(SELECT unnest(ARRAY['units:' || q.allowance_id || ':unit', 'overage:' || q.allowance_id || ':' || q.currency])
                  FROM licensing.quotas_for(p_hold.client_id, p_hold.style_id, p_hold.tier, v_now) q));
     v_purse := licensing.purse_for(p_hold.client_id, p_hold.key_id, p_hold.style_id, p_hold.tier, p_hold.count,
-                                   p_price, p_hold.currency, v_now);
+                                   p_price, p_tax, p_hold.tax_bps, p_hold.currency, v_now);
     IF v_purse.slug IS NOT NULL THEN
         RETURN licensing.refused(v_purse.slug, v_purse.detail);
     END IF;
     p_hold.pay := v_purse.pay;
-    p_hold.unit_price := CASE WHEN v_purse.pay = 'prepaid' THEN p_price ELSE 0 END;
+    p_hold.unit_price := v_purse.unit_price;
+    p_hold.unit_tax := v_purse.unit_tax;
     p_hold.amount := v_purse.amount;
     p_hold.allowance_id := v_purse.allowance_id;
     p_hold.units_each := v_purse.units_each;
@@ -152,7 +154,9 @@ END $$;
 CREATE OR REPLACE FUNCTION licensing.claims(p_hold licensing.hold)
 RETURNS TABLE (budget_id text, held bigint, charged bigint) LANGUAGE sql IMMUTABLE AS $$
     SELECT * FROM (VALUES
-        ('prepaid:' || p_hold.client_id || ':' || p_hold.currency, p_hold.amount, p_hold.charged),
+        (CASE p_hold.pay WHEN 'prepaid' THEN 'prepaid:' || p_hold.client_id || ':' || p_hold.currency
+                         WHEN 'overage' THEN 'overage:' || p_hold.allowance_id || ':' || p_hold.currency END,
+         p_hold.amount, p_hold.charged),
         (CASE WHEN p_hold.capped THEN 'cap:' || p_hold.key_id END, p_hold.amount, p_hold.charged),
         ('units:' || p_hold.allowance_id || ':unit', p_hold.units, p_hold.charged_units)
     ) AS claim (budget_id, held, charged)
@@ -183,6 +187,6 @@ BEGIN
         SELECT 'cap:' || w.key_id FROM licensing.wishes(p_orders) w WHERE w.key_id IS NOT NULL
         UNION SELECT 'prepaid:' || w.client_id || ':' || s.currency
         FROM licensing.wishes(p_orders) w JOIN licensing.style s USING (style_id)
-        UNION SELECT 'units:' || q.allowance_id || ':unit'
+        UNION SELECT unnest(ARRAY['units:' || q.allowance_id || ':unit', 'overage:' || q.allowance_id || ':' || q.currency])
         FROM licensing.wishes(p_orders) w, licensing.quotas_for(w.client_id, w.style_id, w.tier, p_now) q));
 END $$;

@@ -85,53 +85,98 @@ DECLARE
     v_quota licensing.allowance;
     v_before bigint;
 BEGIN
-    IF p_hold.allowance_id IS NOT NULL THEN
+    IF p_hold.units > 0 THEN
         SELECT * INTO STRICT v_quota FROM licensing.allowance WHERE allowance_id = p_hold.allowance_id;
         SELECT posted - p_hold.charged_units INTO STRICT v_before FROM licensing.budget
             WHERE budget_id = 'units:' || p_hold.allowance_id || ':unit';
     END IF;
     INSERT INTO licensing.output (
         output_id, order_id, position, client_id, creator_id, style_id, tier, test, sha256, phash, certificate,
-        price, share, fee, currency, settled_at)
+        price, share, fee, tax, tax_category, tax_bps, shared, currency, settled_at)
     SELECT made.output_id, p_hold.order_id, made.position, p_hold.client_id, p_hold.creator_id, p_hold.style_id,
            p_hold.tier, p_hold.test, made.sha256, ('x' || made.phash)::bit(256), made.certificate,
-           worth.price, worth.price - worth.fee, worth.fee, p_hold.currency, p_now
+           worth.price, worth.price - p_hold.unit_tax - worth.fee, worth.fee, p_hold.unit_tax,
+           coalesce(v_quota.tax_category, p_hold.tax_category), coalesce(v_quota.tax_bps, p_hold.tax_bps),
+           EXISTS (SELECT FROM licensing.author a WHERE a.style_id = p_hold.style_id AND a.version = p_hold.terms_version),
+           p_hold.currency, p_now
     FROM unnest(p_outputs, p_sha256s, p_phashes, p_certificates)
             WITH ORDINALITY AS made (output_id, sha256, phash, certificate, position),
-        LATERAL (SELECT CASE WHEN p_hold.allowance_id IS NULL THEN p_hold.unit_price ELSE licensing.worth_of(
+        LATERAL (SELECT CASE WHEN p_hold.units = 0 THEN p_hold.unit_price ELSE licensing.worth_of(
             v_quota.price, v_quota.units, v_before + (made.position - 1) * p_hold.units_each,
             v_before + made.position * p_hold.units_each) END AS price) cost,
-        LATERAL (SELECT cost.price, licensing.fee_of(cost.price, p_hold.fee_bps) AS fee) worth;
+        LATERAL (SELECT cost.price, licensing.fee_of(cost.price - p_hold.unit_tax, p_hold.fee_bps) AS fee) worth;
+    INSERT INTO licensing.output_share (output_id, author_id, share)
+        SELECT o.output_id, part.author_id, part.share
+        FROM licensing.output o,
+             licensing.parts_of(o.style_id, p_hold.terms_version, o.creator_id, o.share) part
+        WHERE o.order_id = p_hold.order_id AND o.shared;
 END $$;
 
 CREATE OR REPLACE FUNCTION licensing.post_sale(p_hold licensing.hold, p_now timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     v_price bigint;
-    v_share bigint;
     v_fee bigint;
+    v_tax bigint;
     v_body jsonb;
+    v_to record;
+    v_units CONSTANT boolean := p_hold.units > 0;
 BEGIN
-    SELECT sum(price), sum(share), sum(fee), jsonb_build_object(
+    SELECT sum(price), sum(fee), sum(tax), jsonb_build_object(
             'style', p_hold.style_id, 'tier', p_hold.tier, 'terms', p_hold.terms_version,
             'outputs', jsonb_agg(jsonb_build_array(output_id, sha256) ORDER BY position))
-        INTO v_price, v_share, v_fee, v_body FROM licensing.output WHERE order_id = p_hold.order_id;
+        INTO v_price, v_fee, v_tax, v_body FROM licensing.output WHERE order_id = p_hold.order_id;
+    v_to := licensing.shares_of(p_hold.order_id);
     PERFORM licensing.post('sale', p_hold.order_id, v_body, p_now,
-        ARRAY[
-            CASE WHEN p_hold.allowance_id IS NULL THEN 'prepaid:' || p_hold.client_id
-                 ELSE 'deferred:' || p_hold.allowance_id END || ':' || p_hold.currency,
-            'payable:' || p_hold.creator_id || ':' || p_hold.currency,
-            'fee:operator:' || p_hold.currency]
-        || CASE WHEN p_hold.allowance_id IS NULL THEN ARRAY[]::text[] ELSE ARRAY[
-            'units:' || p_hold.allowance_id || ':unit', 'taken:' || p_hold.style_id || ':unit'] END,
-        ARRAY[-v_price, v_share, v_fee]
-        || CASE WHEN p_hold.allowance_id IS NULL THEN ARRAY[]::bigint[]
-                ELSE ARRAY[-p_hold.charged_units, p_hold.charged_units] END);
+        ARRAY[CASE p_hold.pay WHEN 'prepaid' THEN 'prepaid:' || p_hold.client_id
+                              WHEN 'overage' THEN 'receivable:' || p_hold.client_id
+                              ELSE 'deferred:' || p_hold.allowance_id END || ':' || p_hold.currency]
+        || v_to.accounts || ARRAY['fee:operator:' || p_hold.currency, 'tax:operator:' || p_hold.currency]
+        || CASE WHEN v_units THEN ARRAY['units:' || p_hold.allowance_id || ':unit', 'taken:' || p_hold.style_id || ':unit']
+                ELSE ARRAY[]::text[] END,
+        ARRAY[-v_price] || v_to.amounts || ARRAY[v_fee, v_tax]
+        || CASE WHEN v_units THEN ARRAY[-p_hold.charged_units, p_hold.charged_units] ELSE ARRAY[]::bigint[] END);
 END $$;
+
+-- The accounts of those whose work an order sold, with what each has of its outputs' shares.
+CREATE OR REPLACE FUNCTION licensing.shares_of(p_order text, OUT accounts text[], OUT amounts bigint[])
+LANGUAGE sql STABLE AS $$
+    SELECT array_agg(part.account ORDER BY part.account), array_agg(part.share ORDER BY part.account) FROM (
+        SELECT 'payable:' || coalesce(s.author_id, o.creator_id) || ':' || o.currency AS account,
+               sum(coalesce(s.share, o.share))::bigint AS share
+        FROM licensing.output o LEFT JOIN licensing.output_share s USING (output_id)
+        WHERE o.order_id = p_order GROUP BY account) part
+$$;
 
 CREATE OR REPLACE FUNCTION licensing.sale_of(p_hold licensing.hold, p_outcome text) RETURNS licensing.answer
 LANGUAGE sql STABLE AS $$
-    SELECT ROW(p_outcome, NULL, jsonb_build_object('share', coalesce(sum(share), 0), 'fee', coalesce(sum(fee), 0)),
-               p_hold)::licensing.answer
+    SELECT ROW(p_outcome, NULL, jsonb_build_object(
+               'share', coalesce(sum(share), 0), 'fee', coalesce(sum(fee), 0), 'tax', coalesce(sum(tax), 0)), p_hold)::licensing.answer
     FROM licensing.output WHERE order_id = p_hold.order_id
+$$;
+
+-- What of an output's share is this author's.
+CREATE OR REPLACE FUNCTION licensing.part_of(p licensing.output, p_author text, OUT share bigint) LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN p.shared THEN coalesce(
+        (SELECT s.share FROM licensing.output_share s WHERE s.output_id = p.output_id AND s.author_id = p_author), 0)
+        ELSE p.share END
+$$;
+
+-- The outputs of whose share somebody has a part, by when they were sold.
+CREATE OR REPLACE FUNCTION licensing.outputs_of(p_author text, p_from timestamptz, p_to timestamptz)
+RETURNS TABLE (output_id text) LANGUAGE sql STABLE AS $$
+    SELECT o.output_id FROM licensing.output o
+    WHERE o.creator_id = p_author AND NOT o.shared AND o.settled_at >= p_from AND o.settled_at < p_to
+    UNION ALL
+    SELECT s.output_id FROM licensing.output_share s JOIN licensing.output o USING (output_id)
+    WHERE s.author_id = p_author AND o.settled_at >= p_from AND o.settled_at < p_to
+$$;
+
+CREATE OR REPLACE FUNCTION licensing.revoked_of(p_author text, p_from timestamptz, p_to timestamptz)
+RETURNS TABLE (output_id text) LANGUAGE sql STABLE AS $$
+    SELECT o.output_id FROM licensing.output o
+    WHERE o.creator_id = p_author AND NOT o.shared AND o.revoked_at >= p_from AND o.revoked_at < p_to
+    UNION ALL
+    SELECT s.output_id FROM licensing.output_share s JOIN licensing.output o USING (output_id)
+    WHERE s.author_id = p_author AND o.revoked_at >= p_from AND o.revoked_at < p_to
 $$;

@@ -66,13 +66,24 @@ BEGIN
                count(*) OVER (PARTITION BY w.client_id, w.idempotency_key) AS of_request
         FROM licensing.wishes(p_orders) w
     ), priced AS MATERIALIZED (
-        SELECT w.*, s.creator_id AS owner_id, s.currency, s.terms_version, v.fee_bps, t.price, t.price * w.count AS amount,
+        SELECT w.*, s.creator_id AS owner_id, s.currency, s.terms_version, v.fee_bps, net.price + net.tax AS price, net.tax,
+               tax_of.category AS tax_category, tax_of.bps AS tax_bps, (net.price + net.tax) * w.count AS amount,
                over.creator_epoch, over.style_epoch, over.client_epoch
         FROM wish w
         JOIN licensing.style s ON s.style_id = w.style_id AND s.creator_id = coalesce(w.creator_id, s.creator_id)
         JOIN licensing.terms v ON v.style_id = s.style_id AND v.version = s.terms_version
         JOIN licensing.tier t ON t.style_id = s.style_id AND t.version = s.terms_version AND t.tier = w.tier
         CROSS JOIN LATERAL licensing.switches_over(s.creator_id, s.style_id, w.client_id, p_now) over
+        -- As `tax_of` and `price_for` say, without a call for each order.
+        CROSS JOIN LATERAL (
+            SELECT b.tax_category AS category, b.tax_bps AS bps FROM licensing.buyer b
+            WHERE b.client_id IN (w.client_id, '') ORDER BY b.client_id DESC LIMIT 1) tax_of
+        CROSS JOIN LATERAL (
+            SELECT greatest(t.floor, coalesce((
+                SELECT r.price FROM licensing.rate r
+                WHERE r.client_id = w.client_id AND r.style_id = w.style_id AND r.tier = w.tier
+                ORDER BY r.rate_no DESC LIMIT 1), t.price)) AS price) asked
+        CROSS JOIN LATERAL (SELECT asked.price, licensing.tax_on(asked.price, tax_of.bps) AS tax) net
         WHERE NOT w.test AND w.count BETWEEN 1 AND 1000 AND w.order_id = ANY (p_ours) AND w.of_id = 1
           AND (w.idempotency_key IS NULL OR w.of_request = 1 AND NOT EXISTS (
               SELECT FROM licensing.idempotency i
@@ -101,10 +112,10 @@ BEGIN
     ), stored AS (
         INSERT INTO licensing.hold (
             order_id, client_id, key_id, creator_id, style_id, tier, terms_version, fee_bps, count, test, pay,
-            unit_price, amount, currency, units_each, units, capped, creator_epoch, style_epoch, client_epoch, hold_s,
+            unit_price, unit_tax, tax_category, tax_bps, amount, currency, units_each, units, capped, creator_epoch, style_epoch, client_epoch, hold_s,
             lease_until, created_at)
         SELECT order_id, client_id, key_id, owner_id, style_id, tier, terms_version, fee_bps, count, false, 'prepaid',
-               price, amount, currency, 0, 0, capped, creator_epoch, style_epoch, client_epoch, hold_s,
+               price, tax, tax_category, tax_bps, amount, currency, 0, 0, capped, creator_epoch, style_epoch, client_epoch, hold_s,
                p_now + make_interval(secs => hold_s), p_now
         FROM whole WHERE left_of_client = of_client RETURNING *
     )
@@ -174,6 +185,8 @@ BEGIN
           AND h.fence = sale.fence AND h.fence > 0 AND cardinality(sale.outputs) BETWEEN 1 AND h.count
           AND over.levels <@ '{live,closed,wind_down}' AND over.creator_cut <= h.creator_epoch
           AND over.style_cut <= h.style_epoch AND over.client_cut <= h.client_epoch
+          AND NOT EXISTS (
+              SELECT FROM licensing.author a WHERE a.style_id = h.style_id AND a.version = h.terms_version)
           AND h.tier <> 'exclusive' AND NOT EXISTS (
               SELECT FROM licensing.output o
               WHERE o.style_id = h.style_id AND o.tier = 'exclusive' AND NOT o.test AND o.revoked_at IS NULL)
@@ -190,19 +203,20 @@ BEGIN
         WHERE b.budget_id = freed.budget_id;
     INSERT INTO licensing.output (
         output_id, order_id, position, client_id, creator_id, style_id, tier, test, sha256, phash, certificate,
-        price, share, fee, currency, settled_at)
+        price, share, fee, tax, tax_category, tax_bps, currency, settled_at)
     SELECT made.output_id, h.order_id, made.position, h.client_id, h.creator_id, h.style_id, h.tier, false, made.sha256,
-           ('x' || made.phash)::bit(256), made.certificate, h.unit_price, h.unit_price - worth.fee, worth.fee,
-           h.currency, p_now
+           ('x' || made.phash)::bit(256), made.certificate, h.unit_price, h.unit_price - h.unit_tax - worth.fee, worth.fee,
+           h.unit_tax, h.tax_category, h.tax_bps, h.currency, p_now
     FROM licensing.sales(p_sales) sale JOIN unnest(v_sold) h ON h.order_id = sale.order_id,
-        LATERAL (SELECT licensing.fee_of(h.unit_price, h.fee_bps) AS fee) worth,
+        LATERAL (SELECT licensing.fee_of(h.unit_price - h.unit_tax, h.fee_bps) AS fee) worth,
         LATERAL unnest(sale.outputs, sale.sha256s, sale.phashes, sale.certificates)
             WITH ORDINALITY AS made (output_id, sha256, phash, certificate, position);
     PERFORM licensing.post_sales(v_sold, p_now);
-    RETURN QUERY SELECT 'settled', NULL::text, jsonb_build_object('share', split.share, 'fee', split.fee),
+    RETURN QUERY SELECT 'settled', NULL::text, jsonb_build_object(
+                'share', split.share, 'fee', split.fee, 'tax', split.tax),
             ROW(h.*)::licensing.hold
         FROM unnest(v_sold) h, LATERAL (
-            SELECT sum(o.share) AS share, sum(o.fee) AS fee FROM licensing.output o WHERE o.order_id = h.order_id) split;
+            SELECT sum(o.share) AS share, sum(o.fee) AS fee, sum(o.tax) AS tax FROM licensing.output o WHERE o.order_id = h.order_id) split;
 END $$;
 
 -- The entries of plain sales: a group each, as `post_sale` makes it.
@@ -213,7 +227,7 @@ DECLARE
 BEGIN
     WITH sale AS MATERIALIZED (
         SELECT h.order_id, h.client_id, h.creator_id, h.currency, sum(o.price) AS price, sum(o.share) AS share,
-               sum(o.fee) AS fee, jsonb_build_object(
+               sum(o.fee) AS fee, sum(o.tax) AS tax, jsonb_build_object(
                    'style', h.style_id, 'tier', h.tier, 'terms', h.terms_version,
                    'outputs', jsonb_agg(jsonb_build_array(o.output_id, o.sha256) ORDER BY o.position)) AS body
         FROM unnest(p_sold) h JOIN licensing.output o ON o.order_id = h.order_id
@@ -226,7 +240,8 @@ BEGIN
         FROM groups JOIN sale ON sale.order_id = groups.subject, LATERAL (VALUES
             (1, 'prepaid:' || sale.client_id || ':' || sale.currency, -sale.price),
             (2, 'payable:' || sale.creator_id || ':' || sale.currency, sale.share),
-            (3, 'fee:operator:' || sale.currency, sale.fee)) AS line (no, account, amount)
+            (3, 'fee:operator:' || sale.currency, sale.fee),
+            (4, 'tax:operator:' || sale.currency, sale.tax)) AS line (no, account, amount)
     ), entries AS (
         INSERT INTO licensing.entry (group_no, line, account_id, unit, amount)
             SELECT group_no, no, account, currency, amount FROM lines WHERE amount <> 0

@@ -1,29 +1,64 @@
-"""What a creator earned: the sums now, and each month line by line."""
+"""What a creator earned: the sums now, over some days and by what, and each month line by line."""
 
-import csv
-import io
-from typing import Any
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from licensing import statements
-from service.api.shapes import bytes_of, money
+from licensing.analytics.earned import Day, Earned, Part, earned
+from licensing.analytics.erosion import ALERT_PERCENT, PriceWatch, price_watch
+from licensing.analytics.forecasts import earnings_forecast
+from licensing.analytics.spans import today
+from licensing.money import Money
+from licensing.statements import Statement
+from service.accounts import account_by_id
+from service.api.shapes import (
+    First,
+    Last,
+    bytes_of,
+    days_asked_for,
+    file_response,
+    forecast_document,
+    form_asked_for,
+    money,
+)
 from service.auth import CreatorReading, Web
 from service.errors import Problem
+from service.resources import Gateway
+from service.styles import style_names
 
 router = APIRouter(tags=["earnings"])
 
-_CSV_COLUMNS = ("at", "kind", "style", "tier", "order", "output", "certificate", "price", "fee", "share", "currency")
+_SUMS = ("gross", "tax", "fee", "others", "compute", "total", "opening", "closing")
+
+
+Percent = Annotated[int, Query(ge=1, le=99, description="A price that falls by more than this is told")]
 
 
 @router.get("/earnings")
-async def get_earnings(web: Web, asker: CreatorReading) -> dict[str, Any]:
-    """What is payable, this month's part of it, and which style earned it."""
+async def get_earnings(
+    web: Web, asker: CreatorReading, first: First = None, last: Last = None, erosion_percent: Percent = ALERT_PERCENT
+) -> dict[str, Any]:
+    """What is payable, this month's part of it, and which style earned it: since the beginning.
+
+    `range`, `by_day`, `by_tier` and `by_client` are of some days in UTC; without days, of this month and the two
+    before it. `by_client` is of whole months that are over and in which at least ten clients bought; else it is null,
+    and `by_client_why` says so. `forecast` is of the running month: what is booked, and the mean of the last weeks'
+    same weekdays for the days to come, between the poorest and the richest of those weeks; null with less than two
+    full weeks behind it. `erosion` is the median price of a picture, before tax, on the last 90 days and on the 90
+    before.
+    """
+    now, currency = web.clock(), web.prices.currency
+    days = days_asked_for(first, last, today(now))
+    who: dict[str, Any] = {"creator_id": asker.account_id, "now": now, "currency": currency}
     async with web.pool.acquire() as conn:
-        found = await statements.earnings(
-            conn, creator_id=asker.account_id, now=web.clock(), currency=web.prices.currency
-        )
+        found = await statements.earnings(conn, **who)
+        over_days = await earned(conn, days=days, **who)
+        forecast = await earnings_forecast(conn, **who)
+        prices = await price_watch(conn, percent=erosion_percent, **who)
     return {
         "payable": money(found.payable),
         "month": money(found.month),
@@ -31,14 +66,21 @@ async def get_earnings(web: Web, asker: CreatorReading) -> dict[str, Any]:
         "by_style": [
             {"style": one.style_id, "pictures": one.pictures, "share": money(one.share)} for one in found.by_style
         ],
+        **_over_days(over_days),
+        "forecast": forecast_document(forecast),
+        "erosion": _erosion(prices),
     }
 
 
-@router.get("/statements/{month}", response_class=Response, responses=bytes_of("application/json", "text/csv"))
+@router.get(
+    "/statements/{month}",
+    response_class=Response,
+    responses=bytes_of("application/json", "text/csv", "application/pdf"),
+)
 async def get_statement(web: Web, asker: CreatorReading, month: str, request: Request) -> Response:
     """A month like 2026-03: every line names its output and certificate, and the lines sum to the total.
 
-    CSV with `Accept: text/csv` or `?format=csv`.
+    CSV with `Accept: text/csv` or `?format=csv`, PDF likewise. `configs/recompute_statement.py` adds the CSV up again.
     """
     try:
         async with web.pool.acquire() as conn:
@@ -47,18 +89,82 @@ async def get_statement(web: Web, asker: CreatorReading, month: str, request: Re
             )
     except ValueError as error:
         raise Problem("invalid_request", f"{month!r} is no month; write it like 2026-03.") from error
-    wants_csv = request.query_params.get("format") == "csv" or "text/csv" in request.headers.get("accept", "")
-    if wants_csv:
-        name = f'attachment; filename="statement-{found.month}.csv"'
-        return Response(_csv(found), media_type="text/csv", headers={"Content-Disposition": name})
-    document = {
+    form = form_asked_for(request, ("json", "csv", "pdf"))
+    if form == "json":
+        return JSONResponse(_document(found))
+    async with web.house() as conn:
+        creator = await account_by_id(conn, asker.account_id)
+        names = await style_names(conn, {line.style_id for line in found.lines})
+    assert creator is not None, "whoever asks has an account"
+    return await asyncio.to_thread(_paper, web, found, form, creator.name, names)
+
+
+def _over_days(found: Earned) -> dict[str, Any]:
+    told = found.by_client
+    by_client = told and {"months": told.months, "clients": [{"client": one.of, **_sums(one)} for one in told.clients]}
+    return {
+        "range": {
+            "from": found.span.first,
+            "to": found.span.last,
+            **_sums(found),
+            "by_style": [{"style": one.of, **_sums(one)} for one in found.by_style],
+        },
+        "by_day": [{"day": one.day, **_sums(one)} for one in found.by_day],
+        "by_tier": [{"tier": one.of, **_sums(one)} for one in found.by_tier],
+        "by_client": by_client,
+        "by_client_why": found.why,
+    }
+
+
+def _sums(one: Earned | Day | Part) -> dict[str, Any]:
+    return {"pictures": one.pictures, "share": money(one.share)}
+
+
+def _erosion(found: PriceWatch) -> dict[str, Any]:
+    return {
+        "on": found.on,
+        "percent": found.percent,
+        "alert": found.is_alert,
+        "tiers": [
+            {
+                "tier": one.tier,
+                "before": _price(one.before),
+                "after": _price(one.after),
+                "pictures_before": one.pictures_before,
+                "pictures_after": one.pictures_after,
+                "fell": one.has_fallen,
+            }
+            for one in found.tiers
+        ],
+    }
+
+
+def _price(value: Money | None) -> dict[str, Any] | None:
+    return money(value) if value else None
+
+
+def _paper(web: Gateway, found: Statement, form: str, creator: str, names: Mapping[str, str]) -> Response:
+    # What draws papers takes half a second to load, which a web process that starts does not wait for.
+    from licensing.papers.statement_pdf import statement_pdf
+    from licensing.papers.tables import statement_csv, statement_name
+
+    if form == "csv":
+        return file_response(statement_csv(found), "text/csv", statement_name(found))
+    house, today = web.settings.operator_name, web.clock().date()
+    written = statement_pdf(found, creator=creator, house=house, style_names=names, on=today)
+    return file_response(written, "application/pdf", f"statement-{found.month}.pdf")
+
+
+def _document(found: Statement) -> dict[str, Any]:
+    return {
         "month": found.month,
         "lines": [_line(line) for line in found.lines],
-        "gross": money(found.gross),
-        "fee": money(found.fee),
-        "total": money(found.total),
+        "movements": [
+            {"kind": one.kind, "at": one.at.isoformat(), "subject": one.subject, "amount": money(one.amount)}
+            for one in found.movements
+        ],
+        **{name: money(getattr(found, name)) for name in _SUMS},
     }
-    return JSONResponse(document)
 
 
 def _line(line: statements.Line) -> dict[str, Any]:
@@ -70,22 +176,5 @@ def _line(line: statements.Line) -> dict[str, Any]:
         "order": line.order_id,
         "output": line.output_id,
         "certificate": f"/v1/outputs/{line.output_id}/certificate" if line.output_id else None,
-        "price": money(line.price),
-        "fee": money(line.fee),
-        "share": money(line.share),
+        **{name: money(getattr(line, name)) for name in ("price", "tax", "fee", "others", "share")},
     }
-
-
-def _csv(found: statements.Statement) -> str:
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(_CSV_COLUMNS)
-    for line in found.lines:
-        writer.writerow(
-            [
-                *(line.at.isoformat(), line.kind, line.style_id, line.tier, line.order_id or "", line.output_id or ""),
-                f"/v1/outputs/{line.output_id}/certificate" if line.output_id else "",
-                *(line.price.amount, line.fee.amount, line.share.amount, line.share.currency),
-            ]
-        )
-    return file.getvalue()

@@ -1,4 +1,4 @@
-"""`/v1/subscription`, the operator's plan, and `/v1/licences`, the right to one style."""
+"""`/v1/licences`: the right to one style for a period."""
 
 from typing import Any
 
@@ -8,24 +8,14 @@ from pydantic import BaseModel, ConfigDict
 from licensing import plans
 from licensing.errors import Refusal
 from licensing.plans import Allowance
-from licensing.prices import Plan
 from licensing.rulebooks import current_rules
 from service.api.shapes import Cursor, Limit, money, page
 from service.auth import Client, ClientReading, Web, check_terms
 from service.catalogue import published_style
-from service.errors import Problem, refused
+from service.errors import refused
 from service.rules import check_client
 
 router = APIRouter(tags=["licences"])
-
-
-class SubscriptionBody(BaseModel):
-    """`plan` null ends the renewal of the plan that runs."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    plan: str | None
-    renews: bool = True
 
 
 class LicenceBody(BaseModel):
@@ -34,42 +24,6 @@ class LicenceBody(BaseModel):
     style: str
     tier: str
     renews: bool = False
-
-
-@router.get("/subscription")
-async def get_subscription(web: Web, asker: ClientReading) -> dict[str, Any]:
-    """The plan that runs, if any, and the plans on offer."""
-    async with web.pool.acquire() as conn:
-        current = await plans.current_plan(conn, client_id=asker.account_id, now=web.clock())
-    return _subscription(current, list(web.prices.plans.values()))
-
-
-@router.put("/subscription")
-async def put_subscription(web: Web, asker: Client, body: SubscriptionBody) -> dict[str, Any]:
-    """Buy a plan with prepaid money, or end its renewal. The plan that already runs is not bought twice."""
-    offered = web.prices.plans
-    if body.plan is not None:
-        check_terms(web, asker)
-    if body.plan is not None and body.plan not in offered:
-        raise Problem("invalid_request", f"There is no plan {body.plan!r}; choose one of {', '.join(offered)}.")
-    async with web.pool.acquire() as conn, conn.transaction():
-        if body.plan is None:
-            running = await plans.current_plan(conn, client_id=asker.account_id, now=web.clock())
-            if running is None:
-                raise Problem("conflict", "No plan runs, so there is no renewal to end; name a plan to buy one.")
-            answer = await plans.end_renewal(conn, client_id=asker.account_id, allowance_id=running.id)
-        else:
-            answer = await plans.subscribe(
-                conn,
-                client_id=asker.account_id,
-                plan=offered[body.plan],
-                now=web.clock(),
-                new_id=web.new_id,
-                renews=body.renews,
-            )
-        if isinstance(answer, Refusal):
-            raise refused(answer)
-    return _subscription(answer, list(offered.values()))
 
 
 @router.post("/licences", status_code=201)
@@ -116,31 +70,25 @@ def allowance_document(allowance: Allowance) -> dict[str, Any]:
         "style": allowance.style_id,
         "tier": allowance.tier,
         "price": money(allowance.price),
+        "discount": money(allowance.discount),
+        "tax": money(allowance.tax),
         "used": allowance.used,
         "held": allowance.held,
         "left": allowance.left,
         "starts_at": allowance.starts_at,
         "ends_at": allowance.ends_at,
         "paused_since": allowance.paused_since,
+        "pause_until": allowance.pause_until,
+        "trial": allowance.is_trial,
+        "next_plan": allowance.next_plan,
+        "overage": {
+            "unit": money(allowance.overage),
+            "cap": money(allowance.overage_cap),
+            "spent": money(allowance.overage_spent),
+        }
+        if allowance.overage
+        else None,
         "renews": allowance.renews,
         "notice_days": allowance.notice_days,
         "state": allowance.state,
-    }
-
-
-def _subscription(current: Allowance | None, offered: list[Plan]) -> dict[str, Any]:
-    return {
-        "plan": current.name if current else None,
-        "allowance": allowance_document(current) if current else None,
-        "plans": [
-            {
-                "id": plan.id,
-                "name": plan.name,
-                "price": money(plan.price),
-                "units": plan.units,
-                "months": plan.months,
-                "covers": dict(plan.covers),
-            }
-            for plan in offered
-        ],
     }

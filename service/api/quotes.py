@@ -15,7 +15,8 @@ router = APIRouter(tags=["quotes"])
 
 @router.post("/quotes")
 async def post_quote(web: Web, asker: Client, body: intake.OrderBody) -> dict[str, Any]:
-    """The price of a generation's body. `pay` says what would pay it now: null if nothing this client has does.
+    """The price of a generation's body, with its tax. `pay` says what would pay it now: null if nothing of the client's
+    does.
 
     `use` and `licence` are what its pictures could be used for, by the `terms_version` that would hold for them.
     `approval` says for how many hours at most the creator may look at the pictures first; null if nobody does.
@@ -33,11 +34,19 @@ async def post_quote(web: Web, asker: Client, body: intake.OrderBody) -> dict[st
 
 
 def _document(web: Gateway, priced: intake.Priced, *, is_test: bool) -> dict[str, Any]:
-    amount = money(priced.quote.amount)
+    amount, tax = money(priced.quote.amount), money(priced.quote.tax)
     if is_test:
-        return {"amount": amount | {"amount": 0}, "units": 0, "eta_s": 0.0, "pay": "test", "approval": None}
+        return {
+            "amount": amount | {"amount": 0},
+            "tax": tax | {"amount": 0},
+            "units": 0,
+            "eta_s": 0.0,
+            "pay": "test",
+            "approval": None,
+        }
     return {
         "amount": amount,
+        "tax": tax,
         "units": priced.quote.units,
         "eta_s": priced.eta_s,
         "pay": priced.quote.pay,

@@ -12,6 +12,7 @@ from licensing import switch
 from licensing.database import Connection
 from licensing.errors import Refusal
 from licensing.money import Money
+from licensing.prices import Prices
 from licensing.rulebooks import Rulebook, current_rules, put_rules
 from licensing.rules import CLIENTS_MAX, TERM_CHARACTERS_MAX, TERMS_MAX, Rules
 from licensing.terms import Approval, Offer, StyleTerms, Tier, current_terms, put_terms
@@ -48,9 +49,12 @@ class OfferBody(Body):
 
 
 class TierBody(Body):
-    """`licence` is what may be bought instead of single pictures: left out, it stays as it is; null, there is none."""
+    """`licence` is what may be bought instead of single pictures: left out, it stays as it is; null, there is none.
+    `floor` is what no plan, rate or licence may sell a picture below: left out, it stays, at the operator's or above.
+    """
 
     price: Price
+    floor: Price | None = None
     licence: OfferBody | None = None
     use: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)] | None = None
 
@@ -122,7 +126,7 @@ async def make_style(web: Web, asker: Creator, body: NewStyle, response: Respons
         if body.prompt_rules is not None:
             await store_rules(conn, web, asker.account_id, style_id, body.prompt_rules.rules)
         defaults = web.prices.default_terms(style_id=style_id, creator_id=asker.account_id)
-        await _put(conn, changed_terms(defaults, body), by=asker.account_id, web=web)
+        await _put(conn, changed_terms(defaults, body, web.prices), by=asker.account_id, web=web)
         document = await style_document(conn, web, style)
     response.headers["Location"] = f"/v1/styles/{style_id}"
     return document
@@ -158,7 +162,7 @@ async def patch_style(web: Web, asker: Creator, style_id: str, body: StyleChange
         terms = await current_terms(conn, style_id)
         assert terms is not None, "every style gets terms in the transaction that makes it"
         if any(part is not None for part in (body.tiers, body.licence, body.notice_days, body.approval)):
-            await _put(conn, changed_terms(terms, body), by=asker.account_id, web=web)
+            await _put(conn, changed_terms(terms, body, web.prices), by=asker.account_id, web=web)
         return await style_document(conn, web, style)
 
 
@@ -192,7 +196,10 @@ async def style_document(conn: Connection, web: Gateway, style: Style) -> dict[s
         "name": style.name,
         "summary": style.summary,
         "base": style.base,
-        "tiers": tiers_document(terms, spec),
+        "tiers": {
+            name: tier | {"floor": money(Money(terms.tiers[name].floor, terms.currency))}
+            for name, tier in tiers_document(terms, spec).items()
+        },
         "terms_version": terms.version,
         "licence": permissions_document(terms.permissions),
         "share_bps": terms.share_bps,
@@ -238,10 +245,11 @@ def tiers_document(terms: StyleTerms, spec: BaseSpec) -> dict[str, Any]:
     }
 
 
-def changed_terms(terms: StyleTerms, body: StyleChange) -> StyleTerms:
-    """`terms` with what the body names: `tiers` replaces all tiers, each keeping its words where none are given."""
+def changed_terms(terms: StyleTerms, body: StyleChange, prices: Prices) -> StyleTerms:
+    """`terms` with what the body names: `tiers` replaces all tiers, each keeping its words where none are given. Raises
+    Problem."""
     if body.tiers is not None:
-        tiers: dict[str, Tier] = {name: _tier(terms, name, tier) for name, tier in body.tiers.items()}
+        tiers: dict[str, Tier] = {name: _tier(terms, name, tier, prices) for name, tier in body.tiers.items()}
         terms = replace(terms, tiers=tiers)
     if body.notice_days is not None:
         terms = replace(terms, notice_days=body.notice_days)
@@ -253,7 +261,7 @@ def changed_terms(terms: StyleTerms, body: StyleChange) -> StyleTerms:
     return terms
 
 
-def _tier(terms: StyleTerms, name: str, body: TierBody) -> Tier:
+def _tier(terms: StyleTerms, name: str, body: TierBody, prices: Prices) -> Tier:
     price = Money(body.price.amount, body.price.currency)
     before = terms.tiers.get(name)
     use = body.use or (before.use if before else None)
@@ -262,7 +270,34 @@ def _tier(terms: StyleTerms, name: str, body: TierBody) -> Tier:
     offer = before.offer if before else None
     if "licence" in body.model_fields_set:
         offer = _offer(body.licence) if body.licence else None
-    return Tier(price=price, use=use, offer=offer)
+    return Tier(price=price, use=use, offer=offer, floor=_floor(name, body, before, prices))
+
+
+def _floor(name: str, body: TierBody, before: Tier | None, prices: Prices) -> int:
+    """The floor of a tier in minor units, never below the operator's. Raises Problem."""
+    currency = body.price.currency
+    least = prices.tiers[name].floor if name in prices.tiers and currency == prices.currency else 0
+    lowest = Money(least, currency)
+    if body.price.amount < least:
+        raise Problem(
+            "invalid_request", f"A picture of tier {name} costs {lowest} here at least; ask that much for it, or more."
+        )
+    if body.floor is None:
+        return max(before.floor if before else 0, least)
+    if body.floor.currency != currency:
+        raise Problem("invalid_request", f"The floor of tier {name} must be in {currency}, as its price is.")
+    if body.floor.amount < least:
+        raise Problem(
+            "invalid_request",
+            f"Nobody sells a picture of tier {name} for less than {lowest} here; give a floor of {lowest} or more.",
+        )
+    if body.floor.amount > body.price.amount:
+        raise Problem(
+            "invalid_request",
+            f"The floor of tier {name} is above its price of {Money(body.price.amount, currency)}; give a floor up to"
+            " that, or ask more for it.",
+        )
+    return body.floor.amount
 
 
 def _offer(body: OfferBody) -> Offer:

@@ -41,6 +41,7 @@ APPROVAL_DECISIONS = ("approved", "rejected")
 TRUST_LEVELS = ("by_count", "trusted", "always_review")
 DELIVERY_STATES = ("waiting", "delivered", "failed")
 CASE_KINDS = ("near_duplicate",)
+AUTHORSHIP_STATES = ("waiting", "in_force", "declined", "ended")
 CASE_STATES = ("open", "decided")
 CASE_OUTCOMES = ("allowed", "refused")
 DATA_USE_PURPOSES = (
@@ -404,6 +405,27 @@ trust = sa.Table(
     _text("level"),
     _time("updated_at"),
     _one_of("level", TRUST_LEVELS),
+)
+
+authorships = sa.Table(
+    "authorships",  # who shares what a style earns
+    metadata,
+    _id(),
+    _of("styles", "style_id"),
+    _of("accounts", "creator_id"),
+    sa.Column("parts", JSONB, nullable=False),  # weights by account
+    _json("said"),  # what each answered
+    _text("state", "waiting"),
+    _time("created_at"),
+    _time("ended_at", optional=True),
+    sa.Index(
+        "one_authorship_per_style",
+        "style_id",
+        "state",
+        unique=True,
+        postgresql_where=sa.text("state IN ('waiting', 'in_force')"),
+    ),
+    _one_of("state", AUTHORSHIP_STATES),
 )
 
 outputs = sa.Table(

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 
 import asyncpg
 
-from licensing.tenancy import ACTING, EVERYBODY, HOUSE, IS_HOUSE, NO_PARTY, NOBODY, Table, owned_by
+from licensing.tenancy import ACTING, EVERYBODY, HOUSE, IS_HOUSE, ME, NO_PARTY, NOBODY, Table, owned_by
 
 _acting: ContextVar[str] = ContextVar("acting", default=HOUSE)
 _ALL = "INSERT, UPDATE, DELETE"
@@ -43,6 +43,7 @@ TABLES: Mapping[str, Table] = {
     "deleted_files": Table(seen=NO_PARTY, writes=_ALL),
     "approvals": Table(seen=owned_by("creator_id", "client_id"), writes=_ALL),
     "trust": Table(seen=owned_by("creator_id", "client_id"), writes=_ALL),
+    "authorships": Table(seen=f"parts ? {ME}", writes=_ALL, written=IS_HOUSE),
     "ownership_terms": Table(seen=EVERYBODY, writes=_ADD),
     "works": Table(seen=owned_by("creator_id"), writes=_ALL),
     "looks": Table(seen=owned_by("creator_id"), writes=_ALL),

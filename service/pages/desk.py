@@ -66,7 +66,7 @@ async def desk(visit: ClientVisit) -> HTMLResponse:
         usage = await plans.usage(conn, visit.account.id, visit.now, currency=visit.web.prices.currency)
         recent = await _shown(visit.web, conn, await list_orders(conn, client_id=visit.account.id, limit=_RECENT))
         books: list[Book] = await shelf(conn, visit)
-    return page(visit, "desk.html", usage=usage, recent=recent, books=books)
+    return page(visit, "desk.html", usage=usage, recent=recent, books=books, plans=visit.web.prices.plans)
 
 
 @router.get("/desk/history")

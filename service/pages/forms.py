@@ -1,6 +1,7 @@
 """What people type into forms, checked by the API's own shapes; what is wrong is a Problem with a sentence."""
 
 from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
@@ -51,6 +52,14 @@ def price(text: str, *, currency: str, name: str) -> Money:
     if not minor.is_finite() or minor != minor.to_integral_value() or not 0 <= minor <= AMOUNT_MAX:
         raise Problem("invalid_request", f"{name}: {text!r} is no amount of whole cents from 0 up; write it like 1.20.")
     return Money(int(minor), currency)
+
+
+def day(text: str, *, name: str) -> datetime:
+    """The beginning of a day in UTC, `2026-11-24`, as browsers send it. Raises Problem."""
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), tzinfo=UTC)
+    except ValueError as error:
+        raise Problem("invalid_request", f"{name}: {text!r} is no day; write it like 2026-11-24.") from error
 
 
 def _name_of(where: tuple[int | str, ...]) -> str:

@@ -147,6 +147,7 @@ async def _show(
         minutes=visit.web.settings.sign_in_link_minutes,
         currency=visit.web.prices.currency,
         watermark=watermark_words(visit.web.watermark),
+        has_seller=visit.web.taxes.seller is not None,
         reason_characters=REASON_CHARACTERS_MAX,
         done=visit.request.query_params.get("done", ""),
         **values,

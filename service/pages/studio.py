@@ -90,7 +90,6 @@ async def _studio(visit: Member, problem: Problem | None = None) -> HTMLResponse
         problem=problem.document if problem else None,
         styles=found,
         earned=earned,
-        month=visit.now.strftime("%Y-%m"),
         num_waiting=num_waiting,
         last_change=history[0] if history else None,
         is_all_off=any(one.switch.scope == "creator" and one.switch.level == "off" for one in found),

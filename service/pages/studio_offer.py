@@ -5,12 +5,15 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
+from licensing.money import Money
 from service.api.styles import LicenceBody, Price, StyleChange, TierBody, patch_style
 from service.errors import Problem
+from service.formats import money
 from service.pages.forms import checked, price, whole_number
 from service.pages.render import page, see_other
 from service.pages.standing import Standing, load_standing
 from service.pages.visits import CreatorVisit, Member
+from service.pages.words import TIERS
 
 router = APIRouter(include_in_schema=False)
 
@@ -40,10 +43,11 @@ async def _asked(visit: Member, standing: Standing) -> StyleChange:
     for name in visit.web.prices.tiers:
         if not await visit.field(f"sell-{name}"):
             continue
-        cost = price(await visit.field(f"price-{name}"), currency=currency, name=f"Price of {name}")
+        floor = await visit.field(f"floor-{name}")
         tiers[name] = checked(
             TierBody,
-            price=Price(amount=cost.amount, currency=currency),
+            price=_price(await visit.field(f"price-{name}"), currency, f"Price of {name}"),
+            floor=_price(floor, currency, f"Never below, {name}") if floor else None,
             use=await visit.field(f"use-{name}") or None,
             **await _licence(visit, name, currency),
         )
@@ -57,6 +61,10 @@ async def _asked(visit: Member, standing: Standing) -> StyleChange:
         notice_days=notice,
         approval=await visit.field("approval") or None,
     )
+
+
+def _price(text: str, currency: str, name: str) -> Price:
+    return checked(Price, amount=price(text, currency=currency, name=name).amount, currency=currency)
 
 
 async def _licence(visit: Member, tier: str, currency: str) -> dict[str, Any]:
@@ -88,6 +96,15 @@ async def _permissions(visit: Member) -> LicenceBody | None:
     return checked(LicenceBody, **ticks, **limits)
 
 
+def _floors(visit: Member, standing: Standing) -> dict[str, Money]:
+    """What each tier is not sold below: as the style's terms say, and the operator's floor at least."""
+    terms = standing.terms
+    return {
+        name: Money(max(terms.tiers[name].floor if name in terms.tiers else 0, usual.floor), terms.currency)
+        for name, usual in visit.web.prices.tiers.items()
+    }
+
+
 async def _show(visit: Member, style_id: str, problem: Problem | None = None) -> HTMLResponse:
     async with visit.web.pool.acquire() as conn:
         standing = await load_standing(conn, visit, style_id)
@@ -97,6 +114,12 @@ async def _show(visit: Member, style_id: str, problem: Problem | None = None) ->
         status=problem.status if problem else 200,
         problem=problem.document if problem else None,
         standing=standing,
+        floors=_floors(visit, standing),
+        least=[
+            f"{money(Money(tier.floor, visit.web.prices.currency))} for {TIERS[name].words.lower()}"
+            for name, tier in visit.web.prices.tiers.items()
+            if tier.floor
+        ],
         tiers=[(name, standing.terms.tiers.get(name), tier) for name, tier in visit.web.prices.tiers.items()],
         trusted_after=visit.web.settings.trusted_after_pictures,
         approval_s=visit.web.settings.approval_hours * 3600,

@@ -5,6 +5,8 @@ Tones are classes of `static/app.css`: good, warn, bad, busy, or none.
 
 from dataclasses import dataclass
 
+from licensing.docket import Act, Outcome, WaitsFor
+from licensing.payees import Schedule
 from licensing.terms import Approval, Trust
 from service.accounts import Role
 from service.data_use import Purpose
@@ -87,6 +89,8 @@ MESSAGES = {
     "style.switched": "a style that you use is paused, ended or back",
     "licence.ended": "a licence of a style ended",
     "plan.ended": "a period of your plan ended",
+    "plan.unpaid": "your plan could not be renewed for want of money",
+    "invoice.issued": "an invoice or a credit note was issued",
 }
 DELIVERIES = {
     "waiting": Said("Waiting", "", "busy"),
@@ -134,6 +138,58 @@ TIERS = {
     "personal": Said("Personal", "For your own, non-commercial use."),
     "commercial": Said("Commercial", "For your business and your customers."),
     "exclusive": Said("Exclusive", "Nobody else may license the same picture."),
+}
+LINES = {
+    "sale": Said("Sold"),
+    "refund": Said("Taken back"),
+    "unused": Said("Left unused", "What a client paid ahead for and did not use."),
+    "compute": Said("Training", "The price of a training that passed."),
+    "adjustment": Said("Corrected", "What a decided dispute changed about a sale."),
+}
+"""Lines of a creator's statement."""
+PAYMENTS = {
+    "pending": Said("Waiting", "", "busy"),
+    "succeeded": Said("Arrived", "", "good"),
+    "failed": Said("Failed", "", "bad"),
+}
+PAYOUTS = {
+    "open": Said("On its way", "", "busy"),
+    "paid": Said("Paid", "", "good"),
+    "failed": Said("Failed", "", "bad"),
+    "reversed": Said("Came back", "", "bad"),
+}
+SCHEDULES: dict[Schedule, str] = {
+    "weekly": "Every Monday",
+    "monthly": "On the first of each month",
+    "never": "Only when I ask",
+}
+DISPUTES = {
+    "open": Said("Open", "", "warn"),
+    "decided": Said("Decided", "", "busy"),
+    "appealed": Said("Appealed", "", "warn"),
+    "closed": Said("Closed", "", ""),
+}
+WAITS: dict[WaitsFor, str] = {
+    "answer": "the other side’s answer",
+    "decision": "a decision",
+    "appeal": "an appeal, if anybody makes one",
+    "final decision": "the final decision",
+    "effect": "its effect, which comes in a moment",
+}
+OUTCOMES: dict[Outcome, Said] = {
+    "refunded": Said("Taken back", "The client gets everything back, and the certificate is revoked."),
+    "released": Said("Stands", "The sale stands as it is."),
+    "partly": Said("Partly given back", "The client gets a part back, and the certificate stays valid."),
+    "corrected": Said("Corrected", "A part of the fee becomes the creator’s."),
+    "withdrawn": Said("Withdrawn", "Whoever opened it let it go."),
+}
+ACTS: dict[Act, str] = {
+    "opened": "opened it",
+    "answer": "answered",
+    "evidence": "said",
+    "decision": "decided",
+    "appeal": "appealed",
+    "withdrawal": "withdrew it",
 }
 VERDICTS = {
     "valid": Said("This picture is genuine", "It is exactly the file that was sold, and its licence stands.", "good"),

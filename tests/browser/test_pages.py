@@ -16,8 +16,19 @@ pytestmark = pytest.mark.browser
 
 WIDTHS = (360, 1440)
 PUBLIC = ["/", "/verify", "/terms", "/sign-in", "/nothing-here"]
-STUDIO = ["/studio", "/studio/new", "/studio/record", "/studio/record/happened"]
-DESK = ["/desk", "/desk/make", "/desk/history", "/desk/keys", "/desk/webhooks"]
+STUDIO = [
+    "/studio",
+    "/studio/new",
+    "/studio/record",
+    "/studio/record/happened",
+    "/studio/earnings",
+    "/studio/payouts",
+    "/studio/disputes",
+]
+DESK = [
+    *("/desk", "/desk/make", "/desk/history", "/desk/keys", "/desk/webhooks"),
+    *("/desk/money", "/desk/money/buyer", "/desk/money/payments", "/desk/disputes"),
+]
 STEPS = ["", "/works", "/training", "/offer", "/switch"]
 
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -45,7 +56,7 @@ def test_every_page_fits_the_screen_and_names_its_parts(
         (sit(), [*PUBLIC, f"/styles/{shop.style_id}"]),
         (creator, [*STUDIO, *(style + step for step in STEPS)]),
         (rich_client(), DESK),
-        (sit("operator"), ["/office"]),
+        (sit("operator"), ["/office", "/office/money", "/office/payments", "/office/payouts", "/office/disputes"]),
     ]
 
     faults = [

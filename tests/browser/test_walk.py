@@ -29,9 +29,20 @@ def test_a_portfolio_becomes_a_licence_and_is_switched_off(sit: Sit, office: Off
 
     creator.open("/studio")
     assert "EUR\N{NO-BREAK SPACE}1.02" in creator.text(), "85 % of two pictures at 0.60"
+    reads_statement(creator)
     creator.open(f"{style_path}/switch")
     creator.press("Switch on again")
     expect(creator.page.get_by_text("Live, since")).to_be_visible()
+
+
+def reads_statement(creator: Seat) -> None:
+    """Each picture stands there with what is the creator's of it, and leads to its certificate."""
+    creator.page.get_by_role("link", name="Your statements").click()
+    lines = creator.page.get_by_role("row", name="Sold, personal")
+    expect(lines).to_have_count(2)
+    expect(lines.first).to_contain_text("EUR\N{NO-BREAK SPACE}0.51")
+    certificate = lines.first.get_by_role("link").first.get_attribute("href")
+    assert creator.page.request.get(f"{creator.origin}{certificate}").ok
 
 
 def upload(creator: Seat, name: str, portfolio: list[Path]) -> None:

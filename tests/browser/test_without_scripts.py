@@ -169,6 +169,52 @@ def test_the_operator_invites_and_books_money(sit: Sit):
     assert "EUR\N{NO-BREAK SPACE}12.50" in newcomer.text()
 
 
+def test_a_client_takes_a_plan_with_a_coupon_pauses_and_ends_it(sit: Sit, rich_client: Callable[..., Seat]):
+    operator, client = sit("operator", has_scripts=False), rich_client(has_scripts=False)
+    page = client.page
+    operator.open("/office/money")
+    operator.page.get_by_label("Code").fill("first-month")
+    operator.page.get_by_label("Percent off").fill("75")
+    operator.press("Make it")
+    expect(operator.page.get_by_role("row", name="FIRST-MONTH")).to_be_visible()
+
+    client.open("/desk/money")
+    client.press("Subscribe for EUR 49.00")
+    expect(page.get_by_role("alert")).to_contain_text("20.00 EUR of prepaid money is free")
+    page.get_by_text("I have a coupon").click()
+    page.get_by_label("Coupon for Studio").fill("first-month")
+    client.press("Subscribe for EUR 49.00")
+    expect(page.get_by_text("0 of 100 used")).to_be_visible()
+    assert "EUR\N{NO-BREAK SPACE}7.75" in client.text(), "EUR 20.00 less a quarter of EUR 49.00"
+    page.get_by_text("Pause it").click()
+    client.press("Pause the plan")
+    client.press("Let it run on")
+    client.press("Do not renew it")
+    expect(page.get_by_text("It ends.")).to_be_visible()
+
+    operator.press("End")
+    expect(operator.page.get_by_text("The coupon is over.")).to_be_visible()
+
+
+def test_a_client_says_who_invoices_are_for(sit: Sit):
+    client = sit("client", has_scripts=False)
+    page = client.page
+    client.open("/desk/money/buyer")
+    for label, typed in (("Name or", "Kai Verlag"), ("Street", "Kai 1"), ("Town", "Hamburg"), ("Country", "D1")):
+        page.get_by_label(label).fill(typed)
+    page.get_by_label("VAT id").fill("DE1")
+    client.press("Save")
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_label("Town")).to_have_value("Hamburg")
+    page.get_by_label("Country").fill("de")
+    page.get_by_label("VAT id").fill("")
+    client.press("Save")
+
+    expect(page.get_by_text("They hold for what you buy from now on")).to_be_visible()
+    client.open("/desk/money")
+    expect(page.get_by_text("Kai Verlag")).to_be_visible()
+
+
 def test_anybody_checks_a_picture(sit: Sit):
     stranger = sit(has_scripts=False)
     stranger.open("/verify")

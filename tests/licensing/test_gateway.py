@@ -18,8 +18,8 @@ async def test_a_quote_charges_nothing_and_says_who_would_pay(world: World):
         quote = await gateway.quote(conn, client_id=rich, **ask)
         unpaid = await gateway.quote(conn, client_id=poor, **ask)
 
-    assert quote == Quote(amount=eur(120), units=2, pay="prepaid", terms_version=1)
-    assert unpaid == Quote(amount=eur(120), units=2, pay=None, terms_version=1)
+    assert quote == Quote(amount=eur(120), tax=eur(0), tax_bps=0, units=2, pay="prepaid", terms_version=1)
+    assert unpaid == Quote(amount=eur(120), tax=eur(0), tax_bps=0, units=2, pay=None, terms_version=1)
     assert (await world.usage(rich)).prepaid == eur(1000)
 
 

@@ -66,3 +66,20 @@ async def test_the_database_takes_the_fee_that_the_split_says(world: World):
         fees = [await conn.fetchval("SELECT licensing.fee_of($1, $2)", price, bps) for price, bps in cases]
 
     assert fees == [split(price, [10_000 - bps, bps])[1] for price, bps in cases]
+
+
+async def test_the_database_divides_times_and_sums_money_without_floats(world: World):
+    async with world.pool.acquire() as conn:
+        kind = await conn.fetchval("SELECT pg_typeof(60 * extract(epoch FROM interval '1 day') / 7)::text")
+        floats = await conn.fetch(
+            """
+            SELECT c.table_name || '.' || c.column_name FROM information_schema.columns c
+            WHERE table_schema = 'licensing' AND data_type IN ('double precision', 'real')
+            UNION ALL
+            SELECT p.proname FROM pg_proc p WHERE pronamespace = 'licensing'::regnamespace
+              AND ARRAY['float4', 'float8']::regtype[] && (p.proargtypes::regtype[] || p.prorettype::regtype)
+            """
+        )
+
+    assert kind == "numeric"
+    assert floats == []

@@ -10,16 +10,30 @@ from typing import Any
 import asyncpg
 
 from licensing import gateway, keys, ledger, plans, switch, terms
+from licensing.billing import issuing
+from licensing.billing.buyers import put_buyer
+from licensing.billing.invoices import Invoice
+from licensing.billing.parties import Party
+from licensing.billing.taxes import Seller, Taxes
 from licensing.errors import Refusal
 from licensing.money import Money
 from licensing.orders import Hold, Made, Reserve, Settled
 from licensing.payments import manual
-from licensing.prices import Prices, load_prices
+from licensing.prices import Plan, Prices, load_prices
+from licensing.refunds import Refund, refund_output
 
 NOW = datetime(2025, 11, 3, 12, tzinfo=UTC)
 PEPPER = b"pepper of the tests"
 PRICES = Path(__file__).parents[2] / "configs" / "prices.toml"
 NUMBERS = itertools.count(1)
+SELLER = Seller(
+    party=Party(
+        name="Bildwerk eG", street="Hafenstr. 4", postcode="20457", city="Hamburg", country="DE", vat_id="DE136695976"
+    ),
+    prefix="",
+    pay_to="Transfer it.",
+)
+BUYER = Party(name="Harbour Books", street="Kai 1", postcode="20457", city="Hamburg", country="DE")
 
 
 def new_id(prefix: str) -> str:
@@ -73,6 +87,37 @@ class World:
         async with self.pool.acquire() as conn:
             booked = await manual.credit(conn, client_id, eur(amount), new_id("ref"), self.now)
         assert isinstance(booked, manual.Credit)
+
+    async def tax(self, client_id: str, bps: int, *, country: str = "DE") -> None:
+        """A client who is taxed at that rate from now on."""
+        home = replace(SELLER.party, country=country)
+        taxes = Taxes(home=bps, rates={}, exempt="", seller=replace(SELLER, party=home))
+        async with self.pool.acquire() as conn:
+            stored = await put_buyer(conn, client_id, replace(BUYER, country=country), taxes)
+        assert isinstance(stored, Party), stored
+
+    async def invoice(self, client_id: str, until: datetime | None = None) -> list[Invoice]:
+        """What a client was charged before `until` (until now) on papers, the invoice first."""
+        async with self.pool.acquire() as conn, conn.transaction():
+            numbers = await issuing.issue_papers(
+                conn,
+                client_id=client_id,
+                currency="EUR",
+                until=until or self.now + timedelta(seconds=1),
+                seller=SELLER,
+                buyer=BUYER,
+                style_names={},
+                payment_days=self.prices.payment_days,
+                now=self.now,
+            )
+            papers = [await issuing.find_invoice(conn, number, client_id=client_id) for number in numbers]
+        return [paper for paper in papers if paper]
+
+    async def refund(self, output_id: str) -> Refund:
+        async with self.pool.acquire() as conn, conn.transaction():
+            done = await refund_output(conn, output_id=output_id, reason="broken", by="test", now=self.now)
+        assert isinstance(done, Refund), done
+        return done
 
     async def key(self, account_id: str, **given: Any) -> keys.IssuedKey:
         async with self.pool.acquire() as conn:
@@ -148,6 +193,25 @@ class World:
         where = {"client_id": client_id, "style_id": style.style_id, "tier": tier}
         async with self.pool.acquire() as conn:
             return await plans.buy_licence(conn, **where, now=self.now, new_id=new_id, **given)
+
+    async def change(self, client_id: str, plan: Plan, *, at_once: bool = True) -> Any:
+        async with self.pool.acquire() as conn:
+            return await plans.change(
+                conn, client_id=client_id, plan=plan, at_once=at_once, now=self.now, new_id=new_id
+            )
+
+    async def cap_overage(self, client_id: str, cap: int) -> Any:
+        async with self.pool.acquire() as conn:
+            return await plans.cap_overage(conn, client_id=client_id, cap=eur(cap), now=self.now)
+
+    async def roll_over(self) -> list[str]:
+        """Every period that is over is closed, and renewed if it renews."""
+        async with self.pool.acquire() as conn:
+            due = await plans.due_periods(conn, now=self.now)
+            days = self.prices.retry_days
+            return [
+                one.id for one in due if await plans.roll_over(conn, one, now=self.now, new_id=new_id, retry_days=days)
+            ]
 
     async def usage(self, client_id: str) -> plans.Usage:
         async with self.pool.acquire() as conn:

@@ -123,7 +123,7 @@ _NUMBERS = itertools.count()
 
 def copy_words(folder: Path) -> None:
     """Prices, categories of prompts and the terms of who owns what as they are shipped."""
-    for name in ("prices.toml", "categories.toml", "ownership.toml"):
+    for name in ("prices.toml", "seller.toml", "categories.toml", "ownership.toml"):
         (folder / name).write_text((ROOT / "configs" / name).read_text())
 
 

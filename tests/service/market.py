@@ -7,12 +7,13 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -304,11 +305,15 @@ async def open_market(
     base: str = "tiny",
     draws: Callable[[BaseSpec], Draws] | None = None,
     clock: Clock = utc_now,
+    words: Mapping[str, str] = MappingProxyType({}),
     **settings: Any,
 ) -> AsyncIterator[Market]:
     """A market in this process: web and worker together. base: the tiny one, or one that is shipped. draws: opens
-    another engine than one with a curtain. clock: one that a test moves."""
+    another engine than one with a curtain. clock: one that a test moves. words: files of the configuration by their
+    names, in place of the shipped ones; for the tiny base."""
     configs = write_configs(folder / "configs", enlarger=enlarger) if base == "tiny" else ROOT / "configs"
+    for name, text in words.items():
+        (configs / name).write_text(text)
     chosen = Settings(
         home=folder / "home",
         configs=configs,

@@ -13,7 +13,12 @@ from typing import Any, Literal
 
 import httpx
 
-from licensing import keys
+from licensing import keys, payouts
+from licensing.billing import issuing
+from licensing.billing.parties import Party
+from licensing.billing.taxes import Seller
+from licensing.money import Money
+from licensing.payees import CHANGE_DELAY
 from service.accounts import Role
 from service.ids import new_id
 from tests.service.conftest import (
@@ -68,6 +73,16 @@ PARAMETERS = {
     "work_id": Parameter(owner="creator", missing=_id("wrk")),
     "training_id": Parameter(owner="creator", missing=_id("trn")),
     "version_id": Parameter(owner="creator", missing=_id("ver")),
+    "payment_id": Parameter(owner="client", missing="pay_" + "0" * 26),
+    "any_payment_id": Parameter(owner=None, missing="pay_" + "0" * 26),
+    "setup_id": Parameter(owner=None, missing=_id("set")),
+    "provider_name": Parameter(owner=None, missing="nobody"),
+    "payout_id": Parameter(owner="creator", missing=_id("pyt")),
+    "any_payout_id": Parameter(owner=None, missing=_id("pyt")),
+    "run_id": Parameter(owner=None, missing=_id("run")),
+    "sold_id": Parameter(owner="client", missing=_id("out")),
+    "dispute_id": Parameter(owner="client", missing=_id("dsp")),
+    "authorship_id": Parameter(owner="creator", missing=_id("aut")),
     "approval_id": Parameter(owner="creator", missing=_id("gen")),
     "use_id": Parameter(owner="creator", missing=_id("use")),
     "generation_id": Parameter(owner="client", missing=_id("gen")),
@@ -86,6 +101,8 @@ PARAMETERS = {
     "row": Parameter(owner=None, missing="9"),
     "column": Parameter(owner=None, missing="nothing"),
     "side": Parameter(owner=None, missing="nothing"),
+    "invoice_number": Parameter(owner="client", missing="1999-00001"),
+    "code": Parameter(owner=None, missing="NO-SUCH-CODE"),
     "digest": Parameter(owner=None, missing="0"),
 }
 
@@ -140,8 +157,68 @@ CALLS: dict[str, Call] = {
     "GET /v1/data-use": _CREATOR_READS,
     "GET /v1/data-use/{use_id}": _CREATOR_READS,
     "GET /v1/audit": Call(roles=("creator", "client", "operator")),
+    "GET /v1/payments": _CLIENT_READS,
+    "POST /v1/payments": Call(roles=("client",), scope="generate", json={"pack": "small"}),
+    "GET /v1/payments/{payment_id}": _CLIENT_READS,
+    "POST /v1/payments/{any_payment_id}/received": Call(roles=("operator",), scope="write"),
+    "POST /v1/payments/{any_payment_id}/refunds": Call(
+        roles=("operator",), scope="write", json={"amount": 1, "why": "a matrix"}
+    ),
+    "POST /v1/payment-method": _CLIENT,
+    "DELETE /v1/payment-method": Call(roles=("client",), scope="generate", is_end=True),
+    "POST /v1/provider-events/{provider_name}": _EVERYBODY,
+    "GET /v1/payee": _CREATOR_READS,
+    "PUT /v1/payee": Call(
+        roles=("creator",),
+        scope="write",
+        json={"holder": "Mara", "iban": "DE89370400440532013000", "minimum": 100, "schedule": "never"},
+    ),
+    "POST /v1/payee/connect": _CREATOR,
+    "GET /v1/payouts": _CREATOR_READS,
+    "POST /v1/payouts": _CREATOR,
+    "GET /v1/payouts/{payout_id}": _CREATOR_READS,
+    "POST /v1/payouts/{any_payout_id}/fail": Call(
+        roles=("operator",), scope="write", json={"reason": "no such account"}
+    ),
+    "GET /v1/payout-runs": Call(roles=("operator",)),
+    "POST /v1/payout-runs": Call(roles=("operator",), scope="write"),
+    "GET /v1/payout-runs/{run_id}": Call(roles=("operator",)),
+    "GET /v1/payout-runs/{run_id}/file": Call(roles=("operator",)),
+    "POST /v1/payout-runs/{run_id}/confirm": Call(roles=("operator",), scope="write", json={"reference": "bank 1"}),
+    "POST /v1/outputs/{sold_id}/disputes": Call(
+        roles=("client", "creator"), scope="change", json={"ground": "other", "words": "a matrix"}
+    ),
+    "POST /v1/takedowns": Call(
+        roles=("operator",), scope="write", json={"output": "{sold_id}", "words": "mine", "contact": "a@example.org"}
+    ),
+    "GET /v1/disputes": Call(roles=("client", "creator", "operator")),
+    "GET /v1/disputes/{dispute_id}": Call(roles=("client", "creator", "operator")),
+    "POST /v1/disputes/{dispute_id}/notes": Call(
+        roles=("client", "creator", "operator"), scope="change", json={"words": "a matrix"}
+    ),
+    "POST /v1/disputes/{dispute_id}/appeal": Call(
+        roles=("client", "creator", "operator"), scope="change", json={"words": "a matrix"}
+    ),
+    "POST /v1/disputes/{dispute_id}/withdraw": Call(
+        roles=("client", "creator", "operator"), scope="change", json={"words": "a matrix"}, is_end=True
+    ),
+    "POST /v1/disputes/{dispute_id}/decide": Call(
+        roles=("operator",), scope="write", json={"outcome": "released", "reason": "a matrix"}, is_end=True
+    ),
+    "GET /v1/styles/{style_id}/authors": _CREATOR_READS,
+    "POST /v1/styles/{style_id}/authors": Call(
+        roles=("creator",), scope="write", json={"weight": 1, "authors": [{"email": "nobody@example.org", "weight": 1}]}
+    ),
+    "GET /v1/authorships": _CREATOR_READS,
+    "POST /v1/authorships/{authorship_id}/accept": _CREATOR,
+    "POST /v1/authorships/{authorship_id}/decline": _CREATOR,
+    "POST /v1/authorships/{authorship_id}/leave": Call(roles=("creator",), scope="write", is_end=True),
     "GET /v1/earnings": _CREATOR_READS,
     "GET /v1/statements/{month}": _CREATOR_READS,
+    "GET /v1/styles/{style_id}/rates": _CREATOR_READS,
+    "PUT /v1/styles/{style_id}/rates/{client_id}": Call(
+        roles=("creator",), scope="write", json={"tier": "personal", "price": {"amount": 55, "currency": "EUR"}}
+    ),
     "POST /v1/quotes": Call(roles=("client",), scope="generate", json={"style": "{style_id}", "prompt": "an apple"}),
     "POST /v1/images": Call(roles=("client",), scope="generate", file="file"),
     "POST /v1/generations": Call(
@@ -162,8 +239,23 @@ CALLS: dict[str, Call] = {
         roles=("operator",), scope="write", json={"reason": "a matrix"}, is_end=True
     ),
     "GET /v1/usage": _CLIENT_READS,
+    "GET /v1/spend": _CLIENT_READS,
     "GET /v1/subscription": _CLIENT_READS,
     "PUT /v1/subscription": Call(roles=("client",), scope="generate", json={"plan": None}),
+    "POST /v1/subscription/pause": Call(roles=("client",), scope="generate", json={}),
+    "POST /v1/subscription/resume": _CLIENT,
+    "PUT /v1/subscription/overage": Call(roles=("client",), scope="generate", json={"cap": 0}),
+    "GET /v1/buyer": _CLIENT_READS,
+    "PUT /v1/buyer": Call(
+        roles=("client",),
+        scope="generate",
+        json={"name": "Harbour", "street": "Kai 1", "postcode": "1", "city": "Hamburg", "country": "DE"},
+    ),
+    "GET /v1/invoices": _CLIENT_READS,
+    "GET /v1/invoices/{invoice_number}": _CLIENT_READS,
+    "GET /v1/coupons": Call(roles=("operator",)),
+    "POST /v1/coupons": Call(roles=("operator",), scope="write", json={"code": "MATRIX", "percent": 10}),
+    "DELETE /v1/coupons/{code}": Call(roles=("operator",), scope="write", is_end=True),
     "GET /v1/licences": _CLIENT_READS,
     "POST /v1/licences": Call(roles=("client",), scope="generate", json={"style": "{style_id}", "tier": "personal"}),
     "POST /v1/webhooks": Call(roles=("client",), scope="generate", json={"url": "http://127.0.0.1:9/matrix"}),
@@ -228,6 +320,13 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /studio/works/{work_id}": {"rights": "mine"},
     "POST /studio/approvals/{approval_id}": {"decision": "reject", "reason": "not mine"},
     "POST /desk/keys/{key_id}/cap": {"cap": "5.00"},
+    "POST /desk/outputs/{output_id}/dispute": {"ground": "other", "words": "It is not mine."},
+    "POST /studio/sales/{output_id}/dispute": {"ground": "other", "words": "It is not mine."},
+    **{
+        f"POST /{place}/disputes/{{dispute_id}}/{act}": {"words": "It is not mine."}
+        for place in ("desk", "studio")
+        for act in ("notes", "appeal", "withdraw")
+    },
 }
 
 
@@ -293,6 +392,15 @@ async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants
         owned = await _creators_things(owners["creator"]) | await _clients_things(market, owners["client"])
         owned["approval_id"] = await _waiting_order(market, owners["creator"], owners["client"])
         owned["client_id"] = owners["client"].account.id
+        owned["authorship_id"] = await _authorship(owners["creator"], owned["style_id"], market)
+        owned["sold_id"] = owned["output_id"]
+        owned |= await _payout(market, owners["creator"], owners["operator"])
+        owned["any_payout_id"], owned["any_payment_id"] = owned["payout_id"], owned["payment_id"]
+        disputed = {"ground": "other", "words": "It is not what I ordered."}
+        dispute = await owners["client"].http.post(f"/v1/outputs/{owned['sold_id']}/disputes", json=disputed)
+        owned["dispute_id"] = dispute.json()["id"]
+        coupon = await owners["operator"].http.post("/v1/coupons", json={"code": "GIVEN-AWAY", "percent": 10})
+        owned["code"] = coupon.json()["code"]
         webhook = await others["client"].http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/"})
         others_own = {"style_id": await make_style(others["creator"]), "webhook_id": webhook.json()["id"]}
         yield Tenants(market=market, owners=owners, others=others, owned=owned, others_own=others_own)
@@ -328,6 +436,33 @@ async def _creators_things(creator: Person) -> dict[str, str]:
     }
 
 
+async def _authorship(creator: Person, style_id: str, market: Market) -> str:
+    """A style that somebody is asked to share; that person is neither of the two."""
+    colourist = await market.person("creator")
+    asked = {"weight": 2, "authors": [{"email": colourist.account.email, "weight": 1}]}
+    made = await creator.http.post(f"/v1/styles/{style_id}/authors", json=asked)
+    assert made.status_code == 201, made.text
+    return str(made.json()["id"])
+
+
+async def _payout(market: Market, creator: Person, operator: Person) -> dict[str, str]:
+    """A payout that is on its way in a file for the bank."""
+    payee = {"holder": "Mara", "iban": "DE89370400440532013000", "minimum": 100, "schedule": "never"}
+    told = await creator.http.put("/v1/payee", json=payee)
+    assert told.status_code == 200, told.text
+    async with market.gateway.house() as conn, conn.transaction():
+        opened = await payouts.open_payout(
+            conn,
+            payout_id=new_id("pyt"),
+            creator_id=creator.account.id,
+            at_least=Money(1, "EUR"),
+            now=market.gateway.clock() + 2 * CHANGE_DELAY,
+        )
+    assert isinstance(opened, payouts.Payout), opened
+    run = await operator.http.post("/v1/payout-runs")
+    return {"payout_id": opened.id, "run_id": run.json()["id"]}
+
+
 async def _waiting_order(market: Market, creator: Person, client: Person) -> str:
     """An order whose pictures wait for their creator."""
     style_id = await publish_style(market.gateway, creator, market.adapter)
@@ -336,6 +471,24 @@ async def _waiting_order(market: Market, creator: Person, client: Person) -> str
     order = (await market.order(client, wait=60, style=style_id)).json()
     assert order["state"] == "awaiting_approval", order
     return str(order["id"])
+
+
+async def _invoice(market: Market, client: Person) -> str:
+    """A paper over what this client was charged until now."""
+    seller = Party(name="Bildwerk", street="Kai 2", postcode="1", city="Hamburg", country="DE", tax_number="1")
+    async with market.gateway.house() as conn, conn.transaction():
+        numbers = await issuing.issue_papers(
+            conn,
+            client_id=client.account.id,
+            currency="EUR",
+            until=market.gateway.clock(),
+            seller=Seller(party=seller, prefix="", pay_to=""),
+            buyer=seller,
+            style_names={},
+            payment_days=14,
+            now=market.gateway.clock(),
+        )
+    return numbers[0]
 
 
 async def _clients_things(market: Market, client: Person) -> dict[str, str]:
@@ -355,6 +508,9 @@ async def _clients_things(market: Market, client: Person) -> dict[str, str]:
         "webhook_id": webhook,
         "message_id": ping,
         "key_id": key,
+        "invoice_number": await _invoice(market, client),
+        "payment_id": (await client.http.post("/v1/payments", json={"pack": "small"})).json()["id"],
+        "provider_name": "manual",
         "image": image.json()["id"],
         "image_id": image.json()["id"],
     }

@@ -1,13 +1,13 @@
 """How pages write money, times and lengths of time, and how they read what people type."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
 from licensing.money import Money
 from service import formats
 from service.errors import Problem
-from service.pages.forms import price, whole_number
+from service.pages.forms import day, price, whole_number
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,29 @@ def test_a_number_that_is_none_is_refused():
 )
 def test_sizes_are_said_in_the_unit_that_suits_them(num_bytes, words):
     assert formats.size(num_bytes) == words
+
+
+def test_rates_are_as_short_as_they_can_be():
+    assert [formats.rate(bps) for bps in (1900, 725, 550, 0, 10_000)] == [
+        f"{number}\N{NO-BREAK SPACE}%" for number in ("19", "7.25", "5.5", "0", "100")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "written"),
+    [
+        (date(2026, 11, 1), date(2026, 11, 30), "November 2026"),
+        (date(2026, 11, 2), date(2026, 11, 30), "2 November to 30 November 2026"),
+        (date(2026, 12, 1), date(2027, 1, 31), "1 December 2026 to 31 January 2027"),
+    ],
+)
+def test_whole_months_are_named_and_other_times_told_by_their_days(first: date, last: date, written: str):
+    assert formats.days(first, last) == written
+    assert formats.month("2026-02") == "February 2026"
+
+
+@pytest.mark.parametrize("typed", ["", "soon", "2026-02-30"])
+def test_what_is_no_day_is_refused_with_the_value(typed: str):
+    with pytest.raises(Problem, match=f"Until: '{typed}' is no day"):
+        day(typed, name="Until")
+    assert day("2026-11-24", name="Until") == datetime(2026, 11, 24, tzinfo=UTC)

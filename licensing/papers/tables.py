@@ -1,0 +1,93 @@
+"""Tables for spreadsheets and programs: comma-separated, UTF-8, sums in whole minor units beside their currency."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+
+from licensing.billing.invoices import Invoice
+from licensing.papers.bank_file import Transfer
+from licensing.papers.characters import one_line
+from licensing.statements import Statement
+
+INVOICE_COLUMNS = (
+    *("invoice", "line", "kind", "text", "style", "tier", "quantity", "unit", "net", "tax_category", "tax_bps"),
+    "currency",
+)
+STATEMENT_COLUMNS = (
+    *("at", "kind", "style", "tier", "order", "output", "certificate", "price", "fee", "tax", "others", "share"),
+    "currency",
+)
+TRANSFER_COLUMNS = ("name", "iban", "bic", "amount", "currency", "reference", "end_to_end_id")
+
+
+def invoice_csv(invoice: Invoice) -> bytes:
+    """The lines of an invoice or a credit note; `tax_bps` in hundredths of a percent."""
+    return _table(
+        INVOICE_COLUMNS,
+        (
+            [
+                *(invoice.number, line.number, line.kind, line.text, line.style_id, line.tier, line.quantity),
+                *(line.unit.amount, line.net.amount, line.rate.category, line.rate.bps, line.net.currency),
+            ]
+            for line in invoice.lines
+        ),
+    )
+
+
+def statement_csv(statement: Statement) -> bytes:
+    """The lines of a creator's month: price = fee + tax + others + share. `configs/recompute_statement.py` adds them
+    up."""
+    return _table(
+        STATEMENT_COLUMNS,
+        (
+            [
+                *(line.at.isoformat(), line.kind, line.style_id, line.tier, line.order_id, line.output_id),
+                f"/v1/outputs/{line.output_id}/certificate" if line.output_id else None,
+                *(line.price.amount, line.fee.amount, line.tax.amount, line.others.amount, line.share.amount),
+                line.share.currency,
+            ]
+            for line in statement.lines
+        ),
+    )
+
+
+def statement_name(statement: Statement) -> str:
+    """The name of a statement's file, which tells what its lines must sum to: `statement-2026-03_net_12345_EUR.csv`."""
+    return f"statement-{statement.month}_net_{statement.total.amount}_{statement.total.currency}.csv"
+
+
+def transfers_csv(transfers: Iterable[Transfer]) -> bytes:
+    """Payouts for a bank that takes no SEPA file, or in a currency that SEPA does not carry."""
+    return _table(
+        TRANSFER_COLUMNS,
+        (
+            [
+                *(transfer.name, transfer.iban, transfer.bic, transfer.amount.amount, transfer.amount.currency),
+                *(transfer.reference, transfer.end_to_end_id),
+            ]
+            for transfer in transfers
+        ),
+    )
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str | int | None]]) -> bytes:
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([cell if isinstance(cell, int) else _inert(cell or "") for cell in row])
+    return file.getvalue().encode()
+
+
+# Where a spreadsheet may begin a cell: at the start, and behind what it may take for the end of a cell, which depends
+# on its reader's language. The wide signs are the same formulae in East Asian editions.
+_FORMULA = re.compile(r"""(^|[,;:|"])(\s*)(?=[=+\-@＝＋－＠])""")
+
+
+def _inert(text: str) -> str:
+    """`text` as no spreadsheet takes it for a formula: an apostrophe stands before each sign that could begin one.
+
+    Source: OWASP, "CSV Injection".
+    """
+    return _FORMULA.sub(r"\1'\2", one_line(text))

@@ -1,0 +1,69 @@
+"""What a creator asks of one client instead of a tier's price."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from licensing.database import Connection
+from licensing.errors import Refusal, refuse
+from licensing.money import Money
+from licensing.terms import current_terms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """One client's own price for a picture of a tier, before tax. The tier's floor holds for it, too."""
+
+    style_id: str
+    client_id: str
+    tier: str
+    price: Money
+
+
+async def put_rate(
+    conn: Connection, *, style_id: str, client_id: str, tier: str, price: Money | None, by: str, now: datetime
+) -> Rate | Refusal | None:
+    """Set a client's price from now on; `price` None: the tier's holds again.
+
+    Refusals: not_found (the style), invalid_request (the tier is not sold, another currency, below the floor).
+    """
+    terms = await current_terms(conn, style_id)
+    if terms is None:
+        return refuse("not_found", what="style", id=style_id)
+    if tier not in terms.tiers:
+        return refuse(
+            "invalid_request", what=f"Style {style_id} has no tier {tier}; choose one of {', '.join(terms.tiers)}"
+        )
+    if price is not None and price.currency != terms.currency:
+        return refuse("invalid_request", what=f"Style {style_id} is sold in {terms.currency}; give {price} in that")
+    floor = Money(terms.tiers[tier].floor, terms.currency)
+    if price is not None and price.amount < floor.amount:
+        return refuse("invalid_request", what=f"A price of {price} is below the floor of {floor}; ask that or more")
+    await conn.execute(
+        "INSERT INTO licensing.rate (style_id, client_id, tier, price, actor, at) VALUES ($1, $2, $3, $4, $5, $6)",
+        *(style_id, client_id, tier, None if price is None else price.amount, by, now),
+    )
+    if price is None:
+        return None
+    return Rate(style_id=style_id, client_id=client_id, tier=tier, price=price)
+
+
+async def rates_of_style(conn: Connection, style_id: str) -> list[Rate]:
+    """The prices that hold for single clients, by client and tier."""
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT ON (r.client_id, r.tier) r.style_id, r.client_id, r.tier, r.price, s.currency
+        FROM licensing.rate r JOIN licensing.style s USING (style_id) WHERE r.style_id = $1
+        ORDER BY r.client_id, r.tier, r.rate_no DESC
+        """,
+        style_id,
+    )
+    return [
+        Rate(
+            style_id=row["style_id"],
+            client_id=row["client_id"],
+            tier=row["tier"],
+            price=Money(row["price"], row["currency"]),
+        )
+        for row in rows
+        if row["price"] is not None
+    ]

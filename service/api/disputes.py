@@ -1,0 +1,212 @@
+"""`/v1/disputes`: what somebody holds against a sale, said and decided in writing, by a clock that both sides see."""
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter
+from pydantic import Field, StringConstraints
+
+from licensing import disputes, docket
+from licensing.database import Connection
+from licensing.docket import Dispute, Side
+from licensing.errors import Refusal
+from licensing.money import Money
+from service.api.shapes import Cursor, Limit, money, page
+from service.api.styles import Body
+from service.auth import BuyerOrMaker, Identity, Operator, Party, PartyReading, Web
+from service.errors import not_found, refused
+from service.outbox import tell_refunded
+from service.resources import Gateway
+
+router = APIRouter(tags=["disputes"])
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=disputes.WORDS_CHARACTERS_MAX)]
+
+
+class DisputeBody(Body):
+    """`ground`: for a client `not_as_ordered`, `rights_unclear` or `other`; for a creator `share` or `other`."""
+
+    ground: str = Field(max_length=40)
+    words: Words
+
+
+class WordsBody(Body):
+    words: Words
+
+
+class TakedownBody(Body):
+    """A stranger's claim to a picture that was sold, or to all of an order. `contact` is how to reach them; nobody but
+    the operator sees it."""
+
+    output: str | None = Field(default=None, max_length=64)
+    order: str | None = Field(default=None, max_length=64)
+    words: Words
+    contact: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
+
+
+class DecisionBody(Body):
+    """`amount`, in minor units, for `partly` (to the client) and `corrected` (to the creator)."""
+
+    outcome: Literal["refunded", "released", "partly", "corrected"]
+    reason: Words
+    amount: int | None = Field(default=None, ge=1, le=10**12)
+
+
+@router.post("/outputs/{sold_id}/disputes", status_code=201)
+async def post_dispute(web: Web, asker: BuyerOrMaker, sold_id: str, body: DisputeBody) -> dict[str, Any]:
+    """Dispute a picture that you bought or made, within 30 days. Its creator's share is held until it is decided."""
+    async with web.house() as conn, conn.transaction():
+        opened = await disputes.open_dispute(
+            conn,
+            dispute_id=web.new_id("dsp"),
+            side=_side(asker),
+            party_id=asker.account_id,
+            ground=body.ground,
+            words=body.words,
+            output_id=sold_id,
+            now=web.clock(),
+        )
+        return await _document(web, conn, asker, opened)
+
+
+@router.post("/takedowns", status_code=201)
+async def post_takedown(web: Web, asker: Operator, body: TakedownBody) -> dict[str, Any]:
+    """Open a dispute for somebody outside who claims a right to what was sold."""
+    async with web.house() as conn, conn.transaction():
+        opened = await disputes.open_dispute(
+            conn,
+            dispute_id=web.new_id("dsp"),
+            side="operator",
+            party_id=asker.account_id,
+            ground="takedown",
+            words=body.words,
+            output_id=body.output,
+            order_id=body.order,
+            contact=body.contact,
+            now=web.clock(),
+        )
+        return await _document(web, conn, asker, opened)
+
+
+@router.get("/disputes")
+async def get_disputes(web: Web, asker: PartyReading, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
+    """Your disputes, the newest first. For the operator: those that run, the next date first."""
+    async with web.pool.acquire() as conn:
+        if asker.role == "operator":
+            found = await docket.running(conn, limit=limit + 1, after=cursor)
+        else:
+            found = await docket.disputes_of(conn, asker.account_id, limit=limit + 1, before=cursor)
+    return page(found, limit, lambda dispute: dispute_document(web, dispute))
+
+
+@router.get("/disputes/{dispute_id}")
+async def get_dispute(web: Web, asker: PartyReading, dispute_id: str) -> dict[str, Any]:
+    """One of them, with all that was said and decided."""
+    async with web.pool.acquire() as conn:
+        return await _document(web, conn, asker, await _own(conn, dispute_id))
+
+
+@router.post("/disputes/{dispute_id}/notes", status_code=201)
+async def post_note(web: Web, asker: Party, dispute_id: str, body: WordsBody) -> dict[str, Any]:
+    """Say something in it. The first that the other side says is its answer."""
+    async with web.house() as conn, conn.transaction():
+        said = await disputes.say(conn, **_note(web, asker, dispute_id, body.words))
+        return await _document(web, conn, asker, said)
+
+
+@router.post("/disputes/{dispute_id}/appeal")
+async def appeal_dispute(web: Web, asker: Party, dispute_id: str, body: WordsBody) -> dict[str, Any]:
+    """Ask for another decision, once and within three days of the first."""
+    async with web.house() as conn, conn.transaction():
+        appealed = await disputes.appeal(conn, **_note(web, asker, dispute_id, body.words))
+        return await _document(web, conn, asker, appealed)
+
+
+@router.post("/disputes/{dispute_id}/withdraw")
+async def withdraw_dispute(web: Web, asker: Party, dispute_id: str, body: WordsBody) -> dict[str, Any]:
+    """Let your dispute go; what was held is free again."""
+    async with web.house() as conn, conn.transaction():
+        ended = await disputes.withdraw(conn, **_note(web, asker, dispute_id, body.words))
+        return await _document(web, conn, asker, ended)
+
+
+@router.post("/disputes/{dispute_id}/decide")
+async def decide_dispute(web: Web, asker: Operator, dispute_id: str, body: DecisionBody) -> dict[str, Any]:
+    """Decide. It takes effect when the time to appeal is over; after an appeal, at once."""
+    async with web.house() as conn, conn.transaction():
+        dispute = await _own(conn, dispute_id)
+        decided = await disputes.decide(
+            conn,
+            note_id=web.new_id("dnt"),
+            dispute_id=dispute_id,
+            outcome=body.outcome,
+            reason=body.reason,
+            amount=Money(body.amount, dispute.currency) if body.amount is not None else None,
+            now=web.clock(),
+        )
+        await tell_closed(conn, web, decided)
+        return await _document(web, conn, asker, decided)
+
+
+async def close_decided(web: Gateway) -> None:
+    """Decisions against which nobody appealed take effect. A sweep of the web role."""
+    async with web.house() as conn:
+        for dispute_id in await docket.due_to_close(conn, now=web.clock()):
+            async with conn.transaction():
+                if await disputes.close(conn, dispute_id=dispute_id, now=web.clock()):
+                    await tell_closed(conn, web, await docket.find_dispute(conn, dispute_id))
+
+
+async def tell_closed(conn: Connection, web: Gateway, dispute: Dispute | Refusal | None) -> None:
+    """Tell the client of what a decision that took effect took back. Goes into the transaction of that."""
+    if isinstance(dispute, Dispute) and dispute.state == "closed" and dispute.outcome == "refunded":
+        for output_id in dispute.output_ids:
+            await tell_refunded(conn, output_id, now=web.clock())
+
+
+def dispute_document(web: Gateway, dispute: Dispute) -> dict[str, Any]:
+    """A dispute with what it waits for; who the parties are is not said beyond their sides."""
+    shown = asdict(dispute) | {"held": money(dispute.held), "amount": money(dispute.amount) if dispute.amount else None}
+    step = docket.step(dispute, web.clock())
+    hidden = ("creator_id", "client_id", "currency", "order_id", "output_ids")
+    return {
+        **{name: value for name, value in shown.items() if name not in hidden},
+        "order": dispute.order_id,
+        "outputs": list(dispute.output_ids),
+        "waits": asdict(step) if step else None,
+    }
+
+
+async def _document(web: Gateway, conn: Connection, asker: Identity, answer: Dispute | Refusal) -> dict[str, Any]:
+    if isinstance(answer, Refusal):
+        raise refused(answer)
+    said = await docket.notes(conn, answer.id)
+    contact = await docket.contact(conn, answer.id) if asker.role == "operator" else None
+    return dispute_document(web, answer) | {
+        "notes": [asdict(note) | {"amount": money(note.amount) if note.amount else None} for note in said],
+        "contact": contact,
+    }
+
+
+async def _own(conn: Connection, dispute_id: str) -> Dispute:
+    """A dispute that whoever the connection acts for may see. Raises Problem."""
+    found = await docket.find_dispute(conn, dispute_id)
+    if found is None:
+        raise not_found("dispute", dispute_id)
+    return found
+
+
+def _side(asker: Identity) -> Side:
+    side: Side = asker.role
+    return side
+
+
+def _note(web: Gateway, asker: Identity, dispute_id: str, words: str) -> dict[str, Any]:
+    return {
+        "note_id": web.new_id("dnt"),
+        "dispute_id": dispute_id,
+        "side": _side(asker),
+        "party_id": asker.account_id,
+        "words": words,
+        "now": web.clock(),
+    }

@@ -1,0 +1,44 @@
+"""`/v1/spend`: what a client was charged, over some days and by what for; and what the month will cost."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from licensing.analytics.forecasts import spend_forecast
+from licensing.analytics.spans import today
+from licensing.analytics.spent import Day, Part, Spent, spent
+from service.api.shapes import First, Last, days_asked_for, forecast_document, money
+from service.auth import ClientReading, Web
+
+router = APIRouter(tags=["spend"])
+
+
+@router.get("/spend")
+async def get_spend(web: Web, asker: ClientReading, first: First = None, last: Last = None) -> dict[str, Any]:
+    """What was charged over some days in UTC, less what was given back, with its tax apart; by day, style, key and
+    tier, each of which sums to `spent`. Without days: this month and the two before it.
+
+    `style` and `tier` are null for plans, `key` for what was bought on a page. `pictures` are those paid with money:
+    those of a plan or licence are in its price. `forecast` is of the running month before tax: what is booked, what
+    is known to renew, and the mean of the last weeks' same weekdays for the days to come, between its poorest and its
+    richest week; null with less than two full weeks behind it.
+    """
+    days = days_asked_for(first, last, today(web.clock()))
+    currency = web.prices.currency
+    async with web.pool.acquire() as conn:
+        found = await spent(conn, client_id=asker.account_id, days=days, currency=currency)
+        forecast = await spend_forecast(conn, client_id=asker.account_id, now=web.clock(), currency=currency)
+    return {
+        "from": days.first,
+        "to": days.last,
+        "spent": _sums(found),
+        "by_day": [{"day": one.day, **_sums(one)} for one in found.by_day],
+        "by_style": [{"style": one.of, **_sums(one)} for one in found.by_style],
+        "by_key": [{"key": one.of, **_sums(one)} for one in found.by_key],
+        "by_tier": [{"tier": one.of, **_sums(one)} for one in found.by_tier],
+        "forecast": forecast_document(forecast),
+    }
+
+
+def _sums(one: Spent | Day | Part) -> dict[str, Any]:
+    return {"pictures": one.pictures, "net": money(one.net), "tax": money(one.tax)}

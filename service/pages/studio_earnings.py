@@ -1,0 +1,83 @@
+"""A creator's statements: the months, one of them line by line, and the script that adds it up again."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, Response
+
+from licensing import statements
+from licensing.money import Money
+from licensing.statements import Line, Statement
+from service.api.shapes import file_response
+from service.errors import Problem
+from service.pages.render import page
+from service.pages.visits import CreatorVisit, Member
+from service.settings import ROOT
+from service.styles import style_names
+
+router = APIRouter(include_in_schema=False)
+
+SCRIPT = ROOT / "configs" / "recompute_statement.py"
+_PER_PAGE = 100
+_PAGES_MAX = 100_000
+
+Number = Annotated[int, Query(alias="page", ge=1, le=_PAGES_MAX)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A part of a statement's lines: those of page `number` of `num_pages`, the first of which is line `first`."""
+
+    lines: tuple[Line, ...]
+    number: int
+    num_pages: int
+    first: int
+
+
+@router.get("/studio/earnings")
+async def earnings_page(visit: CreatorVisit, number: Number = 1) -> HTMLResponse:
+    """The month that runs, and the list of all."""
+    return await _show(visit, visit.now.strftime("%Y-%m"), number)
+
+
+@router.get("/studio/earnings/recompute_statement.py")
+async def recompute_script(visit: CreatorVisit) -> Response:
+    """The script that adds a statement's CSV up again, to be kept."""
+    return file_response(SCRIPT.read_bytes(), "text/x-python", SCRIPT.name)
+
+
+@router.get("/studio/earnings/{month}")
+async def statement_page(visit: CreatorVisit, month: str, number: Number = 1) -> HTMLResponse:
+    """One month."""
+    return await _show(visit, month, number)
+
+
+async def _show(visit: Member, month: str, number: int) -> HTMLResponse:
+    creator_id, currency = visit.account.id, visit.web.prices.currency
+    async with visit.web.pool.acquire() as conn:
+        try:
+            found = await statements.statement(conn, creator_id=creator_id, month=month, currency=currency)
+        except ValueError as error:
+            raise Problem("invalid_request", f"{month!r} is no month; write it like 2026-03.") from error
+        months = dict(await statements.months(conn, creator_id=creator_id, currency=currency))
+        shown = _cut(found, number)
+        names = await style_names(conn, {line.style_id for line in shown.lines})
+    this_month = visit.now.strftime("%Y-%m")
+    months.setdefault(this_month, Money(0, currency))
+    return page(
+        visit,
+        "studio_earnings.html",
+        found=found,
+        months=sorted(months.items(), reverse=True),
+        is_running=found.month == this_month,
+        shown=shown,
+        style_names=names,
+    )
+
+
+def _cut(found: Statement, number: int) -> Shown:
+    num_pages = max(1, -(-len(found.lines) // _PER_PAGE))
+    number = min(number, num_pages)
+    first = (number - 1) * _PER_PAGE
+    return Shown(lines=found.lines[first : first + _PER_PAGE], number=number, num_pages=num_pages, first=first + 1)

@@ -1,0 +1,95 @@
+"""Payouts that the payment provider carries out: sent, told by its events, and looked for where no answer came."""
+
+import logging
+
+from licensing import payouts
+from licensing.database import Connection
+from licensing.errors import ProviderUnreachable, Refusal
+from licensing.money import Money
+from licensing.payees import ProviderAccount, payee, put_payee
+from licensing.payments import CreatorAccount, Transfer
+from licensing.payouts import Payout
+from service.resources import Gateway
+
+log = logging.getLogger("ownhand.transfers")
+
+PROVIDER = "provider"
+"""By whom a payee is written down that the provider told of."""
+
+
+async def send_payouts(web: Gateway) -> None:
+    """Have the provider carry out the payouts that go to accounts it keeps. Each is sent once: it may be asked again as
+    long as it knows our ids, and is looked for in its list after that. A sweep."""
+    async with web.house() as conn:
+        waiting = await payouts.open_payouts(conn, method="stripe", limit=1000)
+        ways = {way.payout.id: way.account for way in await payouts.transfers(conn, [one.id for one in waiting])}
+    if web.provider.name != "stripe" or not waiting:
+        return
+    for payout in waiting:
+        account = ways[payout.id]
+        assert isinstance(account, ProviderAccount), "what goes by the provider goes to an account there"
+        try:
+            told = await _told(web, payout, account)
+        except ProviderUnreachable as error:
+            log.warning("the payment provider did not answer; payouts are sent again: %s", error)
+            return
+        async with web.house() as conn, conn.transaction():
+            await note_transfer(conn, web.provider.name, told, web=web)
+
+
+async def note_transfer(conn: Connection, provider: str, told: Transfer, *, web: Gateway) -> Payout | Refusal | None:
+    """Write down what the provider says of a payout, in the caller's transaction; None for one that is on its way."""
+    payout = await payouts.find_payout(conn, told.payout_id or "")
+    if payout is None:
+        return None
+    now, answer = web.clock(), None
+    if told.state == "failed" and payout.state == "open":
+        answer = await payouts.end_payout(
+            conn, payout_id=payout.id, outcome="failed", detail=told.reason or "the provider refused it", now=now
+        )
+    elif told.state == "succeeded" and payout.state == "open":
+        answer = await payouts.end_payout(
+            conn, payout_id=payout.id, outcome="paid", detail=told.reference or provider, now=now
+        )
+    if told.returned == told.amount and told.state == "succeeded" and payout.state in ("open", "paid"):
+        answer = await payouts.reverse_payout(conn, payout_id=payout.id, reason="the provider took it back", now=now)
+    elif told.returned.amount > 0 and told.returned != told.amount:
+        log.error("of payout %s %s of %s came back: look there, and book it", payout.id, told.returned, told.amount)
+    return answer
+
+
+async def note_account(conn: Connection, provider: str, told: CreatorAccount, *, web: Gateway) -> Refusal | None:
+    """A creator's account at the provider takes money: payouts go there from now on, as often and from as much on as
+    before."""
+    if told.creator_id is None or not told.is_ready:
+        return None
+    known = await payee(conn, told.creator_id)
+    stored = await put_payee(
+        conn,
+        creator_id=told.creator_id,
+        account=ProviderAccount(reference=told.reference),
+        minimum=known.minimum if known else web.prices.payout_smallest,
+        schedule=known.schedule if known else "monthly",
+        smallest=web.prices.payout_smallest,
+        by=PROVIDER,
+        now=web.clock(),
+    )
+    return stored if isinstance(stored, Refusal) else None
+
+
+async def _told(web: Gateway, payout: Payout, account: ProviderAccount) -> Transfer:
+    within = web.provider.repeats_within
+    if within is None or web.clock() - payout.opened_at < within:
+        return await web.provider.transfer(payout_id=payout.id, amount=payout.amount, account=account.reference)
+    async for one in web.provider.list_transfers(payout.opened_at):
+        if one.payout_id == payout.id:
+            return one
+    nothing = Money(0, payout.amount.currency)
+    return Transfer(
+        payout_id=payout.id,
+        reference=None,
+        state="failed",
+        amount=payout.amount,
+        returned=nothing,
+        reason="it never reached the provider",
+    )
