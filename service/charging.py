@@ -3,7 +3,7 @@ down by `licensing.billing`; here is who asks when."""
 
 import hashlib
 import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from licensing.billing import issuing, payments
 from licensing.billing.methods import SavedMethod, saved_method
@@ -94,17 +94,13 @@ async def compare_with_provider(web: Gateway) -> list[Finding]:
     returned. A sweep."""
     try:
         async with web.house() as conn:
-            found = await reconcile(conn, web.provider, since=_since(web.clock()), now=web.clock())
+            found = await reconcile(conn, web.provider, since=web.clock() - LOOKED_BACK, now=web.clock())
     except ProviderUnreachable as error:
         log.warning("the payment provider did not answer; it is asked again: %s", error)
         return []
     for finding in found.findings:
         log.error("%s", finding.sentence)
     return list(found.findings)
-
-
-def _since(now: datetime) -> datetime:
-    return now - LOOKED_BACK
 
 
 def _reference(web: Gateway, saved: SavedMethod | None) -> str | None:

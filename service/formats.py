@@ -2,13 +2,8 @@
 
 from datetime import date, datetime, timedelta
 
-from licensing.money import Money
-
-# ISO 4217 currencies whose minor unit is not a hundredth.
-_NO_MINOR_UNIT = frozenset(
-    ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"]
-)
-_THOUSANDTHS = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
+from licensing.money import Money, minor_digits
+from licensing.papers import wording
 
 
 def money(value: Money) -> str:
@@ -26,14 +21,9 @@ def amount(value: Money) -> str:
     return f"{whole}" + (f".{rest:0{digits}d}" if digits else "")
 
 
-def minor_digits(currency: str) -> int:
-    """How many digits a currency's minor unit has."""
-    return 0 if currency in _NO_MINOR_UNIT else 3 if currency in _THOUSANDTHS else 2
-
-
 def rate(bps: int) -> str:
     """Hundredths of a percent as short as they can be written: 1900 is `19 %`, 725 is `7.25 %`."""
-    return f"{bps // 100}.{bps % 100:02d}".rstrip("0").rstrip(".") + "\N{NO-BREAK SPACE}%"
+    return wording.percent(bps) + "\N{NO-BREAK SPACE}%"
 
 
 def day(moment: date) -> str:

@@ -1,12 +1,11 @@
-"""What is paid by the calendar: monthly papers, what they ask for, renewals that wait for money, payouts."""
+"""What is paid by the calendar: monthly papers, what they ask for, renewals that wait for money, free pictures."""
 
 import logging
 
-from licensing import payouts, plans
+from licensing import plans
 from licensing.billing import issuing
 from licensing.billing.parties import Party
 from licensing.database import Connection
-from licensing.errors import Refusal
 from service.accounts import account_by_id
 from service.outbox import tell_invoiced, tell_unpaid
 from service.resources import Gateway
@@ -51,19 +50,6 @@ async def renew_plans(web: Gateway) -> None:
                 state = await plans.retry_renewal(conn, allowance_id, now=now, new_id=web.new_id)
                 if state in ("waiting", "given_up"):
                     await tell_unpaid(conn, allowance_id, now=now)
-
-
-async def open_payouts(web: Gateway) -> None:
-    """Take on its way what creators have to get, whose payday it was. A bank's file, or a provider, carries it out."""
-    now = web.clock()
-    async with web.house() as conn:
-        for due in await payouts.due_payouts(conn, now=now):
-            async with conn.transaction():
-                opened = await payouts.open_payout(
-                    conn, payout_id=web.new_id("pyt"), creator_id=due.creator_id, at_least=due.minimum, now=now
-                )
-            if isinstance(opened, Refusal):
-                log.warning("creator %s was due to be paid and was not: %s", due.creator_id, opened.message)
 
 
 async def grant_free_pictures(web: Gateway) -> None:

@@ -26,16 +26,16 @@ from licensing.gateway import expire_due, renew, standing
 from licensing.plans import due_periods, roll_over
 from licensing.switch import CHANNEL, due_notices, end_notice
 from service import pending
-from service.api.disputes import close_decided
 from service.approvals import clear_approvals
 from service.auditing import audit_ledger
 from service.charging import charge_invoices, charge_renewals, compare_with_provider
+from service.closing import close_decided
 from service.destruction import list_late_deletions, mend_destructions
 from service.erasure import erase_asked
 from service.finetuning import mend_trainings
 from service.generation import approved_story, start_approved, start_generation, void_order
 from service.heartbeats import silent_executors
-from service.invoicing import collect_due, grant_free_pictures, issue_monthly, open_payouts, renew_plans
+from service.invoicing import collect_due, grant_free_pictures, issue_monthly, renew_plans
 from service.notices import listen
 from service.orders import IS_OPEN, NOT_LOOKED_AT, UNPAID_SENTENCES, find_orders, list_open, mark_unpaid, mark_withdrawn
 from service.outbox import tell_periods_ended, tell_switched, tell_unpaid
@@ -49,7 +49,7 @@ from service.retention import (
     prune_sign_ins,
     prune_stories,
 )
-from service.transfers import send_payouts
+from service.transfers import open_payouts, send_payouts
 from service.turns import forget_turns
 from service.workflows import BROKEN, adopt, states_of
 

@@ -1,6 +1,8 @@
-"""Payouts that the payment provider carries out: sent, told by its events, and looked for where no answer came."""
+"""Payouts are opened on their paydays. Those that the provider carries out are sent, told by its events, and looked for
+where no answer came."""
 
 import logging
+from datetime import datetime
 
 from licensing import payouts
 from licensing.database import Connection
@@ -9,12 +11,26 @@ from licensing.money import Money
 from licensing.payees import ProviderAccount, payee, put_payee
 from licensing.payments import CreatorAccount, Transfer
 from licensing.payouts import Payout
+from licensing.prices import Prices
 from service.resources import Gateway
 
 log = logging.getLogger("ownhand.transfers")
 
 PROVIDER = "provider"
 """By whom a payee is written down that the provider told of."""
+
+
+async def open_payouts(web: Gateway) -> None:
+    """Take on its way what creators have to get, whose payday it was. A bank's file, or a provider, carries it out."""
+    now = web.clock()
+    async with web.house() as conn:
+        for due in await payouts.due_payouts(conn, now=now):
+            async with conn.transaction():
+                opened = await payouts.open_payout(
+                    conn, payout_id=web.new_id("pyt"), creator_id=due.creator_id, at_least=due.minimum, now=now
+                )
+            if isinstance(opened, Refusal):
+                log.warning("creator %s was due to be paid and was not: %s", due.creator_id, opened.message)
 
 
 async def send_payouts(web: Gateway) -> None:
@@ -34,15 +50,15 @@ async def send_payouts(web: Gateway) -> None:
             log.warning("the payment provider did not answer; payouts are sent again: %s", error)
             return
         async with web.house() as conn, conn.transaction():
-            await note_transfer(conn, web.provider.name, told, web=web)
+            await note_transfer(conn, web.provider.name, told, now=web.clock())
 
 
-async def note_transfer(conn: Connection, provider: str, told: Transfer, *, web: Gateway) -> Payout | Refusal | None:
+async def note_transfer(conn: Connection, provider: str, told: Transfer, *, now: datetime) -> Payout | Refusal | None:
     """Write down what the provider says of a payout, in the caller's transaction; None for one that is on its way."""
     payout = await payouts.find_payout(conn, told.payout_id or "")
     if payout is None:
         return None
-    now, answer = web.clock(), None
+    answer: Payout | Refusal | None = None
     if told.state == "failed" and payout.state == "open":
         answer = await payouts.end_payout(
             conn, payout_id=payout.id, outcome="failed", detail=told.reason or "the provider refused it", now=now
@@ -58,7 +74,9 @@ async def note_transfer(conn: Connection, provider: str, told: Transfer, *, web:
     return answer
 
 
-async def note_account(conn: Connection, provider: str, told: CreatorAccount, *, web: Gateway) -> Refusal | None:
+async def note_account(
+    conn: Connection, provider: str, told: CreatorAccount, *, prices: Prices, now: datetime
+) -> Refusal | None:
     """A creator's account at the provider takes money: payouts go there from now on, as often and from as much on as
     before."""
     if told.creator_id is None or not told.is_ready:
@@ -68,11 +86,11 @@ async def note_account(conn: Connection, provider: str, told: CreatorAccount, *,
         conn,
         creator_id=told.creator_id,
         account=ProviderAccount(reference=told.reference),
-        minimum=known.minimum if known else web.prices.payout_smallest,
+        minimum=known.minimum if known else prices.payout_smallest,
         schedule=known.schedule if known else "monthly",
-        smallest=web.prices.payout_smallest,
+        smallest=prices.payout_smallest,
         by=PROVIDER,
-        now=web.clock(),
+        now=now,
     )
     return stored if isinstance(stored, Refusal) else None
 

@@ -81,7 +81,8 @@ $$;
 CREATE OR REPLACE FUNCTION licensing.terms_for(
     p_style text, p_creator text, p_client text, p_tier text, p_count integer, p_now timestamptz,
     OUT slug text, OUT detail jsonb, OUT style licensing.style, OUT terms_version integer, OUT unit_price bigint,
-    OUT unit_tax bigint, OUT tax_category text, OUT tax_bps integer, OUT fee_bps integer, OUT creator_epoch bigint, OUT style_epoch bigint, OUT client_epoch bigint
+    OUT unit_tax bigint, OUT tax_category text, OUT tax_bps integer, OUT fee_bps integer, OUT creator_epoch bigint,
+    OUT style_epoch bigint, OUT client_epoch bigint
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_switch record;
@@ -163,6 +164,7 @@ CREATE OR REPLACE FUNCTION licensing.purse_for(
 DECLARE
     v_quota licensing.allowance;
     v_left bigint;
+    v_cap licensing.budget;
 BEGIN
     amount := 0; capped := false; units_each := 0; unit_price := 0; unit_tax := 0;
     FOR v_quota IN SELECT * FROM licensing.quotas_for(p_client, p_style, p_tier, p_now) LOOP
@@ -206,12 +208,12 @@ BEGIN
         RETURN;
     END IF;
     slug := NULL; detail := NULL; pay := coalesce(pay, 'prepaid');
-    SELECT true, 'spend_cap_reached', jsonb_build_object('amount', amount, 'currency', p_currency, 'key_id', p_key,
-            'cap', granted, 'left', granted - posted - pending)
-        INTO capped, slug, detail FROM licensing.budget WHERE budget_id = 'cap:' || p_key AND amount > 0;
-    capped := coalesce(capped, false);
-    IF capped AND (detail ->> 'left')::bigint >= amount THEN
-        slug := NULL; detail := NULL;
+    SELECT * INTO v_cap FROM licensing.budget WHERE budget_id = 'cap:' || p_key;
+    capped := FOUND AND amount > 0;
+    IF capped AND v_cap.posted + v_cap.pending + amount > v_cap.granted THEN
+        slug := 'spend_cap_reached';
+        detail := jsonb_build_object('amount', amount, 'currency', p_currency, 'key_id', p_key, 'cap', v_cap.granted,
+            'left', v_cap.granted - v_cap.posted - v_cap.pending);
     END IF;
 END $$;
 

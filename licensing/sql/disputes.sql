@@ -11,20 +11,6 @@ LANGUAGE sql STABLE AS $$
     WHERE o.output_id = p_output GROUP BY o.output_id
 $$;
 
--- Whose so much of an output's share is. The same amount always falls into the same parts, so that what was moved can be
--- moved back.
-CREATE OR REPLACE FUNCTION licensing.holders_of(p_output text, p_amount bigint)
-RETURNS TABLE (creator_id text, amount bigint) LANGUAGE sql STABLE AS $$
-    SELECT o.creator_id, p_amount FROM licensing.output o WHERE o.output_id = p_output AND (NOT o.shared OR o.share = 0)
-    UNION ALL
-    SELECT part.author_id, sign(p_amount)::bigint * part.amount
-    FROM licensing.output o,
-         LATERAL (SELECT array_agg(s.author_id ORDER BY s.author_id) AS ids, array_agg(s.share ORDER BY s.author_id) AS shares
-                  FROM licensing.output_share s WHERE s.output_id = o.output_id) authors,
-         LATERAL unnest(authors.ids, licensing.split(abs(p_amount), authors.shares)) AS part (author_id, amount)
-    WHERE o.output_id = p_output AND o.shared AND o.share > 0
-$$;
-
 -- The entries by which what a dispute holds (of one output, or of all) goes from payable to held, or back with `p_sign` -1.
 CREATE OR REPLACE FUNCTION licensing.hold_lines(
     p_dispute text, p_output text, p_sign integer, OUT accounts text[], OUT amounts bigint[]

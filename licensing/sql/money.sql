@@ -52,13 +52,6 @@ LANGUAGE sql STABLE AS $$
         ELSE licensing.tax_back(p.share + p.fee, p.tax_bps) END
 $$;
 
--- Whose an output's share is.
-CREATE OR REPLACE FUNCTION licensing.parts_of_output(p licensing.output) RETURNS TABLE (author_id text, share bigint)
-LANGUAGE sql STABLE AS $$
-    SELECT s.author_id, s.share FROM licensing.output_share s WHERE s.output_id = p.output_id
-    UNION ALL SELECT p.creator_id, p.share WHERE NOT p.shared
-$$;
-
 -- Reverse the sale of one output; the money becomes prepaid money again, whichever purse had paid.
 CREATE OR REPLACE FUNCTION licensing.refund_output(p_output text, p_reason text, p_by text, p_now timestamptz)
 RETURNS licensing.answer LANGUAGE plpgsql AS $$
@@ -83,9 +76,9 @@ BEGIN
         RETURN ROW('refunded', NULL, v_detail, NULL)::licensing.answer;
     END IF;
     IF v.price > 0 THEN
-        SELECT array_agg('payable:' || part.author_id || ':' || v.currency ORDER BY part.author_id) AS accounts,
-               array_agg(-part.share ORDER BY part.author_id) AS amounts INTO v_to
-            FROM licensing.parts_of_output(v) part;
+        SELECT array_agg('payable:' || part.creator_id || ':' || v.currency ORDER BY part.creator_id) AS accounts,
+               array_agg(-part.amount ORDER BY part.creator_id) AS amounts INTO v_to
+            FROM licensing.holders_of(p_output, v.share) part;
         PERFORM licensing.grant_prepaid(v.client_id, v.currency, v_net + v_tax);
         PERFORM licensing.post('refund', p_output, jsonb_build_object('reason', p_reason, 'by', p_by, 'net', v_net), p_now,
             ARRAY['prepaid:' || v.client_id || ':' || v.currency] || v_to.accounts

@@ -155,6 +155,20 @@ LANGUAGE sql STABLE AS $$
     FROM licensing.output WHERE order_id = p_hold.order_id
 $$;
 
+-- Whose so much of an output's share is. The same amount always falls into the same parts, so that what was moved can be
+-- moved back.
+CREATE OR REPLACE FUNCTION licensing.holders_of(p_output text, p_amount bigint)
+RETURNS TABLE (creator_id text, amount bigint) LANGUAGE sql STABLE AS $$
+    SELECT o.creator_id, p_amount FROM licensing.output o WHERE o.output_id = p_output AND (NOT o.shared OR o.share = 0)
+    UNION ALL
+    SELECT part.author_id, sign(p_amount)::bigint * part.amount
+    FROM licensing.output o,
+         LATERAL (SELECT array_agg(s.author_id ORDER BY s.author_id) AS ids, array_agg(s.share ORDER BY s.author_id) AS shares
+                  FROM licensing.output_share s WHERE s.output_id = o.output_id) authors,
+         LATERAL unnest(authors.ids, licensing.split(abs(p_amount), authors.shares)) AS part (author_id, amount)
+    WHERE o.output_id = p_output AND o.shared AND o.share > 0
+$$;
+
 -- What of an output's share is this author's.
 CREATE OR REPLACE FUNCTION licensing.part_of(p licensing.output, p_author text, OUT share bigint) LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN p.shared THEN coalesce(

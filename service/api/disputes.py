@@ -14,8 +14,8 @@ from licensing.money import Money
 from service.api.shapes import Cursor, Limit, money, page
 from service.api.styles import Body
 from service.auth import BuyerOrMaker, Identity, Operator, Party, PartyReading, Web
+from service.closing import tell_closed
 from service.errors import not_found, refused
-from service.outbox import tell_refunded
 from service.resources import Gateway
 
 router = APIRouter(tags=["disputes"])
@@ -144,24 +144,8 @@ async def decide_dispute(web: Web, asker: Operator, dispute_id: str, body: Decis
             amount=Money(body.amount, dispute.currency) if body.amount is not None else None,
             now=web.clock(),
         )
-        await tell_closed(conn, web, decided)
+        await tell_closed(conn, decided, now=web.clock())
         return await _document(web, conn, asker, decided)
-
-
-async def close_decided(web: Gateway) -> None:
-    """Decisions against which nobody appealed take effect. A sweep of the web role."""
-    async with web.house() as conn:
-        for dispute_id in await docket.due_to_close(conn, now=web.clock()):
-            async with conn.transaction():
-                if await disputes.close(conn, dispute_id=dispute_id, now=web.clock()):
-                    await tell_closed(conn, web, await docket.find_dispute(conn, dispute_id))
-
-
-async def tell_closed(conn: Connection, web: Gateway, dispute: Dispute | Refusal | None) -> None:
-    """Tell the client of what a decision that took effect took back. Goes into the transaction of that."""
-    if isinstance(dispute, Dispute) and dispute.state == "closed" and dispute.outcome == "refunded":
-        for output_id in dispute.output_ids:
-            await tell_refunded(conn, output_id, now=web.clock())
 
 
 def dispute_document(web: Gateway, dispute: Dispute) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """`/v1/payments`: prepaid money, packs and invoices paid by the operator's provider; what a client saved to pay by."""
 
-from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
@@ -162,15 +162,8 @@ async def post_event(web: Web, provider_name: str, request: Request) -> None:
         raise Problem("invalid_request", f"This is no event of the payment provider: {error}.") from error
     async with web.house() as conn:
         # Verbs of other rooms' rows take what they need of this place; those of billing take the time alone.
-        more = {Transfer: _at(note_transfer, web), CreatorAccount: _at(note_account, web)}
+        more: dict[type, Noting] = {Transfer: note_transfer, CreatorAccount: partial(note_account, prices=web.prices)}
         await take_event(conn, web.provider.name, event, now=web.clock(), more=more)
-
-
-def _at(note: Noting, web: Gateway) -> Noting:
-    async def noted(conn: Connection, provider: str, news: Any, *, now: datetime) -> Any:
-        return await note(conn, provider, news, web=web)
-
-    return noted
 
 
 async def setup_page(web: Gateway, client_id: str) -> str:

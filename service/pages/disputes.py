@@ -1,5 +1,6 @@
 """Disputes for both parties and the operator: the list, one with all that was said, and the forms of each step."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -23,11 +24,13 @@ from service.api.disputes import (
     withdraw_dispute,
 )
 from service.api.outputs import get_certificate
+from service.auth import Identity
 from service.errors import Problem, not_found
 from service.pages import words
 from service.pages.forms import checked, price
 from service.pages.render import page, see_other
 from service.pages.visits import ClientVisit, CreatorVisit, Member, MemberVisit, OperatorVisit, member
+from service.resources import Gateway
 
 router = APIRouter(include_in_schema=False)
 
@@ -61,12 +64,7 @@ async def dispute_page(visit: MemberVisit, dispute_id: str) -> HTMLResponse:
 @router.post("/office/disputes/{dispute_id}/notes", dependencies=[_OPERATOR])
 async def say(visit: MemberVisit, dispute_id: str) -> Response:
     """Say something in it."""
-    try:
-        body = checked(WordsBody, words=await visit.field("words"))
-        await post_note(visit.web, visit.identity, dispute_id, body)
-    except Problem as problem:
-        return await _show(visit, dispute_id, problem)
-    return see_other(f"{_home(visit)}/{dispute_id}?done=said")
+    return await _speak(visit, dispute_id, post_note, done="said")
 
 
 @router.post("/desk/disputes/{dispute_id}/appeal", dependencies=[_CLIENT])
@@ -74,12 +72,7 @@ async def say(visit: MemberVisit, dispute_id: str) -> Response:
 @router.post("/office/disputes/{dispute_id}/appeal", dependencies=[_OPERATOR])
 async def appeal(visit: MemberVisit, dispute_id: str) -> Response:
     """Ask for another decision."""
-    try:
-        body = checked(WordsBody, words=await visit.field("words"))
-        await appeal_dispute(visit.web, visit.identity, dispute_id, body)
-    except Problem as problem:
-        return await _show(visit, dispute_id, problem)
-    return see_other(f"{_home(visit)}/{dispute_id}?done=appealed")
+    return await _speak(visit, dispute_id, appeal_dispute, done="appealed")
 
 
 @router.post("/desk/disputes/{dispute_id}/withdraw", dependencies=[_CLIENT])
@@ -87,12 +80,7 @@ async def appeal(visit: MemberVisit, dispute_id: str) -> Response:
 @router.post("/office/disputes/{dispute_id}/withdraw", dependencies=[_OPERATOR])
 async def withdraw(visit: MemberVisit, dispute_id: str) -> Response:
     """Let one's own dispute go."""
-    try:
-        body = checked(WordsBody, words=await visit.field("words"))
-        await withdraw_dispute(visit.web, visit.identity, dispute_id, body)
-    except Problem as problem:
-        return await _show(visit, dispute_id, problem)
-    return see_other(f"{_home(visit)}/{dispute_id}?done=withdrawn")
+    return await _speak(visit, dispute_id, withdraw_dispute, done="withdrawn")
 
 
 @router.post("/office/disputes/{dispute_id}/decide")
@@ -145,6 +133,16 @@ async def creator_form(visit: CreatorVisit, output_id: str) -> HTMLResponse:
 @router.post("/studio/sales/{output_id}/dispute")
 async def creator_opens(visit: CreatorVisit, output_id: str) -> Response:
     return await _open(visit, output_id)
+
+
+async def _speak(
+    visit: Member, dispute_id: str, verb: Callable[[Gateway, Identity, str, WordsBody], Awaitable[object]], *, done: str
+) -> Response:
+    try:
+        await verb(visit.web, visit.identity, dispute_id, checked(WordsBody, words=await visit.field("words")))
+    except Problem as problem:
+        return await _show(visit, dispute_id, problem)
+    return see_other(f"{_home(visit)}/{dispute_id}?done={done}")
 
 
 async def _open(visit: Member, output_id: str) -> Response:

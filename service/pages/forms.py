@@ -7,9 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from licensing.money import Money
+from licensing.money import Money, minor_digits
 from service.errors import Problem
-from service.formats import minor_digits
 
 Shape = TypeVar("Shape", bound=BaseModel)
 Word = TypeVar("Word", bound=str)

@@ -8,9 +8,11 @@ from typing import Any
 import asyncpg
 
 from licensing import docket, payees, payouts
+from licensing.billing import methods
 from licensing.errors import Refusal
 from licensing.money import Money
 from licensing.payees import BankAccount, Payee
+from licensing.payments import Method, Setup
 from licensing.payouts import Payout
 from licensing.refunds import refund_output
 from licensing.tenancy import ACTING, APPLICATION
@@ -108,3 +110,23 @@ async def acting(url: str, party: str) -> AsyncIterator[asyncpg.Connection]:
         yield conn
     finally:
         await conn.close()
+
+
+async def setup(world: World, client_id: str, setup_id: str) -> None:
+    async with world.pool.acquire() as conn:
+        await conn.execute(
+            "SELECT licensing.begin_setup($1, $2, 'stripe', $3, $4)", setup_id, client_id, f"cs_{setup_id}", world.now
+        )
+
+
+async def setup_ended(world: World, setup_id: str, state: Any = "succeeded") -> Any:
+    kept = Method(reference=f"cus_1/pm_{setup_id}", label=f"Visa ending {setup_id}") if state == "succeeded" else None
+    async with world.pool.acquire() as conn:
+        made = Setup(reference=f"cs_{setup_id}", state=state, method=kept)
+        return await methods.end_setup(conn, "stripe", made, now=world.now)
+
+
+async def saved(world: World, client_id: str) -> str | None:
+    async with world.pool.acquire() as conn:
+        found = await methods.saved_method(conn, client_id)
+    return found and found.method.label

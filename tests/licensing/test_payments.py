@@ -8,13 +8,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from licensing.authority import Authority
 from licensing.billing import methods, payments
 from licensing.billing.payments import Payment, PaymentRefund
 from licensing.billing.provider_events import take_event
-from licensing.erasure import forget_account
-from licensing.payments import Charge, Chargeback, ChargeRefund, Event, Method, News, Setup, Transfer
+from licensing.payments import Charge, Chargeback, ChargeRefund, Event, News, Transfer
 from licensing.tenancy import ACTING, APPLICATION
+from tests.licensing.paying import saved, setup, setup_ended
 from tests.licensing.world import NOW, World, eur, new_id, refused
 
 CASH = "cash:operator:EUR"
@@ -430,69 +429,6 @@ async def test_an_event_of_nothing_here_is_taken_and_says_so(world: World):
     assert (await taken(world, of_others.event)).repeated
 
 
-async def setup(world: World, client_id: str, setup_id: str) -> None:
-    async with world.pool.acquire() as conn:
-        await conn.execute(
-            "SELECT licensing.begin_setup($1, $2, 'stripe', $3, $4)", setup_id, client_id, f"cs_{setup_id}", world.now
-        )
-
-
-async def setup_ended(world: World, setup_id: str, state: Any = "succeeded") -> Any:
-    saved = Method(reference=f"cus_1/pm_{setup_id}", label=f"Visa ending {setup_id}") if state == "succeeded" else None
-    async with world.pool.acquire() as conn:
-        made = Setup(reference=f"cs_{setup_id}", state=state, method=saved)
-        return await methods.end_setup(conn, "stripe", made, now=world.now)
-
-
-async def saved(world: World, client_id: str) -> str | None:
-    async with world.pool.acquire() as conn:
-        found = await methods.saved_method(conn, client_id)
-    return found and found.method.label
-
-
-async def test_of_two_setups_the_one_begun_later_counts_whichever_is_told_of_first(world: World):
-    client = await world.client()
-    first, second = new_id("set"), new_id("set")
-    await setup(world, client, first)
-    world.later(minutes=5)
-    await setup(world, client, second)
-
-    await setup_ended(world, second)
-    await setup_ended(world, first)
-    await setup_ended(world, second)
-
-    assert await saved(world, client) == f"Visa ending {second}"
-
-
-async def test_what_a_client_forgets_is_not_saved_again_by_what_comes_late(world: World):
-    client = await world.client()
-    done, late = new_id("set"), new_id("set")
-    await setup(world, client, done)
-    await setup(world, client, late)
-    await setup_ended(world, done)
-
-    async with world.pool.acquire() as conn:
-        forgotten = await methods.forget_method(conn, client_id=client, now=world.now)
-        again = await methods.forget_method(conn, client_id=client, now=world.now)
-    await setup_ended(world, late)
-    await setup_ended(world, done)
-
-    assert forgotten is not None
-    assert (forgotten.method.label, again) == (f"Visa ending {done}", None)
-    assert await saved(world, client) is None
-
-
-async def test_a_setup_that_failed_saves_nothing_and_one_that_nobody_knows_is_refused(world: World):
-    client, failed = await world.client(), new_id("set")
-    await setup(world, client, failed)
-
-    await setup_ended(world, failed, "failed")
-    await setup_ended(world, failed)
-
-    assert await saved(world, client) is None
-    refused(await setup_ended(world, "nobody"), "not_found")
-
-
 @pytest.mark.parametrize(
     ("constraint", "statement"),
     [
@@ -626,14 +562,3 @@ async def test_payments_are_listed_newest_first_in_pages(world: World):
 
     assert [one.id for one in [*first, *rest]] == made[::-1]
     assert others is None
-
-
-async def test_who_leaves_is_charged_by_nothing_any_more(world: World, authority: Authority):
-    client, setup_id = await world.client(), new_id("set")
-    await setup(world, client, setup_id)
-    await setup_ended(world, setup_id)
-
-    async with world.pool.acquire() as conn:
-        await forget_account(conn, authority, account_id=client, email="client@example.org", now=world.now)
-
-    assert await saved(world, client) is None

@@ -28,6 +28,7 @@ from service.ids import new_id
 from service.resources import Gateway
 from service.sessions import Session, open_session
 from service.settings import ROOT, Settings
+from tests.licensing.payments.fake_stripe import FakeStripe, running
 from tests.postgres import Server
 
 SCRIPTED_TRAINER = f"{sys.executable} -m tests.service.scripted_trainer"
@@ -146,6 +147,13 @@ def database_url(postgres: Server, migrated: str) -> Iterator[str]:
     name = postgres.create_database(template=migrated)
     yield postgres.url(name)
     postgres.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def stripe() -> Iterator[FakeStripe]:
+    """A payment provider that takes cards."""
+    with running(FakeStripe()) as fake:
+        yield fake
 
 
 @pytest.fixture(scope="session")

@@ -85,6 +85,16 @@ class FakeStripe:
     _answers: dict[str, tuple[str, int, dict[str, Any]]] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """What makes a place take its cards."""
+        return {
+            "payments": "stripe",
+            "stripe_api_key": self.api_key,
+            "stripe_webhook_secrets": self.webhook_secret,
+            "stripe_base_url": self.base_url,
+        }
+
     # What tests do at its dashboard, and what banks do.
 
     def of(self, kind: str) -> list[dict[str, Any]]:

@@ -10,15 +10,9 @@ from licensing import payouts
 from service import charging, invoicing, transfers
 from service.resources import Gateway
 from service.sweep import end_periods
-from tests.licensing.payments.fake_stripe import POOR_CARD, FakeStripe, running
+from tests.licensing.payments.fake_stripe import POOR_CARD, FakeStripe
 from tests.service.conftest import Person, slug_of
 from tests.service.market import Market, open_market, publish_style
-
-
-@pytest.fixture(scope="module")
-async def stripe() -> AsyncIterator[FakeStripe]:
-    with running(FakeStripe()) as fake:
-        yield fake
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +23,7 @@ async def shop(
     async with open_market(
         database_url,
         tmp_path_factory.mktemp("shop"),
-        payments="stripe",
-        stripe_api_key=stripe.api_key,
-        stripe_webhook_secrets=stripe.webhook_secret,
-        stripe_base_url=stripe.base_url,
+        **stripe.settings,
     ) as market:
         yield market
 

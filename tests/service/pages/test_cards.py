@@ -4,15 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.licensing.payments.fake_stripe import POOR_CARD, FakeStripe, running
+from tests.licensing.payments.fake_stripe import POOR_CARD, FakeStripe
 from tests.service.market import Market, open_market, prepaid
 from tests.service.pages.conftest import Seat, Sit
-
-
-@pytest.fixture(scope="module")
-async def stripe() -> AsyncIterator[FakeStripe]:
-    with running(FakeStripe()) as fake:
-        yield fake
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +17,8 @@ async def market(
     async with open_market(
         database_url,
         tmp_path_factory.mktemp("market"),
-        payments="stripe",
-        stripe_api_key=stripe.api_key,
-        stripe_webhook_secrets=stripe.webhook_secret,
-        stripe_base_url=stripe.base_url,
         forms_per_minute=10_000,
+        **stripe.settings,
     ) as opened:
         yield opened
 

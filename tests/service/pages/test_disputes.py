@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from service.api.disputes import close_decided
+from service.closing import close_decided
 from tests.service.conftest import Person
 from tests.service.market import Market, MovableClock, prepaid
 from tests.service.pages.conftest import Seat, Sit, words_of
