@@ -25,9 +25,14 @@ async def issue_monthly(web: Gateway) -> None:
     async with web.house() as conn:
         waiting = await issuing.clients_to_invoice(conn, until=until)
         for client_id, currency in waiting:
-            async with conn.transaction():
-                numbers = await _issue(web, conn, client_id, currency)
-            log.info("papers %s were issued to client %s", ", ".join(numbers), client_id)
+            try:
+                async with conn.transaction():
+                    numbers = await _issue(web, conn, client_id, currency)
+            except Exception:
+                # One client's papers hold up nobody else's; they are tried again with the next sweep.
+                log.exception("the papers of client %s could not be issued", client_id)
+            else:
+                log.info("papers %s were issued to client %s", ", ".join(numbers), client_id)
 
 
 async def collect_due(web: Gateway) -> None:

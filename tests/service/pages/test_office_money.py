@@ -1,6 +1,7 @@
 """The operator's money: coupons, what is open, and the papers as files."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,32 @@ async def test_the_last_day_of_a_coupon_counts(market: Market, office: Seat):
 
     (coupon,) = [one for one in (await office.person.http.get("/v1/coupons")).json()["items"] if one["code"] == "TODAY"]
     assert coupon["expires_at"].startswith((today + timedelta(days=1)).isoformat())
+
+
+async def test_papers_that_cannot_be_issued_hold_up_nobody_else_s(
+    market: Market, clock: MovableClock, sit: Sit, monkeypatch: pytest.MonkeyPatch
+):
+    clients: list[Person] = [await market.client(cents=20_000) for _ in range(2)]
+    for client in clients:
+        await (await sit(client)).send("/desk/money/plan", plan="studio")
+    clock.ahead += timedelta(days=32)
+    issue, broken = invoicing.issuing.issue_papers, min(client.account.id for client in clients)
+
+    async def issue_some(conn: Any, *, client_id: str, **given: Any) -> list[str]:
+        if client_id == broken:
+            raise RuntimeError("no number is free")
+        return await issue(conn, client_id=client_id, **given)
+
+    async def counts() -> dict[str, int]:
+        return {one.account.id: len((await one.http.get("/v1/invoices")).json()["items"]) for one in clients}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(invoicing.issuing, "issue_papers", issue_some)
+        await invoicing.issue_monthly(market.gateway)
+    assert await counts() == {one.account.id: int(one.account.id != broken) for one in clients}
+
+    await invoicing.issue_monthly(market.gateway)
+    assert await counts() == {one.account.id: 1 for one in clients}
 
 
 async def test_papers_are_listed_and_kept_as_files_by_the_operator_alone(market: Market, clock: MovableClock, sit: Sit):
