@@ -4,6 +4,7 @@ Lengths are points (1/72 inch); y counts upwards from the foot of the page. A bl
 """
 
 import io
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -26,6 +27,10 @@ TOP, FOOT = HEIGHT - 50.0, 66.0
 
 INK, SOFT, LINE, ACCENT = (HexColor(colour) for colour in ("#1d1b18", "#615a50", "#d6cfc3", "#0c6157"))
 """The pages' colours (service/static/app.css), on white."""
+
+ONE_AT_A_TIME = threading.Lock()
+"""Held while a typeface is read or cut down to what a paper shows: reportlab keeps one of each for all threads and
+works on its tables in place. Python sets one page at a time anyhow, so that nothing waits longer for it."""
 
 Draw = Callable[[Canvas, float], None]
 Align = Literal["left", "right"]
@@ -199,8 +204,7 @@ def typeset(
     on: date,
 ) -> bytes:
     """The PDF: `masthead` on the first page, `running` on those after it, the one or two lines of `foot` and
-    the page's number on each. `on` is
-    when the document says that it was made."""
+    the page's number on each. `on` is when the document says that it was made. Threads may call it at once."""
     _typefaces()
     pages = _paged(blocks, masthead, running)
     file = io.BytesIO()
@@ -214,7 +218,8 @@ def typeset(
             block.draw(canvas, y)
         _draw_foot(canvas, foot, f"Page {number} of {len(pages)}")
         canvas.showPage()
-    canvas.save()
+    with ONE_AT_A_TIME:
+        canvas.save()
     return file.getvalue()
 
 
@@ -260,8 +265,10 @@ def _fitting(text: str, style: Type, width: float) -> int:
 @cache
 def _typefaces() -> None:
     """Both faces are embedded, as PDF/A wants it."""
-    for name, file in (("Text", ttf_opensans.OPENSANS_REGULAR), ("Text-Bold", ttf_opensans.OPENSANS_SEMIBOLD)):
-        pdfmetrics.registerFont(TTFont(name, str(file.path)))
+    faces = {"Text": ttf_opensans.OPENSANS_REGULAR, "Text-Bold": ttf_opensans.OPENSANS_SEMIBOLD}
+    with ONE_AT_A_TIME:
+        for name in faces.keys() - pdfmetrics.getRegisteredFontNames():
+            pdfmetrics.registerFont(TTFont(name, str(faces[name].path)))
 
 
 def _shown(text: str, face: str) -> str:
