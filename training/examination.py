@@ -17,6 +17,10 @@ SHOWN = 6
 """Held-out works on the with/without sheet."""
 WITHOUT_WORDS = 4
 """Pictures drawn from the trigger alone, and as many from nothing: what an adapter remembers comes out there first."""
+DOUBTED = 2
+"""So few near-copies may be chance: each is drawn again, ..."""
+AGAIN = 4
+"""... so often: what comes back every other time is missed once in sixteen."""
 SHARES = (0.55, 0.7, 0.85, 1.0, 1.2, 1.4)
 """Weights of the style that are tried, as shares of the base's own."""
 WEIGHED = 12
@@ -24,7 +28,8 @@ WEIGHED = 12
 
 
 def num_answers(spec: BaseSpec, recipe: Recipe, num_works: int) -> int:
-    """Answers of the denoiser, one row each, that it takes to judge one adapter; half of the weights are tried.
+    """Answers of the denoiser, one row each, that it takes to judge one adapter; half of the weights are tried,
+    and no near-copy is drawn again.
 
     Pictures that people see take all of the base's steps, others half of them.
     """

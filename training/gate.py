@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from training.examination import AGAIN
 from training.recipe import Gate
 
 Rule = Literal["style", "hand", "memory", "recall", "copies", "drift"]
@@ -30,6 +31,8 @@ class Drawn:
     """What pictures drawn with an adapter tell of it."""
 
     copies: int
+    copied_once: int
+    """Near-copies beside these that did not come again with other noise: chance."""
     samples: int
     """Pictures that were looked at for copies."""
     recalled: int
@@ -152,7 +155,10 @@ def _memory(predicted: Predicted, gate: Gate) -> tuple[bool, str]:
 
 def _copies(drawn: Drawn, gate: Gate) -> tuple[bool, str]:
     if drawn.copies <= gate.max_copies:
-        return True, f"It does not copy: {drawn.copies} of {drawn.samples} test pictures were near-copies of a work."
+        said = f"It does not copy: {drawn.copies} of {drawn.samples} test pictures were near-copies of a work."
+        if drawn.copied_once:
+            said += f" {drawn.copied_once} more came near one by chance, and not again when drawn {AGAIN} times anew."
+        return True, said
     return False, (
         f"It copies: {drawn.copies} of {drawn.samples} test pictures were near-copies of a work, at most "
         f"{gate.max_copies} are allowed. They are shown below. Give those works fuller captions, or add more works."

@@ -6,6 +6,7 @@ Every adapter is judged by what it predicts first (seconds), and drawn with only
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from training.again import look_for_copies
 from training.candidates import Candidate, as_trained, milder
 from training.control import Control, make_control
 from training.examination import MEASURED
@@ -118,7 +119,8 @@ def examine(exam: Examination, candidate: Candidate, predicted: Predicted) -> Re
     training, control, seed, go_on = exam.training, exam.control, exam.seed, exam.go_on
     adapter = weigh_style(training, candidate.adapter, control, seed=seed, go_on=go_on)
     pictures = draw_all(training, control, adapter, go_on=go_on)
-    trial = compare(training, control, pictures, exam.names)
+    found = look_for_copies(training, control, adapter, pictures, go_on=go_on)
+    trial = compare(training, control, pictures, exam.names, found)
     scores = Scores(predicted=predicted, drawn=trial.drawn)
     return Release(
         candidate=replace(candidate, adapter=adapter),

@@ -7,12 +7,12 @@ from PIL import Image
 
 from inference.adapters.stack import Adapter
 from training.control import Control, Series
-from training.copies import Copy, Sampled, count_recalled, find_copies, see
+from training.copies import Copy, Sampled, count_recalled, see
 from training.examination import FURTHER
 from training.gate import Drawn
 from training.recognise import compare_hands
 from training.report import CopyShown, Pair
-from training.sampling import draw
+from training.sampling import Order, draw
 from training.state import Training
 
 EXTRAPOLATION = 2.0
@@ -69,30 +69,62 @@ def draw_all(training: Training, control: Control, adapter: Adapter, *, go_on: C
         captions=drawn(control.captions),
         alone=drawn(control.alone),
         blank=drawn(_blank(control.alone)),
-        further=drawn(_first(control.captions, FURTHER), _extrapolated(training, adapter)),
+        further=drawn(_first(control.captions, FURTHER), far_beyond(training, adapter)),
     )
 
 
-def compare(training: Training, control: Control, pictures: Pictures, names: Sequence[str]) -> Trial:
-    """What the pictures tell. names: what the creator knows each work by."""
-    tested = [
-        (control.captions, pictures.captions),
-        (_first(control.captions, FURTHER), pictures.further),
-        (control.alone, pictures.alone),
-        (control.alone, pictures.blank),
-    ]
-    sampled = [one for series, images in tested for one in _sampled(control, series, images)]
-    images = [image for _, of_series in tested for image in of_series]
-    copies = find_copies(sampled, control.learnt, training.recipe.gate)
+@dataclass(frozen=True, kw_only=True)
+class Suspect:
+    """A picture in which copies are looked for."""
+
+    order: Order
+    steps: int
+    is_far: bool
+    """Whether it was drawn with the style far beyond what it weighs."""
+    image: Image.Image
+    sampled: Sampled
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a look for copies came to."""
+
+    copies: tuple[Copy, ...]
+    once: int = 0
+    """Near-copies that did not come again (`training.again`)."""
+
+
+def suspects_of(control: Control, pictures: Pictures) -> tuple[Suspect, ...]:
+    """Every picture in which copies are looked for; those of captions come first."""
+    return (
+        *_suspects(control, control.captions, pictures.captions),
+        *_suspects(control, _first(control.captions, FURTHER), pictures.further, is_far=True),
+        *_suspects(control, control.alone, pictures.alone),
+        *_suspects(control, _blank(control.alone), pictures.blank),
+    )
+
+
+def far_beyond(training: Training, adapter: Adapter) -> Adapter:
+    """The adapter with EXTRAPOLATION times the weight that it has."""
+    weight = adapter.style_guidance or training.base.spec.style_guidance or training.guidance
+    return replace(adapter, style_guidance=EXTRAPOLATION * weight)
+
+
+def compare(training: Training, control: Control, pictures: Pictures, names: Sequence[str], found: Found) -> Trial:
+    """What the pictures tell. names: what the creator knows each work by. found: the copies among them."""
+    suspects = suspects_of(control, pictures)
     asked = [control.learnt_works.index(work) for work in control.captions.works]
     hand = compare_hands(training.base.textures(pictures.words), control.styles)
     named = zip(control.captions.orders, pictures.captions, strict=True)
     return Trial(
         drawn=Drawn(
-            copies=len(copies),
-            samples=len(sampled),
-            recalled=count_recalled([one.with_style for one in sampled[: len(asked)]], asked, control.learnt),
-            recalled_without=count_recalled([one.without for one in sampled[: len(asked)]], asked, control.learnt),
+            copies=len(found.copies),
+            copied_once=found.once,
+            samples=len(suspects),
+            recalled=count_recalled([one.sampled.with_style for one in suspects[: len(asked)]], asked, control.learnt),
+            recalled_without=count_recalled(
+                [one.sampled.without for one in suspects[: len(asked)]], asked, control.learnt
+            ),
             captions=len(asked),
             hand=hand.way,
             hand_error=hand.error,
@@ -108,7 +140,7 @@ def compare(training: Training, control: Control, pictures: Pictures, names: Seq
             *((order.plain or "no words known", image) for order, image in named),
             *(("the style alone", image) for image in pictures.alone),
         ),
-        copies=tuple(_shown(control, copy, images[copy.sample], names) for copy in copies),
+        copies=tuple(_shown(control, copy, suspects[copy.sample].image, names) for copy in found.copies),
     )
 
 
@@ -120,16 +152,19 @@ def _blank(alone: Series) -> Series:
     return replace(alone, orders=tuple(replace(order, called="") for order in alone.orders))
 
 
-def _extrapolated(training: Training, adapter: Adapter) -> Adapter:
-    weight = adapter.style_guidance or training.base.spec.style_guidance or training.guidance
-    return replace(adapter, style_guidance=EXTRAPOLATION * weight)
-
-
-def _sampled(control: Control, series: Series, images: Sequence[Image.Image]) -> list[Sampled]:
+def _suspects(
+    control: Control, series: Series, images: Sequence[Image.Image], *, is_far: bool = False
+) -> list[Suspect]:
     works: Sequence[int | None] = [control.learnt_works.index(work) for work in series.works] or [None] * len(images)
     return [
-        Sampled(with_style=see(image), without=see(before), work=work)
-        for image, before, work in zip(images, series.without, works, strict=True)
+        Suspect(
+            order=order,
+            steps=series.steps,
+            is_far=is_far,
+            image=image,
+            sampled=Sampled(with_style=see(image), without=see(before), work=work),
+        )
+        for order, image, before, work in zip(series.orders, images, series.without, works, strict=True)
     ]
 
 

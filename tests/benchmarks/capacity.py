@@ -23,6 +23,7 @@ from tests.benchmarks.drawn_works import read_shown
 from tests.benchmarks.examined import examine_training
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.styles import HELD_OUT, PORTFOLIO
+from training.again import look_for_copies
 from training.base.sources import words_of
 from training.gate import Scores, judge
 from training.recipe import load_recipe
@@ -92,7 +93,8 @@ def _learn(kind: Kind, works: Sequence[tuple[str, str]], base: str, folder: Path
 
     examined = examine_training(works, recipe, base, folder, seed=seed, change=begin)
     training, exam = examined.training, examined.exam
-    trial = compare(training, exam.control, examined.pictures, exam.names)
+    found = look_for_copies(training, exam.control, examined.adapter, examined.pictures, go_on=exam.go_on)
+    trial = compare(training, exam.control, examined.pictures, exam.names, found)
     scores = Scores(predicted=exam.predicted, drawn=trial.drawn)
     predicted, drawn = scores.predicted, scores.drawn
     learnt = [tensor for group in training.optimizer.param_groups for tensor in group["params"]]

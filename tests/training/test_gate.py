@@ -18,6 +18,7 @@ PREDICTED = Predicted(
 )
 DRAWN = Drawn(
     copies=0,
+    copied_once=0,
     samples=26,
     recalled=1,
     recalled_without=0,
@@ -101,3 +102,12 @@ def test_predictions_are_judged_before_anything_is_drawn():
 
     assert verdict.broken == ("memory",)
     assert len(verdict.sentences) == 3
+
+
+def test_a_likeness_by_chance_is_told_and_breaks_no_rule():
+    verdict = judge(scores(copied_once=1), Gate())
+
+    assert verdict.passed
+    assert any(
+        "1 more came near one by chance, and not again when drawn 4 times anew" in one for one in verdict.sentences
+    )
