@@ -17,6 +17,8 @@ InferenceError
     └── EngineClosed       it was shut down
 """
 
+import traceback
+
 from inference.verdicts import Objection
 
 
@@ -87,3 +89,17 @@ class TooLate(EngineUnavailable):
 
 class EngineClosed(EngineUnavailable):
     """The engine was shut down."""
+
+
+def let_go(error: BaseException) -> None:
+    """Take the frames out of an error, and out of what led to it; where a fault was raised stays, as a note in words.
+
+    For whoever hands an error to a future: the future holds the error, its frames hold whoever waits, and they the
+    future, so that all numbers of a picture would stay until somebody looks for garbage.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if cause.__traceback__ is not None and not isinstance(cause, InferenceError):
+            cause.add_note("Raised here:\n" + "".join(traceback.format_tb(cause.__traceback__)).rstrip())
+        cause.__traceback__ = None
+        cause = cause.__cause__ or cause.__context__

@@ -11,7 +11,7 @@ from inference.adapters.cache import AdapterLoad
 from inference.adapters.flat import FlatAdapter
 from inference.checkers import Checker
 from inference.denoise import Row
-from inference.errors import CheckFailed, PictureRefused
+from inference.errors import CheckFailed, PictureRefused, let_go
 from inference.fairness import Turn
 from inference.messages import FORGOTTEN, Plan, Refused, Result, Step, Stopped
 from inference.verdicts import Objection, Stage
@@ -126,6 +126,7 @@ class Job:
         if isinstance(error, PictureRefused):
             self.end_with(Refused(request_id=self.plan.request.id, objection=error.objection, step=self.num_done))
         elif self._may_end():
+            let_go(error)
             self.future.set_exception(error)
 
     def _may_end(self) -> bool:

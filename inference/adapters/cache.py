@@ -13,7 +13,7 @@ from inference.adapters.kept import KeptAdapters
 from inference.adapters.reading import AdapterReader
 from inference.adapters.stack import Adapter, StackedAdapters
 from inference.bases import Base
-from inference.errors import AdapterRefused
+from inference.errors import AdapterRefused, let_go
 from inference.messages import AdapterRef, Tier
 
 HOST_BYTES = 512 * 1024 * 1024
@@ -122,6 +122,7 @@ class AdapterCache:
             with self._lock:
                 if self._loading.get(ref.sha256) is load:
                     del self._loading[ref.sha256]
+            let_go(error)
             load.set_exception(error)
         else:
             self._arrive(flat, load)

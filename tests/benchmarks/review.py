@@ -75,6 +75,11 @@ class Tally:
             for name, tries in self.tries.items()
         ]
 
+    def together(self, name: str, *, goal: float | None) -> Figure:
+        """All kinds as one, each try counting alike."""
+        tries = sum(self.tries.values())
+        return Figure(name=f"{name} (of {tries})", value=sum(self.hits.values()) / tries, unit="share", goal=goal)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Planted:
@@ -123,7 +128,9 @@ def measure(
         own_seed = f"{seed}/photographs"
         review_planted(pictures, tallies, folder, seed=own_seed, threads=threads, without=NOT_ON_PHOTOGRAPHS)
         is_judged = half == "reported"
-        figures += tallies.found.as_figures(f"{half}: recall", goal=RECALL if is_judged else None)
+        goal = RECALL if is_judged else None
+        figures.append(tallies.found.together(f"{half}: recall: all planted faults", goal=goal))
+        figures += tallies.found.as_figures(f"{half}: recall", goal=goal)
         figures += tallies.named.as_figures(f"{half}: named right", goal=None)
         limit = FALSE_ALARMS if is_judged else None
         figures += tallies.false.as_figures(f"{half}: false alarms", goal=limit, at_most=True)

@@ -1,6 +1,8 @@
 """Thousands of requests of every sort, sound, broken, stopped, cancelled: each ends once, and memory stays flat."""
 
+import gc
 import random
+import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, wait
@@ -243,3 +245,38 @@ def as_figures(ends: Ends, grown: float, still_there: int) -> list[Figure]:
         Figure(name="memory grown after the first fifth", value=grown, unit="share", goal=GROWTH, at_most=True),
         *(Figure(name=kind, value=times, unit="requests") for kind, times in sorted(ends.kinds.items())),
     ]
+
+
+@pytest.mark.parametrize("kind", ["broken listener", "broken adapter", "broken picture", "stop that fails", "plain"])
+def test_what_a_request_held_is_gone_with_its_end_and_not_only_when_somebody_looks(tiny_spec, tmp_path, kind):
+    deal = Deal(tiny_spec, tmp_path, seed=3)
+    make = {
+        "broken listener": deal._broken_listener,
+        "broken adapter": deal._broken_adapter,
+        "broken picture": deal._broken_picture,
+    }.get(kind, deal._sound)
+    request = ImageRequest(id="1", base="tiny", prompt="an apple", seed=1, steps=2)
+    case = make(request)
+    held = weakref.ref(case.request)
+
+    def fail() -> str | None:
+        raise RuntimeError("the stop broke")
+
+    gc.collect()
+    gc.disable()
+    try:
+        with Engine(tiny_spec, max_rows=4) as engine:
+            stop = fail if kind == "stop that fails" else lambda: None
+            future = engine.submit(case.request, stop=stop, on_step=case.listener)
+            error = future.exception()
+            assert (error is None) == (kind == "plain")
+            said = "".join(getattr(error, "__notes__", ()))
+            assert ("test_mixed_requests.py" in said) == (kind in ("broken listener", "stop that fails"))
+            del future, error, request, case
+            # The engine keeps its last batch until it works on the next.
+            engine.submit(
+                ImageRequest(id="2", base="tiny", prompt="two boats", seed=1, steps=1), stop=lambda: None
+            ).result()
+            assert held() is None
+    finally:
+        gc.enable()
