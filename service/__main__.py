@@ -1,6 +1,7 @@
 """`ownhand`: every command. What computes is imported by the command that needs it."""
 
 import asyncio
+import gc
 import logging
 import sys
 import warnings
@@ -77,6 +78,8 @@ def serve(host: str | None, port: int | None, home: Path | None, demo: bool, no_
 @home_option
 def web(host: str | None, port: int | None, home: Path | None) -> None:
     """Run the web process alone."""
+    # Until it serves (`service.web.Server`): what is imported stays, and looking for garbage in it takes a tenth.
+    gc.disable()
     from service.postgres import database
     from service.web import run_web
 

@@ -25,6 +25,7 @@ class Server(uvicorn.Server):
         # and again.
         gc.collect()
         gc.freeze()
+        gc.enable()
         if self.started:
             log.info("Ownhand is served at http://%s:%s; Ctrl-C ends it", self.config.host, self.config.port)
 
