@@ -35,6 +35,7 @@ _FUNCTIONS = (
     "payments",
     "compute",
     "payouts",
+    "dues",
     "disputes",
     "audit",
     "looks",

@@ -31,6 +31,9 @@ Noted = Literal[
     "version_unpublished",
     "terms_accepted",
     "payee_changed",
+    "dues_consent_changed",
+    "dues_paid",
+    "dues_waived",
 ]
 """What is written here."""
 Kind = Literal[
@@ -196,6 +199,9 @@ _SENTENCES: dict[Kind, str] = {
     "signed_in": "Somebody signed in to your account with a link.",
     "signed_out": "A session of your account was ended.",
     "payee_changed": "Where you are paid was changed. If that was not you, change it back within three days.",
+    "dues_consent_changed": "It was said whether the monthly fee may be taken from your earnings: {takes}.",
+    "dues_paid": "{amount} of your monthly fee was booked as paid ({subject}).",
+    "dues_waived": "{amount} of your monthly fee was waived: you do not owe it any more.",
     "key_cap_changed": "The spending limit of the key {subject} was changed.",
     "sale_refunded": "The sale of picture {subject} was taken back; its certificate is revoked.",
     "erasure_asked": "It was asked that your account be erased.",

@@ -62,6 +62,8 @@ def environment() -> Environment:
         role_words=words.ROLES,
         verdict_words=words.VERDICTS,
         line_words=words.LINES,
+        movement_words=words.MOVEMENTS,
+        dues_line_words=words.DUES,
         payment_words=words.PAYMENTS,
         payout_words=words.PAYOUTS,
         schedule_words=words.SCHEDULES,

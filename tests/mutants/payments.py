@@ -12,6 +12,8 @@ _PAYMENT_VERBS = "licensing/sql/payments.sql"
 _PAYOUTS = "tests/licensing/test_payouts.py"
 _DISPUTES = "tests/licensing/disputes"
 _METHODS = "tests/licensing/test_methods.py"
+_DUES = "tests/licensing/test_dues.py"
+_DUES_VERBS = "licensing/sql/dues.sql"
 
 
 PAYMENTS = (
@@ -77,6 +79,41 @@ PAYMENTS = (
         text=" AND g.at >= payee.payday) >= payee.minimum",
         gone=" AND g.at < '-infinity') >= payee.minimum",
         tests=(f"{_PAYDAYS}::test_what_came_together_after_the_payday_waits_for_the_next",),
+    ),
+    Guard(
+        name="dues: nothing is taken from earnings without a yes",
+        file=_DUES_VERBS,
+        text="IF licensing.lets_dues_be_taken(p_creator) THEN",
+        gone="IF true THEN",
+        tests=(f"{_DUES}::test_a_creator_who_never_paid_anything_is_paid_out_in_full_and_in_time",),
+    ),
+    Guard(
+        name="dues: no more is taken than is there",
+        file=_DUES_VERBS,
+        text="v.taken := greatest(0, least(v_free, v.amount + licensing.dues_owed(v_dues)));",
+        gone="v.taken := v.amount + licensing.dues_owed(v_dues);",
+        tests=(f"{_DUES}::test_with_a_yes_it_is_taken_on_the_first_and_never_more_than_is_there",),
+    ),
+    Guard(
+        name="dues: a payout beside them sees what they took",
+        file=_DUES_VERBS,
+        text="    PERFORM licensing.lock_earnings(ARRAY[v_payable]);\n",
+        gone="    PERFORM pg_advisory_xact_lock(licensing.lock_no('dues', p_creator));\n",
+        tests=(f"{_DUES}::test_of_a_payout_and_the_dues_at_once_each_takes_what_the_other_left",),
+    ),
+    Guard(
+        name="dues: a dearer month is told of before",
+        file=_DUES_VERBS,
+        text="SELECT interval '720 hours'",
+        gone="SELECT interval '0 hours'",
+        tests=(f"{_DUES}::test_a_rise_waits_for_its_notice_and_a_fall_does_not",),
+    ),
+    Guard(
+        name="dues: a month is owed once",
+        file="licensing/migrations/0010_dues.sql",
+        text="CONSTRAINT dues_once_a_month PRIMARY KEY (creator_id, month)",
+        gone="CHECK (true)",
+        tests=(f"{_DUES}::test_the_tables_refuse_what_must_never_be",),
     ),
     Guard(
         name="dispute: one about an output runs at a time",

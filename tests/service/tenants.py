@@ -93,6 +93,7 @@ PARAMETERS = {
     "key_id": Parameter(owner="client", missing=_id("key")),
     "image_id": Parameter(owner="client", missing=_id("img")),
     "client_id": Parameter(owner=None, missing=_id("acc")),
+    "creator_id": Parameter(owner=None, missing=_id("acc")),
     "case_id": Parameter(owner=None, missing=_id("cas")),
     "number": Parameter(owner=None, missing="999"),
     "name": Parameter(owner=None, missing="00000"),
@@ -185,6 +186,15 @@ CALLS: dict[str, Call] = {
     "GET /v1/payout-runs/{run_id}": Call(roles=("operator",)),
     "GET /v1/payout-runs/{run_id}/file": Call(roles=("operator",)),
     "POST /v1/payout-runs/{run_id}/confirm": Call(roles=("operator",), scope="write", json={"reference": "bank 1"}),
+    "GET /v1/dues": _CREATOR_READS,
+    "PUT /v1/dues": Call(roles=("creator",), scope="write", json={"from_earnings": False}),
+    "GET /v1/creator-dues": Call(roles=("operator",)),
+    "POST /v1/creator-dues/{creator_id}/payments": Call(
+        roles=("operator",), scope="write", json={"amount": 1, "reference": "bank 1"}
+    ),
+    "POST /v1/creator-dues/{creator_id}/waivers": Call(
+        roles=("operator",), scope="write", json={"amount": 1, "why": "a matrix"}
+    ),
     "POST /v1/outputs/{sold_id}/disputes": Call(
         roles=("client", "creator"), scope="change", json={"ground": "other", "words": "a matrix"}
     ),
@@ -392,6 +402,7 @@ async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants
         owned = await _creators_things(owners["creator"]) | await _clients_things(market, owners["client"])
         owned["approval_id"] = await _waiting_order(market, owners["creator"], owners["client"])
         owned["client_id"] = owners["client"].account.id
+        owned["creator_id"] = owners["creator"].account.id
         owned["authorship_id"] = await _authorship(owners["creator"], owned["style_id"], market)
         owned["sold_id"] = owned["output_id"]
         owned |= await _payout(market, owners["creator"], owners["operator"])
