@@ -34,6 +34,9 @@ Noted = Literal[
     "dues_consent_changed",
     "dues_paid",
     "dues_waived",
+    "bank_statement_read",
+    "bank_statement_booked",
+    "bank_statement_dropped",
 ]
 """What is written here."""
 Kind = Literal[
@@ -202,6 +205,9 @@ _SENTENCES: dict[Kind, str] = {
     "dues_consent_changed": "It was said whether the monthly fee may be taken from your earnings: {takes}.",
     "dues_paid": "{amount} of your monthly fee was booked as paid ({subject}).",
     "dues_waived": "{amount} of your monthly fee was waived: you do not owe it any more.",
+    "bank_statement_read": "You uploaded a bank statement with {lines} ({subject}); nothing was booked yet.",
+    "bank_statement_booked": "You confirmed the bank statement {subject}: {lines} booked something.",
+    "bank_statement_dropped": "You dropped the bank statement {subject}, of which nothing had been booked.",
     "key_cap_changed": "The spending limit of the key {subject} was changed.",
     "sale_refunded": "The sale of picture {subject} was taken back; its certificate is revoked.",
     "erasure_asked": "It was asked that your account be erased.",
@@ -233,7 +239,7 @@ _SENTENCES: dict[Kind, str] = {
     "file_refused": "{subject} asked for {files} of {style} and was refused; nothing was opened.",
 }
 _WORDS = ("before", "level", "rights", "state")
-_COUNTED = {"works": "work", "pictures": "picture", "files": "file", "voided": "order"}
+_COUNTED = {"works": "work", "pictures": "picture", "files": "file", "voided": "order", "lines": "line"}
 
 
 def _blanks(entry: AuditEntry) -> dict[str, str]:

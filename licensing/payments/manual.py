@@ -55,6 +55,13 @@ def code_of(our_id: str, letters: str = "OH") -> str:
     return _written(letters, digits)
 
 
+def code_in(text: str, letters: str) -> str:
+    """The code with these letters that stands in what was written on a transfer, or nothing."""
+    # Banks put blanks and dashes wherever their forms have room.
+    found = re.search(f"{letters}([{_LETTERS}]{{{_DIGITS}}})", re.sub(r"[^0-9A-Z]", "", text.upper()))
+    return _written(letters, found[1]) if found else ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manual:
     """Payments by bank transfer. `lines` is what the bank has booked, as far as somebody brought it here: it is this
@@ -130,10 +137,9 @@ def _sums(lines: Iterable[BankLine], letters: str, sign: int) -> list[tuple[str,
     without a code are not told: an operator's account is used for more than this."""
     sums: dict[tuple[str, str], int] = defaultdict(int)
     for line in {line.id: line for line in lines}.values():
-        # Banks put blanks and dashes wherever their forms have room.
-        found = re.search(f"{letters}([{_LETTERS}]{{{_DIGITS}}})", re.sub(r"[^0-9A-Z]", "", line.text.upper()))
-        if found and line.amount.amount * sign > 0:
-            sums[_written(letters, found[1]), line.amount.currency] += line.amount.amount * sign
+        code = code_in(line.text, letters)
+        if code and line.amount.amount * sign > 0:
+            sums[code, line.amount.currency] += line.amount.amount * sign
     return [(code, Money(amount, currency)) for (code, currency), amount in sums.items()]
 
 

@@ -5,7 +5,9 @@ from fastapi.responses import HTMLResponse, Response
 
 from licensing.billing.payments import all_payments, find_payment, refunds_of
 from service.accounts import accounts_by_id
+from service.api.bank_statements import file_of, take_statement
 from service.api.payments import GiveBackBody, post_refund, receive_payment
+from service.bank_statements import list_statements
 from service.errors import Problem, not_found
 from service.pages.forms import checked, price
 from service.pages.render import page, see_other
@@ -15,12 +17,24 @@ router = APIRouter(include_in_schema=False)
 
 _PER_PAGE = 30
 _WAITING_MOST = 200
+_STATEMENTS = 10
 
 
 @router.get("/office/payments")
 async def payments_page(visit: OperatorVisit, before: str | None = None) -> HTMLResponse:
     """What is waited for, and every payment by pages."""
     return await _show(visit, before=before)
+
+
+@router.post("/office/statements")
+async def upload_statement(visit: OperatorVisit) -> Response:
+    """A file of the bank's: shown with what its lines would do."""
+    try:
+        content, name = await file_of((await visit.form()).get("file"))
+        statement, repeated = await take_statement(visit.web, visit.identity, content, name)
+    except Problem as problem:
+        return await _show(visit, problem=problem)
+    return see_other(f"/office/statements/{statement.id}{'?done=repeated' if repeated else ''}")
 
 
 @router.get("/office/payments/{any_payment_id}")
@@ -56,6 +70,7 @@ async def _show(visit: Member, *, before: str | None = None, problem: Problem | 
         waiting = await all_payments(conn, state="pending", limit=_WAITING_MOST)
         found = await all_payments(conn, limit=_PER_PAGE + 1, before=before)
         people = await accounts_by_id(conn, {one.client_id for one in (*waiting, *found)})
+        statements = await list_statements(conn, limit=_STATEMENTS)
     return page(
         visit,
         "office_payments.html",
@@ -65,6 +80,7 @@ async def _show(visit: Member, *, before: str | None = None, problem: Problem | 
         payments=found[:_PER_PAGE],
         older=found[_PER_PAGE - 1].id if len(found) > _PER_PAGE else "",
         people=people,
+        statements=statements,
         done=visit.request.query_params.get("done", ""),
     )
 

@@ -66,6 +66,7 @@ def environment() -> Environment:
         dues_line_words=words.DUES,
         payment_words=words.PAYMENTS,
         payout_words=words.PAYOUTS,
+        bank_line_words=words.BANK_LINES,
         schedule_words=words.SCHEDULES,
         dispute_words=words.DISPUTES,
         wait_words=words.WAITS,

@@ -19,6 +19,7 @@ from service.pages import (
     office_money,
     office_payments,
     office_payouts,
+    office_statements,
     sign_in,
     studio,
     studio_approvals,
@@ -65,6 +66,7 @@ SCREENS = (
     office_money,
     office_payments,
     office_payouts,
+    office_statements,
     account,
     assets,
 )

@@ -168,6 +168,14 @@ PAYMENTS = {
     "succeeded": Said("Arrived", "", "good"),
     "failed": Said("Failed", "", "bad"),
 }
+BANK_LINES = {
+    "books": Said("Will be booked", "", "busy"),
+    "booked": Said("Booked", "", "good"),
+    "waits": Said("Waits for the rest", "", "warn"),
+    "known": Said("Known already", "", ""),
+    "nothing": Said("Nothing", "", "warn"),
+}
+"""What a line of a bank statement does."""
 PAYOUTS = {
     "open": Said("On its way", "", "busy"),
     "paid": Said("Paid", "", "good"),

@@ -12,6 +12,7 @@ _PAYMENT_VERBS = "licensing/sql/payments.sql"
 _PAYOUTS = "tests/licensing/test_payouts.py"
 _DISPUTES = "tests/licensing/disputes"
 _METHODS = "tests/licensing/test_methods.py"
+_BANK = "tests/licensing/test_bank_booking.py"
 _DUES = "tests/licensing/test_dues.py"
 _DUES_VERBS = "licensing/sql/dues.sql"
 
@@ -79,6 +80,20 @@ PAYMENTS = (
         text=" AND g.at >= payee.payday) >= payee.minimum",
         gone=" AND g.at < '-infinity') >= payee.minimum",
         tests=(f"{_PAYDAYS}::test_what_came_together_after_the_payday_waits_for_the_next",),
+    ),
+    Guard(
+        name="bank: a line that was there before does nothing again",
+        file="licensing/bank_booking.py",
+        text="found.append(again or _match(line, known, sums))",
+        gone="found.append(_match(line, known, sums))",
+        tests=(f"{_BANK}::test_another_line_under_a_name_that_was_there_is_not_taken_for_it",),
+    ),
+    Guard(
+        name="bank: more than was asked for is a person's to see",
+        file="licensing/bank_booking.py",
+        text="    if total.amount > amount.amount:\n",
+        gone="    if False:\n",
+        tests=(f"{_BANK}::test_what_was_booked_by_hand_is_known_and_more_than_was_asked_is_a_persons_to_see",),
     ),
     Guard(
         name="dues: nothing is taken from earnings without a yes",

@@ -21,6 +21,7 @@ from licensing.money import Money
 from licensing.payees import CHANGE_DELAY
 from service.accounts import Role
 from service.ids import new_id
+from tests.licensing.test_bank_statements import entry, statement
 from tests.service.conftest import (
     SCRIPTED_DESCRIBER,
     SCRIPTED_PROBER,
@@ -93,6 +94,7 @@ PARAMETERS = {
     "key_id": Parameter(owner="client", missing=_id("key")),
     "image_id": Parameter(owner="client", missing=_id("img")),
     "client_id": Parameter(owner=None, missing=_id("acc")),
+    "statement_id": Parameter(owner=None, missing=_id("bst")),
     "creator_id": Parameter(owner=None, missing=_id("acc")),
     "case_id": Parameter(owner=None, missing=_id("cas")),
     "number": Parameter(owner=None, missing="999"),
@@ -165,6 +167,11 @@ CALLS: dict[str, Call] = {
     "POST /v1/payments/{any_payment_id}/refunds": Call(
         roles=("operator",), scope="write", json={"amount": 1, "why": "a matrix"}
     ),
+    "POST /v1/bank-statements": Call(roles=("operator",), scope="write", file="file"),
+    "GET /v1/bank-statements": Call(roles=("operator",)),
+    "GET /v1/bank-statements/{statement_id}": Call(roles=("operator",)),
+    "POST /v1/bank-statements/{statement_id}/confirm": Call(roles=("operator",), scope="write"),
+    "DELETE /v1/bank-statements/{statement_id}": Call(roles=("operator",), scope="write", is_end=True),
     "POST /v1/payment-method": _CLIENT,
     "DELETE /v1/payment-method": Call(roles=("client",), scope="generate", is_end=True),
     "POST /v1/provider-events/{provider_name}": _EVERYBODY,
@@ -412,6 +419,7 @@ async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants
         owned["dispute_id"] = dispute.json()["id"]
         coupon = await owners["operator"].http.post("/v1/coupons", json={"code": "GIVEN-AWAY", "percent": 10})
         owned["code"] = coupon.json()["code"]
+        owned["statement_id"] = await _bank_statement(owners["operator"])
         webhook = await others["client"].http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/"})
         others_own = {"style_id": await make_style(others["creator"]), "webhook_id": webhook.json()["id"]}
         yield Tenants(market=market, owners=owners, others=others, owned=owned, others_own=others_own)
@@ -472,6 +480,15 @@ async def _payout(market: Market, creator: Person, operator: Person) -> dict[str
     assert isinstance(opened, payouts.Payout), opened
     run = await operator.http.post("/v1/payout-runs")
     return {"payout_id": opened.id, "run_id": run.json()["id"]}
+
+
+async def _bank_statement(operator: Person) -> str:
+    """A file of the bank's that nobody has confirmed."""
+    kept = await operator.http.post(
+        "/v1/bank-statements", files={"file": ("bank.xml", statement(entry("1.00", "tea")))}
+    )
+    assert kept.status_code == 201, kept.text
+    return str(kept.json()["id"])
 
 
 async def _waiting_order(market: Market, creator: Person, client: Person) -> str:
