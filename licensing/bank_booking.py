@@ -15,19 +15,19 @@ from typing import Any, Literal, TypeAlias
 from licensing import payouts
 from licensing.bank_statements import BankLine
 from licensing.billing.payments import begin_payment, end_payment, end_refund
+from licensing.billing.transfers_back import note_payer, send_refund_file
 from licensing.database import Connection
 from licensing.dues import CODE as DUES
 from licensing.dues import dues_code, lower_dues
 from licensing.errors import Refusal
 from licensing.money import Money
 from licensing.payments import Charge, ChargeRefund
-from licensing.payments.manual import code_in
+from licensing.payments.manual import SENT_BACK, code_in
 
-About = Literal["payment", "invoice", "refund", "payout", "payout_run", "dues", "nothing"]
+About = Literal["payment", "invoice", "refund", "refund_file", "payout", "payout_run", "dues", "nothing"]
 Does = Literal["books", "waits", "known", "nothing"]
 """`books` something when it is confirmed; `waits` for the rest of a sum; `known`: it is booked already; else a person
 has to look."""
-SENT_BACK = "the bank sent it back"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +110,7 @@ class _Known:
     refunds: Mapping[str, Mapping[str, Any]]
     payouts: Mapping[str, Mapping[str, Any]]
     runs: Mapping[str, Mapping[str, Any]]
+    refund_files: Mapping[str, Mapping[str, Any]]
     debtors: Mapping[str, str]
     invoices: Mapping[str, Mapping[str, Any]]
 
@@ -139,6 +140,11 @@ async def _known(conn: Connection, lines: Sequence[BankLine]) -> _Known:
         " FROM licensing.payout WHERE run_id = ANY ($1) GROUP BY run_id, currency",
         list(ids),
     )
+    files = await conn.fetch(
+        "SELECT file_id AS run_id, currency, sum(amount)::bigint AS amount, bool_or(state = 'pending') AS is_open"
+        " FROM licensing.payment_refund WHERE file_id = ANY ($1) GROUP BY file_id, currency",
+        list(ids),
+    )
     creators = await conn.fetch("SELECT DISTINCT owner_id FROM licensing.account WHERE kind = 'dues'")
     invoices = await conn.fetch(
         "SELECT number, client_id, currency, due - settled AS open FROM licensing.invoice WHERE settled < due"
@@ -148,6 +154,7 @@ async def _known(conn: Connection, lines: Sequence[BankLine]) -> _Known:
         refunds={key: row for row in refunds for key in (row["reference"], row["refund_id"])},
         payouts={row["payout_id"]: row for row in found},
         runs={row["run_id"]: row for row in runs},
+        refund_files={row["run_id"]: row for row in files},
         debtors={dues_code(row["owner_id"]): row["owner_id"] for row in creators},
         invoices={row["number"]: row for row in invoices},
     )
@@ -176,7 +183,10 @@ def _match(line: BankLine, known: _Known, sums: Mapping[tuple[str, int], int]) -
         return _payout(line, payout, is_income)
     run = next((known.runs[one] for one in sorted(ids) if one in known.runs), None)
     if run is not None and not is_income:
-        return _run(line, run)
+        return _run(line, "payout_run", run)
+    file = next((known.refund_files[one] for one in sorted(ids) if one in known.refund_files), None)
+    if file is not None and not is_income:
+        return _run(line, "refund_file", file)
     if code in known.debtors and is_income:
         creator = known.debtors[code]
         return _match_of(line, "dues", creator, creator, code, "books", "Pays what a creator owes for months")
@@ -237,11 +247,11 @@ def _payout(line: BankLine, row: Mapping[str, Any], is_income: bool) -> Match:
     return _match_of(*about, "nothing", f"Payout {name} has {row['state']} and was paid again; look at it by hand")
 
 
-def _run(line: BankLine, row: Mapping[str, Any]) -> Match:
+def _run(line: BankLine, kind: About, row: Mapping[str, Any]) -> Match:
     amount, name = Money(row["amount"], row["currency"]), row["run_id"]
-    about: _AboutLine = (line, "payout_run", name, "", "")
+    about: _AboutLine = (line, kind, name, "", "")
     if line.amount != amount * -1:
-        return _match_of(*about, "nothing", f"The file {name} is of {amount}; look at its payouts one by one")
+        return _match_of(*about, "nothing", f"The file {name} is of {amount}; look at its transfers one by one")
     if not row["is_open"]:
         return _match_of(*about, "known", f"Of the file {name} all is noted already")
     return _match_of(*about, "books", f"The file {name} of {amount} was carried out")
@@ -265,7 +275,15 @@ async def _book_payment(conn: Connection, match: Match, by: str, now: datetime) 
     row = await conn.fetchrow("SELECT amount, currency FROM licensing.payment WHERE payment_id = $1", match.subject)
     amount = Money(row["amount"], row["currency"])
     told = Charge(payment_id=match.subject, reference=match.code, state="succeeded", amount=amount)
-    return await end_payment(conn, "manual", told, now=now)
+    return await _arrived(conn, match, told, now)
+
+
+async def _arrived(conn: Connection, match: Match, told: Charge, now: datetime) -> object:
+    """Book what came, and from which account: refunds go back there."""
+    ended = await end_payment(conn, "manual", told, now=now)
+    if not isinstance(ended, Refusal):
+        await note_payer(conn, payment_id=ended.id, holder=match.line.holder, iban=match.line.iban)
+    return ended
 
 
 async def _book_invoice(conn: Connection, match: Match, by: str, now: datetime) -> object:
@@ -279,7 +297,7 @@ async def _book_invoice(conn: Connection, match: Match, by: str, now: datetime) 
     if isinstance(begun, Refusal):
         return begun
     told = Charge(payment_id=payment_id, reference=f"bank:{match.line.id}", state="succeeded", amount=match.line.amount)
-    return await end_payment(conn, "manual", told, now=now)
+    return await _arrived(conn, match, told, now)
 
 
 async def _book_refund(conn: Connection, match: Match, by: str, now: datetime) -> object:
@@ -307,6 +325,10 @@ async def _book_run(conn: Connection, match: Match, by: str, now: datetime) -> o
     return await payouts.confirm_run(conn, run_id=match.subject, reference=match.line.id, now=now)
 
 
+async def _book_refund_file(conn: Connection, match: Match, by: str, now: datetime) -> object:
+    return await send_refund_file(conn, file_id=match.subject, by=by, now=now)
+
+
 async def _book_dues(conn: Connection, match: Match, by: str, now: datetime) -> object:
     return await lower_dues(
         conn,
@@ -325,6 +347,7 @@ _BOOKING: Mapping[str, Callable[[Connection, Match, str, datetime], Any]] = {
     "refund": _book_refund,
     "payout": _book_payout,
     "payout_run": _book_run,
+    "refund_file": _book_refund_file,
     "dues": _book_dues,
 }
 

@@ -33,6 +33,7 @@ _FUNCTIONS = (
     "switch",
     "money",
     "payments",
+    "refunds",
     "compute",
     "payouts",
     "dues",

@@ -37,6 +37,8 @@ Noted = Literal[
     "bank_statement_read",
     "bank_statement_booked",
     "bank_statement_dropped",
+    "refund_sent",
+    "refund_returned",
 ]
 """What is written here."""
 Kind = Literal[
@@ -208,6 +210,8 @@ _SENTENCES: dict[Kind, str] = {
     "bank_statement_read": "You uploaded a bank statement with {lines} ({subject}); nothing was booked yet.",
     "bank_statement_booked": "You confirmed the bank statement {subject}: {lines} booked something.",
     "bank_statement_dropped": "You dropped the bank statement {subject}, of which nothing had been booked.",
+    "refund_sent": "{amount} were sent back to you ({subject}).",
+    "refund_returned": "{amount} that were sent back to you came back ({subject}); they are prepaid money again.",
     "key_cap_changed": "The spending limit of the key {subject} was changed.",
     "sale_refunded": "The sale of picture {subject} was taken back; its certificate is revoked.",
     "erasure_asked": "It was asked that your account be erased.",

@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from licensing.bank_statements import BankLine
@@ -17,6 +17,7 @@ from licensing.payments import Charge, Chargeback, ChargeRefund, CreatorAccount,
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Without I, L, O and U, which people take for others (Crockford's base 32)."""
 _DIGITS = 10
+SENT_BACK = "the bank sent it back"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +116,10 @@ class Manual:
             yield Charge(payment_id=None, reference=code, state="succeeded", amount=amount)
 
     async def list_refunds(self, since: datetime) -> AsyncIterator[ChargeRefund]:
+        back = _sums(self.lines, "OR", 1)
         for code, amount in _sums(self.lines, "OR", -1):
-            yield ChargeRefund(refund_id=None, reference=code, state="succeeded", amount=amount)
+            told = ChargeRefund(refund_id=None, reference=code, state="succeeded", amount=amount)
+            yield replace(told, state="failed", reason=SENT_BACK) if (code, amount) in back else told
 
     async def list_chargebacks(self, since: datetime) -> AsyncIterator[Chargeback]:
         # Nobody takes a transfer back.

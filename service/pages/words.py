@@ -168,6 +168,11 @@ PAYMENTS = {
     "succeeded": Said("Arrived", "", "good"),
     "failed": Said("Failed", "", "bad"),
 }
+REFUNDS = {
+    "pending": Said("On its way", "", "busy"),
+    "succeeded": Said("Sent", "", "good"),
+    "failed": Said("Came back", "", "bad"),
+}
 BANK_LINES = {
     "books": Said("Will be booked", "", "busy"),
     "booked": Said("Booked", "", "good"),

@@ -249,9 +249,15 @@ async def test_what_was_booked_and_the_providers_list_agree(world: World):
     async with world.pool.acquire() as conn:
         found = await reconcile(conn, Manual(lines=tuple(lines)), since=world.now, now=world.now)
 
+    returned = line(1200, f"RETURN {refund.reference}")
+    await book(world, returned, earlier=lines)
+    async with world.pool.acquire() as conn:
+        after = await reconcile(conn, Manual(lines=(*lines, returned)), since=world.now, now=world.now)
+
     mine = {payment.id, refund.id, str(payment.reference), str(refund.reference)}
-    assert not [one for one in found.findings if one.id in mine]
-    assert not mine & set(found.ended)
+    for one in (found, after):
+        assert not [finding for finding in one.findings if finding.id in mine]
+        assert not mine & set(one.ended)
 
 
 @pytest.mark.parametrize("text", ["", code_of("pay_unknown"), "OH-123", "pay_x run_y", "2025-00001"])

@@ -12,6 +12,7 @@ _PAYMENT_VERBS = "licensing/sql/payments.sql"
 _PAYOUTS = "tests/licensing/test_payouts.py"
 _DISPUTES = "tests/licensing/disputes"
 _METHODS = "tests/licensing/test_methods.py"
+_BACK = "tests/licensing/test_transfers_back.py"
 _BANK = "tests/licensing/test_bank_booking.py"
 _DUES = "tests/licensing/test_dues.py"
 _DUES_VERBS = "licensing/sql/dues.sql"
@@ -82,6 +83,27 @@ PAYMENTS = (
         tests=(f"{_PAYDAYS}::test_what_came_together_after_the_payday_waits_for_the_next",),
     ),
     Guard(
+        name="refund: what came back is not sent",
+        file="licensing/sql/refunds.sql",
+        text="    ELSIF v.state = 'failed' THEN\n        RETURN licensing.refused(",
+        gone="    ELSIF false THEN\n        RETURN licensing.refused(",
+        tests=(f"{_BACK}::test_it_comes_back_by_the_banks_word_alone_and_once",),
+    ),
+    Guard(
+        name="refund: it stands in one bank file",
+        file="licensing/sql/refunds.sql",
+        text=" AND r.currency = p_currency AND r.file_id IS NULL\n",
+        gone=" AND r.currency = p_currency\n",
+        tests=(f"{_BACK}::test_a_file_has_what_waits_and_is_known_and_nothing_joins_it",),
+    ),
+    Guard(
+        name="refund: no statement takes back that it was sent",
+        file="licensing/sql/refunds.sql",
+        text="BEFORE UPDATE OR DELETE ON licensing.payment_refund\n",
+        gone="BEFORE DELETE ON licensing.payment_refund\n",
+        tests=(f"{_BACK}::test_no_statement_takes_a_refund_back_and_accounts_are_the_houses_alone",),
+    ),
+    Guard(
         name="bank: a line that was there before does nothing again",
         file="licensing/bank_booking.py",
         text="found.append(again or _match(line, known, sums))",
@@ -125,7 +147,7 @@ PAYMENTS = (
     ),
     Guard(
         name="dues: a month is owed once",
-        file="licensing/migrations/0010_dues.sql",
+        file="licensing/migrations/0010_dues_and_transfers.sql",
         text="CONSTRAINT dues_once_a_month PRIMARY KEY (creator_id, month)",
         gone="CHECK (true)",
         tests=(f"{_DUES}::test_the_tables_refuse_what_must_never_be",),

@@ -17,6 +17,7 @@ from licensing import keys, payouts
 from licensing.billing import issuing
 from licensing.billing.parties import Party
 from licensing.billing.taxes import Seller
+from licensing.billing.transfers_back import note_payer
 from licensing.money import Money
 from licensing.payees import CHANGE_DELAY
 from service.accounts import Role
@@ -94,6 +95,8 @@ PARAMETERS = {
     "key_id": Parameter(owner="client", missing=_id("key")),
     "image_id": Parameter(owner="client", missing=_id("img")),
     "client_id": Parameter(owner=None, missing=_id("acc")),
+    "refund_id": Parameter(owner=None, missing=_id("rfd")),
+    "file_id": Parameter(owner=None, missing=_id("rff")),
     "statement_id": Parameter(owner=None, missing=_id("bst")),
     "creator_id": Parameter(owner=None, missing=_id("acc")),
     "case_id": Parameter(owner=None, missing=_id("cas")),
@@ -167,6 +170,15 @@ CALLS: dict[str, Call] = {
     "POST /v1/payments/{any_payment_id}/refunds": Call(
         roles=("operator",), scope="write", json={"amount": 1, "why": "a matrix"}
     ),
+    "GET /v1/refunds": Call(roles=("operator",)),
+    "POST /v1/refunds/{refund_id}/sent": Call(roles=("operator",), scope="write"),
+    "POST /v1/refunds/{refund_id}/returned": Call(
+        roles=("operator",), scope="write", json={"reason": "a matrix"}, is_end=True
+    ),
+    "GET /v1/refund-files": Call(roles=("operator",)),
+    "POST /v1/refund-files": Call(roles=("operator",), scope="write"),
+    "GET /v1/refund-files/{file_id}/file": Call(roles=("operator",)),
+    "POST /v1/refund-files/{file_id}/sent": Call(roles=("operator",), scope="write"),
     "POST /v1/bank-statements": Call(roles=("operator",), scope="write", file="file"),
     "GET /v1/bank-statements": Call(roles=("operator",)),
     "GET /v1/bank-statements/{statement_id}": Call(roles=("operator",)),
@@ -420,6 +432,7 @@ async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants
         coupon = await owners["operator"].http.post("/v1/coupons", json={"code": "GIVEN-AWAY", "percent": 10})
         owned["code"] = coupon.json()["code"]
         owned["statement_id"] = await _bank_statement(owners["operator"])
+        owned |= await _refund(market, owners["client"], owners["operator"])
         webhook = await others["client"].http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/"})
         others_own = {"style_id": await make_style(others["creator"]), "webhook_id": webhook.json()["id"]}
         yield Tenants(market=market, owners=owners, others=others, owned=owned, others_own=others_own)
@@ -489,6 +502,18 @@ async def _bank_statement(operator: Person) -> str:
     )
     assert kept.status_code == 201, kept.text
     return str(kept.json()["id"])
+
+
+async def _refund(market: Market, client: Person, operator: Person) -> dict[str, str]:
+    """A refund that stands in a file for the bank."""
+    payment_id = (await client.http.post("/v1/payments", json={"amount": 900})).json()["id"]
+    await operator.http.post(f"/v1/payments/{payment_id}/received")
+    async with market.gateway.house() as conn:
+        await note_payer(conn, payment_id=payment_id, holder="Client", iban="DE89370400440532013000")
+    back = await operator.http.post(f"/v1/payments/{payment_id}/refunds", json={"amount": 100, "why": "a matrix"})
+    made = await operator.http.post("/v1/refund-files")
+    assert made.status_code == 201, made.text
+    return {"refund_id": back.json()["id"], "file_id": made.json()["id"]}
 
 
 async def _waiting_order(market: Market, creator: Person, client: Person) -> str:

@@ -1,4 +1,4 @@
-"""What creators owe for a month."""
+"""What creators owe for a month; where refunds by transfer go, and who sent them."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ down_revision = "0009"
 
 
 def upgrade() -> None:
-    tables = Path(__file__).parent.parent / "0010_dues.sql"
+    tables = Path(__file__).parent.parent / "0010_dues_and_transfers.sql"
     driver = op.get_bind().connection.driver_connection
     assert driver is not None
     driver.execute(tables.read_text())
