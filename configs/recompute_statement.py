@@ -13,7 +13,9 @@ import re
 import sys
 
 # Digits after the point, where a currency has not two of them.
-DIGITS = dict.fromkeys(["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"], 0)
+DIGITS = dict.fromkeys(
+    ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"], 0
+)
 DIGITS.update(dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3))
 
 
@@ -27,7 +29,7 @@ def written(cents, currency):
 def main(path, told=None):
     if told is None and (named := re.search(r"_net_(-?\d+)_[A-Z]{3}", path)):
         told = named[1]
-    gross = fee = tax = compute = net = 0
+    gross = fee = tax = compute = net = owed = 0
     wrong = []
     currencies = set()
     with open(path, newline="", encoding="utf-8-sig") as file:
@@ -40,6 +42,7 @@ def main(path, told=None):
             gross += int(line["price"])
             tax += int(line["tax"])
             net += int(line["share"])
+            owed += int(line.get("owed") or 0)  # of a flat monthly sum: no part of what you earned
             if line["kind"] == "compute":  # a training, taken from what you earned
                 compute += int(line["fee"])
             else:
@@ -49,6 +52,10 @@ def main(path, told=None):
     currency = min(currencies, default="")
     for name, cents in (("gross", gross), ("fee", fee), ("tax", tax), ("compute", compute), ("net", net)):
         print(f"{name:8}{written(cents, currency):>20}")
+    if owed:
+        print(
+            f"Beside that you owe {written(abs(owed), currency)} {'less' if owed < 0 else 'more'} than before the month."
+        )
     if told is None:
         wrong.append("what it should come to is neither in the file's name nor behind it; give the number")
     elif int(told) != net:

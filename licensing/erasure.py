@@ -34,6 +34,7 @@ async def forget_account(conn: Connection, authority: Authority, *, account_id: 
     await conn.execute("DELETE FROM licensing.idempotency WHERE client_id = $1", account_id)
     await conn.execute("SELECT licensing.forget_in_rules($1, $2)", account_id, email)
     await forget_payee(conn, account_id)
+    await conn.execute("SELECT licensing.forget_payer($1)", account_id)
     await forget_in_disputes(conn, account_id)
     await conn.execute("UPDATE licensing.allowance SET renews = false WHERE client_id = $1 AND renews", account_id)
     await forget_method(conn, client_id=account_id, now=now)

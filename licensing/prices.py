@@ -68,6 +68,8 @@ class Prices:
     notice_days: int
     training_minute: Money
     """What a creator pays for a minute of a training that passes its gate, out of earnings."""
+    dues: Money
+    """What a creator owes for a month, whatever is earned; 0 asks for nothing (`licensing.dues`)."""
     tiers: Mapping[str, Tier]
     plans: Mapping[str, Plan]
     packs: Mapping[str, Pack]
@@ -112,12 +114,14 @@ def _prices(table: dict[str, Any]) -> Prices:
     except ValueError as error:
         raise PricesInvalid(str(error)) from error
     training, payment = _take(table, "training", dict), _take(table, "payment", dict)
+    dues = _take(table, "dues", dict) if "dues" in table else {"month": 0}
     tiers = {name: _tier(section, f"tiers.{name}", currency) for name, section in _sections(table, "tiers")}
     prices = Prices(
         currency=currency,
         fee_bps=_number(table, "operator_fee_bps", most=10_000),
         notice_days=_number(table, "notice_days"),
         training_minute=Money(_number(training, "minute"), currency),
+        dues=Money(_number(dues, "month"), currency),
         tiers=tiers,
         plans={name: _plan(section, name, currency, tiers) for name, section in _sections(table, "plans")},
         packs={name: _pack(section, name, currency) for name, section in _sections(table, "packs")},
@@ -129,6 +133,7 @@ def _prices(table: dict[str, Any]) -> Prices:
     )
     _finish(training, "training")
     _finish(payment, "payment")
+    _finish(dues, "dues")
     _finish(table, "the file")
     return prices
 

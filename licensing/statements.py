@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from licensing.database import Connection
+from licensing.dues import DuesMonth, dues_month
 from licensing.errors import LedgerBroken
 from licensing.ledger import balance
 from licensing.money import Money
@@ -38,8 +39,8 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Movement:
-    """What came to a creator's balance (above 0) or went from it without being earned: payouts, and what a dispute sets
-    aside. `kind` is the ledger's, `subject` what it is about."""
+    """What came to a creator's balance (above 0) or went from it without being earned: payouts, what a dispute sets
+    aside, dues that were taken. `kind` is the ledger's, `subject` what it is about."""
 
     kind: str
     at: datetime
@@ -52,7 +53,8 @@ class Statement:
     """A creator's month in UTC; `total` is the sum of the lines' shares and equals what the ledger posted.
 
     gross = tax + fee + others + compute + total: what clients paid, of it tax, the operator's fee, what other authors
-    got, what trainings cost. closing = opening + total + movements: what was payable before and after the month.
+    got, what trainings cost. closing = opening + total + movements: what was payable before and after the month. `dues`
+    is what is owed beside that, a debt of its own: of it only what was taken (`dues_taken`) is a movement.
     """
 
     creator_id: str
@@ -67,6 +69,7 @@ class Statement:
     opening: Money
     movements: tuple[Movement, ...]
     closing: Money
+    dues: DuesMonth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,19 +120,20 @@ async def statement(conn: Connection, *, creator_id: str, month: str, currency: 
         opening=Money(await _payable_at(conn, creator_id, currency, start), currency),
         movements=await _movements(conn, creator_id, currency, start, end),
         closing=Money(await _payable_at(conn, creator_id, currency, end), currency),
+        dues=await dues_month(conn, creator_id=creator_id, currency=currency, start=start, end=end),
     )
 
 
 async def months(conn: Connection, *, creator_id: str, currency: str = "EUR") -> list[tuple[str, Money]]:
-    """The months in which something was earned, reversed or paid out, the newest first, with what each earned."""
+    """The months in which something was earned, reversed, paid out or owed, the newest first, with what each earned."""
     rows = await conn.fetch(
         """
         SELECT to_char(g.at AT TIME ZONE 'UTC', 'YYYY-MM') AS month,
                coalesce(sum(e.amount) FILTER (WHERE g.kind = ANY ($2)), 0)::bigint AS total
         FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
-        WHERE e.account_id = $1 GROUP BY 1 ORDER BY 1 DESC
+        WHERE e.account_id = ANY ($1) GROUP BY 1 ORDER BY 1 DESC
         """,
-        *(f"payable:{creator_id}:{currency}", list(_EARNING)),
+        *([f"payable:{creator_id}:{currency}", f"dues:{creator_id}:{currency}"], list(_EARNING)),
     )
     return [(row["month"], Money(row["total"], currency)) for row in rows]
 

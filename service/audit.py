@@ -31,6 +31,14 @@ Noted = Literal[
     "version_unpublished",
     "terms_accepted",
     "payee_changed",
+    "dues_consent_changed",
+    "dues_paid",
+    "dues_waived",
+    "bank_statement_read",
+    "bank_statement_booked",
+    "bank_statement_dropped",
+    "refund_sent",
+    "refund_returned",
 ]
 """What is written here."""
 Kind = Literal[
@@ -196,6 +204,14 @@ _SENTENCES: dict[Kind, str] = {
     "signed_in": "Somebody signed in to your account with a link.",
     "signed_out": "A session of your account was ended.",
     "payee_changed": "Where you are paid was changed. If that was not you, change it back within three days.",
+    "dues_consent_changed": "It was said whether the monthly fee may be taken from your earnings: {takes}.",
+    "dues_paid": "{amount} of your monthly fee was booked as paid ({subject}).",
+    "dues_waived": "{amount} of your monthly fee was waived: you do not owe it any more.",
+    "bank_statement_read": "You uploaded a bank statement with {lines} ({subject}); nothing was booked yet.",
+    "bank_statement_booked": "You confirmed the bank statement {subject}: {lines} booked something.",
+    "bank_statement_dropped": "You dropped the bank statement {subject}, of which nothing had been booked.",
+    "refund_sent": "{amount} were sent back to you ({subject}).",
+    "refund_returned": "{amount} that were sent back to you came back ({subject}); they are prepaid money again.",
     "key_cap_changed": "The spending limit of the key {subject} was changed.",
     "sale_refunded": "The sale of picture {subject} was taken back; its certificate is revoked.",
     "erasure_asked": "It was asked that your account be erased.",
@@ -227,7 +243,7 @@ _SENTENCES: dict[Kind, str] = {
     "file_refused": "{subject} asked for {files} of {style} and was refused; nothing was opened.",
 }
 _WORDS = ("before", "level", "rights", "state")
-_COUNTED = {"works": "work", "pictures": "picture", "files": "file", "voided": "order"}
+_COUNTED = {"works": "work", "pictures": "picture", "files": "file", "voided": "order", "lines": "line"}
 
 
 def _blanks(entry: AuditEntry) -> dict[str, str]:

@@ -12,6 +12,7 @@ from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from licensing.bank_statements import STATEMENT_BYTES_MAX
 from licensing.tenancy import NOBODY
 from service.db.tenancy import acting_for
 from service.errors import Problem, from_status
@@ -104,11 +105,15 @@ async def _say_broken(request: Request, error: Exception) -> Response:
 
 
 def _limit_of(settings: Settings) -> Callable[[str], int]:
+    statements = ("/v1/bank-statements", "/office/statements")
     pictures = ("/v1/images", "/v1/verify", "/verify", "/v1/generations", "/v1/quotes", "/desk/make")
 
     def limit(path: str) -> int:
         if path.endswith("/works"):
             return settings.max_upload_body_bytes
+        if path in statements:
+            # What is somewhat too large is read, so that it can be said on the page.
+            return 2 * STATEMENT_BYTES_MAX
         return settings.max_image_body_bytes if path.startswith(pictures) else settings.max_body_bytes
 
     return limit

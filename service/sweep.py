@@ -6,8 +6,8 @@
     every few seconds                          the work of processes that fell silent goes back to the queues
     every half minute                          leases renewed, objects of nobody deleted, notices and periods ended,
                                                renewals tried again, invoices paid, free pictures given, disputes
-                                               closed, payouts opened and sent, turns of the past forgotten, destroyed
-                                               styles emptied, accounts erased
+                                               closed, monthly dues posted, payouts opened and sent, turns of the past
+                                               forgotten, destroyed styles emptied, accounts erased
     every hour                                 old prompts, clients' pictures, events, messages and finished stories
                                                deleted; papers issued; payments compared with the provider's list; once
                                                a day, the audit
@@ -31,6 +31,7 @@ from service.auditing import audit_ledger
 from service.charging import charge_invoices, charge_renewals, compare_with_provider
 from service.closing import close_decided
 from service.destruction import list_late_deletions, mend_destructions
+from service.dues import post_monthly_dues
 from service.erasure import erase_asked
 from service.finetuning import mend_trainings
 from service.generation import approved_story, start_approved, start_generation, void_order
@@ -71,7 +72,7 @@ async def sweeping(web: Gateway) -> AsyncIterator[None]:
     """Sweep until the end of the block. Needs the workflow engine."""
     noticed = asyncio.Event()
     periods = (end_periods, charge_renewals, renew_plans, grant_free_pictures)
-    money = (*periods, collect_due, charge_invoices, close_decided, open_payouts, send_payouts)
+    money = (*periods, collect_due, charge_invoices, close_decided, post_monthly_dues, open_payouts, send_payouts)
     slow = (keep_leases, collect, *money, mend_destructions, list_late_deletions, erase_asked, forget_turns)
     old = (prune_stories, delete_words, delete_images, prune_events, prune_messages, prune_executors, prune_sign_ins)
     rare = (*old, issue_monthly, compare_with_provider, audit_ledger)

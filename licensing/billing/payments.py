@@ -212,7 +212,7 @@ async def refunds_of(conn: Connection, payment_id: str) -> list[PaymentRefund]:
     rows = await conn.fetch(
         "SELECT * FROM licensing.payment_refund WHERE payment_id = $1 ORDER BY created_at, refund_id", payment_id
     )
-    return [_as_refund(row) for row in rows]
+    return [as_refund(row) for row in rows]
 
 
 def _is_forgotten(provider: PaymentProvider, begun_at: datetime, now: datetime) -> bool:
@@ -225,7 +225,7 @@ async def _payment(conn: Connection, payment_id: str) -> Payment:
 
 
 async def _refund(conn: Connection, refund_id: str) -> PaymentRefund:
-    return _as_refund(await conn.fetchrow("SELECT * FROM licensing.payment_refund WHERE refund_id = $1", refund_id))
+    return as_refund(await conn.fetchrow("SELECT * FROM licensing.payment_refund WHERE refund_id = $1", refund_id))
 
 
 def _as_payment(row: Mapping[str, Any]) -> Payment:
@@ -248,7 +248,8 @@ def _as_payment(row: Mapping[str, Any]) -> Payment:
     )
 
 
-def _as_refund(row: Mapping[str, Any]) -> PaymentRefund:
+def as_refund(row: Mapping[str, Any]) -> PaymentRefund:
+    """A refund from its row."""
     return PaymentRefund(
         id=row["refund_id"],
         payment_id=row["payment_id"],

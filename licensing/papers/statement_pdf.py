@@ -6,6 +6,7 @@ from datetime import date
 
 from reportlab.pdfgen.canvas import Canvas
 
+from licensing.dues import DuesMonth, Kind
 from licensing.money import Money
 from licensing.papers import statement_rules
 from licensing.papers.sheets import (
@@ -49,7 +50,12 @@ def statement_pdf(statement: Statement, *, creator: str, house: str, style_names
     """
     statement_rules.check(statement)
     name = f"Statement {month_name(statement.month)}"
-    blocks = [*_summary(statement), *_by_style(statement, style_names), *_pictures(statement, style_names)]
+    blocks = [
+        *_summary(statement),
+        *_owed(statement.dues),
+        *_by_style(statement, style_names),
+        *_pictures(statement, style_names),
+    ]
     return typeset(
         blocks,
         masthead=_masthead(statement, creator, house),
@@ -114,6 +120,30 @@ def _summary(statement: Statement) -> list[Block]:
     ]
 
 
+def _owed(dues: DuesMonth) -> list[Block]:
+    """What is owed beside the earnings: a debt of its own."""
+    if dues.is_empty:
+        return []
+    return [
+        paragraph("Monthly fee, which is owed beside your earnings", HEADING, keeps=60.0),
+        space(4.0),
+        _sum("Owed at the beginning of the month", dues.opening),
+        *(_sum(f"{_DUES[line.kind]} on {day(line.at.date())}, {line.subject}", line.amount) for line in dues.lines),
+        _result("Owed at its end", dues.closing),
+        space(3.0),
+        paragraph("Your payouts do not wait for it.", SMALL),
+        space(20.0),
+    ]
+
+
+_DUES: dict[Kind, str] = {
+    "dues": "Asked for",
+    "dues_taken": "Taken from your earnings",
+    "dues_paid": "Paid by you",
+    "dues_waived": "Waived",
+}
+
+
 def _moved(movement: Movement) -> str:
     return f"{_MOVEMENTS.get(movement.kind, movement.kind)} on {day(movement.at.date())}, {movement.subject}"
 
@@ -124,6 +154,7 @@ _MOVEMENTS = {
     "payout_reversed": "Came back from a payout",
     "dispute": "Set aside for a dispute",
     "dispute_end": "Back after a dispute",
+    "dues_taken": "Taken for the monthly fee",
 }
 
 

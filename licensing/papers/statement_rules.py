@@ -21,6 +21,10 @@ def check(statement: Statement) -> None:
         "compute": sum(line.fee.amount for line in statement.lines if line.kind == "compute"),
         "total": sum(line.share.amount for line in statement.lines),
     }
+    owed = statement.dues
+    made = Money(owed.opening.amount + sum(line.amount.amount for line in owed.lines), owed.opening.currency)
+    if made != owed.closing:
+        raise ValueError(f"statement of {statement.month}: its dues are {owed.closing}, their lines make {made}")
     sums["closing"] = statement.opening.amount + sums["total"] + sum(one.amount.amount for one in statement.movements)
     for name, amount in sums.items():
         if Money(amount, statement.total.currency) != getattr(statement, name):

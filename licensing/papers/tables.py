@@ -4,11 +4,13 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from licensing.billing.invoices import Invoice
+from licensing.dues import DuesLine
 from licensing.papers.bank_file import Transfer
 from licensing.papers.characters import one_line
-from licensing.statements import Statement
+from licensing.statements import Line, Statement
 
 INVOICE_COLUMNS = (
     *("invoice", "line", "kind", "text", "style", "tier", "quantity", "unit", "net", "tax_category", "tax_bps"),
@@ -16,7 +18,7 @@ INVOICE_COLUMNS = (
 )
 STATEMENT_COLUMNS = (
     *("at", "kind", "style", "tier", "order", "output", "certificate", "price", "fee", "tax", "others", "share"),
-    "currency",
+    *("currency", "owed"),
 )
 TRANSFER_COLUMNS = ("name", "iban", "bic", "amount", "currency", "reference", "end_to_end_id")
 
@@ -36,20 +38,29 @@ def invoice_csv(invoice: Invoice) -> bytes:
 
 
 def statement_csv(statement: Statement) -> bytes:
-    """The lines of a creator's month: price = fee + tax + others + share. `configs/recompute_statement.py` adds them
-    up."""
+    """The lines of a creator's month: price = fee + tax + others + share, and what more is owed since for a flat sum a
+    month (`owed`), which is no earning. `configs/recompute_statement.py` adds them up."""
     return _table(
         STATEMENT_COLUMNS,
-        (
-            [
-                *(line.at.isoformat(), line.kind, line.style_id, line.tier, line.order_id, line.output_id),
-                f"/v1/outputs/{line.output_id}/certificate" if line.output_id else None,
-                *(line.price.amount, line.fee.amount, line.tax.amount, line.others.amount, line.share.amount),
-                line.share.currency,
-            ]
-            for line in statement.lines
+        chain(
+            (_earning(line) for line in statement.lines),
+            (_dues(line) for line in statement.dues.lines),
         ),
     )
+
+
+def _earning(line: Line) -> list[str | int | None]:
+    return [
+        *(line.at.isoformat(), line.kind, line.style_id, line.tier, line.order_id, line.output_id),
+        f"/v1/outputs/{line.output_id}/certificate" if line.output_id else None,
+        *(line.price.amount, line.fee.amount, line.tax.amount, line.others.amount, line.share.amount),
+        *(line.share.currency, 0),
+    ]
+
+
+def _dues(line: DuesLine) -> list[str | int | None]:
+    # It has no style and no picture, and is no part of what was earned.
+    return [line.at.isoformat(), line.kind, *("",) * 5, *(0,) * 5, line.amount.currency, line.amount.amount]
 
 
 def statement_name(statement: Statement) -> str:

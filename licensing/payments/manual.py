@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from licensing.bank_statements import BankLine
@@ -17,6 +17,7 @@ from licensing.payments import Charge, Chargeback, ChargeRefund, CreatorAccount,
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Without I, L, O and U, which people take for others (Crockford's base 32)."""
 _DIGITS = 10
+SENT_BACK = "the bank sent it back"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,13 @@ def code_of(our_id: str, letters: str = "OH") -> str:
     number = int.from_bytes(hashlib.sha256(our_id.encode()).digest()) >> (256 - 5 * _DIGITS)
     digits = "".join(_LETTERS[number >> (5 * place) & 31] for place in reversed(range(_DIGITS)))
     return _written(letters, digits)
+
+
+def code_in(text: str, letters: str) -> str:
+    """The code with these letters that stands in what was written on a transfer, or nothing."""
+    # Banks put blanks and dashes wherever their forms have room.
+    found = re.search(f"{letters}([{_LETTERS}]{{{_DIGITS}}})", re.sub(r"[^0-9A-Z]", "", text.upper()))
+    return _written(letters, found[1]) if found else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +116,10 @@ class Manual:
             yield Charge(payment_id=None, reference=code, state="succeeded", amount=amount)
 
     async def list_refunds(self, since: datetime) -> AsyncIterator[ChargeRefund]:
+        back = _sums(self.lines, "OR", 1)
         for code, amount in _sums(self.lines, "OR", -1):
-            yield ChargeRefund(refund_id=None, reference=code, state="succeeded", amount=amount)
+            told = ChargeRefund(refund_id=None, reference=code, state="succeeded", amount=amount)
+            yield replace(told, state="failed", reason=SENT_BACK) if (code, amount) in back else told
 
     async def list_chargebacks(self, since: datetime) -> AsyncIterator[Chargeback]:
         # Nobody takes a transfer back.
@@ -130,10 +140,9 @@ def _sums(lines: Iterable[BankLine], letters: str, sign: int) -> list[tuple[str,
     without a code are not told: an operator's account is used for more than this."""
     sums: dict[tuple[str, str], int] = defaultdict(int)
     for line in {line.id: line for line in lines}.values():
-        # Banks put blanks and dashes wherever their forms have room.
-        found = re.search(f"{letters}([{_LETTERS}]{{{_DIGITS}}})", re.sub(r"[^0-9A-Z]", "", line.text.upper()))
-        if found and line.amount.amount * sign > 0:
-            sums[_written(letters, found[1]), line.amount.currency] += line.amount.amount * sign
+        code = code_in(line.text, letters)
+        if code and line.amount.amount * sign > 0:
+            sums[code, line.amount.currency] += line.amount.amount * sign
     return [(code, Money(amount, currency)) for (code, currency), amount in sums.items()]
 
 

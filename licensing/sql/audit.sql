@@ -98,6 +98,8 @@ UNION ALL
 UNION ALL
     SELECT * FROM licensing.problems_of_payouts()
 UNION ALL
+    SELECT * FROM licensing.problems_of_dues()
+UNION ALL
     SELECT * FROM licensing.problems_of_disputes()
 UNION ALL
     SELECT * FROM licensing.problems_of_payments()

@@ -12,7 +12,7 @@ DECLARE
 BEGIN
     FOREACH name IN ARRAY ARRAY['entry', 'entry_group', 'link', 'switch_event', 'signing', 'terms', 'tier', 'account',
                               'checkpoint', 'rules', 'rate', 'author', 'output_share', 'coupon_use', 'invoice_line',
-                              'invoice_tax', 'invoice_group', 'psp_event']
+                              'invoice_tax', 'invoice_group', 'psp_event', 'dues_price', 'dues_consent', 'dues']
     LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER %I_is_append_only BEFORE UPDATE OR DELETE ON licensing.%I
                         FOR EACH ROW EXECUTE FUNCTION licensing.refuse_change()', name, name);

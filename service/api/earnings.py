@@ -78,7 +78,8 @@ async def get_earnings(
     responses=bytes_of("application/json", "text/csv", "application/pdf"),
 )
 async def get_statement(web: Web, asker: CreatorReading, month: str, request: Request) -> Response:
-    """A month like 2026-03: every line names its output and certificate, and the lines sum to the total.
+    """A month like 2026-03: every line names its output and certificate, and the lines sum to the total. `dues` is what
+    is owed beside that for a flat sum a month: closing = opening + lines.
 
     CSV with `Accept: text/csv` or `?format=csv`, PDF likewise. `configs/recompute_statement.py` adds the CSV up again.
     """
@@ -163,6 +164,14 @@ def _document(found: Statement) -> dict[str, Any]:
             {"kind": one.kind, "at": one.at.isoformat(), "subject": one.subject, "amount": money(one.amount)}
             for one in found.movements
         ],
+        "dues": {
+            "opening": money(found.dues.opening),
+            "lines": [
+                {"kind": one.kind, "at": one.at.isoformat(), "subject": one.subject, "amount": money(one.amount)}
+                for one in found.dues.lines
+            ],
+            "closing": money(found.dues.closing),
+        },
         **{name: money(getattr(found, name)) for name in _SUMS},
     }
 

@@ -13,7 +13,7 @@ from licensing.money import Money
 from licensing.payees import BankAccount, Payee
 from licensing.payouts import Payout
 from service import audit
-from service.api.shapes import Cursor, Limit, bytes_of, file_response, form_asked_for, money, page
+from service.api.shapes import Cursor, Limit, bytes_of, form_asked_for, money, page
 from service.api.styles import Body
 from service.auth import Creator, CreatorReading, Operator, OperatorReading, Web
 from service.errors import Problem, not_found, refused
@@ -214,10 +214,9 @@ async def _payouts_of(web: Gateway, run_id: str) -> list[Payout]:
 
 
 def _bank_paper(web: Gateway, run_id: str, ways: list[payouts.Transfer], form: str) -> Response:
-    """Raises Problem where the operator's own account is not configured, or a payout cannot go by such a file."""
     # What writes XML takes a while to load, which a web process that starts does not wait for.
-    from licensing.papers.bank_file import Account, Transfer, bank_file
-    from licensing.papers.tables import transfers_csv
+    from licensing.papers.bank_file import Transfer
+    from service.bank_papers import transfers_paper
 
     listed = [
         Transfer(
@@ -231,19 +230,4 @@ def _bank_paper(web: Gateway, run_id: str, ways: list[payouts.Transfer], form: s
         for way in ways
         if isinstance(way.account, BankAccount)
     ]
-    if form == "csv":
-        return file_response(transfers_csv(listed), "text/csv", f"payouts-{run_id}.csv")
-    seller = web.taxes.seller
-    if seller is None or not seller.iban:
-        raise Problem("conflict", "The bank must know whose money it sends: give name and iban in configs/seller.toml.")
-    now = web.clock()
-    written = bank_file(
-        listed,
-        debtor=Account(name=seller.party.name, iban=seller.iban, bic=seller.bic),
-        execute_on=now.date(),
-        message_id=run_id,
-        created_at=now,
-    )
-    if isinstance(written, Refusal):
-        raise refused(written)
-    return file_response(written, "application/xml", f"payouts-{run_id}.xml")
+    return transfers_paper(web, listed, message_id=run_id, name=f"payouts-{run_id}", form=form)

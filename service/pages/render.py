@@ -62,8 +62,12 @@ def environment() -> Environment:
         role_words=words.ROLES,
         verdict_words=words.VERDICTS,
         line_words=words.LINES,
+        movement_words=words.MOVEMENTS,
+        dues_line_words=words.DUES,
         payment_words=words.PAYMENTS,
+        refund_words=words.REFUNDS,
         payout_words=words.PAYOUTS,
+        bank_line_words=words.BANK_LINES,
         schedule_words=words.SCHEDULES,
         dispute_words=words.DISPUTES,
         wait_words=words.WAITS,
@@ -108,6 +112,7 @@ def _shared(visit: Visit) -> dict[str, Any]:
         "terms_due": version if session and session.account.ownership_terms < version else 0,
         "operator": visit.web.settings.operator_name,
         "path": visit.request.url.path,
+        "pack_names": {pack.id: pack.name for pack in visit.web.prices.packs.values()},
         # Prices are before tax; where none is charged nothing needs to be said about it.
         "charges_tax": visit.web.taxes.home is not None,
     }

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from licensing import switch
+from service.api.dues import dues_now
 from service.api.styles import NewStyle, StyleChange, make_style, patch_style
 from service.api.switch import set_switch
 from service.approvals import count_waiting
@@ -90,6 +91,7 @@ async def _studio(visit: Member, problem: Problem | None = None) -> HTMLResponse
         problem=problem.document if problem else None,
         styles=found,
         earned=earned,
+        dues=await dues_now(visit.web, creator_id),
         num_waiting=num_waiting,
         last_change=history[0] if history else None,
         is_all_off=any(one.switch.scope == "creator" and one.switch.level == "off" for one in found),

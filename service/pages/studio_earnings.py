@@ -7,11 +7,14 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
 from licensing import statements
+from licensing.dues import NOTICE_DAYS
 from licensing.money import Money
 from licensing.statements import Line, Statement
+from service.api.dues import ConsentBody, dues_now, put_dues
 from service.api.shapes import file_response
 from service.errors import Problem
-from service.pages.render import page
+from service.pages.forms import checked, chosen
+from service.pages.render import page, see_other
 from service.pages.visits import CreatorVisit, Member
 from service.settings import ROOT
 from service.styles import style_names
@@ -47,13 +50,24 @@ async def recompute_script(visit: CreatorVisit) -> Response:
     return file_response(SCRIPT.read_bytes(), "text/x-python", SCRIPT.name)
 
 
+@router.post("/studio/earnings/dues")
+async def say_about_dues(visit: CreatorVisit) -> Response:
+    """What is owed may be taken from earnings, or may not."""
+    try:
+        said = chosen(await visit.field("from_earnings"), ("yes", "no"))
+        await put_dues(visit.web, visit.identity, checked(ConsentBody, from_earnings=said == "yes"))
+    except Problem as problem:
+        return await _show(visit, visit.now.strftime("%Y-%m"), 1, problem)
+    return see_other("/studio/earnings?done=dues")
+
+
 @router.get("/studio/earnings/{month}")
 async def statement_page(visit: CreatorVisit, month: str, number: Number = 1) -> HTMLResponse:
     """One month."""
     return await _show(visit, month, number)
 
 
-async def _show(visit: Member, month: str, number: int) -> HTMLResponse:
+async def _show(visit: Member, month: str, number: int, problem: Problem | None = None) -> HTMLResponse:
     creator_id, currency = visit.account.id, visit.web.prices.currency
     async with visit.web.pool.acquire() as conn:
         try:
@@ -68,6 +82,12 @@ async def _show(visit: Member, month: str, number: int) -> HTMLResponse:
     return page(
         visit,
         "studio_earnings.html",
+        status=problem.status if problem else 200,
+        problem=problem.document if problem else None,
+        dues=await dues_now(visit.web, creator_id),
+        notice_days=NOTICE_DAYS,
+        seller=visit.web.taxes.seller,
+        done=visit.request.query_params.get("done", ""),
         found=found,
         months=sorted(months.items(), reverse=True),
         is_running=found.month == this_month,

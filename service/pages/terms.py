@@ -3,6 +3,8 @@
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
+from licensing.dues import NOTICE_DAYS
+from service.api.dues import dues_now
 from service.api.terms import accept_version
 from service.auth import identity_of
 from service.errors import Problem
@@ -16,7 +18,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/terms")
 async def terms_page(visit: Visitor) -> HTMLResponse:
     """The version in force."""
-    return _show(visit)
+    return await _show(visit)
 
 
 @router.post("/terms")
@@ -28,16 +30,18 @@ async def accept_terms(visit: Visitor) -> Response:
         version = whole_number(await visit.field("version"), name="Version")
         await accept_version(visit.web, identity_of(visit.session), version)
     except Problem as problem:
-        return _show(visit, problem)
+        return await _show(visit, problem)
     return see_other("/terms?done=accepted")
 
 
-def _show(visit: Visit, problem: Problem | None = None) -> HTMLResponse:
+async def _show(visit: Visit, problem: Problem | None = None) -> HTMLResponse:
     return page(
         visit,
         "terms.html",
         status=problem.status if problem else 200,
         problem=problem.document if problem else None,
         terms=visit.web.ownership,
+        dues=await dues_now(visit.web, ""),
+        notice_days=NOTICE_DAYS,
         done=visit.request.query_params.get("done", ""),
     )

@@ -6,6 +6,7 @@ Tones are classes of `static/app.css`: good, warn, bad, busy, or none.
 from dataclasses import dataclass
 
 from licensing.docket import Act, Outcome, WaitsFor
+from licensing.dues import Kind as DuesKind
 from licensing.payees import Schedule
 from licensing.terms import Approval, Trust
 from service.accounts import Role
@@ -147,11 +148,39 @@ LINES = {
     "adjustment": Said("Corrected", "What a decided dispute changed about a sale."),
 }
 """Lines of a creator's statement."""
+MOVEMENTS = {
+    "payout": "Paid out",
+    "payout_failed": "Back from a payout that failed",
+    "payout_reversed": "Back from a payout",
+    "dispute": "Set aside for a dispute",
+    "dispute_end": "Back after a dispute",
+    "dues_taken": "Taken for the monthly fee",
+}
+"""What else changed what is not yet paid out."""
+DUES: dict[DuesKind, str] = {
+    "dues": "Owed for",
+    "dues_taken": "Taken from your earnings",
+    "dues_paid": "Paid",
+    "dues_waived": "Waived",
+}
 PAYMENTS = {
     "pending": Said("Waiting", "", "busy"),
     "succeeded": Said("Arrived", "", "good"),
     "failed": Said("Failed", "", "bad"),
 }
+REFUNDS = {
+    "pending": Said("On its way", "", "busy"),
+    "succeeded": Said("Sent", "", "good"),
+    "failed": Said("Came back", "", "bad"),
+}
+BANK_LINES = {
+    "books": Said("Will be booked", "", "busy"),
+    "booked": Said("Booked", "", "good"),
+    "waits": Said("Waits for the rest", "", "warn"),
+    "known": Said("Known already", "", ""),
+    "nothing": Said("Nothing", "", "warn"),
+}
+"""What a line of a bank statement does."""
 PAYOUTS = {
     "open": Said("On its way", "", "busy"),
     "paid": Said("Paid", "", "good"),

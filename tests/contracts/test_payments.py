@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from licensing import ledger
-from licensing.billing import methods, payments
+from licensing.billing import methods, payments, transfers_back
 from licensing.billing.payments import Payment, PaymentRefund
 from licensing.billing.provider_events import Taken, take_event
 from licensing.billing.reconciliation import Reconciled, reconcile
@@ -327,6 +327,27 @@ async def test_a_refund_asked_twice_is_sent_once(world: World, listing: Peer):
 
     assert again == one
     assert listing.balance() == before - 4000
+    assert await free(world, payment.client_id) == 5000
+
+
+async def test_who_sends_a_refund_is_the_one_who_says_so_and_the_list_agrees(world: World, peer: Peer):
+    """A person sends those of `manual`, and every other provider its own."""
+    payment = await arrived(world, peer)
+    wanted = await given_back(world, peer, await refund(world, payment, 4000))
+    is_by_hand = isinstance(peer, Bank)
+    async with world.pool.acquire() as conn:
+        said = [
+            await transfers_back.send_refund(conn, refund_id=wanted.id, by="acc_operator", now=world.now)
+            for _ in range(2)
+        ]
+
+    if not is_by_hand:
+        assert [refused(one, "conflict").slug for one in said] == ["conflict"] * 2
+        return
+    assert {one.sent_by for one in said if isinstance(one, transfers_back.Refund)} == {"acc_operator"}
+    peer.takes_back(wanted.id, wanted.amount)
+    found = await reconciled(world, peer)
+    assert (found.ended, found.findings) == ((), ())
     assert await free(world, payment.client_id) == 5000
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from licensing.billing.invoices import Invoice, InvoiceKind, InvoiceLine, TaxLine, TaxRate
 from licensing.billing.parties import Party
+from licensing.dues import DuesMonth, summed
 from licensing.money import Money
 from licensing.statements import Line, Movement, Statement
 
@@ -35,6 +36,7 @@ OUTSIDE = TaxRate(
     category="O", bps=0, why="Not subject to German VAT: the place of supply is outside the European Union."
 )
 EXEMPT = TaxRate(category="E", bps=0, why="No VAT is charged: small business under § 19 UStG.")
+NO_DUES = summed(Money(0, "EUR"), ())
 
 
 def line(
@@ -145,7 +147,7 @@ def compute(cost: int, *, style: str = "sty_ink") -> Line:
     )
 
 
-def month(*lines: Line, opening: int = 0, movements: Sequence[Movement] = ()) -> Statement:
+def month(*lines: Line, opening: int = 0, movements: Sequence[Movement] = (), dues: DuesMonth = NO_DUES) -> Statement:
     def summed(part: str, *, computing: bool) -> int:
         return sum(getattr(line, part).amount for line in lines if (line.kind == "compute") is computing)
 
@@ -165,5 +167,6 @@ def month(*lines: Line, opening: int = 0, movements: Sequence[Movement] = ()) ->
         month="2026-03",
         lines=lines,
         movements=tuple(movements),
+        dues=dues,
         **{name: Money(amount, "EUR") for name, amount in sums.items()},
     )

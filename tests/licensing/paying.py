@@ -95,6 +95,14 @@ async def due(world: World, now: datetime | None = None) -> dict[str, int]:
         }
 
 
+async def forget_words(world: World) -> None:
+    """Other tests of this database have had their say on what a month costs."""
+    async with world.pool.acquire() as conn, conn.transaction():
+        await conn.execute("ALTER TABLE licensing.dues_price DISABLE TRIGGER USER")
+        await conn.execute("DELETE FROM licensing.dues_price")
+        await conn.execute("ALTER TABLE licensing.dues_price ENABLE TRIGGER USER")
+
+
 async def dispute(world: World, dispute_id: str) -> docket.Dispute:
     async with world.pool.acquire() as conn:
         found = await docket.find_dispute(conn, dispute_id)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from licensing.bank_statements import BankLine, read_camt053
+from licensing.bank_statements import STATEMENT_BYTES_MAX, STATEMENT_LINES_MAX, BankLine, read_camt053
 from licensing.payments.manual import Manual, code_of
 from tests.licensing.world import eur, refused
 
@@ -76,6 +76,12 @@ def test_a_sum_of_several_transfers_is_a_line_for_each():
         (statement(entry("90.005", CODE)), "no sum"),
         (statement(entry("NaN", CODE)), "no sum"),
         (statement(entry("90.00", CODE).replace("2025-11-05", "5.11.2025")), "no day"),
+        (statement(entry("1e30", CODE)), "no sum"),
+        (statement(entry("90.00", CODE))[:-40], "no bank statement"),
+        (statement(entry("90.00", CODE)).decode().encode("utf-16"), "not written in UTF-8"),
+        (b"\xff\xfe\x00", "not written in UTF-8"),
+        (b" " * (STATEMENT_BYTES_MAX + 1), "has at most 20000000 bytes"),
+        (statement(*[entry("1.00", "tea")] * (STATEMENT_LINES_MAX + 1)), "5,001 lines, and 5,000 are read at once"),
     ],
 )
 def test_what_is_no_statement_is_refused_with_the_way_out(content: bytes, says: str):
@@ -83,6 +89,41 @@ def test_what_is_no_statement_is_refused_with_the_way_out(content: bytes, says: 
 
     assert says in answer.message
     assert "export the bank's statement again" in answer.message
+
+
+@pytest.mark.parametrize("unnamed", ["", "NONREF"])
+def test_lines_without_a_name_have_the_same_one_in_every_file_and_each_its_own(unnamed: str):
+    tea, rent = entry("2.00", "tea", ref=unnamed), entry("900.00", "rent", sign="DBIT", ref=unnamed)
+
+    first, second = read_camt053(statement(tea, rent, tea)), read_camt053(statement(rent, tea, tea, rent))
+
+    assert isinstance(first, tuple)
+    assert isinstance(second, tuple)
+    assert len({line.id for line in first}) == 3
+    assert {line.id for line in first} < {line.id for line in second}
+    assert len({line.id for line in second}) == 4
+
+
+def test_who_sent_it_or_got_it_and_which_file_it_was_is_told():
+    parties = """<RltdPties><Dbtr>{}</Dbtr><DbtrAcct><Id><IBAN>DE89370400440532013000</IBAN></Id></DbtrAcct></RltdPties>
+        <RmtInf><Ustrd>money</Ustrd></RmtInf>"""
+    old, new = parties.format("<Nm>Studio North</Nm>"), parties.format("<Pty><Nm>Studio North</Nm></Pty>")
+    details = "<NtryDtls><TxDtls>{}</TxDtls></NtryDtls>"
+    batch = "<NtryDtls><Btch><PmtInfId>run-7</PmtInfId><NbOfTxs>3</NbOfTxs></Btch></NtryDtls>"
+    booked = {"state": "<Sts>BOOK</Sts>"}
+    entries = [
+        ENTRY.format(amount="5.00", sign="CRDT", ref="A", details=details.format(old), **booked),
+        ENTRY.format(amount="5.00", sign="CRDT", ref="B", details=details.format(new), **booked),
+        ENTRY.format(amount="9.00", sign="DBIT", ref="C", details=batch, **booked),
+    ]
+
+    read = read_camt053(statement(*entries))
+
+    assert isinstance(read, tuple)
+    assert [(line.holder, line.iban, line.text) for line in read] == [
+        *[("Studio North", "DE89370400440532013000", "money")] * 2,
+        ("", "", "run-7"),
+    ]
 
 
 async def test_codes_are_found_however_they_are_written_and_lines_count_once():

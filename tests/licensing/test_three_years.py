@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from licensing import disputes, docket, payouts, plans, rates, statements
+from licensing import disputes, docket, dues, payouts, plans, rates, statements
 from licensing.billing import issuing, payments
 from licensing.billing.coupons import Coupon, make_coupon
 from licensing.ledger import check
@@ -21,6 +21,7 @@ from licensing.payments import Charge
 from licensing.prices import Plan
 from licensing.switch import due_notices, end_notice
 from licensing.terms import StyleTerms
+from tests.licensing.paying import forget_words
 from tests.licensing.world import BUYER, SELLER, World, eur, new_id
 
 # Begins before a leap day, so that three years meet 29 February, every change of the clocks, and ends of all months.
@@ -40,6 +41,10 @@ class Years:
     sold: list[str] = field(default_factory=list)
     credited: dict[str, int] = field(default_factory=dict)
     paid: int = 0
+    asked: list[tuple[datetime, int]] = field(default_factory=list)
+    """What the operator asked for a month, since when."""
+    paid_dues: dict[str, int] = field(default_factory=dict)
+    taken_dues: int = 0
 
     @property
     def authors(self) -> list[str]:
@@ -56,6 +61,7 @@ class Years:
         ]
 
     async def begin(self) -> None:
+        await forget_words(self.world)
         for fee_bps in (1500, 0, 3333):
             creator = new_id("acc")
             authors = {creator: 2, new_id("acc"): 1} if fee_bps == 3333 else {}
@@ -99,6 +105,7 @@ class Years:
                 self.end_renewal,
                 *[self.pay] * 2,
                 *[self.dispute] * 2,
+                self.dues,
             ),
         ]
         for _ in range(self.random.randint(0, 4)):
@@ -144,6 +151,35 @@ class Years:
             )
             await payments.end_payment(conn, "manual", charge, now=now)
         self.credited[client] += amount.amount + 100 if state == "succeeded" else 0
+
+    async def dues(self, client: str) -> None:
+        """The operator asks for more or less; creators pay, or let it be taken. One never does either."""
+        author, chance = self.random.choice(self.authors), self.random.random()
+        about = {"creator_id": author, "reference": new_id("ref"), "by": "office", "now": self.world.now}
+        async with self.world.pool.acquire() as conn:
+            if chance < 0.25:
+                self.asked.append((self.world.now, self.random.choice((0, 500, 2500))))
+                await dues.say_dues(conn, eur(self.asked[-1][1]), now=self.world.now)
+            elif chance < 0.6:
+                takes = self.random.random() < 0.5 and author != self.styles[0].creator_id
+                await dues.let_dues_be_taken(conn, creator_id=author, takes=takes, by=author, now=self.world.now)
+            elif author != self.styles[0].creator_id:
+                how: Any = self.random.choice(("paid", "paid", "waived"))
+                done = await dues.lower_dues(conn, how=how, amount=eur(self.random.choice((100, 2500))), **about)
+                if isinstance(done, dues.DuesStanding):
+                    self.paid_dues[author] = self.paid_dues.get(author, 0) + 1
+
+    async def post_dues(self, conn: Any) -> None:
+        """By a sweep that may come twice, and late: some days it does not come at all."""
+        for author in self.authors if self.random.random() < 0.7 else []:
+            month = dues.month_of(self.world.now)
+            before = await self.world.balance(f"payable:{author}:EUR")
+            done = await dues.post_dues(
+                conn, creator_id=author, month=month, currency="EUR", here_since=BEGIN, now=self.world.now
+            )
+            assert isinstance(done, dues.Posted)
+            assert done.taken.amount <= max(before, 0) or done.repeated
+            self.taken_dues += 0 if done.repeated else done.taken.amount
 
     async def dispute(self, client: str) -> None:
         """Somebody holds something against a sale, or the operator decides about what is held."""
@@ -270,6 +306,7 @@ class Years:
             for dispute_id in await docket.due_to_close(conn, now=now):
                 async with conn.transaction():
                     await disputes.close(conn, dispute_id=dispute_id, now=now)
+            await self.post_dues(conn)
             await self.pay_out(conn)
             for renewal in await plans.due_renewals(conn, now=now):
                 await plans.retry_renewal(conn, renewal, now=now, new_id=new_id)
@@ -312,6 +349,27 @@ class Years:
         assert found.gross == found.tax + found.fee + found.others + found.total + found.compute
         moved = sum(one.amount.amount for one in found.movements)
         assert found.opening.amount + found.total.amount + moved == found.closing.amount
+        await self._check_dues(conn, author, month, found)
+
+    async def _check_dues(self, conn: Any, author: str, month: str, found: statements.Statement) -> None:
+        """A month is owed once, for no more than was asked for on any day of its notice, and is taken once."""
+        begins = datetime.combine(dues.first_of(month), datetime.min.time(), UTC)
+        asked = [amount for since, amount in self.asked if since <= begins - timedelta(days=30)][-1:] or [0]
+        asked += [amount for since, amount in self.asked if begins - timedelta(days=30) < since <= begins]
+        least = min(asked) if begins >= BEGIN + timedelta(days=30) else 0
+        lines = [line for line in found.dues.lines if line.subject == month]
+        assert sum(line.amount.amount for line in lines if line.kind == "dues") == least
+        assert sum(line.kind == "dues" for line in lines) == (least > 0)
+        taken = -sum(line.amount.amount for line in lines if line.kind == "dues_taken")
+        assert taken == -sum(one.amount.amount for one in found.movements if one.kind == "dues_taken")
+        running = await statements.statement(conn, creator_id=author, month=dues.month_of(self.world.now))
+        assert running.dues.opening == found.dues.closing
+        assert running.dues.closing.amount == -await self.world.balance(f"dues:{author}:EUR")
+        if author == self.styles[0].creator_id:
+            # Who never pays and never says yes earns and is paid like anybody else.
+            assert taken == 0
+            owed = await conn.fetchval("SELECT sum(amount)::bigint FROM licensing.dues WHERE creator_id = $1", author)
+            assert running.dues.closing.amount == (owed or 0)
 
     async def _check_purse(self, client: str) -> None:
         """What a client has is what came in, less what the papers say was charged, less what is on no paper yet."""
@@ -336,12 +394,16 @@ async def test_the_books_balance_every_month(world: World, months: int, seed: in
     years = Years(world=world, random=random.Random(seed))
     await years.begin()
 
+    months_played = months
     while months:
         await years.day()
         months -= world.now.day == 1
 
     assert years.sold, "something must have been sold, or nothing was tried"
     assert years.paid, "somebody must have been paid"
+    if months_played > 12:
+        assert years.paid_dues, "somebody must have paid dues"
+        assert years.taken_dues, "of somebody they must have been taken"
 
 
 @pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 60))])

@@ -12,6 +12,10 @@ _PAYMENT_VERBS = "licensing/sql/payments.sql"
 _PAYOUTS = "tests/licensing/test_payouts.py"
 _DISPUTES = "tests/licensing/disputes"
 _METHODS = "tests/licensing/test_methods.py"
+_BACK = "tests/licensing/test_transfers_back.py"
+_BANK = "tests/licensing/test_bank_booking.py"
+_DUES = "tests/licensing/test_dues.py"
+_DUES_VERBS = "licensing/sql/dues.sql"
 
 
 PAYMENTS = (
@@ -77,6 +81,76 @@ PAYMENTS = (
         text=" AND g.at >= payee.payday) >= payee.minimum",
         gone=" AND g.at < '-infinity') >= payee.minimum",
         tests=(f"{_PAYDAYS}::test_what_came_together_after_the_payday_waits_for_the_next",),
+    ),
+    Guard(
+        name="refund: what came back is not sent",
+        file="licensing/sql/refunds.sql",
+        text="    ELSIF v.state = 'failed' THEN\n        RETURN licensing.refused(",
+        gone="    ELSIF false THEN\n        RETURN licensing.refused(",
+        tests=(f"{_BACK}::test_it_comes_back_by_the_banks_word_alone_and_once",),
+    ),
+    Guard(
+        name="refund: it stands in one bank file",
+        file="licensing/sql/refunds.sql",
+        text=" AND r.currency = p_currency AND r.file_id IS NULL\n",
+        gone=" AND r.currency = p_currency\n",
+        tests=(f"{_BACK}::test_a_file_has_what_waits_and_is_known_and_nothing_joins_it",),
+    ),
+    Guard(
+        name="refund: no statement takes back that it was sent",
+        file="licensing/sql/refunds.sql",
+        text="BEFORE UPDATE OR DELETE ON licensing.payment_refund\n",
+        gone="BEFORE DELETE ON licensing.payment_refund\n",
+        tests=(f"{_BACK}::test_no_statement_takes_a_refund_back_and_accounts_are_the_houses_alone",),
+    ),
+    Guard(
+        name="bank: a line that was there before does nothing again",
+        file="licensing/bank_booking.py",
+        text="found.append(again or _match(line, known, sums))",
+        gone="found.append(_match(line, known, sums))",
+        tests=(f"{_BANK}::test_another_line_under_a_name_that_was_there_is_not_taken_for_it",),
+    ),
+    Guard(
+        name="bank: more than was asked for is a person's to see",
+        file="licensing/bank_booking.py",
+        text="    if total.amount > amount.amount:\n",
+        gone="    if False:\n",
+        tests=(f"{_BANK}::test_what_was_booked_by_hand_is_known_and_more_than_was_asked_is_a_persons_to_see",),
+    ),
+    Guard(
+        name="dues: nothing is taken from earnings without a yes",
+        file=_DUES_VERBS,
+        text="IF licensing.lets_dues_be_taken(p_creator) THEN",
+        gone="IF true THEN",
+        tests=(f"{_DUES}::test_a_creator_who_never_paid_anything_is_paid_out_in_full_and_in_time",),
+    ),
+    Guard(
+        name="dues: no more is taken than is there",
+        file=_DUES_VERBS,
+        text="v.taken := greatest(0, least(v_free, v.amount + licensing.dues_owed(v_dues)));",
+        gone="v.taken := v.amount + licensing.dues_owed(v_dues);",
+        tests=(f"{_DUES}::test_with_a_yes_it_is_taken_on_the_first_and_never_more_than_is_there",),
+    ),
+    Guard(
+        name="dues: a payout beside them sees what they took",
+        file=_DUES_VERBS,
+        text="    PERFORM licensing.lock_earnings(ARRAY[v_payable]);\n",
+        gone="    PERFORM pg_advisory_xact_lock(licensing.lock_no('dues', p_creator));\n",
+        tests=(f"{_DUES}::test_of_a_payout_and_the_dues_at_once_each_takes_what_the_other_left",),
+    ),
+    Guard(
+        name="dues: a dearer month is told of before",
+        file=_DUES_VERBS,
+        text="SELECT interval '720 hours'",
+        gone="SELECT interval '0 hours'",
+        tests=(f"{_DUES}::test_a_rise_waits_for_its_notice_and_a_fall_does_not",),
+    ),
+    Guard(
+        name="dues: a month is owed once",
+        file="licensing/migrations/0010_dues_and_transfers.sql",
+        text="CONSTRAINT dues_once_a_month PRIMARY KEY (creator_id, month)",
+        gone="CHECK (true)",
+        tests=(f"{_DUES}::test_the_tables_refuse_what_must_never_be",),
     ),
     Guard(
         name="dispute: one about an output runs at a time",

@@ -17,10 +17,12 @@ from licensing import keys, payouts
 from licensing.billing import issuing
 from licensing.billing.parties import Party
 from licensing.billing.taxes import Seller
+from licensing.billing.transfers_back import note_payer
 from licensing.money import Money
 from licensing.payees import CHANGE_DELAY
 from service.accounts import Role
 from service.ids import new_id
+from tests.licensing.test_bank_statements import entry, statement
 from tests.service.conftest import (
     SCRIPTED_DESCRIBER,
     SCRIPTED_PROBER,
@@ -93,6 +95,10 @@ PARAMETERS = {
     "key_id": Parameter(owner="client", missing=_id("key")),
     "image_id": Parameter(owner="client", missing=_id("img")),
     "client_id": Parameter(owner=None, missing=_id("acc")),
+    "refund_id": Parameter(owner=None, missing=_id("rfd")),
+    "file_id": Parameter(owner=None, missing=_id("rff")),
+    "statement_id": Parameter(owner=None, missing=_id("bst")),
+    "creator_id": Parameter(owner=None, missing=_id("acc")),
     "case_id": Parameter(owner=None, missing=_id("cas")),
     "number": Parameter(owner=None, missing="999"),
     "name": Parameter(owner=None, missing="00000"),
@@ -164,6 +170,20 @@ CALLS: dict[str, Call] = {
     "POST /v1/payments/{any_payment_id}/refunds": Call(
         roles=("operator",), scope="write", json={"amount": 1, "why": "a matrix"}
     ),
+    "GET /v1/refunds": Call(roles=("operator",)),
+    "POST /v1/refunds/{refund_id}/sent": Call(roles=("operator",), scope="write"),
+    "POST /v1/refunds/{refund_id}/returned": Call(
+        roles=("operator",), scope="write", json={"reason": "a matrix"}, is_end=True
+    ),
+    "GET /v1/refund-files": Call(roles=("operator",)),
+    "POST /v1/refund-files": Call(roles=("operator",), scope="write"),
+    "GET /v1/refund-files/{file_id}/file": Call(roles=("operator",)),
+    "POST /v1/refund-files/{file_id}/sent": Call(roles=("operator",), scope="write"),
+    "POST /v1/bank-statements": Call(roles=("operator",), scope="write", file="file"),
+    "GET /v1/bank-statements": Call(roles=("operator",)),
+    "GET /v1/bank-statements/{statement_id}": Call(roles=("operator",)),
+    "POST /v1/bank-statements/{statement_id}/confirm": Call(roles=("operator",), scope="write"),
+    "DELETE /v1/bank-statements/{statement_id}": Call(roles=("operator",), scope="write", is_end=True),
     "POST /v1/payment-method": _CLIENT,
     "DELETE /v1/payment-method": Call(roles=("client",), scope="generate", is_end=True),
     "POST /v1/provider-events/{provider_name}": _EVERYBODY,
@@ -185,6 +205,15 @@ CALLS: dict[str, Call] = {
     "GET /v1/payout-runs/{run_id}": Call(roles=("operator",)),
     "GET /v1/payout-runs/{run_id}/file": Call(roles=("operator",)),
     "POST /v1/payout-runs/{run_id}/confirm": Call(roles=("operator",), scope="write", json={"reference": "bank 1"}),
+    "GET /v1/dues": _CREATOR_READS,
+    "PUT /v1/dues": Call(roles=("creator",), scope="write", json={"from_earnings": False}),
+    "GET /v1/creator-dues": Call(roles=("operator",)),
+    "POST /v1/creator-dues/{creator_id}/payments": Call(
+        roles=("operator",), scope="write", json={"amount": 1, "reference": "bank 1"}
+    ),
+    "POST /v1/creator-dues/{creator_id}/waivers": Call(
+        roles=("operator",), scope="write", json={"amount": 1, "why": "a matrix"}
+    ),
     "POST /v1/outputs/{sold_id}/disputes": Call(
         roles=("client", "creator"), scope="change", json={"ground": "other", "words": "a matrix"}
     ),
@@ -392,6 +421,7 @@ async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants
         owned = await _creators_things(owners["creator"]) | await _clients_things(market, owners["client"])
         owned["approval_id"] = await _waiting_order(market, owners["creator"], owners["client"])
         owned["client_id"] = owners["client"].account.id
+        owned["creator_id"] = owners["creator"].account.id
         owned["authorship_id"] = await _authorship(owners["creator"], owned["style_id"], market)
         owned["sold_id"] = owned["output_id"]
         owned |= await _payout(market, owners["creator"], owners["operator"])
@@ -401,6 +431,8 @@ async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants
         owned["dispute_id"] = dispute.json()["id"]
         coupon = await owners["operator"].http.post("/v1/coupons", json={"code": "GIVEN-AWAY", "percent": 10})
         owned["code"] = coupon.json()["code"]
+        owned["statement_id"] = await _bank_statement(owners["operator"])
+        owned |= await _refund(market, owners["client"], owners["operator"])
         webhook = await others["client"].http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/"})
         others_own = {"style_id": await make_style(others["creator"]), "webhook_id": webhook.json()["id"]}
         yield Tenants(market=market, owners=owners, others=others, owned=owned, others_own=others_own)
@@ -461,6 +493,27 @@ async def _payout(market: Market, creator: Person, operator: Person) -> dict[str
     assert isinstance(opened, payouts.Payout), opened
     run = await operator.http.post("/v1/payout-runs")
     return {"payout_id": opened.id, "run_id": run.json()["id"]}
+
+
+async def _bank_statement(operator: Person) -> str:
+    """A file of the bank's that nobody has confirmed."""
+    kept = await operator.http.post(
+        "/v1/bank-statements", files={"file": ("bank.xml", statement(entry("1.00", "tea")))}
+    )
+    assert kept.status_code == 201, kept.text
+    return str(kept.json()["id"])
+
+
+async def _refund(market: Market, client: Person, operator: Person) -> dict[str, str]:
+    """A refund that stands in a file for the bank."""
+    payment_id = (await client.http.post("/v1/payments", json={"amount": 900})).json()["id"]
+    await operator.http.post(f"/v1/payments/{payment_id}/received")
+    async with market.gateway.house() as conn:
+        await note_payer(conn, payment_id=payment_id, holder="Client", iban="DE89370400440532013000")
+    back = await operator.http.post(f"/v1/payments/{payment_id}/refunds", json={"amount": 100, "why": "a matrix"})
+    made = await operator.http.post("/v1/refund-files")
+    assert made.status_code == 201, made.text
+    return {"refund_id": back.json()["id"], "file_id": made.json()["id"]}
 
 
 async def _waiting_order(market: Market, creator: Person, client: Person) -> str:

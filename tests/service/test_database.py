@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from service.db.bank_tables import SCHEMA, metadata
 from service.db.prepare import prepare_database
-from service.db.tables import SCHEMA, metadata
 from service.errors import NotStarted
 from service.postgres import embedded_postgres
 from service.settings import ROOT

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from service.db.tables import SCHEMA, metadata
+from service.db.bank_tables import SCHEMA, metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -2,10 +2,14 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from licensing.dues import DuesLine, summed
+from licensing.money import Money
 from licensing.papers.tables import statement_csv, statement_name
 from licensing.statements import Statement
 from tests.licensing.paper_samples import compute, month, refund, sale
@@ -83,3 +87,19 @@ def test_it_says_where_it_was_told_no_total(export: Path):
 
     assert done.returncode == 1
     assert "give the number" in done.stdout
+
+
+def test_what_is_owed_beside_the_earnings_is_told_and_changes_no_sum(tmp_path: Path):
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    lines = [("dues", 2500), ("dues_taken", -1000), ("dues_paid", -200)]
+    owed = summed(Money(0, "EUR"), [_owed(kind, cents, at) for kind, cents in lines])
+
+    done = recomputed(exported(tmp_path, month(sale(1), dues=owed)))
+
+    assert done.returncode == 0, done.stdout
+    assert "Beside that you owe 13.00 EUR more than before the month." in done.stdout
+    assert ["net", "0.85", "EUR"] in [line.split() for line in done.stdout.splitlines()]
+
+
+def _owed(kind: Any, cents: int, at: datetime) -> DuesLine:
+    return DuesLine(kind=kind, at=at, subject="2026-03", amount=Money(cents, "EUR"))

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 import pypdf
 import pytest
 
+from licensing.dues import DuesLine, summed
 from licensing.papers.statement_pdf import statement_pdf
 from licensing.statements import Movement, Statement
 from tests.licensing.paper_samples import compute, month, refund, sale
@@ -53,6 +54,19 @@ def test_every_picture_is_named_with_what_it_came_to():
     assert "personal, refund" in text
     assert "Öl auf Leinwand, sehr dick aufgetragen und lange getrocknet" in text
     assert "sty_unnamed" in text
+
+
+def test_what_is_owed_beside_the_earnings_has_its_own_sums():
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    owed = summed(eur(1_000), [DuesLine(kind="dues", at=at, subject="2026-03", amount=eur(2_500))])
+    text = text_of(month(sale(1), dues=owed))
+
+    assert "Monthly fee, which is owed beside your earnings" in text
+    assert "Asked for on 1 March 2026, 2026-03 25.00" in text
+    assert "35.00 EUR Your payouts do not wait for it." in text
+    assert "Monthly fee" not in text_of(month(sale(1)))
+    with pytest.raises(ValueError, match="its dues are"):
+        paper(month(sale(1), dues=replace(owed, closing=eur(1))))
 
 
 def test_a_month_without_a_sale_says_so():
