@@ -22,6 +22,7 @@ STUDIO = [
     "/studio/record",
     "/studio/record/happened",
     "/studio/earnings",
+    "/studio/shared",
     "/studio/payouts",
     "/studio/disputes",
 ]
@@ -29,7 +30,7 @@ DESK = [
     *("/desk", "/desk/make", "/desk/history", "/desk/keys", "/desk/webhooks"),
     *("/desk/money", "/desk/money/buyer", "/desk/money/payments", "/desk/disputes"),
 ]
-STEPS = ["", "/works", "/training", "/offer", "/switch"]
+STEPS = ["", "/works", "/training", "/offer", "/switch", "/authors"]
 
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 NAMELESS = """() => [

@@ -215,6 +215,33 @@ def test_a_client_says_who_invoices_are_for(sit: Sit):
     expect(page.get_by_text("Kai Verlag")).to_be_visible()
 
 
+def test_two_creators_share_what_a_style_earns(sit: Sit):
+    maker, colourist = sit("creator", has_scripts=False), sit("creator", name="Colourist", has_scripts=False)
+    page = maker.page
+    maker.open("/studio/new")
+    page.get_by_label("Name").fill("Four hands")
+    maker.press("Make the style")
+    maker.open(f"{maker.path.removesuffix('/works')}/authors")
+    page.get_by_label("Your part").fill("60")
+    page.get_by_label("E-mail of author 1").fill(colourist.email)
+    page.get_by_label("Percent of author 1").fill("30")
+    maker.press("Ask them")
+    expect(page.get_by_role("alert")).to_contain_text("10 % is missing")
+    page.get_by_label("Percent of author 1").fill("40")
+    maker.press("Ask them")
+    expect(page.get_by_role("status")).to_contain_text("The others are asked.")
+
+    colourist.open("/studio")
+    colourist.page.get_by_role("link", name="See the offer").click()
+    colourist.press("Yes, share it")
+    expect(colourist.page.get_by_text("You get 40 % of what this style")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("All said yes")).to_be_visible()
+    colourist.page.get_by_text("Leave", exact=True).click()
+    colourist.press("Yes, leave it")
+    expect(colourist.page.get_by_role("status")).to_contain_text("You left.")
+
+
 def test_anybody_checks_a_picture(sit: Sit):
     stranger = sit(has_scripts=False)
     stranger.open("/verify")
