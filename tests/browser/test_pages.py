@@ -30,7 +30,7 @@ DESK = [
     *("/desk", "/desk/make", "/desk/history", "/desk/keys", "/desk/webhooks"),
     *("/desk/money", "/desk/money/buyer", "/desk/money/payments", "/desk/disputes"),
 ]
-STEPS = ["", "/works", "/training", "/offer", "/switch", "/authors"]
+STEPS = ["", "/works", "/training", "/offer", "/switch", "/authors", "/rates"]
 
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 NAMELESS = """() => [

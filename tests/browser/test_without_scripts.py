@@ -242,6 +242,26 @@ def test_two_creators_share_what_a_style_earns(sit: Sit):
     expect(colourist.page.get_by_role("status")).to_contain_text("You left.")
 
 
+def test_a_creator_agrees_a_price_with_one_client_and_ends_it(
+    shop: Shop, sit: Sit, office: Office, rich_client: Callable[..., Seat]
+):
+    maker, client = sit(has_scripts=False), rich_client(has_scripts=False)
+    maker.page.goto(office.invite("creator", "shopkeeper@example.org"))
+    maker.press("Sign in")
+    maker.open(f"/studio/styles/{shop.style_id}/rates")
+    maker.page.get_by_label("Client").fill(client.email)
+    maker.page.get_by_label("EUR for a picture").fill("0.45")
+    maker.press("Save the price")
+    expect(maker.page.get_by_role("row", name="Studio North")).to_contain_text("EUR\N{NO-BREAK SPACE}0.45")
+
+    client.open(f"/desk/make?style={shop.style_id}")
+    expect(client.page.get_by_role("button", name="Order for EUR 0.45")).to_be_visible()
+    maker.press("End the price of Studio North")
+    expect(maker.page.get_by_text("every client pays the same")).to_be_visible()
+    client.page.reload()
+    expect(client.page.get_by_role("button", name="Order for EUR 0.60")).to_be_visible()
+
+
 def test_anybody_checks_a_picture(sit: Sit):
     stranger = sit(has_scripts=False)
     stranger.open("/verify")
