@@ -22,13 +22,14 @@ STUDIO = [
     "/studio/record",
     "/studio/record/happened",
     "/studio/earnings",
+    "/studio/earnings/days",
     "/studio/shared",
     "/studio/payouts",
     "/studio/disputes",
 ]
 DESK = [
     *("/desk", "/desk/make", "/desk/history", "/desk/keys", "/desk/webhooks"),
-    *("/desk/money", "/desk/money/buyer", "/desk/money/payments", "/desk/disputes"),
+    *("/desk/money", "/desk/money/buyer", "/desk/money/payments", "/desk/money/spend", "/desk/disputes"),
 ]
 STEPS = ["", "/works", "/training", "/offer", "/switch", "/authors", "/rates"]
 

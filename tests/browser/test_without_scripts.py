@@ -267,6 +267,26 @@ def test_a_creator_agrees_a_price_with_one_client_and_ends_it(
     expect(client.page.get_by_role("button", name="Order for EUR 0.60")).to_be_visible()
 
 
+def test_a_client_looks_at_what_was_spent_on_some_days(shop: Shop, rich_client: Callable[..., Seat]):
+    client = rich_client(has_scripts=False)
+    page = client.page
+    client.open(f"/desk/make?style={shop.style_id}")
+    page.get_by_label("What should the picture show?").fill("a boat")
+    client.press("Order for EUR 0.60")
+    until(client, "Download", timeout_ms=MADE_MS)
+
+    client.open("/desk/money")
+    page.get_by_role("link", name="What you spend").click()
+    expect(page.get_by_role("img", name="What you spent on each day")).to_be_visible()
+    page.get_by_text("The same as a table").click()
+    expect(page.locator("details tbody tr")).to_have_count(1)
+    page.get_by_label("From").fill("2025-01-01")
+    page.get_by_label("to", exact=True).fill("2025-01-31")
+    client.press("Show")
+    expect(page.get_by_role("heading", name="January 2025")).to_be_visible()
+    expect(page.get_by_text("Nothing was charged in these days.").first).to_be_visible()
+
+
 def test_anybody_checks_a_picture(sit: Sit):
     stranger = sit(has_scripts=False)
     stranger.open("/verify")
