@@ -62,6 +62,7 @@ def environment() -> Environment:
         role_words=words.ROLES,
         verdict_words=words.VERDICTS,
         line_words=words.LINES,
+        charge_words=words.CHARGES,
         payment_words=words.PAYMENTS,
         payout_words=words.PAYOUTS,
         schedule_words=words.SCHEDULES,

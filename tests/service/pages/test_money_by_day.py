@@ -150,3 +150,28 @@ async def test_others_see_nothing_of_it(market: Market, maker: Person, sit: Sit)
 
     assert "Secret" not in text
     assert "Nothing was sold in these days." in text
+
+
+async def test_every_charge_is_listed_by_pages_with_its_order(
+    market: Market, sit: Sit, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("service.pages.desk_spend._PER_PAGE", 2)
+    client = await market.client()
+    order = (await market.order(client, wait=60)).json()
+    for count in (2, 3):
+        await sell(market, client, market.style_id, count=count)
+    seat = await sit(client)
+
+    newest = (await seat.http.get(SPEND)).text
+    link = re.search(r'href="(/desk/money/spend\?[^"]*before=[^"]*)#charges">Older', newest)
+    assert link
+    older = (await seat.http.get(link[1].replace("&amp;", "&"))).text
+    wrong = await seat.http.get(f"{SPEND}?before=sale:nothing", headers={"Accept": "text/html"})
+
+    assert re.search(r"3 pictures , Inky Apples, personal .* EUR 2.16 of it EUR 0.36 VAT", words_of(newest))
+    assert order["id"] not in newest
+    assert f'href="/desk/orders/{order["id"]}"' in older
+    assert "Newest" in words_of(older)
+    assert "Older" not in words_of(older)
+    assert wrong.status_code == 422
+    assert "There is no charge sale:nothing" in words_of(wrong.text)
