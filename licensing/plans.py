@@ -86,6 +86,16 @@ class Usage:
     allowances: tuple[Allowance, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Discounted:
+    """What `code` makes of a plan: its first `periods` cost its price less `discount`, with `tax` on that."""
+
+    code: str
+    discount: Money
+    tax: Money
+    periods: int
+
+
 async def subscribe(
     conn: Connection,
     *,
@@ -108,6 +118,21 @@ async def subscribe(
     trial = json.dumps(asdict(plan.trial)) if is_trial and plan.trial else None
     answer = await ask(conn, "buy_plan", new_id("alw"), client_id, _offered(plan), renews, coupon, trial, now)
     return answer.refusal or await _one(conn, answer.detail["allowance_id"])
+
+
+async def quote(conn: Connection, *, client_id: str, plan: Plan, coupon: str, now: datetime) -> Discounted | Refusal:
+    """What a coupon would take off a plan that is bought now. Changes nothing. Refusals: those of a coupon, as
+    `subscribe`'s."""
+    answer = await ask(conn, "quote_plan", client_id, _offered(plan), coupon, now)
+    if answer.refusal:
+        return answer.refusal
+    currency, detail = plan.price.currency, answer.detail
+    return Discounted(
+        code=detail["coupon"],
+        discount=Money(detail["discount"], currency),
+        tax=Money(detail["tax"], currency),
+        periods=detail["periods"],
+    )
 
 
 async def change(

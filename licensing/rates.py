@@ -6,7 +6,7 @@ from datetime import datetime
 from licensing.database import Connection
 from licensing.errors import Refusal, refuse
 from licensing.money import Money
-from licensing.terms import current_terms
+from licensing.terms import StyleTerms, current_terms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,20 +22,23 @@ class Rate:
 async def put_rate(
     conn: Connection, *, style_id: str, client_id: str, tier: str, price: Money | None, by: str, now: datetime
 ) -> Rate | Refusal | None:
-    """Set a client's price from now on; `price` None: the tier's holds again.
+    """Set a client's price from now on; `price` None: the tier's holds again, also where it is not sold any more.
 
     Refusals: not_found (the style), invalid_request (the tier is not sold, another currency, below the floor).
     """
     terms = await current_terms(conn, style_id)
     if terms is None:
         return refuse("not_found", what="style", id=style_id)
-    if tier not in terms.tiers:
+    ends_one = price is None and any(
+        (one.client_id, one.tier) == (client_id, tier) for one in await rates_of_style(conn, style_id)
+    )
+    if tier not in terms.tiers and not ends_one:
         return refuse(
             "invalid_request", what=f"Style {style_id} has no tier {tier}; choose one of {', '.join(terms.tiers)}"
         )
     if price is not None and price.currency != terms.currency:
         return refuse("invalid_request", what=f"Style {style_id} is sold in {terms.currency}; give {price} in that")
-    floor = Money(terms.tiers[tier].floor, terms.currency)
+    floor = Money(terms.tiers[tier].floor if tier in terms.tiers else 0, terms.currency)
     if price is not None and price.amount < floor.amount:
         return refuse("invalid_request", what=f"A price of {price} is below the floor of {floor}; ask that or more")
     await conn.execute(
@@ -45,6 +48,19 @@ async def put_rate(
     if price is None:
         return None
     return Rate(style_id=style_id, client_id=client_id, tier=tier, price=price)
+
+
+async def prices_for(conn: Connection, *, client_id: str, terms: StyleTerms) -> dict[str, Money]:
+    """What a picture of each tier costs one client before tax, by tier."""
+    rows = await conn.fetch(
+        """
+        SELECT one.tier, licensing.price_for($1, $2, one.tier, one.price, one.floor) AS price
+        FROM unnest($3::text[], $4::bigint[], $5::bigint[]) AS one (tier, price, floor)
+        """,
+        *(terms.style_id, client_id, list(terms.tiers)),
+        *([tier.price.amount for tier in terms.tiers.values()], [tier.floor for tier in terms.tiers.values()]),
+    )
+    return {row["tier"]: Money(row["price"], terms.currency) for row in rows}
 
 
 async def rates_of_style(conn: Connection, style_id: str) -> list[Rate]:

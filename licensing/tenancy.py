@@ -180,6 +180,7 @@ VERBS = (
     "put_buyer",
     "put_payee",
     "quote",
+    "quote_plan",
     "refund_output",
     "renew",
     "replace_certificates",

@@ -1,6 +1,7 @@
 """Several authors of one style: who gets which part of what it earns, once all of them have said yes.
 
-    waiting -> in_force (all said yes) | declined (one said no) | ended (the creator proposed something else)
+    waiting -> in_force (all said yes) | declined (one said no) | ended (the creator proposed something else, or took
+               it back)
     in_force -> ended (another one is in force, the creator ended it, or an author left)
 
 What is sold keeps the authors of the terms that it was sold under (`licensing.terms`).
@@ -19,6 +20,12 @@ from service.db.connections import read
 
 AuthorshipState = Literal["waiting", "in_force", "declined", "ended"]
 AUTHORS_MAX = 12
+
+_OVER: dict[AuthorshipState, str] = {
+    "declined": "One of the authors said no to this, so it is over; the style's creator may ask anew",
+    "ended": "This was taken back, replaced or ended, so it is over; look whether a newer one waits for you",
+    "in_force": "All have said yes to this and it is in force; leave it if you want no part of it any more",
+}
 
 _COLUMNS = "id, style_id, creator_id, parts, said, state, created_at, ended_at"
 
@@ -65,16 +72,21 @@ async def propose(
 async def answer(
     conn: Connection, authorship_id: str, author_id: str, *, agrees: bool, now: datetime
 ) -> Authorship | Refusal:
-    """What an author says to a proposal. The last yes puts it in force: orders from then on are shared.
+    """What an author says to a proposal. The last yes puts it in force: orders from then on are shared. Until then a
+    yes may still become a no.
 
-    In a transaction of its own, by the house. Refusals: not_found; conflict (it does not wait for this author, or the
-    style was destroyed).
+    In a transaction of its own, by the house. Refusals: not_found; conflict (it does not wait for this author);
+    style_destroyed.
     """
     found = await _lock(conn, authorship_id, author_id)
     if found is None:
         return refuse("not_found", what="authorship", id=authorship_id)
-    if found.state != "waiting" or author_id in found.said:
-        return refuse("conflict", what=f"Authorship {authorship_id} is {found.state} and waits for no answer of yours")
+    if found.state != "waiting":
+        return refuse("conflict", what=_OVER[found.state])
+    if author_id == found.creator_id:
+        return refuse("conflict", what="You asked the others, which is your yes; take it back if you changed your mind")
+    if agrees and author_id in found.said:
+        return refuse("conflict", what="You have said yes to this already; it waits for the others")
     said = found.said | {author_id: "yes" if agrees else "no"}
     state: AuthorshipState = "declined" if not agrees else "in_force" if len(said) == len(found.parts) else "waiting"
     if state == "in_force":
@@ -87,15 +99,19 @@ async def answer(
 
 async def leave(conn: Connection, authorship_id: str, author_id: str, *, now: datetime) -> Authorship | Refusal:
     """An author leaves, or the creator ends it: what is sold from now on is shared among the others, and the creator's
-    alone where there are none.
+    alone where there are none. A proposal that waits is taken back by its creator.
 
     In a transaction of its own, by the house. Refusals: not_found, conflict (it is not in force).
     """
     found = await _lock(conn, authorship_id, author_id)
     if found is None:
         return refuse("not_found", what="authorship", id=authorship_id)
+    if found.state == "waiting" and author_id == found.creator_id:
+        return await _write(conn, authorship_id, said=found.said, state="ended", now=now)
+    if found.state == "waiting":
+        return refuse("conflict", what="This is not in force yet, so there is nothing to leave; say no to it instead")
     if found.state != "in_force":
-        return refuse("conflict", what=f"Authorship {authorship_id} is {found.state}; there is nothing to leave")
+        return refuse("conflict", what=_OVER[found.state])
     left = {author: weight for author, weight in found.parts.items() if author != author_id}
     is_alone = author_id == found.creator_id or set(left) == {found.creator_id}
     stored = await _share(conn, found.style_id, {} if is_alone else left, by=author_id, now=now)

@@ -82,6 +82,14 @@ async def list_styles(conn: Connection, *, creator_id: str, limit: int = 100, be
     return [read(Style, row) for row in rows]
 
 
+async def own_among(conn: Connection, style_ids: Collection[str], *, creator_id: str) -> set[str]:
+    """Those of some styles that are a creator's own."""
+    rows = await conn.fetch(
+        "SELECT id FROM service.styles WHERE id = ANY($1::text[]) AND creator_id = $2", list(style_ids), creator_id
+    )
+    return {row["id"] for row in rows}
+
+
 async def style_names(conn: Connection, style_ids: Collection[str]) -> dict[str, str]:
     """What styles are called, by their ids."""
     rows = await conn.fetch("SELECT id, name FROM service.styles WHERE id = ANY($1::text[])", list(style_ids))

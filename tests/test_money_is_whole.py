@@ -58,6 +58,8 @@ ALLOWED = {
     "service/formats.py duration": "seconds in words",
     "service/formats.py percent": "parts of a whole that are no money",
     "service/formats.py size": "bytes in words",
+    "service/pages/day_charts.py ByDay": "where a chart names months and levels",
+    "service/pages/day_charts.py PartSum": "where a bar begins and how long it is",
     "service/pages/desk_order.py _show": "seconds that a picture takes",
     "service/speeds.py known_plan": "seconds that a training takes",
     "service/sweep.py": "seconds between two rounds",

@@ -121,6 +121,27 @@ BEGIN
     RETURN v_answer;
 END $$;
 
+-- What a plan would cost with a coupon if it were bought now: its first periods, and those after them. Changes nothing.
+CREATE OR REPLACE FUNCTION licensing.quote_plan(p_client text, p_plan text, p_coupon text, p_now timestamptz)
+RETURNS licensing.answer LANGUAGE plpgsql AS $$
+DECLARE
+    v licensing.allowance;
+    v_answer licensing.answer;
+    v_bps integer;
+BEGIN
+    PERFORM licensing.require_party(p_client);
+    v := licensing.plan_row('', p_client, p_plan::jsonb, true, p_now);
+    v_answer := licensing.take_coupon(p_coupon, v, p_now);
+    IF v_answer.outcome = 'refused' THEN
+        RETURN v_answer;
+    END IF;
+    v := jsonb_populate_record(v, v_answer.detail);
+    SELECT bps INTO v_bps FROM licensing.tax_of(p_client);
+    RETURN ROW('quoted', NULL, jsonb_build_object(
+        'coupon', v.coupon, 'discount', v.discount, 'periods', v.discounts + 1,
+        'tax', licensing.tax_on(v.price - v.discount, v_bps)), NULL)::licensing.answer;
+END $$;
+
 -- The plan that runs becomes another one: at once, for its full price and with a new period, against what is not used of
 -- the old one and not gone by; or when it is renewed.
 CREATE OR REPLACE FUNCTION licensing.change_plan(

@@ -88,3 +88,34 @@ BEGIN
     UPDATE licensing.output SET revoked_at = p_now, revoked_reason = p_reason WHERE output_id = p_output;
     RETURN ROW('refunded', NULL, v_detail, NULL)::licensing.answer;
 END $$;
+
+-- Between which groups of each account everything lies that happened from `p_since` until before `p_until`, found by
+-- looking at one in `p_stride` of them: what is older or newer need not be read. Groups of an account are numbered in the order
+-- in which they were committed, which is that of their times, but for clocks that differ: by less than a day.
+CREATE OR REPLACE FUNCTION licensing.stretch_of(
+    p_accounts text[], p_since timestamptz, p_until timestamptz, p_stride integer
+) RETURNS TABLE (account_id text, after bigint, upto bigint) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    v_group bigint;
+    v_at timestamptz;
+BEGIN
+    FOREACH account_id IN ARRAY p_accounts LOOP
+        after := 0;
+        upto := 9223372036854775807;
+        v_group := upto;
+        LOOP
+            SELECT e.group_no INTO v_group FROM licensing.entry e
+                WHERE e.account_id = stretch_of.account_id AND e.group_no < v_group
+                ORDER BY e.group_no DESC OFFSET p_stride - 1 LIMIT 1;
+            EXIT WHEN NOT FOUND;
+            SELECT g.at INTO v_at FROM licensing.entry_group g WHERE g.group_no = v_group;
+            IF v_at >= p_until + interval '1 day' THEN
+                upto := v_group;
+            ELSIF v_at < p_since - interval '1 day' THEN
+                after := v_group;
+                EXIT;
+            END IF;
+        END LOOP;
+        RETURN NEXT;
+    END LOOP;
+END $$;

@@ -85,7 +85,8 @@ async def decline_authorship(web: Web, asker: Creator, authorship_id: str) -> di
 
 @router.post("/authorships/{authorship_id}/leave")
 async def leave_authorship(web: Web, asker: Creator, authorship_id: str) -> dict[str, Any]:
-    """Leave it, or end it as the style's creator. What was ordered before is still shared."""
+    """Leave it, or end it as the style's creator, who may also take back a proposal that waits. What was ordered before
+    is still shared."""
     async with web.house() as conn, conn.transaction():
         left = await authorships.leave(conn, authorship_id, asker.account_id, now=web.clock())
         if isinstance(left, Refusal):

@@ -1,6 +1,6 @@
 """The desk's money: balance, the plan with all that can be done to it, licences, papers, and whom they name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -12,9 +12,7 @@ from licensing.billing import buyers, issuing
 from licensing.billing.invoices import Invoice
 from licensing.billing.parties import Party
 from licensing.database import Connection
-from licensing.money import Money
 from licensing.plans import Allowance
-from licensing.prices import Plan
 from service.api.invoices import BuyerBody, put_buyer
 from service.api.subscription import (
     OverageBody,
@@ -26,6 +24,7 @@ from service.api.subscription import (
     resume_subscription,
 )
 from service.errors import Problem
+from service.pages.desk_offers import NOTHING, Offered, Wish, offered, with_coupon
 from service.pages.forms import checked, chosen, day, price
 from service.pages.render import page, see_other
 from service.pages.visits import ClientVisit, Member
@@ -35,25 +34,6 @@ router = APIRouter(include_in_schema=False)
 
 _PER_PAGE = 12
 _WHEN: tuple[Literal["now", "renewal"], ...] = ("now", "renewal")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Offered:
-    """A plan that this client could have: what it costs with `tax`; `back` is what the one that runs would give back if
-    it ended now for this one."""
-
-    plan: Plan
-    tax: Money
-    back: Money
-
-    @property
-    def cost(self) -> Money:
-        return self.plan.price + self.tax
-
-    @property
-    def agreed(self) -> str:
-        """What a form sends back as the sums that were seen."""
-        return f"{self.cost.amount} {self.back.amount} {self.cost.currency}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,19 +58,19 @@ async def money_page(visit: ClientVisit, before: str | None = None) -> HTMLRespo
 
 @router.post("/desk/money/plan")
 async def subscribe(visit: ClientVisit) -> Response:
-    """Buy a plan, try one, or have the one that runs renewed after all."""
+    """Show what a coupon makes of a plan; buy one for the sum that was seen, try one, or have the one that runs renewed
+    after all."""
+    plan, coupon, renews = [await visit.field(name) for name in ("plan", "coupon", "renews")]
+    wish, is_trial = Wish(plan=plan, coupon=coupon, renews=bool(renews)), bool(await visit.field("trial"))
     try:
-        is_trial = bool(await visit.field("trial"))
-        body = checked(
-            SubscriptionBody,
-            plan=await visit.field("plan"),
-            renews=bool(await visit.field("renews")),
-            coupon=await visit.field("coupon") or None,
-            trial=is_trial,
-        )
+        body = checked(SubscriptionBody, plan=plan, renews=wish.renews, coupon=coupon or None, trial=is_trial)
+        if await visit.field("do") == "price":
+            return await _show(visit, wish=wish)
+        if not is_trial and not await _has_seen(visit, wish):
+            return await _show(visit, wish=wish, has_changed=True)
         await put_subscription(visit.web, visit.identity, body)
     except Problem as problem:
-        return await _show(visit, problem=problem)
+        return await _show(visit, wish=replace(wish, is_priced=problem.slug == "payment_required"), problem=problem)
     return see_other(f"/desk/money?done={'tried' if is_trial else 'subscribed'}")
 
 
@@ -171,49 +151,59 @@ async def change_buyer(visit: ClientVisit) -> Response:
     return see_other("/desk/money/buyer?done=saved")
 
 
+async def _has_seen(visit: Member, wish: Wish) -> bool:
+    """Whether a plan's sum was seen as it is now. Without a coupon it is on every page that was not open for long, so
+    only a form that says another sum has not seen it. Raises Problem where the coupon does not hold."""
+    agreed = await visit.field("agreed")
+    if not wish.coupon and not agreed:
+        return True
+    async with visit.web.pool.acquire() as conn:
+        current = await plans.current_plan(conn, client_id=visit.account.id, now=visit.now)
+        found = await with_coupon(conn, visit, await offered(conn, visit, current), wish)
+    wanted = next((one for one in found if one.plan.id == wish.plan), None)
+    return wanted is None or wanted.agreed == agreed
+
+
 async def _check_agreed(visit: Member, body: SubscriptionBody) -> None:
     """Raises Problem where there is no plan to change any more, or a change at once costs something else than shown."""
     async with visit.web.pool.acquire() as conn:
         current = await plans.current_plan(conn, client_id=visit.account.id, now=visit.now)
-        offered = await _offered(conn, visit, current)
+        found = await offered(conn, visit, current)
     if current is None:
         raise Problem("conflict", "The plan that you wanted to change has ended; subscribe to one of those below.")
-    wanted = next((one for one in offered if one.plan.id == body.plan), None)
+    wanted = next((one for one in found if one.plan.id == body.plan), None)
     if body.change == "now" and wanted is not None and await visit.field("agreed") != wanted.agreed:
         raise Problem("conflict", "The sums are others by now; look at them again, and press the button if you agree.")
 
 
-async def _offered(conn: Connection, visit: Member, current: Allowance | None) -> list[Offered]:
-    """The plans on offer beside the one that runs."""
-    client_id, found = visit.account.id, visit.web.prices.plans.values()
-    nothing = Money(0, visit.web.prices.currency)
-    back = await plans.back_for(conn, current.id, now=visit.now) if current else nothing
-    return [
-        Offered(plan=plan, tax=await plans.tax_for(conn, client_id, plan.price), back=back)
-        for plan in found
-        if current is None or plan.id != current.name
-    ]
-
-
-async def _position(conn: Connection, visit: Member) -> Position:
+async def _position(conn: Connection, visit: Member, wish: Wish) -> Position:
+    """Raises Problem where a coupon does not hold."""
     client_id, now = visit.account.id, visit.now
     usage = await plans.usage(conn, client_id, now, currency=visit.web.prices.currency)
     current = await plans.current_plan(conn, client_id=client_id, now=now)
+    found = await offered(conn, visit, current)
     return Position(
         usage=usage,
         current=current,
         licences=[one for one in usage.allowances if one.kind == "licence"],
-        offered=await _offered(conn, visit, current),
+        offered=await with_coupon(conn, visit, found, wish) if wish.is_priced else found,
         can_try=not await plans.had_plan(conn, client_id),
         next_try=await plans.next_try(conn, client_id),
         unpaid=await issuing.unpaid_invoices(conn, client_id=client_id),
     )
 
 
-async def _show(visit: Member, *, before: str | None = None, problem: Problem | None = None) -> HTMLResponse:
+async def _show(
+    visit: Member,
+    *,
+    before: str | None = None,
+    wish: Wish = NOTHING,
+    has_changed: bool = False,
+    problem: Problem | None = None,
+) -> HTMLResponse:
     web = visit.web
     async with web.pool.acquire() as conn:
-        position = await _position(conn, visit)
+        position = await _position(conn, visit, wish)
         papers = await issuing.list_invoices(conn, client_id=visit.account.id, limit=_PER_PAGE + 1, before=before)
         names = await style_names(conn, [one.style_id for one in position.licences if one.style_id])
         buyer = await buyers.buyer_of(conn, visit.account.id)
@@ -223,6 +213,8 @@ async def _show(visit: Member, *, before: str | None = None, problem: Problem | 
         status=problem.status if problem else 200,
         problem=problem.document if problem else None,
         position=position,
+        wish=wish,
+        has_changed=has_changed,
         plans=web.prices.plans,
         papers=papers[:_PER_PAGE],
         older=papers[_PER_PAGE - 1].number if len(papers) > _PER_PAGE else "",

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.datastructures import UploadFile
 
 from licensing import plans
+from licensing.rates import prices_for
 from licensing.terms import terms_at
 from service import intake
 from service.errors import Problem, not_found
@@ -134,6 +135,7 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
     priced, quote_problem = await _price(visit, draft, book) if book else (None, None)
     async with visit.web.pool.acquire() as conn:
         terms = await terms_at(conn, draft.style, priced.quote.terms_version) if priced else None
+        own = await prices_for(conn, client_id=visit.account.id, terms=book.terms) if book else {}
     return page(
         visit,
         "desk_make.html",
@@ -143,6 +145,8 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
         draft=draft,
         books=books,
         book=book,
+        own_prices=own,
+        has_own_prices=book is not None and any(own[name] != tier.price for name, tier in book.terms.tiers.items()),
         usage=usage,
         quote=priced.quote if priced else None,
         terms=terms,

@@ -15,6 +15,8 @@ Word = TypeVar("Word", bound=str)
 
 AMOUNT_MAX = 10**12
 """In minor units; what the ledger holds is far larger."""
+PART_MAX = 10_000
+"""All of something, in hundredths of a percent."""
 
 
 def checked(shape: type[Shape], **values: Any) -> Shape:
@@ -51,6 +53,19 @@ def price(text: str, *, currency: str, name: str) -> Money:
     if not minor.is_finite() or minor != minor.to_integral_value() or not 0 <= minor <= AMOUNT_MAX:
         raise Problem("invalid_request", f"{name}: {text!r} is no amount of whole cents from 0 up; write it like 1.20.")
     return Money(int(minor), currency)
+
+
+def part(text: str, *, name: str) -> int:
+    """A percentage as people type it, `25` or `33,33`, in hundredths of a percent. Raises Problem."""
+    try:
+        hundredths = Decimal(text.replace(",", ".").removesuffix("%").strip()) * 100
+    except InvalidOperation as error:
+        raise Problem("invalid_request", f"{name}: {text!r} is no percentage; write it like 25 or 33.33.") from error
+    if not hundredths.is_finite() or hundredths != hundredths.to_integral_value() or not 1 <= hundredths <= PART_MAX:
+        raise Problem(
+            "invalid_request", f"{name}: {text!r} cannot be; a part is 0.01 to 100 percent, with two digits at most."
+        )
+    return int(hundredths)
 
 
 def day(text: str, *, name: str) -> datetime:

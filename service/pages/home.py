@@ -3,10 +3,13 @@
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from licensing.database import Connection
+from licensing.money import Money
+from licensing.rates import prices_for
 from service.api.style_licences import licence_link
 from service.pages.render import page
-from service.pages.shelf import shelf, take
-from service.pages.visits import Visitor
+from service.pages.shelf import Book, shelf, take
+from service.pages.visits import Visit, Visitor
 
 router = APIRouter(include_in_schema=False)
 
@@ -28,6 +31,15 @@ async def style_page(visit: Visitor, style_id: str) -> HTMLResponse:
     """One style: its pictures, what it costs, what a buyer may do, and whether it is on."""
     async with visit.web.pool.acquire() as conn:
         book = await take(conn, visit, style_id)
-    answer = page(visit, "style.html", book=book)
+        own = await _own_prices(conn, visit, book)
+    answer = page(visit, "style.html", book=book, own_prices=own)
     answer.headers["Link"] = licence_link(style_id)
     return answer
+
+
+async def _own_prices(conn: Connection, visit: Visit, book: Book) -> dict[str, Money]:
+    """What a client who is signed in pays for a picture, by tier; nothing for anybody else."""
+    account = visit.session.account if visit.session else None
+    if account is None or account.role != "client":
+        return {}
+    return await prices_for(conn, client_id=account.id, terms=book.terms)

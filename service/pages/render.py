@@ -64,6 +64,7 @@ def environment() -> Environment:
         line_words=words.LINES,
         movement_words=words.MOVEMENTS,
         dues_line_words=words.DUES,
+        charge_words=words.CHARGES,
         payment_words=words.PAYMENTS,
         refund_words=words.REFUNDS,
         payout_words=words.PAYOUTS,

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from licensing import switch
+from service import authorships
 from service.api.dues import dues_now
 from service.api.styles import NewStyle, StyleChange, make_style, patch_style
 from service.api.switch import set_switch
@@ -84,6 +85,7 @@ async def _studio(visit: Member, problem: Problem | None = None) -> HTMLResponse
         found = [await load_standing(conn, visit, style.id, earnings=earned) for style in styles]
         history = await switch.history(conn, creator_id=creator_id, limit=1)
         num_waiting = await count_waiting(conn, creator_id)
+        shared = await authorships.of_account(conn, creator_id)
     return page(
         visit,
         "studio.html",
@@ -93,6 +95,8 @@ async def _studio(visit: Member, problem: Problem | None = None) -> HTMLResponse
         earned=earned,
         dues=await dues_now(visit.web, creator_id),
         num_waiting=num_waiting,
+        has_shared=bool(shared),
+        num_asked=sum(creator_id in one.waits_for for one in shared),
         last_change=history[0] if history else None,
         is_all_off=any(one.switch.scope == "creator" and one.switch.level == "off" for one in found),
         done=visit.request.query_params.get("done", ""),

@@ -17,7 +17,7 @@ from service.pages.forms import checked, chosen
 from service.pages.render import page, see_other
 from service.pages.visits import CreatorVisit, Member
 from service.settings import ROOT
-from service.styles import style_names
+from service.styles import own_among, style_names
 
 router = APIRouter(include_in_schema=False)
 
@@ -76,7 +76,9 @@ async def _show(visit: Member, month: str, number: int, problem: Problem | None 
             raise Problem("invalid_request", f"{month!r} is no month; write it like 2026-03.") from error
         months = dict(await statements.months(conn, creator_id=creator_id, currency=currency))
         shown = _cut(found, number)
-        names = await style_names(conn, {line.style_id for line in shown.lines})
+        style_ids = {line.style_id for line in shown.lines}
+        names = await style_names(conn, style_ids)
+        own = await own_among(conn, style_ids, creator_id=creator_id)
     this_month = visit.now.strftime("%Y-%m")
     months.setdefault(this_month, Money(0, currency))
     return page(
@@ -93,6 +95,7 @@ async def _show(visit: Member, month: str, number: int, problem: Problem | None 
         is_running=found.month == this_month,
         shown=shown,
         style_names=names,
+        own=own,
     )
 
 

@@ -163,6 +163,18 @@ DUES: dict[DuesKind, str] = {
     "dues_paid": "Paid",
     "dues_waived": "Waived",
 }
+CHARGES = {
+    "sale": Said("Pictures"),
+    "plan": Said("Plan"),
+    "licence": Said("Licence"),
+    "refund": Said("Picture taken back"),
+    "plan_end": Said("Rest of a plan given back"),
+    "licence_end": Said("Rest of a licence given back"),
+    "tax_rounding": Said("Tax, made exact", "What was rounded up on each picture goes back with the month’s invoice."),
+    "adjustment": Said("Given back after a dispute"),
+    "adjustment_undone": Said("Dispute’s part counted against a refund"),
+}
+"""What a client is charged and given back (`licensing.analytics.spent`)."""
 PAYMENTS = {
     "pending": Said("Waiting", "", "busy"),
     "succeeded": Said("Arrived", "", "good"),

@@ -22,14 +22,16 @@ STUDIO = [
     "/studio/record",
     "/studio/record/happened",
     "/studio/earnings",
+    "/studio/earnings/days",
+    "/studio/shared",
     "/studio/payouts",
     "/studio/disputes",
 ]
 DESK = [
     *("/desk", "/desk/make", "/desk/history", "/desk/keys", "/desk/webhooks"),
-    *("/desk/money", "/desk/money/buyer", "/desk/money/payments", "/desk/disputes"),
+    *("/desk/money", "/desk/money/buyer", "/desk/money/payments", "/desk/money/spend", "/desk/disputes"),
 ]
-STEPS = ["", "/works", "/training", "/offer", "/switch"]
+STEPS = ["", "/works", "/training", "/offer", "/switch", "/authors", "/rates"]
 
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 NAMELESS = """() => [

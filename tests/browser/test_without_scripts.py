@@ -182,8 +182,13 @@ def test_a_client_takes_a_plan_with_a_coupon_pauses_and_ends_it(sit: Sit, rich_c
     client.press("Subscribe for EUR 49.00")
     expect(page.get_by_role("alert")).to_contain_text("20.00 EUR of prepaid money is free")
     page.get_by_text("I have a coupon").click()
+    page.get_by_label("Coupon for Studio").fill("firstmonth")
+    client.press("See the price of Studio")
+    expect(page.get_by_role("alert")).to_contain_text("There is no coupon firstmonth")
     page.get_by_label("Coupon for Studio").fill("first-month")
-    client.press("Subscribe for EUR 49.00")
+    client.press("See the price of Studio")
+    expect(page.get_by_text("Each month after that")).to_be_visible()
+    client.press("Subscribe for EUR 12.25")
     expect(page.get_by_text("0 of 100 used")).to_be_visible()
     assert "EUR\N{NO-BREAK SPACE}7.75" in client.text(), "EUR 20.00 less a quarter of EUR 49.00"
     page.get_by_text("Pause it").click()
@@ -213,6 +218,73 @@ def test_a_client_says_who_invoices_are_for(sit: Sit):
     expect(page.get_by_text("They hold for what you buy from now on")).to_be_visible()
     client.open("/desk/money")
     expect(page.get_by_text("Kai Verlag")).to_be_visible()
+
+
+def test_two_creators_share_what_a_style_earns(sit: Sit):
+    maker, colourist = sit("creator", has_scripts=False), sit("creator", name="Colourist", has_scripts=False)
+    page = maker.page
+    maker.open("/studio/new")
+    page.get_by_label("Name").fill("Four hands")
+    maker.press("Make the style")
+    maker.open(f"{maker.path.removesuffix('/works')}/authors")
+    page.get_by_label("Your part").fill("60")
+    page.get_by_label("E-mail of author 1").fill(colourist.email)
+    page.get_by_label("Percent of author 1").fill("30")
+    maker.press("Ask them")
+    expect(page.get_by_role("alert")).to_contain_text("10 % is missing")
+    page.get_by_label("Percent of author 1").fill("40")
+    maker.press("Ask them")
+    expect(page.get_by_role("status")).to_contain_text("The others are asked.")
+
+    colourist.open("/studio")
+    colourist.page.get_by_role("link", name="See the offer").click()
+    colourist.press("Yes, share it")
+    expect(colourist.page.get_by_text("You get 40 % of what this style")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("All said yes")).to_be_visible()
+    colourist.page.get_by_text("Leave", exact=True).click()
+    colourist.press("Yes, leave it")
+    expect(colourist.page.get_by_role("status")).to_contain_text("You left.")
+
+
+def test_a_creator_agrees_a_price_with_one_client_and_ends_it(
+    shop: Shop, sit: Sit, office: Office, rich_client: Callable[..., Seat]
+):
+    maker, client = sit(has_scripts=False), rich_client(has_scripts=False)
+    maker.page.goto(office.invite("creator", "shopkeeper@example.org"))
+    maker.press("Sign in")
+    maker.open(f"/studio/styles/{shop.style_id}/rates")
+    maker.page.get_by_label("Client").fill(client.email)
+    maker.page.get_by_label("EUR for a picture").fill("0.45")
+    maker.press("Save the price")
+    expect(maker.page.get_by_role("row", name="Studio North")).to_contain_text("EUR\N{NO-BREAK SPACE}0.45")
+
+    client.open(f"/desk/make?style={shop.style_id}")
+    expect(client.page.get_by_role("button", name="Order for EUR 0.45")).to_be_visible()
+    maker.press("End the price of Studio North")
+    expect(maker.page.get_by_text("every client pays the same")).to_be_visible()
+    client.page.reload()
+    expect(client.page.get_by_role("button", name="Order for EUR 0.60")).to_be_visible()
+
+
+def test_a_client_looks_at_what_was_spent_on_some_days(shop: Shop, rich_client: Callable[..., Seat]):
+    client = rich_client(has_scripts=False)
+    page = client.page
+    client.open(f"/desk/make?style={shop.style_id}")
+    page.get_by_label("What should the picture show?").fill("a boat")
+    client.press("Order for EUR 0.60")
+    until(client, "Download", timeout_ms=MADE_MS)
+
+    client.open("/desk/money")
+    page.get_by_role("link", name="What you spend").click()
+    expect(page.get_by_role("img", name="What you spent on each day")).to_be_visible()
+    page.get_by_text("The same as a table").click()
+    expect(page.locator("details tbody tr")).to_have_count(1)
+    page.get_by_label("From").fill("2025-01-01")
+    page.get_by_label("to", exact=True).fill("2025-01-31")
+    client.press("Show")
+    expect(page.get_by_role("heading", name="January 2025")).to_be_visible()
+    expect(page.get_by_text("Nothing was charged in these days.").first).to_be_visible()
 
 
 def test_anybody_checks_a_picture(sit: Sit):

@@ -11,7 +11,7 @@ from licensing.analytics.earned import FEWEST_CLIENTS, Earned, earned
 from licensing.analytics.erosion import PriceWatch, price_watch
 from licensing.analytics.forecasts import Forecast, earnings_forecast, forecast, spend_forecast
 from licensing.analytics.spans import DAYS_MOST, Span, months_over, span
-from licensing.analytics.spent import Spent, spent
+from licensing.analytics.spent import Spent, charges, purses, spent
 from licensing.compute import charge_training
 from licensing.money import Money
 from licensing.terms import StyleTerms, put_terms
@@ -396,3 +396,62 @@ async def many_sales(conn: asyncpg.Connection, output_id: str, creator_id: str, 
         """,
         *(output_id, creator_id, count),
     )
+
+
+async def test_charges_one_by_one_sum_to_what_was_spent_and_come_by_pages(world: World):
+    world.now = datetime(2025, 11, 3, 9, tzinfo=UTC)
+    style, client = await world.style(), await world.client(prepaid=50_000)
+    await world.tax(client, 1900)
+    await world.subscribe(client)
+    for count in (3, 1, 2):
+        await world.sold(style, client, count=count, tier="commercial")
+        world.later(hours=1)
+    async with world.pool.acquire() as conn:
+        whole = await charges(conn, client_id=client, limit=100)
+        pages, before = [], None
+        while page := await charges(conn, client_id=client, limit=2, before=before):
+            pages += page
+            before = page[-1].id
+        unknown = await charges(conn, client_id=client, limit=2, before="sale:nothing")
+        theirs = await charges(conn, client_id=await world.client(), limit=2)
+        found = await spent(conn, client_id=client, days=NOVEMBER)
+
+    assert pages == whole
+    assert whole[-1].kind == "plan"
+    assert [one.at for one in whole] == sorted((one.at for one in whole), reverse=True)
+    assert sum(one.net.amount for one in whole) == found.net.amount
+    assert sum(one.tax.amount for one in whole) == found.tax.amount
+    assert sum(one.pictures for one in whole) == found.pictures
+    assert "There is no charge sale:nothing" in refused(unknown, "invalid_request").message
+    assert theirs == []
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 100])
+async def test_of_a_long_purse_only_the_days_that_are_asked_for_are_read(world: World, stride: int):
+    world.now = datetime(2025, 11, 1, 9, tzinfo=UTC)
+    style, client = await world.style(), await world.client(prepaid=50_000)
+    for _ in range(12):
+        await world.sold(style, client)
+        world.later(days=2)
+    since, until = datetime(2025, 11, 10, tzinfo=UTC), datetime(2025, 11, 16, tzinfo=UTC)
+    accounts = purses(client, "EUR")
+    async with world.pool.acquire() as conn:
+        parts = await conn.fetch("SELECT * FROM licensing.stretch_of($1, $2, $3, $4)", accounts, since, until, stride)
+        rows = await conn.fetch(
+            "SELECT e.account_id, e.group_no, g.at FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)"
+            " WHERE e.account_id = ANY ($1)",
+            accounts,
+        )
+
+    read = {
+        row["at"]
+        for row in rows
+        for part in parts
+        if part["account_id"] == row["account_id"] and part["after"] < row["group_no"] < part["upto"]
+    }
+    assert {part["account_id"] for part in parts} == set(accounts)
+    assert {row["at"] for row in rows if since <= row["at"] < until} <= read
+    assert (len(read) < len({row["at"] for row in rows})) is (stride < 100)
+    if stride == 1:
+        assert min(read) >= since - timedelta(days=1)
+        assert max(read) <= until + timedelta(days=1)

@@ -242,6 +242,26 @@ async def test_a_coupon_takes_off_what_the_operator_adds(world: World):
     assert paid == [2450, 4900]
 
 
+async def test_a_quote_with_a_coupon_is_what_is_charged_and_uses_nothing_up(world: World):
+    client = await world.client(prepaid=20_000)
+    await world.tax(client, 1900)
+    code = (await coupon(world, percent=33, periods=3, uses_most=1)).code
+    plan = world.prices.plans["studio"]
+
+    async with world.pool.acquire() as conn:
+        asked = {"client_id": client, "plan": plan, "coupon": code.lower(), "now": world.now}
+        quotes = [await plans.quote(conn, **asked) for _ in range(2)]
+        unknown = await plans.quote(conn, **asked | {"coupon": "NO-SUCH"})
+    bought = await world.subscribe(client, coupon=code)
+    async with world.pool.acquire() as conn:
+        used = await plans.quote(conn, **asked)
+
+    assert quotes == [plans.Discounted(code=code, discount=eur(1617), tax=eur(624), periods=3)] * 2
+    assert (bought.discount, bought.tax) == (eur(1617), eur(624))
+    refused(unknown, "not_found")
+    assert "as often as it may" in refused(used, "conflict").message
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [

@@ -269,6 +269,7 @@ CALLS: dict[str, Call] = {
     ),
     "GET /v1/usage": _CLIENT_READS,
     "GET /v1/spend": _CLIENT_READS,
+    "GET /v1/spend/charges": _CLIENT_READS,
     "GET /v1/subscription": _CLIENT_READS,
     "PUT /v1/subscription": Call(roles=("client",), scope="generate", json={"plan": None}),
     "POST /v1/subscription/pause": Call(roles=("client",), scope="generate", json={}),

@@ -231,3 +231,23 @@ async def test_a_rate_is_of_ones_own_style_and_for_a_client_who_is_there(market:
     for answer in (others, listed, nobody, *no_client, gone):
         assert (answer.status_code, slug_of(answer)) == (404, "not_found")
     assert (await read(market.creator, f"/v1/styles/{market.style_id}/rates"))["items"] == []
+
+
+async def test_charges_come_one_by_one_and_by_pages(market: Market):
+    client, other = await market.client(), await market.client()
+    for count in (1, 2, 3):
+        await sell(market, client, market.style_id, count=count)
+
+    first = await read(client, "/v1/spend/charges", limit=2)
+    rest = await read(client, "/v1/spend/charges", limit=2, cursor=first["next_cursor"])
+    theirs, never = [
+        await other.http.get("/v1/spend/charges", params={"cursor": cursor})
+        for cursor in (first["next_cursor"], "sale:gen_" + "0" * 26)
+    ]
+
+    assert [one["pictures"] for one in first["items"] + rest["items"]] == [3, 2, 1]
+    assert rest["next_cursor"] is None
+    assert first["items"][0]["net"]["amount"] == 3 * PRICE
+    assert {one["kind"] for one in first["items"]} == {"sale"}
+    assert (theirs.status_code, never.status_code) == (422, 422), "another's charge is none"
+    assert slug_of(theirs) == slug_of(never) == "invalid_request"

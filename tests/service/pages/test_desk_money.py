@@ -1,10 +1,12 @@
 """A client's money on one page: every form does what it says it will, to the cent, or says why not."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from licensing import plans
+from licensing.billing import coupons
 from service import invoicing
 from service.ids import new_id
 from tests.service.market import Market, MovableClock, prepaid
@@ -61,6 +63,89 @@ async def test_a_coupon_that_is_none_and_a_purse_that_is_empty_are_told_on_the_p
     assert "This costs 58.31 EUR and 1.00 EUR of prepaid money is free" in words_of(poor.text)
     assert "There is no plan 'golden'" in words_of(unknown.text)
     assert await prepaid(seat.person) == (100, 0)
+
+
+async def test_a_coupon_changes_the_sums_before_the_press_and_the_button(market: Market, seat: Seat, sit: Sit):
+    code = await coupon(market, percent=75, periods=3)
+    typed = {"plan": "studio", "renews": "yes", "coupon": code.lower()}
+
+    seen = await seat.send("/desk/money/plan", **typed, do="price")
+    unseen = await seat.send("/desk/money/plan", **typed, agreed=f"{STUDIO_COST} 0 EUR")
+    before = await prepaid(seat.person)
+    form = seen.text.split('name="plan" value="studio"')[1]
+    sums = form.split('name="agreed" value="')[1].split('"')[0]
+    bought = await seat.send("/desk/money/plan", **typed, agreed=sums)
+    plan = (await seat.person.http.get("/v1/subscription")).json()["allowance"]
+
+    text = words_of(seen.text)
+    assert seen.status_code == 200
+    assert f"{code} takes off EUR 36.75" in text
+    assert "Each of the first 3 months, of it EUR 2.33 VAT EUR 14.58" in text
+    assert "Each month after that, of it EUR 9.31 VAT EUR 58.31" in text
+    assert "Subscribe for EUR 14.58" in text
+    assert "Subscribe for EUR 107.10" in text, "the other plan costs what it did"
+    assert f'value="{code.lower()}"' in form
+    assert unseen.status_code == 200
+    assert "This is its price with the coupon. Press the button again if you agree." in words_of(unseen.text)
+    assert before == (30_000, 0), "nothing is bought for another sum than the button's"
+    assert bought.status_code == 303
+    assert await prepaid(seat.person) == (30_000 - 1458, 0)
+    assert plan["renews"]
+
+
+async def test_a_coupon_that_does_not_hold_says_why_before_and_at_the_press(
+    market: Market, clock: MovableClock, seat: Seat, sit: Sit
+):
+    over, used, other = await coupon(market), await coupon(market, uses_most=1), await coupon(market, plan="large")
+    async with market.gateway.house() as conn:
+        await coupons.end_coupon(conn, over, now=clock())
+    first = await sit(await market.client(cents=10_000))
+    await first.send("/desk/money/plan", plan="studio", coupon=used, agreed=f"{3675 + 699} 0 EUR")
+    assert (await prepaid(first.person))[0] == 10_000 - 3675 - 699
+    wrong = {
+        over: (409, f"Coupon {over} is over; subscribe without it."),
+        used: (409, f"Coupon {used} has been used as often as it may be; subscribe without it."),
+        other: (409, f"Coupon {other} is for plan large; subscribe without it."),
+        "NO-SUCH": (404, "There is no coupon NO-SUCH; look how it is written, or subscribe without it."),
+    }
+
+    for code, (status, words) in wrong.items():
+        for act in ({"do": "price"}, {"agreed": "4374 0 EUR"}):
+            answer = await seat.send("/desk/money/plan", plan="studio", coupon=code, **act)
+            assert answer.status_code == status, code
+            assert words in words_of(answer.text), code
+            assert f'value="{code}"' in answer.text, "what was typed is there to be changed"
+            assert "Subscribe for EUR 58.31" in words_of(answer.text)
+    assert await prepaid(seat.person) == (30_000, 0)
+
+
+async def test_a_coupon_stays_priced_where_the_purse_is_too_small(market: Market, sit: Sit):
+    seat, code = await sit(await market.client(cents=100)), await coupon(market)
+
+    answer = await seat.send("/desk/money/plan", plan="studio", coupon=code, agreed=f"{3675 + 699} 0 EUR")
+
+    assert answer.status_code == 402
+    assert "This costs 43.74 EUR and 1.00 EUR of prepaid money is free" in words_of(answer.text)
+    assert "Subscribe for EUR 43.74" in words_of(answer.text)
+    assert 'name="renews" value="yes">' in answer.text, "it was not ticked"
+
+
+async def test_a_plan_is_not_bought_for_a_sum_that_was_not_seen(seat: Seat):
+    stale = await seat.send("/desk/money/plan", plan="studio", renews="yes", agreed="1000 0 EUR")
+
+    assert "The price is another one by now." in words_of(stale.text)
+    assert await prepaid(seat.person) == (30_000, 0)
+
+
+async def coupon(market: Market, **given: Any) -> str:
+    """The code of a new coupon, a quarter off the first period."""
+    wanted = {"code": new_id("CPN").replace("_", "-").upper(), "percent": 25, "periods": 1, "plan": None}
+    wanted |= {"uses_most": None, "expires_at": None}
+    async with market.gateway.house() as conn:
+        now = market.gateway.clock()
+        made = await coupons.make_coupon(conn, coupons.Coupon(**wanted | given), by="acc_office", now=now)
+    assert isinstance(made, coupons.Coupon), made
+    return made.code
 
 
 async def test_a_trial_is_offered_once_and_becomes_the_plan_unless_it_is_ended(seat: Seat):

@@ -19,7 +19,8 @@ async def office(market: Market, sit: Sit) -> Seat:
 async def test_a_coupon_is_made_used_and_ended(market: Market, office: Seat, sit: Sit):
     made = await office.send("/office/money/coupons", code="spring-26", percent="50", periods="2", plan="studio")
     client = await sit(await market.client(cents=10_000))
-    bought = await client.send("/desk/money/plan", plan="studio", renews="yes", coupon="spring-26")
+    seen = {"coupon": "spring-26", "agreed": f"{2450 + 466} 0 EUR"}
+    bought = await client.send("/desk/money/plan", plan="studio", renews="yes", **seen)
     listed = await office.read("/office/money")
     ended = await office.send("/office/money/coupons/SPRING-26/end")
     again = await office.send("/office/money/coupons/SPRING-26/end")
