@@ -12,12 +12,14 @@
                                                deleted; papers issued; payments compared with the provider's list; once
                                                a day, the audit
 
-Each sweep may run in several processes at once; each does nothing where nothing is to be done.
+Each sweep may run in several processes at once; each does nothing where nothing is to be done. Where tests move the
+clock, all look at once when it was moved.
 """
 
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -61,6 +63,7 @@ SLOW_S = 30.0
 PRUNE_S = 3600.0
 # A story is started right after its order's commit; what is younger than this is on its way.
 _ON_ITS_WAY = timedelta(seconds=2)
+_MOVED_EVERY_S, _MOVED = 0.2, timedelta(seconds=2)
 _AT_ONCE = 200
 
 Sweep = Callable[[Gateway], Awaitable[object]]
@@ -75,13 +78,16 @@ async def sweeping(web: Gateway) -> AsyncIterator[None]:
     slow = (keep_leases, collect, *money, mend_destructions, list_late_deletions, erase_asked, forget_turns)
     old = (prune_stories, delete_words, delete_images, prune_events, prune_messages, prune_executors, prune_sign_ins)
     rare = (*old, issue_monthly, compare_with_provider, audit_ledger)
+    slowly, rarely = asyncio.Event(), asyncio.Event()
     tasks = [
         asyncio.create_task(listen(web.database_url, CHANNEL, lambda _: noticed.set())),
         asyncio.create_task(_repeat(web, (reflect, expire, mend, clear_approvals), QUICK_S, noticed)),
         asyncio.create_task(_repeat(web, (adopt_silent, mend_trainings), ADOPT_S, asyncio.Event())),
-        asyncio.create_task(_repeat(web, slow, SLOW_S, asyncio.Event())),
-        asyncio.create_task(_repeat(web, rare, PRUNE_S, asyncio.Event())),
+        asyncio.create_task(_repeat(web, slow, SLOW_S, slowly)),
+        asyncio.create_task(_repeat(web, rare, PRUNE_S, rarely)),
     ]
+    if web.settings.movable_clock:
+        tasks.append(asyncio.create_task(_ring_when_moved(web, (slowly, rarely))))
     try:
         yield
     finally:
@@ -191,6 +197,18 @@ async def end_periods(web: Gateway) -> None:
                 if await roll_over(conn, due, now=now, new_id=web.new_id, retry_days=web.prices.retry_days):
                     await tell_periods_ended(conn, now=now)
                     await tell_unpaid(conn, due.id, now=now)
+
+
+async def _ring_when_moved(web: Gateway, bells: tuple[asyncio.Event, ...]) -> None:
+    """Have sweeps look when the clock went further than time did: nobody waits an hour for a month that is over."""
+    before, since = web.clock(), time.monotonic()
+    while True:
+        await asyncio.sleep(_MOVED_EVERY_S)
+        now, moment = web.clock(), time.monotonic()
+        if now - before - timedelta(seconds=moment - since) > _MOVED:
+            for bell in bells:
+                bell.set()
+        before, since = now, moment
 
 
 async def _repeat(web: Gateway, sweeps: tuple[Sweep, ...], every_s: float, noticed: asyncio.Event) -> None:
