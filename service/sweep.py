@@ -6,8 +6,8 @@
     every few seconds                          the work of processes that fell silent goes back to the queues
     every half minute                          leases renewed, objects of nobody deleted, notices and periods ended,
                                                renewals tried again, invoices paid, free pictures given, disputes
-                                               closed, payouts opened and sent, turns of the past forgotten, destroyed
-                                               styles emptied, accounts erased
+                                               and claims closed, payouts opened and sent, turns of the past forgotten,
+                                               destroyed styles emptied, accounts erased
     every hour                                 old prompts, clients' pictures, events, messages and finished stories
                                                deleted; papers issued; payments compared with the provider's list; once
                                                a day, the audit
@@ -53,6 +53,7 @@ from service.retention import (
 )
 from service.transfers import open_payouts, send_payouts
 from service.turns import forget_turns
+from service.withdrawing import close_claims
 from service.workflows import BROKEN, adopt, states_of
 
 log = logging.getLogger("ownhand.sweep")
@@ -75,7 +76,7 @@ async def sweeping(web: Gateway) -> AsyncIterator[None]:
     noticed = asyncio.Event()
     periods = (end_periods, charge_renewals, renew_plans, grant_free_pictures)
     money = (*periods, collect_due, charge_invoices, close_decided, open_payouts, send_payouts)
-    slow = (keep_leases, collect, *money, mend_destructions, list_late_deletions, erase_asked, forget_turns)
+    slow = (keep_leases, collect, *money, close_claims, mend_destructions, list_late_deletions, erase_asked)
     old = (prune_stories, delete_words, delete_images, prune_events, prune_messages, prune_executors, prune_sign_ins)
     rare = (*old, issue_monthly, compare_with_provider, audit_ledger)
     slowly, rarely = asyncio.Event(), asyncio.Event()
@@ -83,7 +84,7 @@ async def sweeping(web: Gateway) -> AsyncIterator[None]:
         asyncio.create_task(listen(web.database_url, CHANNEL, lambda _: noticed.set())),
         asyncio.create_task(_repeat(web, (reflect, expire, mend, clear_approvals), QUICK_S, noticed)),
         asyncio.create_task(_repeat(web, (adopt_silent, mend_trainings), ADOPT_S, asyncio.Event())),
-        asyncio.create_task(_repeat(web, slow, SLOW_S, slowly)),
+        asyncio.create_task(_repeat(web, (*slow, forget_turns), SLOW_S, slowly)),
         asyncio.create_task(_repeat(web, rare, PRUNE_S, rarely)),
     ]
     if web.settings.movable_clock:

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from service.pages import (
     account,
     assets,
+    claims,
     desk,
     desk_keys,
     desk_money,
@@ -58,6 +59,7 @@ SCREENS = (
     desk_payments,
     desk_webhooks,
     disputes,
+    claims,
     office,
     office_cases,
     office_money,

@@ -9,6 +9,7 @@ from licensing import switch
 from service.api.styles import NewStyle, StyleChange, make_style, patch_style
 from service.api.switch import set_switch
 from service.approvals import count_waiting
+from service.claims import count_running
 from service.errors import Problem
 from service.pages.forms import checked, chosen
 from service.pages.render import page, see_other
@@ -83,6 +84,7 @@ async def _studio(visit: Member, problem: Problem | None = None) -> HTMLResponse
         found = [await load_standing(conn, visit, style.id, earnings=earned) for style in styles]
         history = await switch.history(conn, creator_id=creator_id, limit=1)
         num_waiting = await count_waiting(conn, creator_id)
+        num_claims = await count_running(conn, creator_id)
     return page(
         visit,
         "studio.html",
@@ -91,6 +93,7 @@ async def _studio(visit: Member, problem: Problem | None = None) -> HTMLResponse
         styles=found,
         earned=earned,
         num_waiting=num_waiting,
+        num_claims=num_claims,
         last_change=history[0] if history else None,
         is_all_off=any(one.switch.scope == "creator" and one.switch.level == "off" for one in found),
         done=visit.request.query_params.get("done", ""),
