@@ -124,6 +124,15 @@ async def statement(conn: Connection, *, creator_id: str, month: str, currency: 
     )
 
 
+async def newest(conn: Connection, *, creator_id: str, currency: str = "EUR") -> int:
+    """A number that is another one whenever something came to a creator's balance or went from it."""
+    number: int = await conn.fetchval(
+        "SELECT coalesce(max(group_no), 0) FROM licensing.entry WHERE account_id = $1",
+        f"payable:{creator_id}:{currency}",
+    )
+    return number
+
+
 async def months(conn: Connection, *, creator_id: str, currency: str = "EUR") -> list[tuple[str, Money]]:
     """The months in which something was earned, reversed, paid out or owed, the newest first, with what each earned."""
     rows = await conn.fetch(

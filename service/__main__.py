@@ -13,7 +13,7 @@ import click
 
 from licensing.money import Money
 from service.accounts import Role
-from service.clock import utc_now
+from service.clock import clock_of
 from service.errors import OwnhandError
 from service.settings import Settings, read_settings
 
@@ -152,9 +152,8 @@ def invite(role: Role, email: str, name: str | None, home: Path | None) -> None:
     from service import desk
 
     settings = settings_for(home=home)
-    click.echo(
-        run(settings, lambda conn: desk.invite(conn, settings, role=role, email=email, name=name, now=utc_now()))
-    )
+    now = clock_of(settings)()
+    click.echo(run(settings, lambda conn: desk.invite(conn, settings, role=role, email=email, name=name, now=now)))
 
 
 @main.command()
@@ -169,10 +168,10 @@ def token(email: str, test: bool, scopes: str, cap: int | None, days: int | None
     from service import desk
 
     settings = settings_for(home=home)
-    named = [scope.strip() for scope in scopes.split(",") if scope.strip()]
+    named, now = [scope.strip() for scope in scopes.split(",") if scope.strip()], clock_of(settings)()
 
     def make(conn: Any) -> Any:
-        return desk.token(conn, settings, email=email, test=test, scopes=named, cap=cap, days=days, now=utc_now())
+        return desk.token(conn, settings, email=email, test=test, scopes=named, cap=cap, days=days, now=now)
 
     click.echo(run(settings, make))
 
@@ -188,8 +187,8 @@ def credit(email: str, amount: int, currency: str, reference: str | None, home: 
     from service import desk
 
     settings = settings_for(home=home)
-    money = Money(amount, currency)
-    booked = run(settings, lambda c: desk.credit(c, email=email, money=money, reference=reference, now=utc_now()))
+    money, now = Money(amount, currency), clock_of(settings)()
+    booked = run(settings, lambda conn: desk.credit(conn, email=email, money=money, reference=reference, now=now))
     click.echo(booked)
 
 
@@ -201,7 +200,8 @@ def verify(file: Path, home: Path | None) -> None:
     from service import desk
 
     settings = settings_for(home=home)
-    click.echo(run(settings, lambda conn: desk.verdict(conn, settings, file, now=utc_now())))
+    now = clock_of(settings)()
+    click.echo(run(settings, lambda conn: desk.verdict(conn, settings, file, now=now)))
 
 
 @main.command()
@@ -214,9 +214,10 @@ def erase(email: str, confirm: str, give_up: bool, home: Path | None) -> None:
     from service import desk
 
     settings = settings_for(home=home)
+    now = clock_of(settings)()
 
     def close(conn: Any) -> Any:
-        return desk.erase(conn, settings, email=email, confirm=confirm, gives_up=give_up, now=utc_now())
+        return desk.erase(conn, settings, email=email, confirm=confirm, gives_up=give_up, now=now)
 
     click.echo(run(settings, close))
 

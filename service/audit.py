@@ -29,6 +29,7 @@ Noted = Literal[
     "training_resumed",
     "version_published",
     "version_unpublished",
+    "version_restored",
     "terms_accepted",
     "payee_changed",
     "dues_consent_changed",
@@ -58,6 +59,13 @@ Kind = Literal[
     "case_opened",
     "case_answered",
     "case_decided",
+    "withheld_appealed",
+    "claim_opened",
+    "claim_said",
+    "claim_decided",
+    "claim_appealed",
+    "claim_withdrawn",
+    "claim_closed",
     "work_removed",
     "work_seen",
     "others_work_seen",
@@ -108,7 +116,9 @@ UNION ALL
 SELECT t.ended_at, t.id || '.ended', 'training_ended', t.style_id, t.id, 'place', '', jsonb_build_object('state', state)
 FROM service.trainings t JOIN service.styles s ON s.id = t.style_id WHERE s.creator_id = $1 AND t.ended_at IS NOT NULL
 UNION ALL
-SELECT c.opened_at, c.id, 'case_opened', w.style_id, c.subject, 'place', '', jsonb_build_object('case', c.id)
+SELECT c.opened_at, c.id, CASE c.kind WHEN 'withheld_work' THEN 'withheld_appealed' ELSE 'case_opened' END,
+    w.style_id, c.subject, CASE c.kind WHEN 'withheld_work' THEN 'creator' ELSE 'place' END, '',
+    jsonb_build_object('case', c.id)
 FROM service.cases c LEFT JOIN service.works w ON w.id = c.subject WHERE c.creator_id = $1
 UNION ALL
 SELECT (one.said->>'at')::timestamptz, c.id || '.' || one.number,
@@ -116,6 +126,15 @@ SELECT (one.said->>'at')::timestamptz, c.id || '.' || one.number,
     w.style_id, c.subject, one.said->>'by', '', jsonb_build_object('case', c.id, 'sentence', one.said->>'sentence')
 FROM service.cases c CROSS JOIN LATERAL jsonb_array_elements(c.said) WITH ORDINALITY AS one (said, number)
 LEFT JOIN service.works w ON w.id = c.subject WHERE c.creator_id = $1
+UNION ALL
+SELECT (one.said->>'at')::timestamptz, k.id || '.' || one.number, 'claim_' || (one.said->>'act'), k.style_id, k.work_id,
+    one.said->>'by', '', jsonb_build_object('claim', k.id, 'outcome', one.said->>'outcome')
+FROM service.claims k CROSS JOIN LATERAL jsonb_array_elements(k.said) WITH ORDINALITY AS one (said, number)
+WHERE k.creator_id = $1
+UNION ALL
+SELECT closed_at, id || '.closed', 'claim_closed', style_id, work_id, 'place', '',
+    jsonb_build_object('claim', id, 'outcome', outcome)
+FROM service.claims WHERE creator_id = $1 AND closed_at IS NOT NULL
 UNION ALL
 SELECT at, id, CASE WHEN refused IS NOT NULL THEN 'file_refused' WHEN purpose = 'case' THEN 'work_seen'
     ELSE 'work_removed' END, style_id,
@@ -234,6 +253,14 @@ _SENTENCES: dict[Kind, str] = {
     "training_ended": "Training {subject} of {style} ended: {state}.",
     "version_published": "Version {number} of {style} was published.",
     "version_unpublished": "Version {number} of {style} is no longer published: a work in it lost its right.",
+    "version_restored": "Version {number} of {style} may be sold again: {claim} was rejected on appeal.",
+    "withheld_appealed": "You asked that a picture may come back that a claim keeps out ({case}).",
+    "claim_opened": "Somebody outside claims work {subject} of {style}; the operator decides ({claim}).",
+    "claim_said": "Something was said in {claim}, about work {subject} of {style}.",
+    "claim_decided": "The operator decided {claim}, about work {subject} of {style}: {outcome}.",
+    "claim_appealed": "{claim}, about work {subject} of {style}, was appealed against.",
+    "claim_withdrawn": "Whoever claimed work {subject} of {style} let it go ({claim}).",
+    "claim_closed": "{claim}, about work {subject} of {style}, is closed: {outcome}.",
     "terms_accepted": "Version {version} of who owns what was accepted for your account.",
     "case_opened": "Work {subject} looks like somebody else's; the operator was asked ({case}).",
     "case_answered": "You said something in {case}.",

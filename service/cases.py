@@ -15,7 +15,7 @@ from licensing.database import Connection
 from licensing.errors import Refusal
 from service.db.connections import read
 
-CaseKind = Literal["near_duplicate"]
+CaseKind = Literal["near_duplicate", "withheld_work"]
 Outcome = Literal["allowed", "refused"]
 SENTENCE_CHARACTERS_MAX = 1000
 SAID_MAX = 20

@@ -53,17 +53,24 @@ _MAY_OPEN: dict[Purpose, str] = {
     "own": _ACCOUNT,
     "export": _ACCOUNT,
     "case": "SELECT NULL::text AS creator_id, NULL::text AS style_id,"
-    " array_agg('works/' || w.style_id || '/' || w.id || '.') AS may"
-    " FROM service.cases c JOIN service.works w ON w.id IN (c.subject, c.evidence->>'other')"
-    " WHERE c.id = $1 AND EXISTS (SELECT FROM service.accounts WHERE id = $3 AND role = 'operator')",
+    " array_agg('works/' || w.style_id || '/' || w.id || '.') AS may FROM service.works w WHERE w.id IN"
+    " (SELECT unnest(ARRAY[subject, evidence->>'other']) FROM service.cases WHERE id = $1"
+    "  UNION SELECT work_id FROM service.claims WHERE id = $1)"
+    " AND EXISTS (SELECT FROM service.accounts WHERE id = $3 AND role = 'operator')",
 }
+# A work that a claim locks is opened by nobody but whoever decides.
+_IS_LOCKED = (
+    "EXISTS (SELECT FROM service.works w JOIN service.claims k ON k.creator_id = w.creator_id AND k.sha256 = w.sha256"
+    " WHERE k.in_effect_at IS NOT NULL AND starts_with(f.key, 'works/' || w.style_id || '/' || w.id || '.')"
+    " AND w.id = split_part(split_part(f.key, '/', 3), '.', 1))"
+)
 # A key says whose it is: works/<style>/..., trainings/<training>/... (`given`: no purpose names all three.)
 _ASK = """
 WITH job AS ({may_open}), given AS (SELECT $1::text, $2::text, $3::text)
 SELECT f.key, s.creator_id, s.id AS style_id, coalesce((
     SELECT coalesce(j.creator_id = s.creator_id, true) AND coalesce(j.style_id = s.id, true)
         AND EXISTS (SELECT FROM unnest(j.may) AS m (beginning) WHERE starts_with(f.key, m.beginning))
-    FROM job j), false) AS is_allowed
+    FROM job j), false) AND ({opens_locked} OR NOT {is_locked}) AS is_allowed
 FROM unnest($4::text[]) AS f (key)
 LEFT JOIN service.trainings t ON f.key LIKE 'trainings/%' AND t.id = split_part(f.key, '/', 2)
 LEFT JOIN service.styles s
@@ -201,7 +208,11 @@ async def find_use(
 async def _allowed(opened: Resources, conn: Connection, use: Use, keys: Sequence[str]) -> list[_Owned]:
     """Whose these files are. Where the job may not open one of them, none is opened, and their creators are told."""
     rows = await conn.fetch(
-        _ASK.format(may_open=_MAY_OPEN[use.purpose]), use.job, use.style_id, use.by.actor, list(keys)
+        _ASK.format(may_open=_MAY_OPEN[use.purpose], opens_locked=use.purpose == "case", is_locked=_IS_LOCKED),
+        use.job,
+        use.style_id,
+        use.by.actor,
+        list(keys),
     )
     foreign = [_owned(row) for row in rows if row["style_id"] is not None and not row["is_allowed"]]
     if foreign:

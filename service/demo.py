@@ -24,7 +24,7 @@ from licensing.money import Money
 from service import desk
 from service.accounts import Role, account_by_email
 from service.api.shapes import money
-from service.clock import utc_now
+from service.clock import clock_of
 from service.db.connections import connect
 from service.errors import NotStarted
 from service.settings import Settings
@@ -129,7 +129,7 @@ async def _show(conn: Connection, settings: Settings, teller: Teller, buyer: Buy
         await _upload(creator, teller, style_id, script, settings.configs / "demo" / "works")
         version_id = await _train(creator, teller, style_id)
         await _publish(creator, teller, style_id, version_id, script)
-        await _credit(conn, teller)
+        await _credit(conn, settings, teller)
         first = await _buy(settings, teller, buyer, style_id, script)
         await _vary(settings, teller, buyer, style_id, first, script)
         await _verify(settings, teller, buyer, first)
@@ -240,8 +240,9 @@ async def _publish(creator: httpx.AsyncClient, teller: Teller, style_id: str, ve
     teller.say(f"{script.name} is published", f"a picture costs: {prices}")
 
 
-async def _credit(conn: Connection, teller: Teller) -> None:
-    await desk.credit(conn, email=PEOPLE["client"][0], money=PREPAID, reference="demonstration", now=utc_now())
+async def _credit(conn: Connection, settings: Settings, teller: Teller) -> None:
+    now = clock_of(settings)()
+    await desk.credit(conn, email=PEOPLE["client"][0], money=PREPAID, reference="demonstration", now=now)
     teller.say(f"{PEOPLE['client'][1]} has prepaid {_money(money(PREPAID))}")
 
 
@@ -357,7 +358,7 @@ async def _published(conn: Connection) -> str | None:
 
 async def _link(conn: Connection, settings: Settings, role: Role) -> str:
     email, name = PEOPLE[role]
-    return await desk.invite(conn, settings, role=role, email=email, name=name, now=utc_now())
+    return await desk.invite(conn, settings, role=role, email=email, name=name, now=clock_of(settings)())
 
 
 async def _token(conn: Connection, settings: Settings, role: Role) -> str:
@@ -365,10 +366,11 @@ async def _token(conn: Connection, settings: Settings, role: Role) -> str:
     email, _ = PEOPLE[role]
     account = await account_by_email(conn, email)
     assert account is not None
+    now = clock_of(settings)()
     async with conn.transaction():
         for key in await keys.listing(conn, account_id=account.id):
-            await keys.revoke(conn, key_id=key.id, account_id=account.id, now=utc_now())
-        return await desk.token(conn, settings, email=email, test=False, scopes=(), cap=None, now=utc_now())
+            await keys.revoke(conn, key_id=key.id, account_id=account.id, now=now)
+        return await desk.token(conn, settings, email=email, test=False, scopes=(), cap=None, now=now)
 
 
 @asynccontextmanager

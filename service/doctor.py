@@ -22,7 +22,7 @@ from licensing.prices import load_prices
 from licensing.rules import load_categories
 from licensing.watermarks import open_watermark
 from service.auditing import checkpoints_in, look_over
-from service.clock import utc_now
+from service.clock import Clock, clock_of
 from service.db.connections import connect
 from service.db.prepare import prepare_database
 from service.errors import OwnhandError
@@ -163,7 +163,9 @@ def _database(settings: Settings, with_ledger: bool, elsewhere: Path | None, sty
     try:
         with database(settings) as url:
             prepare_database(url)
-            checks: list[Callable[[asyncpg.Connection], Awaitable[Finding]]] = [_processes]
+            checks: list[Callable[[asyncpg.Connection], Awaitable[Finding]]] = [
+                functools.partial(_processes, clock_of(settings))
+            ]
             if with_ledger:
                 checks.append(functools.partial(_ledger, settings, elsewhere))
             if style_id:
@@ -182,8 +184,8 @@ async def _in_database(url: str, checks: Sequence[Callable[[asyncpg.Connection],
         await conn.close()
 
 
-async def _processes(conn: asyncpg.Connection) -> Finding:
-    rows = await conn.fetch("SELECT id FROM service.executors WHERE seen_at > $1 ORDER BY id", utc_now() - _SILENCE)
+async def _processes(clock: Clock, conn: asyncpg.Connection) -> Finding:
+    rows = await conn.fetch("SELECT id FROM service.executors WHERE seen_at > $1 ORDER BY id", clock() - _SILENCE)
     names = ", ".join(row["id"] for row in rows) or "none runs at present"
     return Finding(subject="processes", is_well=True, sentence=names)
 

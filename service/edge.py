@@ -106,7 +106,10 @@ async def _say_broken(request: Request, error: Exception) -> Response:
 
 def _limit_of(settings: Settings) -> Callable[[str], int]:
     statements = ("/v1/bank-statements", "/office/statements")
-    pictures = ("/v1/images", "/v1/verify", "/verify", "/v1/generations", "/v1/quotes", "/desk/make")
+    pictures = (
+        *("/v1/images", "/v1/verify", "/verify", "/v1/generations", "/v1/quotes", "/desk/make"),
+        *("/v1/claims/matches", "/office/claims/matches"),
+    )
 
     def limit(path: str) -> int:
         if path.endswith("/works"):

@@ -47,6 +47,7 @@ _FORGET = (
     f"UPDATE service.generations SET words_deleted_at = $2, request = request || {WORDLESS}"
     " WHERE client_id = $1 AND words_deleted_at IS NULL",
     "UPDATE service.cases SET said = '[]' WHERE creator_id = $1 AND $2::timestamptz IS NOT NULL",
+    "UPDATE service.claims SET said = '[]' WHERE creator_id = $1 AND $2::timestamptz IS NOT NULL",
     "UPDATE service.styles SET name = 'A style that was deleted', summary = '', updated_at = $2 WHERE creator_id = $1",
     "UPDATE service.bank_lines SET text = '', holder = '', iban = '' WHERE party = $1 AND $2::timestamptz IS NOT NULL",
     "UPDATE service.accounts SET email = id || '@erased.invalid', name = 'A former ' || role, erased_at = $2"

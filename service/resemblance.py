@@ -63,7 +63,7 @@ async def note_look(conn: Connection, look: Look, *, work_id: str, creator_id: s
     await conn.execute(
         "INSERT INTO service.looks (work_id, creator_id, bits, thumb, band_0, band_1, band_2, band_3)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        *(work_id, creator_id, look.hash_bytes, look.thumb_bytes, *_bands(look)),
+        *(work_id, creator_id, look.hash_bytes, look.thumb_bytes, *bands_of(look)),
     )
 
 
@@ -75,10 +75,38 @@ async def nearest_of_others(conn: Connection, looks: Sequence[Look], *, creator_
         rows = await conn.fetch(
             "SELECT work_id, bits, thumb FROM service.looks WHERE creator_id <> $1 AND (band_0 = ANY($2::int[])"
             " OR band_1 = ANY($3::int[]) OR band_2 = ANY($4::int[]) OR band_3 = ANY($5::int[]))",
-            *(creator_id, *_probes(look)),
+            *(creator_id, *probes_of(look)),
         )
         found += [alike for row in rows if (alike := _compare(look, row["work_id"], row["bits"], row["thumb"]))]
     return min(found, key=lambda alike: (alike.bits_apart, alike.colours_apart, alike.work_id), default=None)
+
+
+async def all_alike(conn: Connection, looks: Sequence[Look], *, limit: int = 20) -> list[Alike]:
+    """Works of whichever creator that are nearly the same as one of `looks`, the nearest first: for the operator, who
+    looks for a picture that somebody claims."""
+    found: dict[str, Alike] = {}
+    for look in looks:
+        rows = await conn.fetch(
+            "SELECT work_id, bits, thumb FROM service.looks WHERE band_0 = ANY($1::int[])"
+            " OR band_1 = ANY($2::int[]) OR band_2 = ANY($3::int[]) OR band_3 = ANY($4::int[])",
+            *probes_of(look),
+        )
+        for row in rows:
+            alike, known = _compare(look, row["work_id"], row["bits"], row["thumb"]), found.get(row["work_id"])
+            if alike is not None and (known is None or alike.bits_apart < known.bits_apart):
+                found[alike.work_id] = alike
+    return sorted(found.values(), key=lambda alike: (alike.bits_apart, alike.colours_apart, alike.work_id))[:limit]
+
+
+async def find_look(conn: Connection, work_id: str) -> Look | None:
+    """What a work looks like; None where that was not kept."""
+    row = await conn.fetchrow("SELECT bits, thumb FROM service.looks WHERE work_id = $1", work_id)
+    return look_of(row["bits"], row["thumb"]) if row else None
+
+
+def is_alike(look: Look, bits: bytes, thumb: bytes) -> bool:
+    """Whether a picture is nearly the same as one whose look was kept."""
+    return is_nearly_same(look, look_of(bits, thumb))
 
 
 def _compare(look: Look, work_id: str, bits: bytes, thumb: bytes) -> Alike | None:
@@ -92,10 +120,11 @@ def _compare(look: Look, work_id: str, bits: bytes, thumb: bytes) -> Alike | Non
     )
 
 
-def _bands(look: Look) -> list[int]:
+def bands_of(look: Look) -> list[int]:
+    """The parts of its hash, by which it is found."""
     return [int(word) for word in np.frombuffer(look.hash_bytes, dtype=">u2")]
 
 
-def _probes(look: Look) -> list[list[int]]:
+def probes_of(look: Look) -> list[list[int]]:
     """Every band as it is, and with each of its bits turned."""
-    return [[band ^ flip for flip in (0, *(1 << bit for bit in range(BAND_BITS)))] for band in _bands(look)]
+    return [[band ^ flip for flip in (0, *(1 << bit for bit in range(BAND_BITS)))] for band in bands_of(look)]

@@ -134,9 +134,11 @@ class Settings:
     """How long `GET /v1/styles/{id}/review` waits for a look at the works as they are now."""
     crash_at: str | None = None
     """Tests only: the process kills itself when its story reaches this point."""
+    movable_clock: bool = False
+    """Tests only: every process goes by a clock that a file in `home` moves. `service.clock` says what refuses it."""
 
     def __post_init__(self) -> None:
-        for name in sorted({field.name for field in fields(self)} - {"num_threads", "supervised"}):
+        for name in sorted({field.name for field in fields(self)} - {"num_threads", "supervised", "movable_clock"}):
             value = getattr(self, name)
             if isinstance(value, int | float) and value <= 0:
                 raise ValueError(f"{PREFIX}{name.upper()} is {value}; it must be above 0")

@@ -6,18 +6,20 @@
     every few seconds                          the work of processes that fell silent goes back to the queues
     every half minute                          leases renewed, objects of nobody deleted, notices and periods ended,
                                                renewals tried again, invoices paid, free pictures given, disputes
-                                               closed, monthly dues posted, payouts opened and sent, turns of the past
-                                               forgotten, destroyed styles emptied, accounts erased
+                                               closed, monthly dues posted, claims closed, payouts opened and sent,
+                                               turns of the past forgotten, destroyed styles emptied, accounts erased
     every hour                                 old prompts, clients' pictures, events, messages and finished stories
                                                deleted; papers issued; payments compared with the provider's list; once
                                                a day, the audit
 
-Each sweep may run in several processes at once; each does nothing where nothing is to be done.
+Each sweep may run in several processes at once; each does nothing where nothing is to be done. Where tests move the
+clock, all look at once when it was moved.
 """
 
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -52,6 +54,7 @@ from service.retention import (
 )
 from service.transfers import open_payouts, send_payouts
 from service.turns import forget_turns
+from service.withdrawing import close_claims
 from service.workflows import BROKEN, adopt, states_of
 
 log = logging.getLogger("ownhand.sweep")
@@ -62,6 +65,7 @@ SLOW_S = 30.0
 PRUNE_S = 3600.0
 # A story is started right after its order's commit; what is younger than this is on its way.
 _ON_ITS_WAY = timedelta(seconds=2)
+_MOVED_EVERY_S, _MOVED = 0.2, timedelta(seconds=2)
 _AT_ONCE = 200
 
 Sweep = Callable[[Gateway], Awaitable[object]]
@@ -73,16 +77,19 @@ async def sweeping(web: Gateway) -> AsyncIterator[None]:
     noticed = asyncio.Event()
     periods = (end_periods, charge_renewals, renew_plans, grant_free_pictures)
     money = (*periods, collect_due, charge_invoices, close_decided, post_monthly_dues, open_payouts, send_payouts)
-    slow = (keep_leases, collect, *money, mend_destructions, list_late_deletions, erase_asked, forget_turns)
+    slow = (keep_leases, collect, *money, close_claims, mend_destructions, list_late_deletions, erase_asked)
     old = (prune_stories, delete_words, delete_images, prune_events, prune_messages, prune_executors, prune_sign_ins)
     rare = (*old, issue_monthly, compare_with_provider, audit_ledger)
+    slowly, rarely = asyncio.Event(), asyncio.Event()
     tasks = [
         asyncio.create_task(listen(web.database_url, CHANNEL, lambda _: noticed.set())),
         asyncio.create_task(_repeat(web, (reflect, expire, mend, clear_approvals), QUICK_S, noticed)),
         asyncio.create_task(_repeat(web, (adopt_silent, mend_trainings), ADOPT_S, asyncio.Event())),
-        asyncio.create_task(_repeat(web, slow, SLOW_S, asyncio.Event())),
-        asyncio.create_task(_repeat(web, rare, PRUNE_S, asyncio.Event())),
+        asyncio.create_task(_repeat(web, (*slow, forget_turns), SLOW_S, slowly)),
+        asyncio.create_task(_repeat(web, rare, PRUNE_S, rarely)),
     ]
+    if web.settings.movable_clock:
+        tasks.append(asyncio.create_task(_ring_when_moved(web, (slowly, rarely))))
     try:
         yield
     finally:
@@ -192,6 +199,18 @@ async def end_periods(web: Gateway) -> None:
                 if await roll_over(conn, due, now=now, new_id=web.new_id, retry_days=web.prices.retry_days):
                     await tell_periods_ended(conn, now=now)
                     await tell_unpaid(conn, due.id, now=now)
+
+
+async def _ring_when_moved(web: Gateway, bells: tuple[asyncio.Event, ...]) -> None:
+    """Have sweeps look when the clock went further than time did: nobody waits an hour for a month that is over."""
+    before, since = web.clock(), time.monotonic()
+    while True:
+        await asyncio.sleep(_MOVED_EVERY_S)
+        now, moment = web.clock(), time.monotonic()
+        if now - before - timedelta(seconds=moment - since) > _MOVED:
+            for bell in bells:
+                bell.set()
+        before, since = now, moment
 
 
 async def _repeat(web: Gateway, sweeps: tuple[Sweep, ...], every_s: float, noticed: asyncio.Event) -> None:

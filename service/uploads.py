@@ -14,6 +14,7 @@ from service.errors import Problem
 from service.resemblance import compare_with_others
 from service.resources import Gateway
 from service.styles import Style
+from service.withdrawing import is_withheld
 from service.works import NewWork, Rights, StoredWork, add_work, digest_of, thumbnail_key, work_with_digest
 from training.messages import Finding
 from training.works import MAX_WORK_BYTES, inspect_upload
@@ -58,18 +59,37 @@ async def take_upload(web: Gateway, style: Style, upload: Upload, *, rights: Rig
     new = _new_work(style, work_id, name, upload.content, opened, digest=digest, rights=rights)
     looks = await asyncio.to_thread(_looks_of, opened.image)
     await asyncio.to_thread(_store, web, new, upload.content, opened)
-    # Compared with everybody's works.
-    async with web.house() as conn, conn.transaction():
-        stored = await add_work(conn, new, most=web.settings.max_works_per_style, now=web.clock())
-        if isinstance(stored, StoredWork) and stored.id == new.id:
-            stored = await compare_with_others(conn, stored, looks, new_id=web.new_id, now=web.clock())
+    stored = await _keep(web, new, looks)
     if isinstance(stored, StoredWork) and stored.id == new.id:
         return Taken(filename=name, work=stored, is_new=True, findings=tuple(findings))
     await asyncio.to_thread(_unstore, web, new)
     if isinstance(stored, StoredWork):
         return Taken(filename=name, work=stored)
+    if stored is None:
+        return Taken(filename=name, problem=_withheld(name, digest))
     sentence = f"{name} was not kept: the style has {stored} works, the most there can be. Delete some and try again."
     return Taken(filename=name, problem=Problem("payload_too_large", sentence))
+
+
+async def looks_of_upload(filename: str, content: bytes) -> tuple[Look, Look]:
+    """What a picture looks like that is not kept, straight and mirrored. Raises Problem for what is none."""
+    name = plain_filename(filename)
+    opened, findings = await asyncio.to_thread(inspect_upload, name, content, size=1)
+    if opened is None:
+        raise _refusal(name, findings)
+    return await asyncio.to_thread(_looks_of, opened.image)
+
+
+async def _keep(web: Gateway, new: NewWork, looks: tuple[Look, Look]) -> StoredWork | int | None:
+    """The work, compared with everybody's; how many there are where there is no room; None where a claim keeps it
+    out."""
+    async with web.house() as conn, conn.transaction():
+        if await is_withheld(conn, digest=new.sha256, looks=looks, creator_id=new.creator_id):
+            return None
+        stored = await add_work(conn, new, most=web.settings.max_works_per_style, now=web.clock())
+        if isinstance(stored, StoredWork) and stored.id == new.id:
+            stored = await compare_with_others(conn, stored, looks, new_id=web.new_id, now=web.clock())
+        return stored
 
 
 def plain_filename(filename: str) -> str:
@@ -121,6 +141,15 @@ def _looks_of(image: Image.Image) -> tuple[Look, Look]:
 def _unstore(web: Gateway, work: NewWork) -> None:
     web.storage.delete(work.storage_key)
     web.storage.delete(thumbnail_key(work.storage_key))
+
+
+def _withheld(name: str, digest: str) -> Problem:
+    return Problem(
+        "image_refused",
+        f"{name} was not taken: this picture was taken out of a portfolio here, because somebody else claims it. If it"
+        " is yours, say why; a person decides.",
+        extra={"kind": "withheld", "sha256": digest},
+    )
 
 
 def _refusal(name: str, findings: list[Finding]) -> Problem:

@@ -12,6 +12,7 @@ from inference.checkers import open_checker
 from inference.devices import choose_device
 from inference.engine import Engine
 from service import finetuning, rendering, reviewing, speeds
+from service.clock import clock_of
 from service.drawing import MIB, drawing_with
 from service.lifeline import end_with_parent
 from service.resources import open_worker_resources
@@ -52,7 +53,7 @@ async def run_worker(settings: Settings, database_url: str) -> None:
         return engine
 
     async with (
-        open_worker_resources(settings, database_url) as opened,
+        open_worker_resources(settings, database_url, clock=clock_of(settings)) as opened,
         drawing_with(opened, open_engine),
         tidying(opened),
         launch(opened, "worker") as executor,

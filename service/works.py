@@ -13,15 +13,18 @@ from service.db.connections import read
 
 Rights = Literal["mine", "client_consented", "licensed", "unsure"]
 
+_IS_LOCKED = (
+    "EXISTS (SELECT FROM service.claims k WHERE k.sha256 = works.sha256 AND k.creator_id = works.creator_id"
+    " AND k.in_effect_at IS NOT NULL)"
+)
 _COLUMNS = (
     "id, style_id, creator_id, filename, mime, width, height, num_bytes, sha256, storage_key, rights, captions,"
-    " suggested, include, kept, created_at, updated_at"
+    f" suggested, include, kept, created_at, updated_at, {_IS_LOCKED} AS is_locked"
 )
-
-
 _IS_HELD = (
-    "EXISTS (SELECT FROM service.cases c WHERE c.subject = works.id AND c.outcome IS DISTINCT FROM 'allowed'"
-    " AND c.id = (SELECT max(id) FROM service.cases WHERE subject = works.id))"
+    f"({_IS_LOCKED} OR EXISTS (SELECT FROM service.cases c WHERE c.subject = works.id"
+    " AND c.outcome IS DISTINCT FROM 'allowed'"
+    " AND c.id = (SELECT max(id) FROM service.cases WHERE subject = works.id)))"
 )
 
 
@@ -49,10 +52,12 @@ class StoredWork:
     """What its creator answered to findings: kind -> why the work stays."""
     created_at: datetime
     updated_at: datetime
+    is_locked: bool
+    """A claim to it was upheld: nobody opens its file but whoever decides."""
 
     @property
     def may_train(self) -> bool:
-        return self.include and self.rights != "unsure"
+        return self.include and self.rights != "unsure" and not self.is_locked
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -172,13 +177,14 @@ async def change_work(
     """The work after the change; None where this creator has no such work. None leaves a field as it is.
 
     A work whose right is withdrawn takes every published version that learnt from it out of the catalogue. The rights
-    of a work that a case holds stay `unsure` whatever is asked.
+    of a work that a case or a claim holds stay `unsure` whatever is asked, and one that a claim locks is not used.
     """
     async with conn.transaction():
         row = await conn.fetchrow(
             f"UPDATE service.works SET rights = CASE WHEN {_IS_HELD} THEN 'unsure' ELSE coalesce($3, rights) END,"
             "  captions = coalesce($4, captions),"
-            f" include = coalesce($5, include), updated_at = $6 WHERE id = $1 AND creator_id = $2 RETURNING {_COLUMNS}",
+            f" include = coalesce($5, include) AND NOT {_IS_LOCKED}, updated_at = $6"
+            f" WHERE id = $1 AND creator_id = $2 RETURNING {_COLUMNS}",
             *(work_id, creator_id, rights, None if captions is None else list(captions), include, now),
         )
         if row is None:
@@ -206,7 +212,10 @@ async def take_suggested(conn: Connection, *, work_id: str, creator_id: str, now
 
 async def release_work(conn: Connection, *, work_id: str, rights: Rights, now: datetime) -> None:
     """Give a work that a case held the rights back that its creator had named."""
-    await conn.execute("UPDATE service.works SET rights = $2, updated_at = $3 WHERE id = $1", *(work_id, rights, now))
+    await conn.execute(
+        f"UPDATE service.works SET rights = $2, updated_at = $3 WHERE id = $1 AND NOT {_IS_LOCKED}",
+        *(work_id, rights, now),
+    )
 
 
 async def keep_work(
@@ -239,15 +248,21 @@ async def delete_work(conn: Connection, *, work_id: str, creator_id: str, now: d
 
 
 async def _unpublish_versions_with(conn: Connection, *, work_id: str, now: datetime) -> None:
+    rows = await conn.fetch("SELECT id FROM service.versions WHERE state = 'published' AND work_ids ? $1", work_id)
+    await unpublish(conn, [row["id"] for row in rows], now=now)
+
+
+async def unpublish(conn: Connection, version_ids: Sequence[str], *, now: datetime) -> None:
+    """Take those of these versions off sale that are published, because a work in them lost its right."""
     await conn.execute(
         "WITH gone AS (UPDATE service.versions SET state = 'retired'"
-        " WHERE state = 'published' AND work_ids ? $1 RETURNING id, creator_id, style_id, number),"
+        " WHERE state = 'published' AND id = ANY($1::text[]) RETURNING id, creator_id, style_id, number),"
         " noted AS (INSERT INTO service.audit (at, account_id, style_id, kind, subject, role, data)"
         " SELECT $2, creator_id, style_id, 'version_unpublished', id, 'place', jsonb_build_object('number', number)"
         " FROM gone)"
         " UPDATE service.styles SET published_version_id = NULL, updated_at = $2"
         " WHERE published_version_id IN (SELECT id FROM gone)",
-        *(work_id, now),
+        *(list(version_ids), now),
     )
 
 

@@ -11,6 +11,7 @@ from inference.catalog import base_spec
 from inference.errors import BaseUnusable
 from licensing.database import Connection
 from licensing.errors import Refusal
+from licensing.money import Money
 from service import audit, finetuning, trainings
 from service.api.shapes import Cursor, Limit, bytes_of, money, page
 from service.api.styles import check_exists, own_style
@@ -55,13 +56,21 @@ async def make_training(
     web: Web, asker: Creator, style_id: str, response: Response, body: NewTraining | None = None
 ) -> dict[str, Any]:
     """Train a new version from the works whose rights are clear."""
-    asked = body or NewTraining()
+    made = await start_new(web, asker, style_id, body or NewTraining())
+    response.headers["Location"] = f"/v1/trainings/{made.id}"
+    return training_document(made)
+
+
+async def start_new(
+    web: Gateway, asker: Identity, style_id: str, asked: NewTraining, *, is_free: bool = False
+) -> Training:
+    """Queue a training of a creator's own style. is_free: the operator pays it. Raises Problem."""
     async with web.pool.acquire() as conn:
         style = await own_style(conn, style_id, asker.account_id)
         check_exists(style)
         recipe = find_recipe(web, style, asked.recipe)
         num_works = await check_works(conn, style, recipe)
-        plan = await _priced_plan(web, conn, style, recipe, num_works)
+        plan = await _priced_plan(web, conn, style, recipe, num_works, is_free=is_free)
         max_minutes = _limit(web, plan, asked.max_minutes)
         made = await trainings.add_training(
             conn,
@@ -72,14 +81,13 @@ async def make_training(
             recipe=recipe.name,
             seed=secrets.randbelow(2**31) if asked.seed is None else asked.seed,
             max_minutes=max_minutes,
-            price=plan.price,
+            price=Money(0, web.prices.currency) if is_free else plan.price,
             now=web.clock(),
         )
     if isinstance(made, Refusal):
         raise refused(made)
     await finetuning.start_training(made)
-    response.headers["Location"] = f"/v1/trainings/{made.id}"
-    return training_document(made)
+    return made
 
 
 @router.get("/styles/{style_id}/estimate")
@@ -237,11 +245,13 @@ def training_document(training: Training) -> dict[str, Any]:
     }
 
 
-async def _priced_plan(web: Gateway, conn: Connection, style: Style, recipe: Recipe, num_works: int) -> Plan:
+async def _priced_plan(
+    web: Gateway, conn: Connection, style: Style, recipe: Recipe, num_works: int, *, is_free: bool
+) -> Plan:
     """What the training takes as far as it is known. Raises Problem where it costs something and nobody knows what."""
-    is_free = web.prices.training_minute.amount == 0
+    is_free = is_free or web.prices.training_minute.amount == 0
     plan = await (known_plan if is_free else plan_training)(web, conn, style, recipe, num_works=num_works)
-    if plan.is_priced:
+    if plan.is_priced or is_free:
         return plan
     if plan.state == "measuring":
         raise Problem(

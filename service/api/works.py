@@ -173,6 +173,7 @@ async def answer_finding(web: Web, asker: Creator, work_id: str, body: Answer) -
     takes the answer back. Against `others_work` it is an appeal, which a person of the operator's decides."""
     now = web.clock()
     work = await _own(web, asker, work_id)
+    check_not_locked(work)
     async with web.pool.acquire() as conn:
         if body.kind == reviews.OTHERS_WORK:
             if not body.reason:
@@ -203,6 +204,8 @@ async def patch_work(web: Web, asker: Creator, work_id: str, body: WorkChange) -
         if body.rights not in (None, "unsure"):
             await _check_not_held(conn, work_id, asker)
         before = await works.find_work(conn, work_id, creator_id=asker.account_id)
+        if before is not None:
+            check_not_locked(before)
         work = await works.change_work(
             conn,
             work_id=work_id,
@@ -236,6 +239,7 @@ async def delete_work(web: Web, asker: Creator, work_id: str) -> None:
 async def get_file(web: Web, asker: CreatorReading, work_id: str) -> Response:
     """The file as it was uploaded."""
     work = await _own(web, asker, work_id)
+    check_not_locked(work)
     name = f'attachment; filename="{work.id}.{work.storage_key.rsplit(".", 1)[-1]}"'
     return await _object(web, asker, work, work.storage_key, work.mime, {"Content-Disposition": name}, "export")
 
@@ -244,6 +248,7 @@ async def get_file(web: Web, asker: CreatorReading, work_id: str) -> Response:
 async def get_thumbnail(web: Web, asker: CreatorReading, work_id: str) -> Response:
     """A small JPEG of it."""
     work = await _own(web, asker, work_id)
+    check_not_locked(work)
     return await _object(web, asker, work, thumbnail_key(work.storage_key), "image/jpeg", {}, "own")
 
 
@@ -262,6 +267,7 @@ def work_document(work: StoredWork) -> dict[str, Any]:
         "captions": list(work.captions),
         "suggested": list(work.suggested),
         "include": work.include,
+        "locked": work.is_locked,
         "kept": work.kept,
         "file_url": f"/v1/works/{work.id}/file",
         "thumbnail_url": f"/v1/works/{work.id}/thumbnail",
@@ -285,6 +291,15 @@ async def _own(web: Gateway, asker: Identity, work_id: str) -> StoredWork:
     if work is None:
         raise not_found("work", work_id)
     return work
+
+
+def check_not_locked(work: StoredWork) -> None:
+    """Raises Problem for a work that a claim locks."""
+    if work.is_locked:
+        raise Problem(
+            "conflict",
+            f"Work {work.id} is locked: the operator upheld a claim to it. Your claims say what you can do.",
+        )
 
 
 async def _check_not_held(conn: Connection, work_id: str, asker: Identity) -> None:

@@ -4,13 +4,22 @@ Ids are made by the caller (`service.ids`). Times are aware. A row that belongs 
 that every query can filter by it.
 """
 
-from datetime import datetime
-
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-SCHEMA = "service"
-metadata = sa.MetaData(schema=SCHEMA)
+from service.db.case_tables import cases, claim_contacts, claims, looks
+from service.db.columns import SCHEMA, metadata
+from service.db.columns import flag as _flag
+from service.db.columns import json as _json
+from service.db.columns import number as _number
+from service.db.columns import one_of as _one_of
+from service.db.columns import primary_id as _id
+from service.db.columns import real as _real
+from service.db.columns import row_of as _of
+from service.db.columns import text as _text
+from service.db.columns import time as _time
+
+__all__ = ["SCHEMA", "cases", "claim_contacts", "claims", "looks", "metadata"]
 
 ROLES = ("creator", "client", "operator")
 RIGHTS = ("mine", "client_consented", "licensed", "unsure")
@@ -40,10 +49,7 @@ VERSION_STATES = ("draft", "published", "retired")
 APPROVAL_DECISIONS = ("approved", "rejected")
 TRUST_LEVELS = ("by_count", "trusted", "always_review")
 DELIVERY_STATES = ("waiting", "delivered", "failed")
-CASE_KINDS = ("near_duplicate",)
 AUTHORSHIP_STATES = ("waiting", "in_force", "declined", "ended")
-CASE_STATES = ("open", "decided")
-CASE_OUTCOMES = ("allowed", "refused")
 DATA_USE_PURPOSES = (
     "review",
     "description",
@@ -55,43 +61,6 @@ DATA_USE_PURPOSES = (
     "export",
     "deletion",
 )
-
-
-def _id() -> sa.Column[str]:
-    return sa.Column("id", sa.Text, primary_key=True)
-
-
-def _time(name: str, *, optional: bool = False) -> sa.Column[datetime]:
-    return sa.Column(name, sa.DateTime(timezone=True), nullable=optional)
-
-
-def _text(name: str, default: str | None = None, *, optional: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, nullable=optional, server_default=default)
-
-
-def _number(name: str, default: str | None = None, *, optional: bool = False) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger, nullable=optional, server_default=default)
-
-
-def _real(name: str) -> sa.Column[float]:
-    return sa.Column(name, sa.Double, nullable=True)
-
-
-def _json(name: str, default: str = "{}") -> sa.Column[JSONB]:
-    return sa.Column(name, JSONB, nullable=False, server_default=sa.text(f"'{default}'::jsonb"))
-
-
-def _flag(name: str, default: str) -> sa.Column[bool]:
-    return sa.Column(name, sa.Boolean, nullable=False, server_default=sa.text(default))
-
-
-def _of(table: str, name: str, *, optional: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, sa.ForeignKey(f"{SCHEMA}.{table}.id"), nullable=optional)
-
-
-def _one_of(column: str, words: tuple[str, ...]) -> sa.CheckConstraint:
-    listed = ", ".join(f"'{word}'" for word in words)
-    return sa.CheckConstraint(f"{column} IN ({listed})", name=f"{column}_is_known")
 
 
 accounts = sa.Table(
@@ -196,38 +165,6 @@ works = sa.Table(
     sa.UniqueConstraint("style_id", "sha256", name="a_file_once_per_style"),
     sa.Index("works_of_style", "style_id", "id"),
     _one_of("rights", RIGHTS),
-)
-
-looks = sa.Table(
-    "looks",  # what a work looks like in numbers, for finding it again among everybody's
-    metadata,
-    sa.Column("work_id", sa.Text, sa.ForeignKey(f"{SCHEMA}.works.id", ondelete="CASCADE"), primary_key=True),
-    _of("accounts", "creator_id"),
-    sa.Column("bits", sa.LargeBinary, nullable=False),  # perceptual hash, 8 bytes
-    sa.Column("thumb", sa.LargeBinary, nullable=False),  # 16 x 16 RGB
-    *(sa.Column(f"band_{number}", sa.Integer, nullable=False) for number in range(4)),  # the four parts of `bits`
-    *(sa.Index(f"looks_by_band_{number}", f"band_{number}") for number in range(4)),
-)
-
-cases = sa.Table(
-    "cases",  # what a person of the operator's has to decide
-    metadata,
-    _id(),
-    _text("kind"),
-    _text("subject"),  # the id of what it is about: a work
-    _of("accounts", "creator_id"),  # whose the subject is
-    _json("evidence"),  # by kind; for a near-duplicate {"other", "bits_apart", "colours_apart", "rights"}
-    _json("said", "[]"),  # [{"at", "by", "sentence"}] in order; `by` is a role
-    _text("state", "open"),
-    _text("outcome", optional=True),
-    _time("opened_at"),
-    _time("decided_at", optional=True),
-    sa.Index("cases_of_subject", "subject"),
-    sa.Index("cases_open", "opened_at", postgresql_where=sa.text("state = 'open'")),
-    sa.CheckConstraint("(state = 'decided') = (outcome IS NOT NULL)", name="decided_has_an_outcome"),
-    _one_of("kind", CASE_KINDS),
-    _one_of("state", CASE_STATES),
-    _one_of("outcome", CASE_OUTCOMES),
 )
 
 trainings = sa.Table(

@@ -48,6 +48,8 @@ TABLES: Mapping[str, Table] = {
     "works": Table(seen=owned_by("creator_id"), writes=_ALL),
     "looks": Table(seen=owned_by("creator_id"), writes=_ALL),
     "cases": Table(seen=owned_by("creator_id"), writes=_ALL),
+    "claims": Table(seen=owned_by("creator_id"), writes=_ALL, written=IS_HOUSE),
+    "claim_contacts": Table(seen=NO_PARTY, writes=_ALL),
     "trainings": Table(seen=owned_by("creator_id"), writes=_ALL),
     "speeds": Table(seen=EVERYBODY, writes=_ALL),
     "versions": Table(

@@ -44,6 +44,14 @@ class Draft:
     """Names this filled-in form: sending it twice orders once."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Short:
+    """A plan that covers what is chosen, and has fewer units left than that takes."""
+
+    plan: plans.Allowance
+    units: int
+
+
 @router.get("/desk/make")
 async def make_page(visit: ClientVisit, request: Request) -> HTMLResponse:
     """The form; what is in the address is filled in."""
@@ -152,6 +160,7 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
         terms=terms,
         quote_problem=quote_problem.document if quote_problem else None,
         agreed=agreed(priced) if priced else "",
+        short=_short(visit, draft, usage) if priced and priced.quote.pay is None else None,
         eta_s=priced.eta_s if priced else 0.0,
         approval_s=visit.web.settings.approval_hours * 3600 if priced and priced.needs_approval else 0,
         is_missing=is_missing and problem is None,
@@ -160,6 +169,16 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
         prompt_days=visit.web.settings.prompt_days,
         image_days=visit.web.settings.image_days,
     )
+
+
+def _short(visit: Member, draft: Draft, usage: plans.Usage) -> Short | None:
+    """The plan that does not cover what is chosen any more; None where none runs that would."""
+    running = [one for one in usage.allowances if one.kind == "plan" and one.paused_since is None]
+    for plan in running:
+        offered = visit.web.prices.plans.get(plan.name or "")
+        if offered is not None and draft.tier in offered.covers:
+            return Short(plan=plan, units=offered.covers[draft.tier] * int(draft.count))
+    return None
 
 
 async def _price(visit: Member, draft: Draft, book: Book) -> tuple[intake.Priced | None, Problem | None]:

@@ -35,7 +35,7 @@ async def decide_case(visit: OperatorVisit, case_id: str) -> Response:
         async with visit.web.pool.acquire() as conn, conn.transaction():
             case = await _found(visit, case_id)
             await decide(conn, case, outcome, sentence=sentence, now=visit.now)
-            if outcome == "allowed":
+            if outcome == "allowed" and case.kind == "near_duplicate":
                 await release_work(conn, work_id=case.subject, rights=case.evidence["rights"], now=visit.now)
     except Problem as problem:
         return await _show(visit, case_id, problem)
@@ -61,6 +61,7 @@ async def _show(visit: Member, case_id: str, problem: Problem | None = None) -> 
     case = await _found(visit, case_id)
     works = {side: await _side(visit, case, side) for side in SIDES}
     async with visit.web.pool.acquire() as conn:
+        asker = await account_by_id(conn, case.creator_id)
         owners = {side: await account_by_id(conn, work.creator_id) for side, work in works.items() if work is not None}
     return page(
         visit,
@@ -70,6 +71,7 @@ async def _show(visit: Member, case_id: str, problem: Problem | None = None) -> 
         case=case,
         works=works,
         owners=owners,
+        asker=asker,
     )
 
 
@@ -83,5 +85,7 @@ async def _found(visit: Member, case_id: str) -> Case:
 
 async def _side(visit: Member, case: Case, side: str) -> StoredWork | None:
     """None where the work is gone: it was deleted since."""
+    if case.kind != "near_duplicate":
+        return None
     async with visit.web.pool.acquire() as conn:
         return await work_by_id(conn, case.subject if side == "subject" else case.evidence["other"])

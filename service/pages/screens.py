@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from service.pages import (
     account,
     assets,
+    claims,
     desk,
     desk_keys,
     desk_money,
@@ -68,6 +69,7 @@ SCREENS = (
     desk_spend,
     desk_webhooks,
     disputes,
+    claims,
     office,
     office_cases,
     office_dues,

@@ -51,7 +51,7 @@ class Standing:
     @property
     def pictures(self) -> list[str]:
         """Addresses of small pictures of the works."""
-        return [f"/v1/works/{work.id}/thumbnail" for work in self.works]
+        return [f"/v1/works/{work.id}/thumbnail" for work in self.works if not work.is_locked]
 
     @property
     def num_ready(self) -> int:
@@ -62,6 +62,11 @@ class Standing:
     def num_unsure(self) -> int:
         """Works that would train if the creator said whose they are."""
         return sum(work.include and work.rights == "unsure" for work in self.works)
+
+    @property
+    def num_locked(self) -> int:
+        """Works to which a claim was upheld."""
+        return sum(work.is_locked for work in self.works)
 
     @property
     def steps(self) -> list[Step]:

@@ -11,6 +11,7 @@ from service.api.dues import dues_now
 from service.api.styles import NewStyle, StyleChange, make_style, patch_style
 from service.api.switch import set_switch
 from service.approvals import count_waiting
+from service.claims import count_running
 from service.errors import Problem
 from service.pages.forms import checked, chosen
 from service.pages.render import page, see_other
@@ -86,6 +87,7 @@ async def _studio(visit: Member, problem: Problem | None = None) -> HTMLResponse
         history = await switch.history(conn, creator_id=creator_id, limit=1)
         num_waiting = await count_waiting(conn, creator_id)
         shared = await authorships.of_account(conn, creator_id)
+        num_claims = await count_running(conn, creator_id)
     return page(
         visit,
         "studio.html",
@@ -97,6 +99,7 @@ async def _studio(visit: Member, problem: Problem | None = None) -> HTMLResponse
         num_waiting=num_waiting,
         has_shared=bool(shared),
         num_asked=sum(creator_id in one.waits_for for one in shared),
+        num_claims=num_claims,
         last_change=history[0] if history else None,
         is_all_off=any(one.switch.scope == "creator" and one.switch.level == "off" for one in found),
         done=visit.request.query_params.get("done", ""),

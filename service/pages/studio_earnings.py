@@ -14,7 +14,7 @@ from service.api.dues import ConsentBody, dues_now, put_dues
 from service.api.shapes import file_response
 from service.errors import Problem
 from service.pages.forms import checked, chosen
-from service.pages.render import page, see_other
+from service.pages.render import is_fragment, page, see_other
 from service.pages.visits import CreatorVisit, Member
 from service.settings import ROOT
 from service.styles import own_among, style_names
@@ -24,6 +24,7 @@ router = APIRouter(include_in_schema=False)
 SCRIPT = ROOT / "configs" / "recompute_statement.py"
 _PER_PAGE = 100
 _PAGES_MAX = 100_000
+_NEWS = {"news": "_earned_news.html"}
 
 Number = Annotated[int, Query(alias="page", ge=1, le=_PAGES_MAX)]
 
@@ -39,8 +40,13 @@ class Shown:
 
 
 @router.get("/studio/earnings")
-async def earnings_page(visit: CreatorVisit, number: Number = 1) -> HTMLResponse:
-    """The month that runs, and the list of all."""
+async def earnings_page(visit: CreatorVisit, number: Number = 1, seen: int = -1) -> HTMLResponse:
+    """The month that runs, and the list of all. The page asks every moment whether there is more than was `seen`, so
+    that is answered without adding the month up."""
+    if is_fragment(visit.request, "news"):
+        newest = await _newest(visit)
+        if newest == seen:
+            return page(visit, _NEWS["news"], follows=True, newest=newest, has_news=False)
     return await _show(visit, visit.now.strftime("%Y-%m"), number)
 
 
@@ -69,6 +75,8 @@ async def statement_page(visit: CreatorVisit, month: str, number: Number = 1) ->
 
 async def _show(visit: Member, month: str, number: int, problem: Problem | None = None) -> HTMLResponse:
     creator_id, currency = visit.account.id, visit.web.prices.currency
+    # Before the lines: what comes in between is news once more, and never missed.
+    newest = await _newest(visit)
     async with visit.web.pool.acquire() as conn:
         try:
             found = await statements.statement(conn, creator_id=creator_id, month=month, currency=currency)
@@ -86,6 +94,10 @@ async def _show(visit: Member, month: str, number: int, problem: Problem | None 
         "studio_earnings.html",
         status=problem.status if problem else 200,
         problem=problem.document if problem else None,
+        fragments=_NEWS,
+        follows=found.month == this_month and shown.number == 1,
+        newest=newest,
+        has_news=True,
         dues=await dues_now(visit.web, creator_id),
         notice_days=NOTICE_DAYS,
         seller=visit.web.taxes.seller,
@@ -97,6 +109,11 @@ async def _show(visit: Member, month: str, number: int, problem: Problem | None 
         style_names=names,
         own=own,
     )
+
+
+async def _newest(visit: Member) -> int:
+    async with visit.web.pool.acquire() as conn:
+        return await statements.newest(conn, creator_id=visit.account.id, currency=visit.web.prices.currency)
 
 
 def _cut(found: Statement, number: int) -> Shown:

@@ -186,5 +186,6 @@ async def _show(
         is_looking=seen.state == "looking",
         refused=refused,
         num_arrived=num_arrived,
+        was_asked="asked" in visit.request.query_params,
         is_described=bool(visit.web.settings.captioner),
     )

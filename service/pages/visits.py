@@ -95,6 +95,14 @@ async def uploader(request: Request, web: Web) -> Member:
     return _member(Visit(request=request, web=web, session=session, now=web.clock()), "creator")
 
 
+async def operator_uploader(request: Request, web: Web) -> Member:
+    """The operator with such a form."""
+    session = await browser_session(request, web)
+    count_form(request, session.account.id if session else None)
+    check_origin(request, web)
+    return _member(Visit(request=request, web=web, session=session, now=web.clock()), "operator")
+
+
 def _member(visit: Visit, role: Role | None) -> Member:
     if visit.session is None:
         raise SignInFirst(visit.request)
@@ -112,3 +120,4 @@ ClientVisit = Annotated[Member, Depends(member("client"))]
 OperatorVisit = Annotated[Member, Depends(member("operator"))]
 MemberVisit = Annotated[Member, Depends(any_member)]
 Uploader = Annotated[Member, Depends(uploader)]
+OperatorUploader = Annotated[Member, Depends(operator_uploader)]

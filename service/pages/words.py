@@ -10,6 +10,10 @@ from licensing.dues import Kind as DuesKind
 from licensing.payees import Schedule
 from licensing.terms import Approval, Trust
 from service.accounts import Role
+from service.cases import CaseKind
+from service.claims import Act as ClaimAct
+from service.claims import ClaimState
+from service.claims import Outcome as ClaimOutcome
 from service.data_use import Purpose
 
 
@@ -231,6 +235,30 @@ ACTS: dict[Act, str] = {
     "decision": "decided",
     "appeal": "appealed",
     "withdrawal": "withdrew it",
+}
+CASES: dict[CaseKind, str] = {
+    "near_duplicate": "Two pictures that look the same",
+    "withheld_work": "A picture that a claim keeps out",
+}
+CLAIM_STATES: dict[ClaimState, Said] = {
+    "open": Said("Open", "", "warn"),
+    "decided": Said("Decided", "", "busy"),
+    "appealed": Said("Appealed", "", "warn"),
+    "closed": Said("Closed", "", ""),
+}
+CLAIM_OUTCOMES: dict[ClaimOutcome, Said] = {
+    "upheld": Said(
+        "Upheld", "The work is locked, what learnt from it is off sale, and nobody brings the picture again.", "bad"
+    ),
+    "rejected": Said("Rejected", "The work stays, and everything is as it was.", "good"),
+    "withdrawn": Said("Let go", "Whoever claimed it let it go.", ""),
+}
+CLAIM_ACTS: dict[ClaimAct, str] = {
+    "opened": "wrote down what somebody claims",
+    "said": "said",
+    "decided": "decided",
+    "appealed": "appealed",
+    "withdrawn": "wrote down that it was let go",
 }
 VERDICTS = {
     "valid": Said("This picture is genuine", "It is exactly the file that was sold, and its licence stands.", "good"),

@@ -5,6 +5,7 @@ import itertools
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -97,6 +98,12 @@ class Office:
 
 @pytest.fixture(scope="package")
 def office(served: Served) -> Iterator[Office]:
+    with open_office(served) as opened:
+        yield opened
+
+
+@contextmanager
+def open_office(served: Served) -> Iterator[Office]:
     link = served.ownhand("invite", "--role", "operator", "--email", "office@example.org")
     with httpx.Client(base_url=served.origin, timeout=60) as http:
         http.post("/sign-in", data={"link": link})
@@ -117,6 +124,12 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def sit(served: Served, office: Office, chromium: Browser) -> Iterator[Sit]:
+    with seating(served, office, chromium) as seat:
+        yield seat
+
+
+@contextmanager
+def seating(served: Served, office: Office, chromium: Browser) -> Iterator[Sit]:
     """Seats somebody: `sit("creator")` is signed in, `sit()` a stranger. Every seat must end without an error and
     without a request to anywhere else."""
     seats: list[Seat] = []
@@ -184,6 +197,12 @@ class Shop:
 
 @pytest.fixture(scope="package")
 def shop(served: Served, drawings: list[Path]) -> Iterator[Shop]:
+    with open_shop(served, drawings) as opened:
+        yield opened
+
+
+@contextmanager
+def open_shop(served: Served, drawings: list[Path]) -> Iterator[Shop]:
     """One published style over the random base, made through the API: its pictures take no time and show nothing."""
     email, name = "shopkeeper@example.org", "Corner shop blue"
     served.ownhand("invite", "--role", "creator", "--email", email, "--name", "Shopkeeper")

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
@@ -58,8 +59,9 @@ class Served:
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[Served]:
-    """Start it, wait until it is ready, and at the end stop it as Ctrl-C would."""
+def serve(folder: Path, *, words: Mapping[str, str] = MappingProxyType({}), **settings: str) -> Iterator[Served]:
+    """Start it, wait until it is ready, and at the end stop it as Ctrl-C would. words: files of the configuration by
+    their names, in place of the shipped ones. settings: by their fields' names."""
     base, configs, port, log = write_configs(folder / "configs"), folder / "configs", free_port(), folder / "serve.log"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("OWNHAND_")}
     environ |= {
@@ -71,6 +73,9 @@ def serve(folder: Path) -> Iterator[Served]:
         # All of these people come from one address.
         "OWNHAND_SIGN_INS_PER_MINUTE": "1000",
     }
+    environ |= {f"OWNHAND_{name.upper()}": value for name, value in settings.items()}
+    for name, text in words.items():
+        (configs / name).write_text(text)
     served = Served(origin=f"http://127.0.0.1:{port}", home=folder / "home", environ=environ, log=log)
     command = [sys.executable, "-m", "service", "serve", "--home", str(served.home)]
     with log.open("wb") as file:

@@ -26,10 +26,15 @@ STUDIO = [
     "/studio/shared",
     "/studio/payouts",
     "/studio/disputes",
+    "/studio/claims",
 ]
 DESK = [
     *("/desk", "/desk/make", "/desk/history", "/desk/keys", "/desk/webhooks"),
     *("/desk/money", "/desk/money/buyer", "/desk/money/payments", "/desk/money/spend", "/desk/disputes"),
+]
+OFFICE = [
+    *("/office", "/office/money", "/office/payments", "/office/payouts"),
+    *("/office/disputes", "/office/claims"),
 ]
 STEPS = ["", "/works", "/training", "/offer", "/switch", "/authors", "/rates"]
 
@@ -58,7 +63,7 @@ def test_every_page_fits_the_screen_and_names_its_parts(
         (sit(), [*PUBLIC, f"/styles/{shop.style_id}"]),
         (creator, [*STUDIO, *(style + step for step in STEPS)]),
         (rich_client(), DESK),
-        (sit("operator"), ["/office", "/office/money", "/office/payments", "/office/payouts", "/office/disputes"]),
+        (sit("operator"), OFFICE),
     ]
 
     faults = [

@@ -99,6 +99,7 @@ PARAMETERS = {
     "file_id": Parameter(owner=None, missing=_id("rff")),
     "statement_id": Parameter(owner=None, missing=_id("bst")),
     "creator_id": Parameter(owner=None, missing=_id("acc")),
+    "claim_id": Parameter(owner="creator", missing=_id("clm")),
     "case_id": Parameter(owner=None, missing=_id("cas")),
     "number": Parameter(owner=None, missing="999"),
     "name": Parameter(owner=None, missing="00000"),
@@ -219,6 +220,28 @@ CALLS: dict[str, Call] = {
     ),
     "POST /v1/takedowns": Call(
         roles=("operator",), scope="write", json={"output": "{sold_id}", "words": "mine", "contact": "a@example.org"}
+    ),
+    "POST /v1/claims/matches": Call(roles=("operator",), scope="write", file="picture"),
+    "POST /v1/claims": Call(
+        roles=("operator",), scope="write", json={"work": "{work_id}", "words": "It is mine.", "contact": "Jo"}
+    ),
+    "GET /v1/claims": Call(roles=("creator", "operator")),
+    "GET /v1/claims/{claim_id}": Call(roles=("creator", "operator")),
+    "POST /v1/claims/{claim_id}/notes": Call(
+        roles=("creator", "operator"), scope="change", json={"words": "It is mine."}
+    ),
+    "POST /v1/claims/{claim_id}/appeal": Call(
+        roles=("creator", "operator"), scope="change", json={"words": "It is mine."}
+    ),
+    "POST /v1/claims/{claim_id}/withdraw": Call(
+        roles=("operator",), scope="write", json={"words": "They were wrong."}, is_end=True
+    ),
+    "POST /v1/claims/{claim_id}/decide": Call(
+        roles=("operator",), scope="write", json={"outcome": "rejected", "reason": "No proof."}, is_end=True
+    ),
+    "POST /v1/claims/{claim_id}/retrain": Call(roles=("creator",), scope="write", json={}),
+    "POST /v1/styles/{style_id}/withheld": Call(
+        roles=("creator",), scope="write", json={"sha256": "0" * 64, "reason": "It is mine."}
     ),
     "GET /v1/disputes": Call(roles=("client", "creator", "operator")),
     "GET /v1/disputes/{dispute_id}": Call(roles=("client", "creator", "operator")),
@@ -357,6 +380,9 @@ FORMS: dict[str, dict[str, str]] = {
         for place in ("desk", "studio")
         for act in ("notes", "appeal", "withdraw")
     },
+    "POST /studio/claims/{claim_id}/notes": {"words": "It is mine."},
+    "POST /studio/claims/{claim_id}/appeal": {"words": "It is mine."},
+    "POST /studio/styles/{style_id}/withheld": {"sha256": "0" * 64, "reason": "It is mine."},
 }
 
 
@@ -430,6 +456,9 @@ async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants
         disputed = {"ground": "other", "words": "It is not what I ordered."}
         dispute = await owners["client"].http.post(f"/v1/outputs/{owned['sold_id']}/disputes", json=disputed)
         owned["dispute_id"] = dispute.json()["id"]
+        claimed = {"work": owned["work_id"], "words": "It is mine.", "contact": "Jo Painter"}
+        claim = await owners["operator"].http.post("/v1/claims", json=claimed)
+        owned["claim_id"] = claim.json()["id"]
         coupon = await owners["operator"].http.post("/v1/coupons", json={"code": "GIVEN-AWAY", "percent": 10})
         owned["code"] = coupon.json()["code"]
         owned["statement_id"] = await _bank_statement(owners["operator"])

@@ -332,3 +332,40 @@ async def test_what_comes_on_account_is_said_before_invoiced_after_and_due_here(
         assert (await late.http.get(link)).headers["content-type"].startswith(kind)
     neighbour = await (await sit(await market.client())).read("/desk/money")
     assert paper["id"] not in neighbour
+
+
+async def test_a_plan_that_is_used_up_says_so_beside_the_price_and_what_helps(market: Market, sit: Sit):
+    person = await market.client(cents=143)
+    seat = await sit(person)
+    await seat.send("/desk/money/plan", plan="small")
+    for _ in range(2):
+        assert (await market.order(person, wait=60)).json()["state"] == "settled"
+
+    html = (await seat.http.get(f"/desk/make?style={market.style_id}")).text
+    text = words_of(html)
+
+    assert "The quota of your plan does not cover this: it takes 1 unit, and 0 are left until" in text
+    assert "You have EUR 0.00 free to spend, which does not cover it either." in text
+    assert 'href="/desk/money/payments">Add money</a>' in html
+    await seat.send("/desk/money/overage", cap="0.50")
+    limited = await seat.read(f"/desk/make?style={market.style_id}")
+    assert "On account you have used EUR 0.00 of your limit of EUR 0.50." in limited
+    nobody = await (await sit(await market.client(cents=1))).read(f"/desk/make?style={market.style_id}")
+    assert "quota of your plan" not in nobody
+    assert "You have EUR 0.01 free to spend, which does not cover this." in nobody
+
+
+async def test_a_licence_is_bought_where_it_is_offered(market: Market, sit: Sit):
+    seat = await sit(await market.client(cents=1500))
+    page = await seat.read(f"/styles/{market.style_id}")
+
+    bought = await seat.send(f"/styles/{market.style_id}/licence", tier="personal")
+    poor = await seat.send(f"/styles/{market.style_id}/licence", tier="commercial")
+    money = await seat.read("/desk/money?done=licensed")
+
+    assert "Buy the licence for EUR 14.28" in page, "EUR 12.00 and 19 % VAT"
+    assert bought.headers["location"] == "/desk/money?done=licensed#licences"
+    assert "The licence runs." in money
+    assert "Inky Apples Personal, until" in money
+    assert (poor.status_code, "0.72 EUR of prepaid money is free" in words_of(poor.text)) == (402, True)
+    assert "Buy the licence" not in words_of((await market.stranger.get(f"/styles/{market.style_id}")).text)

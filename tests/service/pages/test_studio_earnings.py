@@ -123,3 +123,21 @@ async def test_a_floor_is_set_beside_the_price_and_never_below_the_operators(mar
     )
     public = (await market.stranger.get(f"/v1/styles/{market.style_id}")).json()
     assert "floor" not in public["tiers"]["personal"], "what a creator would still take is the creator's to know"
+
+
+async def test_an_open_page_is_told_of_a_sale_and_of_nothing_else(market: Market, seat: Seat):
+    html = (await seat.http.get("/studio/earnings")).text
+    asks = re.search(r'hx-get="(/studio/earnings\?seen=\d+)"', html)
+    assert asks
+    asked = {"HX-Request": "true", "HX-Target": "news"}
+
+    quiet = (await seat.http.get(asks[1], headers=asked)).text
+    assert (await market.order(await market.client(), wait=60)).json()["state"] == "settled"
+    told = (await seat.http.get(asks[1], headers=asked)).text
+
+    assert asks[1] in quiet, "it goes on asking"
+    assert 'id="earned"' not in quiet
+    assert 'id="earned" class="stack far" hx-swap-oob="true"' in told
+    assert asks[1] not in told
+    assert words_of(told).count("Contest this line") == words_of(html).count("Contest this line") + 1
+    assert "hx-get" not in (await seat.http.get("/studio/earnings/2025-01")).text, "a month that is over stands still"
