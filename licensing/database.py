@@ -43,9 +43,10 @@ async def ask_all(conn: Connection, function: str, *arguments: Any) -> list[Answ
     rows = await conn.fetch(
         f"SELECT outcome, slug, detail::text AS detail, hold FROM licensing.{function}({places})", *arguments
     )
-    return [_answer(row) for row in rows]
+    return [to_answer(row) for row in rows]
 
 
-def _answer(row: Any) -> Answer:
+def to_answer(row: Any) -> Answer:
+    """A row of `licensing.answer`, its detail as text."""
     detail = json.loads(row["detail"]) if row["detail"] else {}
     return Answer(outcome=row["outcome"], slug=row["slug"], detail=detail, hold=row["hold"])

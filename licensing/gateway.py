@@ -11,7 +11,6 @@ each other until Postgres ends one of them.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +47,7 @@ __all__ = [
     "Standing",
     "Voided",
     "begin",
+    "begin_all",
     "expire_due",
     "find_hold",
     "keep_until",
@@ -58,8 +58,11 @@ __all__ = [
     "requeue",
     "reserve",
     "reserve_all",
+    "reserve_documents",
+    "sale_document",
     "settle",
     "settle_all",
+    "settle_answers",
     "standing",
     "void",
 ]
@@ -117,8 +120,14 @@ async def reserve_all(conn: Connection, orders: Sequence[Reserve], *, now: datet
 
     Goes first in its transaction, and once: it takes the locks of all orders in one order.
     """
-    answers = await ask_all(conn, "reserve_all", json.dumps([asdict(order) for order in orders]), now)
+    answers = await ask_all(conn, "reserve_all", reserve_documents(orders), now)
     return [Replay(hold=_hold(one.hold)) if one.outcome == "replayed" else _hold_or_refusal(one) for one in answers]
+
+
+def reserve_documents(orders: Sequence[Reserve]) -> str:
+    """Orders as `licensing.reserve_all` and `licensing.reserve_plain` take them. The second is for a function of the
+    caller's, which stores rows of its own in the same call: it goes first in its transaction, and once."""
+    return json.dumps([vars(order) for order in orders])
 
 
 async def find_hold(conn: Connection, order_id: str, *, client_id: str) -> Hold | None:
@@ -136,6 +145,14 @@ async def begin(conn: Connection, *, order_id: str, now: datetime) -> Hold | Ref
     conflict (the order has ended or its cancellation was asked for: `detail["state"]`, `detail["reason"]`).
     """
     return _hold_or_refusal(await ask(conn, "begin_attempt", order_id, now))
+
+
+async def begin_all(conn: Connection, order_ids: Sequence[str], *, now: datetime) -> list[Hold | Refusal]:
+    """`begin` for many orders in one commit: an answer for each, in their order.
+
+    Goes first in its transaction, and once: it takes the locks of all orders in one order.
+    """
+    return [_hold_or_refusal(answer) for answer in await ask_all(conn, "begin_all", list(order_ids), now)]
 
 
 async def requeue(conn: Connection, *, order_id: str, fence: int, now: datetime) -> Hold | Refusal:
@@ -209,18 +226,25 @@ async def settle_all(conn: Connection, sales: Sequence[Settle], *, now: datetime
 
     Goes first in its transaction, and once: it takes the locks of all orders in one order.
     """
-    wishes = [
-        {
-            "order_id": sale.order_id,
-            "fence": sale.fence,
-            "outputs": [picture.output_id for picture in sale.made],
-            "sha256s": [picture.sha256 for picture in sale.made],
-            "phashes": [picture.phash for picture in sale.made],
-            "certificates": [picture.certificate for picture in sale.made],
-        }
-        for sale in sales
-    ]
-    answers = await ask_all(conn, "settle_all", json.dumps(wishes), NEAR, now)
+    wishes = [sale_document(sale) for sale in sales]
+    return settle_answers(await ask_all(conn, "settle_all", json.dumps(wishes), NEAR, now))
+
+
+def sale_document(sale: Settle) -> dict[str, Any]:
+    """A sale as `licensing.settle_all` takes it, in JSON. Also for a function of the caller's, which stores rows of its
+    own in the same call: it may say more of the sale, and goes first in its transaction, and once."""
+    return {
+        "order_id": sale.order_id,
+        "fence": sale.fence,
+        "outputs": [picture.output_id for picture in sale.made],
+        "sha256s": [picture.sha256 for picture in sale.made],
+        "phashes": [picture.phash for picture in sale.made],
+        "certificates": [picture.certificate for picture in sale.made],
+    }
+
+
+def settle_answers(answers: Sequence[Answer]) -> list[Settled | Refusal]:
+    """What `licensing.settle_all` answered."""
     return [answer.refusal or _settled(answer) for answer in answers]
 
 

@@ -28,6 +28,10 @@ _TOKEN = re.compile(rf"oh_({'|'.join(get_args(KeyKind))})_[0-9A-Za-z]{{{_RANDOM_
 _USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 
+KEY_COLUMNS = "k.digest, k.key_id, k.account_id, k.kind, k.scopes, k.cap, k.last_used_at"
+"""In SQL: what `callers_of` reads of a live key `k`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class IssuedKey:
     """A new key. `token` is known here and nowhere else: it cannot be shown again."""
@@ -166,14 +170,20 @@ async def authenticate_all(
     conn: Connection, tokens: Sequence[str], *, now: datetime, pepper: bytes
 ) -> list[Caller | None]:
     """`authenticate` for many: an answer for each, in their order."""
-    digests = [_digest(token, pepper) if well_formed(token) else b"" for token in tokens]
-    rows = await conn.fetch(
-        """
-        SELECT digest, key_id, account_id, kind, scopes, cap, last_used_at FROM licensing.api_key
-        WHERE digest = ANY ($1::bytea[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
-        """,
-        *(list(set(digests)), now),
-    )
+    digests = digests_of(tokens, pepper=pepper)
+    rows = await conn.fetch(f"SELECT {KEY_COLUMNS} FROM licensing.live_keys($1, $2) k", list(set(digests)), now)
+    return await callers_of(conn, digests, rows, now=now)
+
+
+def digests_of(tokens: Sequence[str], *, pepper: bytes) -> list[bytes]:
+    """Under which tokens are kept; nothing for one that is none."""
+    return [_digest(token, pepper) if well_formed(token) else b"" for token in tokens]
+
+
+async def callers_of(
+    conn: Connection, digests: Sequence[bytes], rows: Sequence[Mapping[str, Any]], *, now: datetime
+) -> list[Caller | None]:
+    """The callers whom digests are of, by the rows that `licensing.live_keys` found for them. Notes that they came."""
     noted_before = now - _USE_IS_NOTED_EVERY
     used = [row["key_id"] for row in rows if row["last_used_at"] is None or row["last_used_at"] <= noted_before]
     noted = await _note_use(conn, used, now=now, before=noted_before) if used else set()

@@ -18,6 +18,7 @@ class Reserve:
     `order_id` is made by the caller and names the order for ever. `request_hash` stands for the request's body: any
     text that is equal exactly when the bodies are (a SHA-256 in hex). `key_id` is None for an order from a signed-in
     page. `creator_id` must be the owner of `style_id`. `hold_s` is how long the hold lives without being renewed.
+    `terms_read` is the version of the style's terms that the caller went by: under a later one it is not plain.
     """
 
     order_id: str
@@ -31,6 +32,7 @@ class Reserve:
     count: int
     hold_s: int
     test: bool = False
+    terms_read: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

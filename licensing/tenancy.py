@@ -133,6 +133,7 @@ TABLES: Mapping[str, Table] = {
 }
 VERBS = (
     "appeal_dispute",
+    "begin_all",
     "begin_attempt",
     "begin_payment",
     "begin_payment_refund",
@@ -188,6 +189,7 @@ VERBS = (
     "requeue",
     "reserve",
     "reserve_all",
+    "reserve_plain",
     "resume_plan",
     "retry_renewal",
     "return_refund",

@@ -7,7 +7,7 @@ pages' forms send it as the field `csrf`, checked by `check_form`).
 
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -16,6 +16,7 @@ from licensing import keys
 from licensing.tenancy import HOUSE
 from service import audit
 from service.accounts import Account, Role, accounts_by_id
+from service.db.connections import read
 from service.db.tenancy import act_for
 from service.errors import Problem
 from service.limits import count_call, count_sign_in
@@ -29,6 +30,12 @@ SCOPES: dict[Role, tuple[str, ...]] = {
     "client": ("read", "generate"),
     "operator": ("read", "write"),
 }
+
+
+_HOLDERS = (
+    f"SELECT {keys.KEY_COLUMNS}, {', '.join(f'a.{field.name}' for field in fields(Account))}"
+    " FROM licensing.live_keys($1, $2) k LEFT JOIN service.accounts a ON a.id = k.account_id"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +134,8 @@ def caller(*roles: Role, scope: str | None) -> Callable[..., Awaitable[Identity]
 
 Creator = Annotated[Identity, Depends(caller("creator", scope="write"))]
 CreatorReading = Annotated[Identity, Depends(caller("creator", scope="read"))]
-Client = Annotated[Identity, Depends(caller("client", scope="generate"))]
+may_order = caller("client", scope="generate")
+Client = Annotated[Identity, Depends(may_order)]
 ClientReading = Annotated[Identity, Depends(caller("client", scope="read"))]
 BuyerOrCreator = Annotated[Identity, Depends(caller("client", "creator", scope="read"))]
 BuyerOrMaker = Annotated[Identity, Depends(caller("client", "creator", scope=None))]
@@ -203,10 +211,12 @@ def cookie_name(web: Gateway) -> str:
 
 
 async def _find_holders(web: Gateway, tokens: Sequence[str]) -> list[tuple[keys.Caller | None, Account | None]]:
-    """Which key each token is, and whose."""
+    """Which key each token is, and whose: asked in one statement."""
+    digests, now = keys.digests_of(tokens, pepper=web.pepper), web.clock()
     async with web.pool.acquire() as conn:
-        found = await keys.authenticate_all(conn, tokens, now=web.clock(), pepper=web.pepper)
-        accounts = await accounts_by_id(conn, {caller.account_id for caller in found if caller})
+        rows = await conn.fetch(_HOLDERS, list(set(digests)), now)
+        found = await keys.callers_of(conn, digests, rows, now=now)
+    accounts = {row["id"]: read(Account, row) for row in rows if row["id"] is not None}
     return [(caller, accounts.get(caller.account_id)) if caller else (None, None) for caller in found]
 
 

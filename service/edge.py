@@ -1,7 +1,7 @@
 """What every answer has in common: problems as documents, limits on bodies, headers, and counting."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import asyncpg
@@ -162,9 +162,9 @@ class Common:
 
     def __init__(self, app: ASGIApp, *, is_secure: bool) -> None:
         self._app = app
-        self._headers = dict(HEADERS)
+        self._headers = _encoded(HEADERS)
         if is_secure:
-            self._headers["Strict-Transport-Security"] = "max-age=63072000"
+            self._headers |= _encoded({"Strict-Transport-Security": "max-age=63072000"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -175,9 +175,8 @@ class Common:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 present = {name.lower() for name, _ in message["headers"]}
-                said = self._headers | scope.get("state", {}).get("limit_headers", {})
-                added = [(name.lower().encode(), value.encode()) for name, value in said.items()]
-                message["headers"] = [*message["headers"], *(pair for pair in added if pair[0] not in present)]
+                said = self._headers | _encoded(scope.get("state", {}).get("limit_headers", {}))
+                message["headers"] = [*message["headers"], *(pair for pair in said.items() if pair[0] not in present)]
                 route = getattr(scope.get("route"), "path", "none")
                 REQUESTS.labels(scope["method"], route, message["status"]).inc()
                 SECONDS.labels(scope["method"], route).observe(time.perf_counter() - started)
@@ -186,6 +185,10 @@ class Common:
         # Until somebody has said who they are.
         with acting_for(NOBODY):
             await self._app(scope, receive, with_headers)
+
+
+def _encoded(headers: Mapping[str, str]) -> dict[bytes, bytes]:
+    return {name.lower().encode(): value.encode() for name, value in headers.items()}
 
 
 def _too_large(limit: int) -> Problem:

@@ -16,6 +16,7 @@ Every step may run twice: a kill between a step and the note that it was done ma
 import asyncio
 import functools
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -23,9 +24,10 @@ from typing import Any
 
 from inference.catalog import base_spec
 from licensing import gateway as licences
-from licensing.database import Connection
+from licensing.database import Connection, to_answer
 from licensing.errors import Refusal, SealRefused
-from licensing.gateway import begin, keep_until, may_sign, requeue, standing, void
+from licensing.fingerprint import NEAR
+from licensing.gateway import keep_until, may_sign, requeue, standing, void
 from licensing.orders import EndReason, Made, Settle, Settled, Voided
 from licensing.terms import EXCLUSIVE
 from service import delivery, pending
@@ -37,25 +39,22 @@ from service.forecasts import read_eta_s
 from service.marks import draw_draft_mark, draw_test_picture
 from service.orders import (
     UNPAID_SENTENCES,
-    Order,
     RefusedPicture,
-    Sale,
     find_order,
-    find_orders,
     mark_queued,
     mark_sealing,
-    mark_settled,
     mark_started,
     mark_unpaid,
     mark_unsealed,
     mark_waiting,
     queued,
 )
-from service.outputs import Output, move_output, outputs_of
+from service.outbox import wake_senders
+from service.outputs import move_output, outputs_of
 from service.rendering import Drawn, render
 from service.resources import Gateway
 from service.sealing import Sealed, seal_picture, sealer
-from service.turns import give_turn, priority_of, read_line, take_turn_away
+from service.turns import give_turns, priority_of, read_line, take_turn_away
 from service.workflows import GENERATION, RENDER, ask, durable_step, gateway, start, story
 
 _PAUSE_LOOK_S = 1.0
@@ -158,18 +157,31 @@ async def begin_attempt(order_id: str) -> dict[str, Any]:
 
     What is paused has no turn, and gets another behind all that its client has in the line then.
     """
-    web = gateway()
     while True:
-        async with web.pool.acquire() as conn, conn.transaction():
-            hold = await begin(conn, order_id=order_id, now=web.clock())
-            if not isinstance(hold, Refusal):
-                await mark_unsealed(conn, order_id, now=web.clock())
-                return {"fence": hold.fence, "test": hold.test, "turn": await give_turn(conn, order_id)}
-            if hold.slug == "style_paused":
-                await take_turn_away(conn, order_id)
-        if hold.slug != "style_paused":
-            return _end_of(hold)
+        found: dict[str, Any] | Refusal = await gateway().together(begin_all, order_id)
+        if isinstance(found, dict):
+            return found
+        if found.slug != "style_paused":
+            return _end_of(found)
         await asyncio.sleep(_PAUSE_LOOK_S)
+
+
+async def begin_all(web: Gateway, order_ids: Sequence[str]) -> list[dict[str, Any] | Refusal]:
+    """Begin attempts at many orders in one commit: `fence`, `turn` and if it is a `test`, of each."""
+    async with web.pool.acquire() as conn, conn.transaction():
+        answers = await licences.begin_all(conn, order_ids, now=web.clock())
+        begun = [answer.order_id for answer in answers if not isinstance(answer, Refusal)]
+        await mark_unsealed(conn, begun, now=web.clock())
+        turns = await give_turns(conn, begun)
+        found = list[dict[str, Any] | Refusal]()
+        for order_id, answer in zip(order_ids, answers, strict=True):
+            if isinstance(answer, Refusal):
+                if answer.slug == "style_paused":
+                    await take_turn_away(conn, order_id)
+                found.append(answer)
+            else:
+                found.append({"fence": answer.fence, "test": answer.test, "turn": turns[order_id]})
+        return found
 
 
 @durable_step()
@@ -336,6 +348,26 @@ class Delivery:
         )
         return Settle(order_id=self.order_id, fence=self.fence, made=tuple(made))
 
+    @property
+    def document(self) -> dict[str, Any]:
+        """As `service.settle_orders` takes it, in JSON."""
+        pictures = [
+            {
+                "id": one.output_id,
+                "number": one.number,
+                "storage_key": one.key,
+                "mime": one.mime,
+                "width": one.width,
+                "height": one.height,
+                "num_bytes": one.num_bytes,
+                "sha256": one.sha256,
+                "receipt": one.receipt,
+            }
+            for one in self.sealed
+        ]
+        mine = {"message": self.message, "refused": self.refused, "pictures": pictures}
+        return licences.sale_document(self.sale) | mine
+
     def without(self, answer: Refusal) -> "Delivery":
         """The same without the pictures that somebody else has, which are noted as refused."""
         said = _TAKEN if answer.detail["tier"] != EXCLUSIVE else _NOT_ALONE
@@ -356,30 +388,18 @@ class Delivery:
 
 async def settle_all(web: Gateway, wishes: Sequence[Delivery]) -> list[Settled | Refusal]:
     """Charge for many orders and make their pictures their clients', in one commit."""
-    async with web.pool.acquire() as conn, conn.transaction():
+    async with web.pool.acquire() as conn:
         return await settle_in(conn, wishes, now=web.clock())
 
 
 async def settle_in(conn: Connection, wishes: Sequence[Delivery], *, now: datetime) -> list[Settled | Refusal]:
-    """The same in the caller's transaction, in which it goes first."""
-    answers = await licences.settle_all(conn, [wish.sale for wish in wishes], now=now)
-    orders = await find_orders(conn, [wish.order_id for wish in wishes])
-    paid = [(wish, answer) for wish, answer in zip(wishes, answers, strict=True) if isinstance(answer, Settled)]
-    sales = [
-        Sale(
-            order_id=wish.order_id,
-            amount=answer.amount.amount,
-            outputs=tuple(_output(orders[wish.order_id], one, now=now) for one in wish.sealed),
-            message=wish.message,
-            refused=wish.refused,
-        )
-        for wish, answer in paid
-    ]
-    fresh = await mark_settled(conn, sales, now=now)
-    # Nobody is charged for pictures that no row names: raised here, it takes the charge back with it.
-    for wish, answer in paid:
-        assert wish.order_id in fresh or answer.repeated, f"order {wish.order_id} is not being sealed"
-    return answers
+    """The same in the caller's transaction, in which it goes first; without one, in one of its own, by one call."""
+    rows = await conn.fetch(
+        "SELECT outcome, slug, detail, hold, num_told FROM service.settle_orders($1, $2, $3)",
+        *(json.dumps([wish.document for wish in wishes]), NEAR, now),
+    )
+    wake_senders(rows[0]["num_told"])
+    return licences.settle_answers([to_answer(row) for row in rows])
 
 
 @durable_step()
@@ -461,25 +481,6 @@ def _end_of(refusal: Refusal) -> dict[str, Any]:
     if reason in UNPAID_SENTENCES:
         return {"end": reason}
     return {"end": "failed", "message": refusal.message}
-
-
-def _output(order: Order, one: Sealed, *, now: Any) -> Output:
-    return Output(
-        id=one.output_id,
-        generation_id=order.id,
-        client_id=order.client_id,
-        style_id=order.style_id,
-        creator_id=order.creator_id,
-        number=one.number,
-        storage_key=one.key,
-        mime=one.mime,
-        width=one.width,
-        height=one.height,
-        num_bytes=one.num_bytes,
-        sha256=one.sha256,
-        receipt=one.receipt,
-        created_at=now,
-    )
 
 
 def _reach(point: str) -> None:

@@ -10,10 +10,11 @@ NewId = Callable[[str], str]
 
 # Crockford's base 32, lower case: no i, l, o, u, so an id survives being read aloud.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
 def new_id(prefix: str, *, clock: Clock = utc_now) -> str:
     """`<prefix>_` and 26 characters: 48 bits of milliseconds, then 80 random bits (the layout of a ULID)."""
     number = (int(clock().timestamp() * 1000) << 80) | secrets.randbits(80)
-    characters = [_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5)]
+    characters = [_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)]
     return f"{prefix}_{''.join(characters)}"

@@ -201,6 +201,7 @@ async def place(
         count=wanted.count,
         hold_s=web.settings.hold_s,
         test=asker.is_test,
+        terms_read=wanted.offering.terms_version,
     )
     return await acceptance.place(web, acceptance.Wish(wanted=wanted, reserve=reserve))
 

@@ -21,7 +21,6 @@ from service import events
 from service.db.connections import read, to_rows
 from service.events import Told
 from service.outbox import tell_orders
-from service.outputs import Output, add_outputs
 
 State = Literal[
     "queued", "running", "sealing", "awaiting_approval", "settled", "failed", "withdrawn", "canceled", "expired"
@@ -115,17 +114,6 @@ class Order:
         return self.state in OPEN
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sale:
-    """An order that was paid, as its row tells it. `message` is about pictures that were left out."""
-
-    order_id: str
-    amount: int
-    outputs: tuple[Output, ...]
-    message: str | None
-    refused: tuple[RefusedPicture, ...]
-
-
 async def add_orders(conn: Connection, orders: Sequence[Order]) -> None:
     """Store new orders. Goes into the transaction of their holds."""
     await conn.execute(
@@ -208,12 +196,12 @@ async def mark_sealing(conn: Connection, order_id: str, *, fence: int, now: date
     return bool(status == "UPDATE 1")
 
 
-async def mark_unsealed(conn: Connection, order_id: str, *, now: datetime) -> None:
-    """A new attempt begins: what an earlier one was sealing counts no more. Goes into the transaction of the begin."""
+async def mark_unsealed(conn: Connection, order_ids: Sequence[str], *, now: datetime) -> None:
+    """New attempts begin: what earlier ones were sealing counts no more. Goes into the transaction of the begin."""
     await conn.execute(
         "UPDATE service.generations SET state = 'queued', step = 0, updated_at = $2"
-        " WHERE id = $1 AND state = 'sealing'",
-        *(order_id, now),
+        " WHERE id = ANY($1::text[]) AND state = 'sealing'",
+        *(list(order_ids), now),
     )
 
 
@@ -240,31 +228,6 @@ async def mark_approved(conn: Connection, order_id: str, *, now: datetime) -> bo
         *(order_id, now),
     )
     return bool(status == "UPDATE 1")
-
-
-async def mark_settled(conn: Connection, sales: Sequence[Sale], *, now: datetime) -> set[str]:
-    """The pictures are the clients' and visible. Goes into the transaction of the settle; which orders had not been
-    settled before."""
-    rows = await conn.fetch(
-        "UPDATE service.generations g SET state = 'settled', amount = sale.amount, message = sale.message,"
-        " ended_at = $4, updated_at = $4, eta_s = 0, step = coalesce(steps, step)"
-        " FROM unnest($1::text[], $2::bigint[], $3::text[]) AS sale (id, amount, message)"
-        " WHERE g.id = sale.id AND g.state = 'sealing' RETURNING g.id",
-        *([sale.order_id for sale in sales], [sale.amount for sale in sales], [sale.message for sale in sales], now),
-    )
-    settled = {row["id"] for row in rows}
-    fresh = [sale for sale in sales if sale.order_id in settled]
-    for sale in fresh:
-        await _note_refused(conn, sale.order_id, sale.refused)
-    await add_outputs(conn, [output for sale in fresh for output in sale.outputs])
-    await events.append_all(conn, [told for sale in fresh for told in _told_of(sale)], now=now)
-    await tell_orders(conn, sorted(settled), now=now)
-    return settled
-
-
-def _told_of(sale: Sale) -> list[Told]:
-    outputs = [Told(subject=sale.order_id, kind="output", data={"id": output.id}) for output in sale.outputs]
-    return [*outputs, Told(subject=sale.order_id, kind="settled", data={"amount": sale.amount})]
 
 
 async def mark_unpaid(

@@ -58,6 +58,18 @@ _ORDERS = _TELL.format(
         OR w.disabled_at IS NULL AND w.id = g.webhook_id)"""
 )
 
+TELL_ORDERS = f"""
+CREATE OR REPLACE FUNCTION service.tell_orders(p_now timestamptz, p_orders text[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_told bigint;
+BEGIN
+    {_ORDERS};
+    GET DIAGNOSTICS v_told = ROW_COUNT;
+    RETURN v_told;
+END $$
+"""
+"""The function that tells of orders, for those that store many rows in one call (`service.db.functions`)."""
+
 # To each client the level that holds for that client, for a switch beside the one that was set may be stricter. Clients
 # for whom the same holds are told by one message: what takes long here keeps the switch's lock.
 _SWITCHED = _TELL.format(
@@ -145,7 +157,7 @@ class Delivery:
 async def tell_orders(conn: Connection, order_ids: Sequence[str], *, now: datetime) -> None:
     """Tell orders' clients how they ended, or that they wait for their creator; prompts stay here. Goes into the
     transaction of that."""
-    await _tell(conn, _ORDERS, now, list(order_ids))
+    wake_senders(await conn.fetchval("SELECT service.tell_orders($1, $2)", now, list(order_ids)))
 
 
 async def tell_switched(conn: Connection, *, now: datetime, creator_id: str | None = None) -> None:
@@ -236,6 +248,12 @@ def hearing(bell: asyncio.Event) -> Iterator[None]:
 async def _tell(conn: Connection, statement: str, *arguments: Any) -> None:
     status = await conn.execute(statement, *arguments)
     if status != "INSERT 0 0":
+        _ring()
+
+
+def wake_senders(num_endpoints: int) -> None:
+    """So many were told by a function of the database that this process called."""
+    if num_endpoints:
         _ring()
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from licensing.database import Connection
-from service.db.connections import read, to_rows
+from service.db.connections import read
 
 _COLUMNS = (
     "id, generation_id, client_id, style_id, creator_id, number, storage_key, mime, width, height, num_bytes, sha256,"
@@ -36,15 +36,6 @@ class Output:
     sha256: str
     receipt: dict[str, Any]
     created_at: datetime
-
-
-async def add_outputs(conn: Connection, outputs: Sequence[Output]) -> None:
-    """Goes into the transaction of the settle."""
-    await conn.execute(
-        f"INSERT INTO service.outputs ({_COLUMNS})"
-        f" SELECT {_COLUMNS} FROM jsonb_populate_recordset(NULL::service.outputs, $1)",
-        to_rows(outputs),
-    )
 
 
 async def find_output(conn: Connection, output_id: str, *, client_id: str) -> Output | None:

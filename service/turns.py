@@ -8,8 +8,9 @@ Nothing is written for a place as a whole: what is drawn now is read from the ro
 wait for each other.
 """
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from inference import fairness
@@ -23,17 +24,8 @@ ROW_STEPS_PER_PRIORITY = 16
 # What waits for its creator is drawn, and has left the line.
 _OPEN = "g.state IN ('queued', 'running', 'sealing')"
 _NOW = "SELECT coalesce(max(turn), 0) FROM service.generations WHERE turn IS NOT NULL AND started_at IS NOT NULL"
-# What was drawn lately and its client still pays for by its place. Said as a range: of one that is open at an end
-# Postgres expects a third of all orders, and reads them all.
-_IS_FELT = f"g.turn_end BETWEEN ({_NOW}) + 1 AND {2**63 - 1}"
-LINE = f"""
-SELECT g.id, g.client_id, g.creator_id, v.base, g.state, g.turn, g.work, g.count, g.step, g.steps,
-       g.started_at IS NOT NULL AS was_taken
-FROM (SELECT * FROM service.generations g WHERE {_OPEN}
-      UNION ALL SELECT * FROM service.generations g WHERE NOT {_OPEN} AND {_IS_FELT}) g
-JOIN service.versions v ON v.id = g.version_id WHERE NOT g.test ORDER BY g.turn NULLS LAST, g.id
-"""
-"""In SQL: the line, in the time that what waits takes to read, however many orders there ever were."""
+LINE = "SELECT * FROM service.in_line()"
+"""In SQL: the line, as `service/db/sql/line.sql` finds it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +85,34 @@ class Line:
     def find(self, order_id: str) -> InLine | None:
         return next((order for order in self.orders if order.id == order_id), None)
 
+    def has_one_creator(self) -> Callable[[str, str], bool]:
+        """Whether all that a client has waiting is for one creator: then an order for that one goes behind it."""
+        waiting = {(one.client_id, one.creator_id) for one in self.orders if one.waits and not one.was_taken}
+        clients = Counter(client_id for client_id, _ in waiting)
+        return lambda client_id, creator_id: clients[client_id] == ((client_id, creator_id) in waiting)
+
+    def followed_by(self, orders: Sequence[InLine]) -> "tuple[Line, list[InLine]]":
+        """The line with orders in it, each behind all that its client was given, and those orders with their turns.
+
+        As `joined_by` for one after the other, where each of their clients `has_one_creator`.
+        """
+        now, behind = self.now, dict[str, int]()
+        for one in self.orders:
+            if one.turn is not None:
+                behind[one.client_id] = max(behind.get(one.client_id, 0), one.turn + one.work)
+        placed = []
+        for order in orders:
+            turn = max(now, behind.get(order.client_id, 0))
+            behind[order.client_id] = turn + order.work
+            placed.append(replace(order, turn=turn))
+        line = sorted([*self.orders, *placed], key=_by_turn)
+        return Line(orders=tuple(line)), placed
+
+    def positions(self, orders: Sequence[InLine]) -> list[int]:
+        """`position` of each of these, that wait."""
+        waiting = [_by_turn(one) for one in self.orders if one.waits]
+        return [bisect_left(waiting, _by_turn(order)) + 1 for order in orders]
+
     def joined_by(self, order: InLine) -> "tuple[Line, InLine, list[InLine]]":
         """The line with an order in it, the order with its turn, and its client's others that moved back for it."""
         given = [one for one in self.orders if one.client_id == order.client_id and one.turn is not None]
@@ -106,8 +126,12 @@ class Line:
         order = replace(order, turn=turn)
         moved = {one.id: replace(one, turn=(one.turn or 0) + order.work) for one in waiting[place:]}
         others = [moved.get(one.id, one) for one in self.orders if one.id != order.id]
-        line = sorted([*others, order], key=lambda one: (one.turn is None, one.turn, one.id))
+        line = sorted([*others, order], key=_by_turn)
         return Line(orders=tuple(line)), order, list(moved.values())
+
+
+def _by_turn(order: InLine) -> tuple[bool, int, str]:
+    return order.turn is None, order.turn or 0, order.id
 
 
 async def read_line(conn: Connection) -> Line:
@@ -115,21 +139,9 @@ async def read_line(conn: Connection) -> Line:
     return Line(orders=tuple(InLine(**row) for row in await conn.fetch(LINE)))
 
 
-async def num_open(conn: Connection) -> int:
-    """How many orders are not drawn yet, those of paused styles too; of test keys none."""
-    count: int = await conn.fetchval(
-        "SELECT count(*) FROM service.generations WHERE state IN ('queued', 'running') AND NOT test"
-    )
-    return count
-
-
 async def lock_line(conn: Connection, client_ids: Collection[str]) -> Line:
     """The line, in which nobody else gives these clients a turn until the end of the transaction."""
-    await conn.execute(
-        "SELECT pg_advisory_xact_lock(no) FROM"
-        " (SELECT DISTINCT hashtextextended('turns/' || id, 0) AS no FROM unnest($1::text[]) AS id ORDER BY no) locks",
-        list(client_ids),
-    )
+    await conn.execute("SELECT service.lock_turns($1)", list(client_ids))
     return await read_line(conn)
 
 
@@ -145,14 +157,24 @@ async def move_back(conn: Connection, moved: list[InLine]) -> None:
     await set_priorities(conn, {order.id: priority_of(order.turn) for order in moved})
 
 
-async def give_turn(conn: Connection, order_id: str) -> int | None:
-    """The turn of an order that is to be drawn; one that has none gets it. None for an order of a test key."""
-    row = await conn.fetchrow("SELECT client_id, turn, test FROM service.generations WHERE id = $1", order_id)
-    assert row is not None
-    turn: int | None = row["turn"]
-    if row["test"] or turn is not None:
-        return turn
-    line = await lock_line(conn, [row["client_id"]])
+async def give_turns(conn: Connection, order_ids: Sequence[str]) -> dict[str, int | None]:
+    """The turns of orders that are to be drawn; those that have none get theirs. None for an order of a test key."""
+    rows = await conn.fetch(
+        "SELECT id, client_id, turn, test FROM service.generations WHERE id = ANY($1::text[])", list(order_ids)
+    )
+    turns: dict[str, int | None] = {row["id"]: row["turn"] for row in rows}
+    without = [row for row in rows if row["turn"] is None and not row["test"]]
+    if without:
+        # The locks of all of them at once: who takes one after the other may wait in a circle.
+        await lock_line(conn, {row["client_id"] for row in without})
+    for row in without:
+        turns[row["id"]] = await _give_turn(conn, row["id"])
+    return turns
+
+
+async def _give_turn(conn: Connection, order_id: str) -> int | None:
+    """A turn for an order that has none, and whose client's line is locked."""
+    line = await read_line(conn)
     known = line.find(order_id)
     if known is None:
         # It has ended meanwhile, as its story is about to learn.

@@ -34,6 +34,13 @@ BEGIN
     RETURN licensing.refused('conflict', 'what', format('Order id %s is taken; make a new id', p_order));
 END $$;
 
+-- The keys that these digests are of and that let in now.
+CREATE OR REPLACE FUNCTION licensing.live_keys(p_digests bytea[], p_now timestamptz) RETURNS SETOF licensing.api_key
+LANGUAGE sql STABLE AS $$
+    SELECT * FROM licensing.api_key
+    WHERE digest = ANY (p_digests) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > p_now)
+$$;
+
 -- Why a key may not order, or NULL. Its lock is held so that a revocation waits for us or we see it.
 CREATE OR REPLACE FUNCTION licensing.key_refusal(p_key text, p_client text, p_test boolean, p_now timestamptz)
 RETURNS text LANGUAGE plpgsql AS $$
@@ -166,11 +173,11 @@ $$;
 -- Orders as they reach the gateway, one a row.
 CREATE OR REPLACE FUNCTION licensing.wishes(p_orders jsonb) RETURNS TABLE (
     order_id text, client_id text, key_id text, idempotency_key text, request_hash text, style_id text, creator_id text,
-    tier text, count integer, hold_s integer, test boolean
+    tier text, count integer, hold_s integer, test boolean, terms_read integer
 ) LANGUAGE sql IMMUTABLE AS $$
     SELECT * FROM jsonb_to_recordset(p_orders) AS wish (
         order_id text, client_id text, key_id text, idempotency_key text, request_hash text, style_id text,
-        creator_id text, tier text, count integer, hold_s integer, test boolean)
+        creator_id text, tier text, count integer, hold_s integer, test boolean, terms_read integer)
 $$;
 
 -- All locks of one kind are taken before those of the next, and in one order, so that batches and single verbs wait for

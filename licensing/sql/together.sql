@@ -47,6 +47,17 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Hold what is plain among many orders, all locks of which are taken; who asks goes on with the rest by `reserve_all`, in
+-- another commit.
+CREATE OR REPLACE FUNCTION licensing.reserve_plain(p_orders jsonb, p_now timestamptz) RETURNS licensing.hold[]
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM licensing.require_house();
+    PERFORM licensing.require_read_committed();
+    PERFORM licensing.lock_for_orders(p_orders, p_now);
+    RETURN coalesce(licensing.hold_plain(p_orders, licensing.lock_requests(p_orders), p_now), '{}');
+END $$;
+
 -- The orders whose request nobody else answers at this moment.
 CREATE OR REPLACE FUNCTION licensing.lock_requests(p_orders jsonb) RETURNS text[] LANGUAGE sql AS $$
     SELECT array_agg(order_id) FROM licensing.wishes(p_orders)
@@ -85,6 +96,7 @@ BEGIN
                 ORDER BY r.rate_no DESC LIMIT 1), t.price)) AS price) asked
         CROSS JOIN LATERAL (SELECT asked.price, licensing.tax_on(asked.price, tax_of.bps) AS tax) net
         WHERE NOT w.test AND w.count BETWEEN 1 AND 1000 AND w.order_id = ANY (p_ours) AND w.of_id = 1
+          AND s.terms_version = coalesce(w.terms_read, s.terms_version)
           AND (w.idempotency_key IS NULL OR w.of_request = 1 AND NOT EXISTS (
               SELECT FROM licensing.idempotency i
               WHERE i.client_id = w.client_id AND NOT i.test AND i.key = w.idempotency_key))
@@ -129,6 +141,56 @@ BEGIN
         FROM licensing.wishes(p_orders) w JOIN unnest(v_held) h ON h.order_id = w.order_id
         WHERE w.idempotency_key IS NOT NULL;
     RETURN v_held;
+END $$;
+
+-- Many attempts in one commit, answered in their order.
+CREATE OR REPLACE FUNCTION licensing.begin_all(p_orders text[], p_now timestamptz) RETURNS SETOF licensing.answer
+LANGUAGE plpgsql AS $$
+DECLARE
+    v record;
+    v_begun licensing.hold[];
+BEGIN
+    PERFORM licensing.require_house();
+    PERFORM licensing.require_read_committed();
+    PERFORM licensing.share_all_switches(array_agg(creator_id), array_agg(style_id))
+        FROM licensing.hold WHERE order_id = ANY (p_orders);
+    PERFORM FROM licensing.hold WHERE order_id = ANY (p_orders) ORDER BY order_id FOR UPDATE;
+    v_begun := licensing.begin_plain(p_orders, p_now);
+    FOR v IN
+        SELECT wanted.order_id, ROW(begun.*)::licensing.hold AS begun
+        FROM unnest(p_orders) WITH ORDINALITY AS wanted (order_id, no)
+        LEFT JOIN unnest(v_begun) AS begun ON begun.order_id = wanted.order_id ORDER BY wanted.no
+    LOOP
+        IF (v.begun).order_id IS NOT NULL THEN
+            RETURN NEXT ROW('held', NULL, NULL, v.begun)::licensing.answer;
+        ELSE
+            RETURN NEXT licensing.begin_attempt(v.order_id, p_now);
+        END IF;
+    END LOOP;
+END $$;
+
+-- Begin attempts at those of the orders, whose locks are taken, that are open and that no switch stands against.
+CREATE OR REPLACE FUNCTION licensing.begin_plain(p_orders text[], p_now timestamptz) RETURNS licensing.hold[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_begun licensing.hold[];
+BEGIN
+    WITH plain AS (
+        SELECT h.order_id
+        FROM (SELECT order_id FROM unnest(p_orders) AS order_id GROUP BY order_id HAVING count(*) = 1) wanted
+        JOIN licensing.hold h USING (order_id)
+        CROSS JOIN LATERAL licensing.switches_over(h.creator_id, h.style_id, h.client_id, p_now) over
+        WHERE h.state = 'open' AND NOT h.cancel_requested
+          AND over.levels <@ '{live,closed,wind_down}' AND over.creator_cut <= h.creator_epoch
+          AND over.style_cut <= h.style_epoch AND over.client_cut <= h.client_epoch
+    ), begun AS (
+        UPDATE licensing.hold h
+            SET fence = h.fence + 1, running = true, paused_at = NULL,
+                lease_until = p_now + make_interval(secs => h.hold_s)
+            FROM plain WHERE h.order_id = plain.order_id RETURNING h.*
+    )
+    SELECT array_agg(ROW(begun.*)::licensing.hold) INTO v_begun FROM begun;
+    RETURN v_begun;
 END $$;
 
 -- Many sales in one commit, answered in their order; `p_sales` as JSON: order_id, fence, outputs, sha256s, phashes,

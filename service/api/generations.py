@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from service import events, intake
 from service.api.shapes import Cursor, Limit, bytes_of, page
+from service.api.shortcut import Shortcut
 from service.auth import Client, ClientReading, Identity, Web, is_let_in
 from service.errors import Problem, not_found
 from service.forecasts import with_fresh_eta
@@ -25,7 +26,6 @@ Prefer = Annotated[str | None, Header(description="`wait=30` answers when the pi
 _WAIT = re.compile(r"(?:^|[,;\s])wait(?:\s*=\s*\"?(\d{1,6})\"?)?(?=$|[,;\s])")
 
 
-@router.post("/generations", status_code=201)
 async def post_generation(
     web: Web,
     asker: Client,
@@ -49,6 +49,9 @@ async def post_generation(
         response.headers["Idempotent-Replayed"] = "true"
     # One that was placed a moment ago has no pictures to ask for.
     return await _read_document(web, order) if is_replay or seconds else generation_document(web, order, [])
+
+
+router.add_api_route("/generations", post_generation, methods=["POST"], status_code=201, route_class_override=Shortcut)
 
 
 async def _order(web: Gateway, asker: Identity, body: intake.OrderBody, key: str) -> tuple[Order, bool]:

@@ -8,6 +8,7 @@ from alembic import command
 from alembic.config import Config
 
 from licensing.tenancy import binding
+from service.db.functions import storing_functions
 from service.db.tables import SCHEMA
 from service.db.tenancy import TABLES
 
@@ -30,13 +31,16 @@ def migrate(database_url: str) -> None:
 
 
 def _bind(connection: sa.Connection) -> None:
-    """Bind the application to what it may see and write, unless the schema's comment says that it is bound so."""
-    what = binding(SCHEMA, TABLES)
+    """Store the functions and bind the application to what it may see and write, unless the schema's comment says that
+    it is so."""
+    what = f"{storing_functions()};\n{binding(SCHEMA, TABLES)}"
     mark = "rows " + hashlib.sha256(what.encode()).hexdigest()
     named = {"schema": SCHEMA}
     stored = connection.scalar(
         sa.text("SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = :schema"), named
     )
     if stored != mark:
-        connection.exec_driver_sql(what)
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute(what)
         connection.exec_driver_sql(f"COMMENT ON SCHEMA {SCHEMA} IS '{mark}'")

@@ -89,9 +89,10 @@ async def _send_to_sign_in(request: Request, error: Exception) -> Response:
 
 def _wants_page(scope: Scope) -> bool:
     """Browsers say that they take HTML; the API's paths answer programs whatever they say."""
+    if scope["path"].startswith("/v1/"):
+        return False
     headers = Headers(scope=scope)
-    asks = "text/html" in headers.get("accept", "") or "hx-request" in headers
-    return asks and not scope["path"].startswith("/v1/")
+    return "text/html" in headers.get("accept", "") or "hx-request" in headers
 
 
 def _is_problem(message: Message) -> bool:

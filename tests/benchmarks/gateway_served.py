@@ -16,8 +16,9 @@ import uvicorn
 import uvloop
 
 from inference.pace import Speed
+from licensing.orders import Settled
 from service import acceptance
-from service.generation import Delivery, settle_in
+from service.generation import Delivery, begin_all, settle_in
 from service.resources import Gateway
 from service.sealing import MIME, Sealed
 from service.web import Server
@@ -42,15 +43,15 @@ async def _pay_all(web: Gateway, order_ids: Sequence[str]) -> list[None]:
         Delivery(order_id=order_id, fence=1, sealed=(_sealed(web, order_id),), message=None, refused=())
         for order_id in order_ids
     ]
-    async with web.pool.acquire() as conn, conn.transaction():
-        await conn.execute(
-            "SELECT licensing.begin_attempt(id, $2) FROM unnest($1::text[]) AS id", sorted(order_ids), now
-        )
+    await begin_all(web, order_ids)
+    async with web.pool.acquire() as conn:
+        # What the worker and the seal would have noted.
         await conn.execute(
             "UPDATE service.generations SET state = 'sealing', started_at = $2 WHERE id = ANY($1::text[])",
             *(list(order_ids), now),
         )
-        await settle_in(conn, wishes, now=now)
+        answers = await settle_in(conn, wishes, now=now)
+    assert all(isinstance(answer, Settled) for answer in answers), answers
     return [None] * len(order_ids)
 
 

@@ -159,6 +159,66 @@ async def each(conn: asyncpg.Connection, orders: list[Reserve], world: World) ->
     return [await gateway.reserve(conn, order, now=world.now) for order in orders]
 
 
+LEVELS = ("live", "live", "live", "paused", "off", "closed", "wind_down")
+
+
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(4, 100))])
+async def test_attempts_begin_together_as_they_would_alone(world: World, seed: int):
+    """Under every switch, and whatever became of the order since: also after a style was off and is on again."""
+    dice, held = random.Random(seed), list[Hold]()
+    styles = [await world.style() for _ in LEVELS]
+    clients = [await world.client(prepaid=100_000) for _ in range(4)]
+    for _ in range(40):
+        held.append(await world.held(dice.choice(styles), dice.choice(clients)))
+    for hold in held:
+        if dice.random() < 0.3:
+            await world.begin(hold)
+        if dice.random() < 0.15:
+            async with world.pool.acquire() as conn:
+                await gateway.request_cancel(conn, order_id=hold.order_id, client_id=hold.client_id)
+        elif dice.random() < 0.15:
+            async with world.pool.acquire() as conn:
+                await gateway.void(conn, order_id=hold.order_id, reason="failed", now=world.now)
+    for style, level in zip(styles, LEVELS, strict=True):
+        await world.set_level(style, level)
+    await world.set_level(styles[0], "off", client_id=clients[0])
+    await world.set_level(styles[1], "off")
+    await world.set_level(styles[1], "live")
+    late = [await world.held(dice.choice(styles[1:3]), clients[1]) for _ in range(4)]
+    ids = [hold.order_id for hold in (*held, *late)]
+    wanted = dice.sample([*ids, dice.choice(ids), "gen_unknown"], len(ids))
+
+    async with world.pool.acquire() as conn, conn.transaction():
+        alone, together = await both_ways(
+            conn,
+            lambda: one_after_another(conn, wanted, world),
+            lambda: gateway.begin_all(conn, wanted, now=world.now),
+            lambda: conn.fetch(_HOLDS, clients),
+        )
+
+    assert together == alone
+    assert len({getattr(one, "slug", "held") for one in together[0]}) > 3, "each kind of answer is compared"
+
+
+async def one_after_another(conn: asyncpg.Connection, order_ids: list[str], world: World) -> list[Any]:
+    return [await gateway.begin(conn, order_id=order_id, now=world.now) for order_id in order_ids]
+
+
+async def test_an_order_under_terms_that_were_not_read_is_not_plain(world: World):
+    style, client = await world.style(), await world.client(prepaid=1_000)
+    read = world.order(style, client, terms_read=style.version)
+    unread = world.order(style, client, terms_read=style.version + 1)
+    plain = "SELECT (unnest(licensing.reserve_plain($1, $2))).order_id"
+    async with world.pool.acquire() as conn:
+        for order, held in ((unread, []), (read, [read.order_id])):
+            rows = await conn.fetch(plain, gateway.reserve_documents([order]), world.now)
+            assert [row["order_id"] for row in rows] == held
+        (answer,) = await gateway.reserve_all(conn, [unread], now=world.now)
+
+    assert isinstance(answer, Hold), "its terms stand in its hold, for whoever asks"
+    assert answer.terms_version == style.version
+
+
 async def test_most_of_a_usual_batch_is_plain(world: World):
     """Else the comparison above compares the single verbs with themselves."""
     style, clients = await world.style(), [await world.client(prepaid=6_000) for _ in range(8)]
@@ -173,7 +233,10 @@ async def test_most_of_a_usual_batch_is_plain(world: World):
         assert all(isinstance(one, Hold) for one in holds)
         assert await conn.fetchval("SELECT pg_temp.calls('reserve')") == 0
         for hold in holds:
-            await gateway.begin(conn, order_id=hold.order_id, now=world.now)
+            assert hold.fence == 0
+        begun = await gateway.begin_all(conn, [hold.order_id for hold in holds], now=world.now)
+        assert [one.fence for one in begun if isinstance(one, Hold)] == [1] * len(holds)
+        assert await conn.fetchval("SELECT pg_temp.calls('begin_attempt')") == 0
         sales = [
             Settle(order_id=hold.order_id, fence=1, made=tuple(pictures(f"out_{hold.order_id}"))) for hold in holds
         ]

@@ -12,6 +12,8 @@ _RACES = "tests/licensing/test_concurrency.py"
 _VERIFY = "tests/licensing/test_verify.py"
 _ACCESS = "tests/service/test_access.py"
 _ROWS = "tests/service/test_row_security.py"
+_ACCEPTING = "tests/service/orders/test_accepting.py"
+_SHORTCUT = "tests/service/orders/test_shortcut.py"
 _TABLES = "licensing/migrations/0001_tables.sql"
 
 
@@ -207,9 +209,9 @@ SALES = (
     ),
     Guard(
         name="key: a revoked one opens nothing",
-        file="licensing/keys.py",
-        text="ANY ($1::bytea[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
-        gone="ANY ($1::bytea[]) AND (expires_at IS NULL OR expires_at > $2)",
+        file="licensing/sql/reserve.sql",
+        text="ANY (p_digests) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > p_now)",
+        gone="ANY (p_digests) AND (expires_at IS NULL OR expires_at > p_now)",
         tests=(f"{_KEYS}::test_a_revoked_key_opens_nothing_and_orders_nothing",),
     ),
     Guard(
@@ -221,9 +223,9 @@ SALES = (
     ),
     Guard(
         name="key: an expired one opens nothing",
-        file="licensing/keys.py",
-        text="ANY ($1::bytea[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
-        gone="ANY ($1::bytea[]) AND revoked_at IS NULL AND $2::timestamptz IS NOT NULL",
+        file="licensing/sql/reserve.sql",
+        text="ANY (p_digests) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > p_now)",
+        gone="ANY (p_digests) AND revoked_at IS NULL",
         tests=(f"{_KEYS}::test_an_expired_key_opens_nothing_and_orders_nothing",),
     ),
     Guard(
@@ -344,6 +346,64 @@ SALES = (
         text="WHERE i.client_id = w.client_id AND NOT i.test AND i.key = w.idempotency_key))",
         gone="WHERE false))",
         tests=(_TOGETHER,),
+    ),
+    Guard(
+        name="sets: an attempt of a cancelled order does not begin",
+        file="licensing/sql/together.sql",
+        text="        WHERE h.state = 'open' AND NOT h.cancel_requested\n",
+        gone="        WHERE h.state = 'open'\n",
+        tests=(_TOGETHER,),
+    ),
+    Guard(
+        name="sets: no attempt begins where the creator has switched off",
+        file="licensing/sql/together.sql",
+        text="            FROM plain WHERE h.order_id = plain.order_id RETURNING h.*\n    )\n"
+        "    SELECT array_agg(ROW(begun.*)",
+        gone="            WHERE h.order_id = ANY (p_orders) AND h.state = 'open' AND NOT h.cancel_requested"
+        " RETURNING h.*\n    )\n    SELECT array_agg(ROW(begun.*)",
+        tests=(_TOGETHER,),
+    ),
+    Guard(
+        name="sets: an order goes by the terms that were read",
+        file="licensing/sql/together.sql",
+        text="          AND s.terms_version = coalesce(w.terms_read, s.terms_version)\n",
+        gone="",
+        tests=(f"{_TOGETHER}::test_an_order_under_terms_that_were_not_read_is_not_plain",),
+    ),
+    Guard(
+        name="line: one client's turns are given one after the other",
+        file="service/db/sql/accept.sql",
+        text="    PERFORM service.lock_turns(ARRAY(SELECT h.client_id FROM unnest(v_held) AS h));\n",
+        gone="",
+        tests=(f"{_ACCEPTING}::test_one_client_s_turns_are_given_one_after_the_other",),
+    ),
+    Guard(
+        name="line: what waits for another creator is not passed by",
+        file="service/db/sql/accept.sql",
+        text="          AND g.creator_id <> h.creator_id) THEN",
+        gone="          AND false) THEN",
+        tests=(f"{_ACCEPTING}::test_an_order_that_came_since_the_look_is_not_passed_by",),
+    ),
+    Guard(
+        name="settle: nobody pays for pictures that no row names",
+        file="service/db/sql/settle.sql",
+        text="               WHERE a.outcome = 'settled' AND (a.hold).order_id <> ALL (v_settled)) THEN",
+        gone="               WHERE false) THEN",
+        tests=(f"{_ACCEPTING}::test_a_sale_whose_order_is_not_being_sealed_is_taken_back",),
+    ),
+    Guard(
+        name="shortcut: only who may order does",
+        file="service/api/shortcut.py",
+        text="    return await may_order(asker)\n",
+        gone="    assert asker is not None\n    return asker\n",
+        tests=(f"{_SHORTCUT}::test_it_lets_in_whom_the_usual_way_lets_in",),
+    ),
+    Guard(
+        name="shortcut: every call is counted",
+        file="service/api/shortcut.py",
+        text="    await limited(request, asker)\n",
+        gone="",
+        tests=(f"{_SHORTCUT}::test_it_counts_calls",),
     ),
     Guard(
         name="token: it does what its scopes allow",

@@ -1,6 +1,7 @@
 """The line of all orders: who goes before whom, and when one's pictures will be there."""
 
 import json
+import random
 from dataclasses import asdict, replace
 from datetime import timedelta
 
@@ -103,6 +104,29 @@ def test_when_a_pause_ends_its_pile_does_not_pass_everybody_else():
     bens = line.find("gen_009")
     assert bens is not None
     assert ids(line.before(bens)) == ["gen_010", "gen_008", "gen_011"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_orders_that_follow_together_lie_where_they_would_one_after_the_other(seed: int):
+    dice, clients = random.Random(seed), ("anna", "ben", "cleo")
+    line = line_of(*(order(n, dice.choice(clients), creator=dice.choice(("ink", "ink", "oil"))) for n in range(12)))
+    line = taken(line, *dice.sample(range(12), dice.randrange(6)))
+    has_one_creator = line.has_one_creator()
+    coming = [
+        order(n, client, creator="ink", work=dice.randrange(1, 50))
+        for n in range(20, 30)
+        if has_one_creator(client := dice.choice(clients), "ink")
+    ]
+
+    one_by_one, placed = line, []
+    for one in coming:
+        one_by_one, order_there, moved = one_by_one.joined_by(one)
+        placed.append(order_there)
+        assert moved == []
+    together, placed_together = line.followed_by(coming)
+
+    assert (together, placed_together) == (one_by_one, placed)
+    assert together.positions(placed) == [together.position(one) for one in placed]
 
 
 def test_queues_are_told_turns_within_their_numbers():
