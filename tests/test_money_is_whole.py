@@ -230,10 +230,10 @@ def test_no_table_and_no_function_of_the_ledger_counts_in_floats():
 
 
 def test_of_the_services_tables_no_money_is_a_float():
-    source = (ROOT / "service" / "db" / "tables.py").read_text()
+    source = "\n".join(path.read_text() for path in sorted((ROOT / "service" / "db").glob("*.py")))
 
-    columns = set(re.findall(r'_real\("(\w+)"', source))
+    columns = set(re.findall(r'\b_?real\("(\w+)"', source))
     made = re.findall(r"sa\.(?:Double|Float|REAL)\w*", source)
 
-    assert columns == REAL_COLUMNS, f"use _number and minor units for money: {columns ^ REAL_COLUMNS}"
-    assert len(made) == 1, "only `_real` makes such columns"
+    assert columns == REAL_COLUMNS, f"use columns.number and minor units for money: {columns ^ REAL_COLUMNS}"
+    assert len(made) == 1, "only `columns.real` makes such columns"
