@@ -1,10 +1,13 @@
 """Money as people move it, in browsers that run no scripts: added, spent, earned, disputed and given back."""
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import MADE_MS, Office, Seat, Shop, Sit
 from tests.browser.test_pages import WIDTHS, faults_of
+from tests.licensing.test_bank_statements import entry, statement
 
 pytestmark = pytest.mark.browser
 
@@ -43,6 +46,25 @@ def test_a_transfer_becomes_a_picture_an_earning_and_a_dispute(sit: Sit, office:
     say_where(shopkeeper)
     faults += faults_on(shopkeeper, "/studio/payouts") + faults_on(operator, "/office/payments")
     faults += faults_on(client, "/desk/money/payments")
+    assert not faults
+
+
+def test_a_bank_statement_is_looked_at_and_confirmed_without_scripts(sit: Sit, tmp_path: Path):
+    client = sit("client", name="Studio South", has_scripts=False)
+    operator = sit("operator", has_scripts=False)
+    reference = add_money(client)
+    file = tmp_path / "november.xml"
+    file.write_bytes(statement(entry("100.00", f"pack {reference}", ref=reference), entry("7.00", "a cake")))
+
+    operator.open("/office/payments")
+    operator.page.get_by_label("The file").set_input_files(file)
+    operator.press("Show what it says")
+    expect(operator.page.get_by_text("1 line would book something")).to_be_visible()
+    faults = faults_on(operator, operator.path)
+    operator.press("Confirm")
+    expect(operator.page.get_by_text("1 line booked.")).to_be_visible()
+    client.open("/desk/money")
+    expect(client.page.get_by_text("EUR\N{NO-BREAK SPACE}105.00", exact=True)).to_be_visible()
     assert not faults
 
 
