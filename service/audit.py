@@ -31,6 +31,7 @@ Noted = Literal[
     "version_unpublished",
     "terms_accepted",
     "payee_changed",
+    "payee_connecting",
 ]
 """What is written here."""
 Kind = Literal[
@@ -196,6 +197,7 @@ _SENTENCES: dict[Kind, str] = {
     "signed_in": "Somebody signed in to your account with a link.",
     "signed_out": "A session of your account was ended.",
     "payee_changed": "Where you are paid was changed. If that was not you, change it back within three days.",
+    "payee_connecting": "The account {subject} at the payment provider was begun, for you to be paid there.",
     "key_cap_changed": "The spending limit of the key {subject} was changed.",
     "sale_refunded": "The sale of picture {subject} was taken back; its certificate is revoked.",
     "erasure_asked": "It was asked that your account be erased.",

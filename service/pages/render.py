@@ -65,6 +65,7 @@ def environment() -> Environment:
         charge_words=words.CHARGES,
         payment_words=words.PAYMENTS,
         payout_words=words.PAYOUTS,
+        paid_by=words.PAID_BY,
         schedule_words=words.SCHEDULES,
         dispute_words=words.DISPUTES,
         wait_words=words.WAITS,
