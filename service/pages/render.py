@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from licensing.papers import wording
 from licensing.wording import in_words
 from service import formats
 from service.pages import words
@@ -36,7 +37,7 @@ def environment() -> Environment:
         formats.amount,
         formats.day,
         formats.days,
-        formats.month,
+        wording.month,
         formats.rate,
         formats.clock,
         formats.duration,
