@@ -40,6 +40,7 @@ Noted = Literal[
     "bank_statement_dropped",
     "refund_sent",
     "refund_returned",
+    "payee_connecting",
 ]
 """What is written here."""
 Kind = Literal[
@@ -231,6 +232,7 @@ _SENTENCES: dict[Kind, str] = {
     "bank_statement_dropped": "You dropped the bank statement {subject}, of which nothing had been booked.",
     "refund_sent": "{amount} were sent back to you ({subject}).",
     "refund_returned": "{amount} that were sent back to you came back ({subject}); they are prepaid money again.",
+    "payee_connecting": "The account {subject} at the payment provider was begun, for you to be paid there.",
     "key_cap_changed": "The spending limit of the key {subject} was changed.",
     "sale_refunded": "The sale of picture {subject} was taken back; its certificate is revoked.",
     "erasure_asked": "It was asked that your account be erased.",

@@ -1,4 +1,4 @@
-"""How pages write money, times and counts. Times are UTC and say so."""
+"""How pages write money, times and counts. Times are UTC and say so. Months and rates are written as papers do."""
 
 from datetime import date, datetime, timedelta
 
@@ -39,14 +39,9 @@ def clock(moment: datetime) -> str:
 def days(first: date, last: date) -> str:
     """From one day to another: `November 2026` where it is a whole month, else `15 October to 30 November 2026`."""
     if first.day == 1 and (last + timedelta(days=1)).day == 1 and (first.year, first.month) == (last.year, last.month):
-        return f"{first:%B %Y}"
+        return wording.month(f"{first:%Y-%m}")
     year = "" if first.year == last.year else f" {first.year}"
     return f"{first.day} {first:%B}{year} to {day(last)}"
-
-
-def month(text: str) -> str:
-    """`2026-11` as `November 2026`."""
-    return f"{date.fromisoformat(text + '-01'):%B %Y}"
 
 
 def duration(seconds: float) -> str:

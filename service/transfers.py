@@ -8,7 +8,7 @@ from licensing import payouts
 from licensing.database import Connection
 from licensing.errors import ProviderUnreachable, Refusal
 from licensing.money import Money
-from licensing.payees import ProviderAccount, payee, put_payee
+from licensing.payees import ProviderAccount, payee_history, put_payee
 from licensing.payments import CreatorAccount, Transfer
 from licensing.payouts import Payout
 from licensing.prices import Prices
@@ -78,10 +78,13 @@ async def note_account(
     conn: Connection, provider: str, told: CreatorAccount, *, prices: Prices, now: datetime
 ) -> Refusal | None:
     """A creator's account at the provider takes money: payouts go there from now on, as often and from as much on as
-    before."""
+    before. Not those of a creator who was paid there and chose a bank account since."""
     if told.creator_id is None or not told.is_ready:
         return None
-    known = await payee(conn, told.creator_id)
+    history = await payee_history(conn, told.creator_id)
+    known = history[0] if history else None
+    if known is not None and known.method == "manual" and any(one.method == "stripe" for one in history):
+        return None
     stored = await put_payee(
         conn,
         creator_id=told.creator_id,

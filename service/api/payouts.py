@@ -12,7 +12,7 @@ from licensing.errors import ProviderUnreachable, Refusal
 from licensing.money import Money
 from licensing.payees import BankAccount, Payee
 from licensing.payouts import Payout
-from service import audit
+from service import audit, onboarding
 from service.api.shapes import Cursor, Limit, bytes_of, form_asked_for, money, page
 from service.api.styles import Body
 from service.auth import Creator, CreatorReading, Operator, OperatorReading, Web
@@ -80,11 +80,10 @@ async def put_payee(web: Web, asker: Creator, body: PayeeBody) -> dict[str, Any]
 
 @router.post("/payee/connect", status_code=201)
 async def connect_payee(web: Web, asker: Creator) -> dict[str, Any]:
-    """Begin to open an account at the payment provider: send your browser to `url`. Payouts go there once it takes
-    money, which the provider tells."""
-    back = f"{web.settings.origin}/studio/earnings"
+    """Begin to open an account at the payment provider, or go on with the one that was begun: send your browser to
+    `url`. Payouts go there once it takes money, which the provider tells."""
     try:
-        begun = await web.provider.begin_onboarding(creator_id=asker.account_id, account=None, return_url=back)
+        begun = await onboarding.begin(web, creator_id=asker.account_id, by=asker.who)
     except ProviderUnreachable as error:
         raise Problem("overloaded", f"The payment provider does not answer: {error}; try again in a moment.") from error
     if begun is None:

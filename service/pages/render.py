@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from licensing.papers import wording
 from licensing.wording import in_words
 from service import formats
 from service.pages import words
@@ -36,7 +37,7 @@ def environment() -> Environment:
         formats.amount,
         formats.day,
         formats.days,
-        formats.month,
+        wording.month,
         formats.rate,
         formats.clock,
         formats.duration,
@@ -69,6 +70,7 @@ def environment() -> Environment:
         refund_words=words.REFUNDS,
         payout_words=words.PAYOUTS,
         bank_line_words=words.BANK_LINES,
+        paid_by=words.PAID_BY,
         schedule_words=words.SCHEDULES,
         dispute_words=words.DISPUTES,
         wait_words=words.WAITS,

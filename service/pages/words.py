@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from licensing.docket import Act, Outcome, WaitsFor
 from licensing.dues import Kind as DuesKind
-from licensing.payees import Schedule
+from licensing.payees import Method, Schedule
 from licensing.terms import Approval, Trust
 from service.accounts import Role
 from service.cases import CaseKind
@@ -203,6 +203,22 @@ PAYOUTS = {
     "failed": Said("Failed", "", "bad"),
     "reversed": Said("Came back", "", "bad"),
 }
+PAID_BY: dict[Method, str] = {"manual": "By bank transfer", "stripe": "Through Stripe"}
+WANTED = {
+    "external_account": "the bank account that it pays to",
+    "tos_acceptance": "your yes to its terms",
+    "business_profile": "what you sell, and where",
+    "business_type": "whether you work alone or as a company",
+    "individual.verification": "a document that shows who you are",
+    "individual": "who you are, and where you live",
+    "person": "who runs your company",
+    "representative": "who runs your company",
+    "owners": "who owns your company",
+    "directors": "who runs your company",
+    "company.verification": "a document about your company",
+    "company": "your company’s name, address and numbers",
+}
+"""What Stripe may still want of a creator, by the beginning of its word for it, the longest that fits."""
 SCHEDULES: dict[Schedule, str] = {
     "weekly": "Every Monday",
     "monthly": "On the first of each month",

@@ -79,3 +79,18 @@ async def test_a_change_of_the_account_waits_three_days_and_stands_in_the_histor
     assert "Every change" in text
     assert refused.status_code == 409
     assert 'role="alert"' in refused.text
+
+
+async def test_nothing_of_a_provider_shows_where_creators_are_paid_by_bank_transfer(market: Market, sit: Sit):
+    seat = await sit(await market.person("creator"))
+
+    text = await seat.read("/studio/payouts")
+    led = await seat.http.get("/studio/payouts/connect", headers={"Accept": "text/html"})
+    back = await seat.http.get("/studio/payouts/connected", headers={"Accept": "text/html"})
+    after = await seat.read(back.headers["location"])
+    asked = await seat.send("/studio/payouts/connected", minimum="1.00", schedule="never")
+
+    assert "Stripe" not in text + after
+    assert "ank transfer" not in text
+    assert led.status_code == asked.status_code == 409
+    assert "Creators are paid by bank transfer here: give an IBAN instead." in words_of(led.text)
