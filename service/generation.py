@@ -45,7 +45,6 @@ from service.orders import (
     mark_sealing,
     mark_started,
     mark_unpaid,
-    mark_unsealed,
     mark_waiting,
     queued,
 )
@@ -54,7 +53,7 @@ from service.outputs import move_output, outputs_of
 from service.rendering import Drawn, render
 from service.resources import Gateway
 from service.sealing import Sealed, seal_picture, sealer
-from service.turns import give_turns, priority_of, read_line, take_turn_away
+from service.turns import give_turns, priority_of, read_line
 from service.workflows import GENERATION, RENDER, ask, durable_step, gateway, start, story
 
 _PAUSE_LOOK_S = 1.0
@@ -168,20 +167,21 @@ async def begin_attempt(order_id: str) -> dict[str, Any]:
 
 async def begin_all(web: Gateway, order_ids: Sequence[str]) -> list[dict[str, Any] | Refusal]:
     """Begin attempts at many orders in one commit: `fence`, `turn` and if it is a `test`, of each."""
-    async with web.pool.acquire() as conn, conn.transaction():
-        answers = await licences.begin_all(conn, order_ids, now=web.clock())
-        begun = [answer.order_id for answer in answers if not isinstance(answer, Refusal)]
-        await mark_unsealed(conn, begun, now=web.clock())
-        turns = await give_turns(conn, begun)
-        found = list[dict[str, Any] | Refusal]()
-        for order_id, answer in zip(order_ids, answers, strict=True):
-            if isinstance(answer, Refusal):
-                if answer.slug == "style_paused":
-                    await take_turn_away(conn, order_id)
-                found.append(answer)
-            else:
-                found.append({"fence": answer.fence, "test": answer.test, "turn": turns[order_id]})
-        return found
+    async with web.pool.acquire() as conn:
+        rows = await conn.fetch(
+            "SELECT outcome, slug, detail, hold, turn FROM service.begin_orders($1, $2)", list(order_ids), web.clock()
+        )
+        answers = [to_answer(row) for row in rows]
+        turns = {order_id: row["turn"] for order_id, row in zip(order_ids, rows, strict=True)}
+        begun = [answer.hold["order_id"] for answer in answers if answer.refusal is None and not answer.hold["test"]]
+        without = [order_id for order_id in begun if turns[order_id] is None]
+        if without:
+            async with conn.transaction():
+                turns |= await give_turns(conn, without)
+    return [
+        answer.refusal or {"fence": answer.hold["fence"], "test": answer.hold["test"], "turn": turns[order_id]}
+        for order_id, answer in zip(order_ids, answers, strict=True)
+    ]
 
 
 @durable_step()

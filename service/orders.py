@@ -196,15 +196,6 @@ async def mark_sealing(conn: Connection, order_id: str, *, fence: int, now: date
     return bool(status == "UPDATE 1")
 
 
-async def mark_unsealed(conn: Connection, order_ids: Sequence[str], *, now: datetime) -> None:
-    """New attempts begin: what earlier ones were sealing counts no more. Goes into the transaction of the begin."""
-    await conn.execute(
-        "UPDATE service.generations SET state = 'queued', step = 0, updated_at = $2"
-        " WHERE id = ANY($1::text[]) AND state = 'sealing'",
-        *(list(order_ids), now),
-    )
-
-
 async def mark_waiting(conn: Connection, order_id: str, *, until: datetime, now: datetime) -> None:
     """The sealed pictures wait for their creator. Goes into the transaction that keeps the hold."""
     latest = f"{until:%Y-%m-%d %H:%M} UTC"

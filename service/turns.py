@@ -185,11 +185,6 @@ async def _give_turn(conn: Connection, order_id: str) -> int | None:
     return order.turn
 
 
-async def take_turn_away(conn: Connection, order_id: str) -> None:
-    """The order's style is paused."""
-    await conn.execute("UPDATE service.generations SET turn = NULL WHERE id = $1 AND turn IS NOT NULL", order_id)
-
-
 async def forget_turns(web: Gateway) -> None:
     """Forget turns of orders that ended and that nobody is behind any more; where nobody waits, all. A sweep.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from service.outbox import TELL_ORDERS
 
-_FILES = ("line", "accept", "settle")
+_FILES = ("line", "accept", "begin", "settle")
 _DROP = """
 DO $$
 DECLARE

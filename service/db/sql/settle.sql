@@ -4,7 +4,8 @@
 -- `p_sales` as `licensing.settle_all` takes them, and of each its message, what was `refused`, and its `pictures` as rows
 -- of `service.outputs` without what the order says. Answers what that function does, and how many endpoints are told.
 CREATE OR REPLACE FUNCTION service.settle_orders(p_sales jsonb, p_near integer, p_now timestamptz)
-RETURNS TABLE (outcome text, slug text, detail text, hold licensing.hold, num_told bigint) LANGUAGE plpgsql AS $$
+RETURNS TABLE (outcome text, slug text, detail text, hold licensing.hold, num_told bigint) LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     v_answers CONSTANT licensing.answer[] := ARRAY(

@@ -114,11 +114,13 @@ async def test_it_lets_in_whom_the_usual_way_lets_in(market: Market, taken: list
     assert taken == [True, False, True, False, True, True, True, False]
 
 
-async def test_it_counts_calls(market: Market, taken: list[bool], monkeypatch: pytest.MonkeyPatch):
-    client = await market.client(cents=0)
-    monkeypatch.setattr(market.app.state, "buckets", Buckets(2))
-
-    answers = [await post(client, order(market)) for _ in range(3)]
+async def test_it_counts_calls(market: Market, taken: list[bool]):
+    client, usual = await market.client(cents=0), market.app.state.buckets
+    market.app.state.buckets = Buckets(2)
+    try:
+        answers = [await post(client, order(market)) for _ in range(3)]
+    finally:
+        market.app.state.buckets = usual
 
     assert taken == [True] * 3
     assert [slug_of(answer) for answer in answers] == ["payment_required", "payment_required", "rate_limited"]
