@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from licensing import payouts
-from service import formats
+from licensing.papers import wording
 from service.dues import post_monthly_dues
 from service.settings import ROOT
 from tests.service.market import Market, MovableClock, open_market
@@ -53,7 +53,7 @@ async def test_a_creator_is_told_owes_once_pays_and_is_paid_out_in_full_all_the_
     first = next(one["month"] for one in told["months"] if one["amount"]["amount"])
     assert told["months"][0]["amount"]["amount"] == 0
     assert told["owed"] == {"amount": 0, "currency": "EUR"}
-    assert f"From {formats.month(first)} on the monthly fee is EUR 25.00" in home
+    assert f"From {wording.month(first)} on the monthly fee is EUR 25.00" in home
     assert "on EUR 25.00 a month" in terms
     assert "No payout, no style and no switch ever waits for it" in terms
 
