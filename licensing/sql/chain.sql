@@ -81,10 +81,16 @@ BEGIN
     IF EXISTS (SELECT FROM licensing.link WHERE commit_no = NEW.commit_no) THEN
         RETURN NULL;
     END IF;
-    SELECT g.kind, g.subject, e.unit, sum(e.amount) AS total INTO v_uneven
-        FROM licensing.entry_group g JOIN licensing.entry e USING (group_no)
-        WHERE g.commit_no = NEW.commit_no
-        GROUP BY g.group_no, e.unit HAVING sum(e.amount) <> 0 LIMIT 1;
+    -- Group by group, from those of this commit: asked for any uneven sum, Postgres would go through all groups there are
+    -- in the order in which it expects to sum them up.
+    WITH made AS MATERIALIZED (
+        SELECT group_no, kind, subject FROM licensing.entry_group WHERE commit_no = NEW.commit_no
+    )
+    SELECT made.kind, made.subject, uneven.unit, uneven.total INTO v_uneven
+        FROM made, LATERAL (
+            SELECT e.unit, sum(e.amount) AS total FROM licensing.entry e
+            WHERE e.group_no = made.group_no GROUP BY e.unit HAVING sum(e.amount) <> 0) uneven
+        LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'entries of % % sum to % %, not to 0', v_uneven.kind, v_uneven.subject, v_uneven.total,
             v_uneven.unit USING ERRCODE = 'check_violation';

@@ -232,3 +232,34 @@ def test_migrating_twice_and_at_once_is_harmless(database_url: str):
                 columns[column.name], type(column.type)
             ), (table.name, column.name, columns[column.name])
     engine.dispose()
+
+
+async def test_a_commit_reads_its_own_groups_however_many_there_are(own_world: World):
+    commits = 300
+    async with own_world.pool.acquire() as conn:
+        before = await rows_read(conn)
+        for number in range(commits):
+            await post_credit(conn, number)
+        after = await rows_read(conn)
+
+    read = {table: (after[table] - before[table]) / commits for table in after}
+    assert read.keys() == {"entry_group", "entry", "link"}
+    assert all(0 < num < 20 for num in read.values()), read
+
+
+async def rows_read(conn: asyncpg.Connection) -> dict[str, int]:
+    """By table, what was read of it so far."""
+    await conn.execute("SELECT pg_stat_force_next_flush()")
+    rows = await conn.fetch(
+        "SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) AS num FROM pg_stat_user_tables"
+        " WHERE schemaname = 'licensing' AND relname IN ('entry_group', 'entry', 'link')"
+    )
+    return {row["relname"]: row["num"] for row in rows}
+
+
+async def post_credit(conn: asyncpg.Connection, number: int) -> None:
+    await conn.execute(
+        "SELECT licensing.post('credit', $1, '{}', now(), ARRAY['cash:operator:EUR', 'prepaid:somebody:EUR'],"
+        " ARRAY[-100, 100])",
+        f"payment {number}",
+    )
