@@ -77,8 +77,8 @@ SALES = (
     Guard(
         name="sum: entries of a group sum to zero at the commit",
         file="licensing/sql/chain.sql",
-        text="HAVING sum(e.amount) <> 0 LIMIT 1",
-        gone="HAVING false LIMIT 1",
+        text="HAVING sum(e.amount) <> 0) uneven",
+        gone="HAVING false) uneven",
         tests=(f"{_LEDGER}::test_a_group_that_does_not_sum_to_zero_cannot_be_committed",),
     ),
     Guard(
