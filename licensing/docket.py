@@ -7,7 +7,7 @@ learns more of the other than the sale shows already.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from licensing.database import Connection
 from licensing.money import Money
@@ -51,6 +51,23 @@ class Dispute:
     closed_at: datetime | None
 
 
+class Timed(Protocol):
+    """What is decided by the written clock (`licensing.deadlines`): a dispute, or another claim with the same dates."""
+
+    @property
+    def state(self) -> DisputeState: ...
+    @property
+    def answer_due_at(self) -> datetime | None: ...
+    @property
+    def answered_at(self) -> datetime | None: ...
+    @property
+    def decide_due_at(self) -> datetime: ...
+    @property
+    def appeal_due_at(self) -> datetime | None: ...
+    @property
+    def final_due_at(self) -> datetime | None: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """What a dispute waits for and until when. `is_overdue` is true where the operator is late."""
@@ -74,20 +91,20 @@ class Note:
     at: datetime
 
 
-def step(dispute: Dispute, now: datetime) -> Step | None:
-    """Where the clock of a dispute stands; None for a closed one."""
-    if dispute.state == "closed":
+def step(one: Timed, now: datetime) -> Step | None:
+    """Where its clock stands; None for a closed one."""
+    if one.state == "closed":
         return None
-    if dispute.state == "appealed":
-        assert dispute.final_due_at is not None
-        return Step(waits_for="final decision", due_at=dispute.final_due_at, is_overdue=dispute.final_due_at < now)
-    if dispute.state == "decided":
-        assert dispute.appeal_due_at is not None
-        waits_for: WaitsFor = "appeal" if now <= dispute.appeal_due_at else "effect"
-        return Step(waits_for=waits_for, due_at=dispute.appeal_due_at, is_overdue=False)
-    if dispute.answered_at is None and dispute.answer_due_at is not None and now <= dispute.answer_due_at:
-        return Step(waits_for="answer", due_at=dispute.answer_due_at, is_overdue=False)
-    return Step(waits_for="decision", due_at=dispute.decide_due_at, is_overdue=dispute.decide_due_at < now)
+    if one.state == "appealed":
+        assert one.final_due_at is not None
+        return Step(waits_for="final decision", due_at=one.final_due_at, is_overdue=one.final_due_at < now)
+    if one.state == "decided":
+        assert one.appeal_due_at is not None
+        waits_for: WaitsFor = "appeal" if now <= one.appeal_due_at else "effect"
+        return Step(waits_for=waits_for, due_at=one.appeal_due_at, is_overdue=False)
+    if one.answered_at is None and one.answer_due_at is not None and now <= one.answer_due_at:
+        return Step(waits_for="answer", due_at=one.answer_due_at, is_overdue=False)
+    return Step(waits_for="decision", due_at=one.decide_due_at, is_overdue=one.decide_due_at < now)
 
 
 async def find_dispute(conn: Connection, dispute_id: str) -> Dispute | None:

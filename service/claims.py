@@ -20,18 +20,16 @@ from typing import Any, Literal
 from inference.likeness import Look
 from licensing.database import Connection
 from licensing.deadlines import CLOCK, Clock, working_days_after
-from licensing.docket import Step, WaitsFor
+from licensing.docket import DisputeState
 from licensing.errors import Refusal
 from service.db.connections import read
 from service.resemblance import bands_of
 from service.works import StoredWork
 
 Side = Literal["creator", "operator"]
-ClaimState = Literal["open", "decided", "appealed", "closed"]
+ClaimState = DisputeState
 Outcome = Literal["upheld", "rejected", "withdrawn"]
 Act = Literal["opened", "said", "decided", "appealed", "withdrawn"]
-WORDS_CHARACTERS_MAX = 4000
-CONTACT_CHARACTERS_MAX = 400
 NOTES_MAX = 60
 """What can be said in one claim, so that nobody fills the place."""
 
@@ -237,23 +235,6 @@ async def contact(conn: Connection, claim_id: str) -> str | None:
     """How to reach whoever claims it. Of the house alone."""
     found: str | None = await conn.fetchval("SELECT contact FROM service.claim_contacts WHERE claim_id = $1", claim_id)
     return found
-
-
-def step(claim: Claim, now: datetime) -> Step | None:
-    """What a claim waits for and until when; None for a closed one."""
-    waits_for: WaitsFor
-    if claim.state == "closed":
-        return None
-    if claim.state == "appealed":
-        assert claim.final_due_at is not None
-        return Step(waits_for="final decision", due_at=claim.final_due_at, is_overdue=claim.final_due_at < now)
-    if claim.state == "decided":
-        assert claim.appeal_due_at is not None
-        waits_for = "appeal" if now <= claim.appeal_due_at else "effect"
-        return Step(waits_for=waits_for, due_at=claim.appeal_due_at, is_overdue=False)
-    if claim.answered_at is None and now <= claim.answer_due_at:
-        return Step(waits_for="answer", due_at=claim.answer_due_at, is_overdue=False)
-    return Step(waits_for="decision", due_at=claim.decide_due_at, is_overdue=claim.decide_due_at < now)
 
 
 async def _note(

@@ -28,7 +28,7 @@ def rate(bps: int) -> str:
 
 def day(moment: date) -> str:
     """`24 November 2026`."""
-    return f"{moment.day} {moment:%B %Y}"
+    return wording.day(moment)
 
 
 def clock(moment: datetime) -> str:

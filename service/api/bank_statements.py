@@ -9,7 +9,7 @@ from starlette.datastructures import UploadFile
 
 from licensing.bank_statements import STATEMENT_BYTES_MAX, read_camt053
 from licensing.errors import Refusal
-from service.api.shapes import Cursor, Limit, money, page
+from service.api.shapes import Cursor, Limit, money, page, upload_of
 from service.auth import Identity, Operator, OperatorReading, Web
 from service.bank_statements import (
     BankStatement,
@@ -26,24 +26,8 @@ from service.resources import Gateway
 
 router = APIRouter(tags=["bank statements"])
 
-_UPLOAD = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"file": {"type": "string", "format": "binary"}},
-                    "required": ["file"],
-                }
-            },
-            "application/xml": {"schema": {"type": "string", "format": "binary"}},
-        },
-    }
-}
 
-
-@router.post("/bank-statements", status_code=201, openapi_extra=_UPLOAD)
+@router.post("/bank-statements", status_code=201, openapi_extra=upload_of("file", "application/xml"))
 async def post_statement(web: Web, asker: Operator, request: Request) -> dict[str, Any]:
     """Upload a statement (camt.053): multipart, field `file`, or the bytes alone as `application/xml`. Nothing is
     booked before it is confirmed; `lines` say what each would do. The same file again is the same statement

@@ -8,11 +8,13 @@ from fastapi import APIRouter, Request
 from pydantic import Field, StringConstraints
 from starlette.datastructures import UploadFile
 
+from licensing import docket
 from licensing.database import Connection
 from licensing.errors import Refusal
 from service import claims, withdrawing
 from service.accounts import accounts_by_id
-from service.api.shapes import Cursor, Limit, page
+from service.api.disputes import Contact, Words, WordsBody
+from service.api.shapes import Cursor, Limit, page, upload_of
 from service.api.styles import Body, own_style
 from service.api.trainings import NewTraining, start_new, training_document
 from service.api.works import upload_form
@@ -29,22 +31,6 @@ from training.works import MAX_WORK_BYTES
 
 router = APIRouter(tags=["claims"])
 
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=claims.WORDS_CHARACTERS_MAX)]
-_FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["picture"],
-                    "properties": {"picture": {"type": "string", "format": "binary"}},
-                }
-            }
-        },
-    }
-}
-
 
 class ClaimBody(Body):
     """What somebody claims, in words that the work's creator reads. `contact` is how to reach them; nobody but the
@@ -53,13 +39,7 @@ class ClaimBody(Body):
     work: str = Field(max_length=64)
     style: str | None = Field(default=None, max_length=64)
     words: Words
-    contact: Annotated[
-        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=claims.CONTACT_CHARACTERS_MAX)
-    ]
-
-
-class WordsBody(Body):
-    words: Words
+    contact: Contact
 
 
 class DecisionBody(Body):
@@ -84,7 +64,7 @@ class WithheldBody(Body):
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=SENTENCE_CHARACTERS_MAX)]
 
 
-@router.post("/claims/matches", openapi_extra=_FORM)
+@router.post("/claims/matches", openapi_extra=upload_of("picture"))
 async def find_matches(web: Web, asker: Operator, request: Request) -> dict[str, Any]:
     """Works that are nearly the same as a picture which somebody shows, mirrored ones as well, the nearest first. The
     picture is not kept, and no creator's file is opened for it."""
@@ -224,7 +204,7 @@ async def own_claim(conn: Connection, asker: Identity, claim_id: str, *, is_lock
 
 def claim_document(web: Gateway, claim: Claim) -> dict[str, Any]:
     """A claim without what only one of them is told."""
-    step = claims.step(claim, web.clock())
+    step = docket.step(claim, web.clock())
     dates = ("opened_at", "answer_due_at", "answered_at", "decide_due_at", "decided_at", "appeal_due_at")
     return {
         "id": claim.id,

@@ -21,6 +21,9 @@ from service.resources import Gateway
 router = APIRouter(tags=["disputes"])
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=disputes.WORDS_CHARACTERS_MAX)]
+Contact = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=disputes.CONTACT_CHARACTERS_MAX)
+]
 
 
 class DisputeBody(Body):
@@ -41,7 +44,7 @@ class TakedownBody(Body):
     output: str | None = Field(default=None, max_length=64)
     order: str | None = Field(default=None, max_length=64)
     words: Words
-    contact: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
+    contact: Contact
 
 
 class DecisionBody(Body):

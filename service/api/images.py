@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import UploadFile
 
+from service.api.shapes import upload_of
 from service.auth import Client, ClientReading, Web
 from service.errors import ObjectMissing, Problem, not_found
 from service.images import StoredImage, find_image, keep_image, read_image
@@ -13,24 +14,8 @@ from service.retention import image_kept_until
 
 router = APIRouter(tags=["images"])
 
-_UPLOAD = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"file": {"type": "string", "format": "binary"}},
-                    "required": ["file"],
-                }
-            },
-            "image/png": {"schema": {"type": "string", "format": "binary"}},
-        },
-    }
-}
 
-
-@router.post("/images", status_code=201, openapi_extra=_UPLOAD)
+@router.post("/images", status_code=201, openapi_extra=upload_of("file", "image/png"))
 async def post_image(web: Web, asker: Client, request: Request, response: Response) -> dict[str, Any]:
     """Store a picture: multipart, field `file`, or the bytes alone as `image/*`. The same bytes keep the same id.
 

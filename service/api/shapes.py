@@ -31,6 +31,16 @@ def bytes_of(*media_types: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": "The bytes", "content": {one: {} for one in media_types}}}
 
 
+def upload_of(field: str, *alone: str) -> dict[str, Any]:
+    """`openapi_extra=` of a call that takes one file: in a form's field or, as one of the media types, by itself."""
+    content: dict[str, Any] = {
+        "multipart/form-data": {"schema": {"type": "object", "properties": {field: _BYTES}, "required": [field]}},
+        **{media_type: {"schema": _BYTES} for media_type in alone},
+    }
+    return {"requestBody": {"required": True, "content": content}}
+
+
+_BYTES = {"type": "string", "format": "binary"}
 _FORMS = {"application/json": "json", "text/csv": "csv", "application/pdf": "pdf", "application/xml": "xml"}
 
 

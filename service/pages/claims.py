@@ -6,7 +6,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Depends
 from fastapi.responses import HTMLResponse, Response
 
-from licensing.deadlines import CLOCK
+from licensing import docket
 from service import claims, withdrawing
 from service.accounts import accounts_by_id
 from service.api.claims import (
@@ -14,7 +14,6 @@ from service.api.claims import (
     DecisionBody,
     RetrainingBody,
     WithheldBody,
-    WordsBody,
     appeal_claim,
     decide_claim,
     find_matches,
@@ -26,11 +25,11 @@ from service.api.claims import (
     withdraw_claim,
 )
 from service.auth import check_csrf
-from service.claims import Claim
 from service.data_use import Use, read_file
 from service.errors import ObjectMissing, Problem, not_found
 from service.pages.forms import checked, chosen
-from service.pages.render import page, see_other
+from service.pages.proceedings import Verb, home_of, proceeding_page, speak
+from service.pages.render import see_other
 from service.pages.visits import CreatorVisit, Member, MemberVisit, OperatorUploader, OperatorVisit, member
 from service.styles import style_names
 from service.works import thumbnail_key, work_by_id
@@ -39,7 +38,6 @@ router = APIRouter(include_in_schema=False)
 
 _PER_PAGE = 20
 _CREATOR, _OPERATOR = Depends(member("creator")), Depends(member("operator"))
-_BASES = {"creator": "studio_disputes_base.html", "operator": "office_base.html"}
 _OUTCOMES: tuple[Literal["upheld", "rejected"], ...] = ("upheld", "rejected")
 _SIDES: tuple[claims.Side, ...] = ("creator", "operator")
 
@@ -101,32 +99,20 @@ async def picture(visit: OperatorVisit, claim_id: str) -> Response:
 @router.post("/office/claims/{claim_id}/notes", dependencies=[_OPERATOR])
 async def say(visit: MemberVisit, claim_id: str) -> Response:
     """Say something in it."""
-    try:
-        await post_note(visit.web, visit.identity, claim_id, checked(WordsBody, words=await visit.field("words")))
-    except Problem as problem:
-        return await _show(visit, claim_id, problem)
-    return see_other(f"{_home(visit)}/{claim_id}?done=said")
+    return await _speak(visit, claim_id, post_note, done="said")
 
 
 @router.post("/studio/claims/{claim_id}/appeal", dependencies=[_CREATOR])
 @router.post("/office/claims/{claim_id}/appeal", dependencies=[_OPERATOR])
 async def appeal(visit: MemberVisit, claim_id: str) -> Response:
     """Ask for another decision."""
-    try:
-        await appeal_claim(visit.web, visit.identity, claim_id, checked(WordsBody, words=await visit.field("words")))
-    except Problem as problem:
-        return await _show(visit, claim_id, problem)
-    return see_other(f"{_home(visit)}/{claim_id}?done=appealed")
+    return await _speak(visit, claim_id, appeal_claim, done="appealed")
 
 
 @router.post("/office/claims/{claim_id}/withdraw")
 async def withdraw(visit: OperatorVisit, claim_id: str) -> Response:
     """Whoever claims it lets it go."""
-    try:
-        await withdraw_claim(visit.web, visit.identity, claim_id, checked(WordsBody, words=await visit.field("words")))
-    except Problem as problem:
-        return await _show(visit, claim_id, problem)
-    return see_other(f"/office/claims/{claim_id}?done=withdrawn")
+    return await _speak(visit, claim_id, withdraw_claim, done="withdrawn")
 
 
 @router.post("/office/claims/{claim_id}/decide")
@@ -161,6 +147,10 @@ async def ask_for_withheld(visit: CreatorVisit, style_id: str) -> Response:
     return see_other(f"/studio/styles/{style_id}/works?asked=yes")
 
 
+async def _speak(visit: Member, claim_id: str, verb: Verb, *, done: str) -> Response:
+    return await speak(visit, _home(visit), claim_id, verb, done=done, show=_show)
+
+
 async def _show_list(
     visit: Member,
     *,
@@ -179,12 +169,11 @@ async def _show_list(
         "claims.html",
         problem,
         claims=shown,
-        steps={one.id: claims.step(one, visit.now) for one in shown},
+        steps={one.id: docket.step(one, visit.now) for one in shown},
         style_names=names,
         older=shown[-1].id if len(found) > _PER_PAGE else "",
         matches=matches,
         typed=typed or {"work": "", "style": "", "words": "", "contact": ""},
-        contact_most=claims.CONTACT_CHARACTERS_MAX,
     )
 
 
@@ -198,7 +187,7 @@ async def _show(visit: Member, claim_id: str, problem: Problem | None = None) ->
         work = await work_by_id(conn, claim.work_id)
         contact = await claims.contact(conn, claim_id) if is_operator else None
         people = await accounts_by_id(conn, {claim.creator_id}) if is_operator else {}
-    step = claims.step(claim, visit.now)
+    step = docket.step(claim, visit.now)
     return _page(
         visit,
         "claim.html",
@@ -213,30 +202,13 @@ async def _show(visit: Member, claim_id: str, problem: Problem | None = None) ->
         creator=people.get(claim.creator_id),
         may_appeal=step is not None and step.waits_for == "appeal",
         may_decide=is_operator and step is not None and step.waits_for in ("decision", "final decision"),
-        may_retrain=not is_operator and _is_held(claim),
+        may_retrain=not is_operator and claim.in_effect_at is not None,
     )
-
-
-def _is_held(claim: Claim) -> bool:
-    return claim.in_effect_at is not None
 
 
 def _page(visit: Member, template: str, problem: Problem | None, **values: Any) -> HTMLResponse:
-    return page(
-        visit,
-        template,
-        status=problem.status if problem else 200,
-        problem=problem.document if problem else None,
-        own_problem=False,
-        base=_BASES[visit.account.role],
-        home=_home(visit),
-        role=visit.account.role,
-        clock=CLOCK,
-        words_most=claims.WORDS_CHARACTERS_MAX,
-        done=visit.request.query_params.get("done", ""),
-        **values,
-    )
+    return proceeding_page(visit, template, problem, home=_home(visit), **values)
 
 
 def _home(visit: Member) -> str:
-    return "/office/claims" if visit.account.role == "operator" else "/studio/claims"
+    return home_of(visit, "claims")

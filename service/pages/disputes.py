@@ -1,21 +1,18 @@
 """Disputes for both parties and the operator: the list, one with all that was said, and the forms of each step."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import HTMLResponse, Response
 
 from licensing import docket
-from licensing.deadlines import CLOCK
-from licensing.disputes import GROUNDS, WORDS_CHARACTERS_MAX
+from licensing.disputes import GROUNDS
 from licensing.docket import Dispute
-from service.accounts import Role, accounts_by_id
+from service.accounts import accounts_by_id
 from service.api.disputes import (
     DecisionBody,
     DisputeBody,
     TakedownBody,
-    WordsBody,
     appeal_dispute,
     decide_dispute,
     post_dispute,
@@ -24,23 +21,17 @@ from service.api.disputes import (
     withdraw_dispute,
 )
 from service.api.outputs import get_certificate
-from service.auth import Identity
 from service.errors import Problem, not_found
 from service.pages import words
 from service.pages.forms import checked, price
-from service.pages.render import page, see_other
+from service.pages.proceedings import Verb, home_of, proceeding_page, speak
+from service.pages.render import see_other
 from service.pages.visits import ClientVisit, CreatorVisit, Member, MemberVisit, OperatorVisit, member
-from service.resources import Gateway
 
 router = APIRouter(include_in_schema=False)
 
 _PER_PAGE = 20
 _CLIENT, _CREATOR, _OPERATOR = Depends(member("client")), Depends(member("creator")), Depends(member("operator"))
-_BASES: dict[Role, str] = {
-    "client": "desk_base.html",
-    "creator": "studio_disputes_base.html",
-    "operator": "office_base.html",
-}
 
 
 @router.get("/desk/disputes", dependencies=[_CLIENT])
@@ -135,14 +126,8 @@ async def creator_opens(visit: CreatorVisit, output_id: str) -> Response:
     return await _open(visit, output_id)
 
 
-async def _speak(
-    visit: Member, dispute_id: str, verb: Callable[[Gateway, Identity, str, WordsBody], Awaitable[object]], *, done: str
-) -> Response:
-    try:
-        await verb(visit.web, visit.identity, dispute_id, checked(WordsBody, words=await visit.field("words")))
-    except Problem as problem:
-        return await _show(visit, dispute_id, problem)
-    return see_other(f"{_home(visit)}/{dispute_id}?done={done}")
+async def _speak(visit: Member, dispute_id: str, verb: Verb, *, done: str) -> Response:
+    return await speak(visit, _home(visit), dispute_id, verb, done=done, show=_show)
 
 
 async def _open(visit: Member, output_id: str) -> Response:
@@ -230,23 +215,16 @@ def _outcomes(dispute: Dispute) -> tuple[docket.Outcome, ...]:
 
 
 def _page(visit: Member, template: str, problem: Problem | None, **values: Any) -> HTMLResponse:
-    return page(
+    return proceeding_page(
         visit,
         template,
-        status=problem.status if problem else 200,
-        problem=problem.document if problem else None,
-        own_problem=False,
-        base=_BASES[visit.account.role],
+        problem,
         home=_home(visit),
-        role=visit.account.role,
-        clock=CLOCK,
         ground_words={ground: said for sides in GROUNDS.values() for ground, said in sides.items()},
-        words_most=WORDS_CHARACTERS_MAX,
         currency=visit.web.prices.currency,
-        done=visit.request.query_params.get("done", ""),
         **values,
     )
 
 
 def _home(visit: Member) -> str:
-    return f"{words.HOME_OF[visit.account.role]}/disputes"
+    return home_of(visit, "disputes")

@@ -29,20 +29,10 @@ from tests.service.conftest import (
     wait_for,
     with_works,
 )
-from tests.training.portfolio import drawing
+from tests.service.test_cases import as_file, picture
 
 CONTACT = "Jo Painter, jo@painter.example"
 WORDS = "I painted this in 2019; it is on my page."
-
-
-def picture(number: int) -> Image.Image:
-    return drawing(number, 200)
-
-
-def as_file(image: Image.Image, **how: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, **({"format": "PNG"} | how))
-    return file.getvalue()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
