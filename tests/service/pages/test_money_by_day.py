@@ -11,6 +11,7 @@ from tests.service.orders.test_spend_and_earnings import sell
 from tests.service.pages.conftest import Sit, words_of
 
 EARNINGS, SPEND = "/studio/earnings/days", "/desk/money/spend"
+UNTIL_YESTERDAY = "Nothing was sold in the 180 days before today. What is sold today counts from tomorrow on."
 CHEAPER = {"price": {"amount": 40, "currency": "EUR"}, "use": "Private use.", "licence": None}
 
 
@@ -29,7 +30,7 @@ def bars_of(html: str, chart: str) -> list[tuple[str, str]]:
 async def test_who_has_sold_or_spent_nothing_reads_that(market: Market, maker: Person, sit: Sit):
     studio, desk = await (await sit(maker)).read(EARNINGS), await (await sit(await market.client())).read(SPEND)
 
-    for words in ("Nothing was sold in these days.", "Too early to say", "Nothing was sold in the last 180 days."):
+    for words in ("Nothing was sold in these days.", "Too early to say", UNTIL_YESTERDAY):
         assert words in studio
     for words in ("Nothing was charged in these days.", "Too early to say how it ends"):
         assert words in desk
@@ -60,6 +61,19 @@ async def test_each_day_is_a_column_and_a_row_and_each_style_a_bar(
     assert "EUR 2.04 from 4 pictures" in text
     assert re.search(r"Woodcut 4 EUR 2.04", text)
     assert f'href="/studio/styles/{style_id}"' in html
+
+
+async def test_prices_of_what_is_sold_today_are_told_from_tomorrow_on(
+    market: Market, clock: MovableClock, maker: Person, sit: Sit
+):
+    await sell(market, await market.client(), await publish_style(market.gateway, maker, market.adapter))
+    first = await (await sit(maker)).read(EARNINGS)
+    clock.ahead += timedelta(days=1)
+    next_day = await (await sit(maker)).read(EARNINGS)
+
+    assert "from 1 picture" in first
+    assert UNTIL_YESTERDAY in first
+    assert UNTIL_YESTERDAY not in next_day
 
 
 async def test_pages_with_charts_need_no_script_and_no_style_of_their_own(market: Market, maker: Person, sit: Sit):
