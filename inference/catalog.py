@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from inference.base_licences import forbids
 from inference.errors import BaseUnusable
 
 BASES = Path(__file__).resolve().parent.parent / "configs" / "bases"
@@ -78,6 +79,8 @@ class BaseSpec:
     """Endings of the names of the layers that an adapter trains, unless its recipe says otherwise."""
     licence: str
     """SPDX identifier or name of the weights' own licence."""
+    commercial: bool | None = None
+    """Whether pictures made with it may be sold; None: its licence decides (`inference.base_licences`)."""
     style_guidance: float = 0.0
     """How far a picture goes from what the base sees in the words to what its adapters see in them, beside `guidance`
     (`inference.guidance`); 0: adapters act as in stock pipelines."""
@@ -215,6 +218,11 @@ def _read_spec(file: Path, entries: dict[str, Any]) -> BaseSpec:
         spec = BaseSpec(**entries)
     except (KeyError, TypeError) as error:
         raise BaseUnusable(f"{file.name} lacks or misspells an entry: {error}") from error
+    if spec.commercial and forbids(spec.licence):
+        raise BaseUnusable(
+            f"{file.name} says commercial = true, and its licence, {spec.licence}, says otherwise; take the line out,"
+            " or name the licence that you have"
+        )
     if not 0 < spec.size <= spec.max_size:
         raise BaseUnusable(f"{file.name}: size {spec.size} must be above 0 and at most max_size {spec.max_size}")
     return spec

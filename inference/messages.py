@@ -43,6 +43,11 @@ class AdapterRef:
     """What the works look like that the style was made from (`likeness.pack_looks`): no picture that is nearly the same
     as one of them leaves. None: nobody looks for such."""
 
+    @property
+    def file_sha256(self) -> str:
+        """Of the file that lies at `path`."""
+        return self.flat_sha256 or self.sha256
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRequest:
@@ -68,6 +73,9 @@ class ImageRequest:
     """How far a variation may leave its source: 0 keeps it, 1 forgets it."""
     mask: bytes | None = None
     """Encoded grey picture beside `image`: white is made anew, black is kept."""
+    watched_as: str | None = None
+    """Under which name an engine elsewhere can ask for itself whether the picture may go on. None: only its `stop` says
+    so."""
 
 
 @dataclass(frozen=True, kw_only=True)

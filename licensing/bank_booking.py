@@ -23,6 +23,7 @@ from licensing.errors import Refusal
 from licensing.money import Money
 from licensing.payments import Charge, ChargeRefund
 from licensing.payments.manual import SENT_BACK, code_in
+from licensing.sentence import say
 
 About = Literal["payment", "invoice", "refund", "refund_file", "payout", "payout_run", "dues", "nothing"]
 Does = Literal["books", "waits", "known", "nothing"]
@@ -86,20 +87,23 @@ async def book(conn: Connection, match: Match, *, by: str, now: datetime) -> Boo
         return Booked(match=match, is_booked=False, sentence=match.sentence)
     done = await _BOOKING[match.about](conn, match, by, now)
     if isinstance(done, Refusal):
-        return Booked(match=match, is_booked=False, sentence=f"Not booked. {done.message}")
+        return Booked(match=match, is_booked=False, sentence=say("Not booked. {why}", why=done.message))
     return Booked(match=match, is_booked=True, sentence=match.sentence)
 
 
 def _again(line: BankLine, before: Mapping[str, BankLine], seen: set[str]) -> Match | None:
     """What to say of a line that was there before."""
     if line.id in seen:
-        return _nothing(line, "It stands in this file twice; the second time it does nothing", does="known")
+        return _nothing(line, say("It stands in this file twice; the second time it does nothing"), does="known")
     other = before.get(line.id)
     if other is None:
         return None
     if (other.amount, other.at) == (line.amount, line.at):
-        return _nothing(line, "It came with another file before; it does nothing again", does="known")
-    return _nothing(line, f"Another line, of {other.amount}, had this name {line.id!r}; look at it by hand")
+        return _nothing(line, say("It came with another file before; it does nothing again"), does="known")
+    return _nothing(
+        line,
+        say("Another line, of {amount}, had this name {name!r}; look at it by hand", amount=other.amount, name=line.id),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,11 +193,11 @@ def _match(line: BankLine, known: _Known, sums: Mapping[tuple[str, int], int]) -
         return _run(line, "refund_file", file)
     if code in known.debtors and is_income:
         creator = known.debtors[code]
-        return _match_of(line, "dues", creator, creator, code, "books", "Pays what a creator owes for months")
+        return _match_of(line, "dues", creator, creator, code, "books", say("Pays what a creator owes for months"))
     invoice = next((row for number, row in known.invoices.items() if _has_number(line.text, number)), None)
     if invoice is not None and is_income:
         return _invoice(line, invoice)
-    return _nothing(line, "Nothing here goes by what it says; look at it by hand", code=code)
+    return _nothing(line, say("Nothing here goes by what it says; look at it by hand"), code=code)
 
 
 def _payment(line: BankLine, code: str, row: Mapping[str, Any], came: int) -> Match:
@@ -201,17 +205,49 @@ def _payment(line: BankLine, code: str, row: Mapping[str, Any], came: int) -> Ma
     total = Money(came, line.amount.currency)
     about: _AboutLine = (line, "payment", row["payment_id"], row["client_id"], code)
     if total.currency != amount.currency:
-        return _match_of(*about, "nothing", f"Payment {code} is of {amount}, and {total} came; look at it by hand")
+        return _match_of(
+            *about,
+            "nothing",
+            say(
+                "Payment {code} is of {amount}, and {total} came; look at it by hand",
+                code=code,
+                amount=amount,
+                total=total,
+            ),
+        )
     if total.amount > amount.amount:
         return _match_of(
-            *about, "nothing", f"Under {code} came {total} where {amount} was asked for; send back what is too much"
+            *about,
+            "nothing",
+            say(
+                "Under {code} came {total} where {amount} was asked for; send back what is too much",
+                code=code,
+                total=total,
+                amount=amount,
+            ),
         )
     if row["state"] == "succeeded":
-        return _match_of(*about, "known", f"Payment {code} of {amount} is booked already")
+        return _match_of(*about, "known", say("Payment {code} of {amount} is booked already", code=code, amount=amount))
     if total.amount < amount.amount:
-        return _match_of(*about, "waits", f"A part of payment {code}: {total} of {amount} came; it waits for the rest")
-    together = "" if line.amount == amount else ", together with others under it"
-    return _match_of(*about, "books", f"Pays the {amount} that were asked for as {code}{together}")
+        return _match_of(
+            *about,
+            "waits",
+            say(
+                "A part of payment {code}: {total} of {amount} came; it waits for the rest",
+                code=code,
+                total=total,
+                amount=amount,
+            ),
+        )
+    if line.amount == amount:
+        return _match_of(
+            *about, "books", say("Pays the {amount} that were asked for as {code}", amount=amount, code=code)
+        )
+    return _match_of(
+        *about,
+        "books",
+        say("Pays the {amount} that were asked for as {code}, together with others under it", amount=amount, code=code),
+    )
 
 
 def _refund(line: BankLine, row: Mapping[str, Any], is_income: bool) -> Match:
@@ -219,52 +255,99 @@ def _refund(line: BankLine, row: Mapping[str, Any], is_income: bool) -> Match:
     reference = row["reference"] or row["refund_id"]
     about: _AboutLine = (line, "refund", row["refund_id"], row["client_id"], codes_in(line))
     if line.amount != (amount if is_income else amount * -1):
-        return _match_of(*about, "nothing", f"Refund {reference} is of {amount}; look at it by hand")
+        return _match_of(
+            *about,
+            "nothing",
+            say("Refund {reference} is of {amount}; look at it by hand", reference=reference, amount=amount),
+        )
     if is_income:
         if row["state"] == "failed":
-            return _match_of(*about, "known", f"Refund {reference} is noted as come back already")
-        return _match_of(*about, "books", f"Refund {reference} of {amount} came back; it is prepaid money again")
+            return _match_of(
+                *about, "known", say("Refund {reference} is noted as come back already", reference=reference)
+            )
+        return _match_of(
+            *about,
+            "books",
+            say(
+                "Refund {reference} of {amount} came back; it is prepaid money again",
+                reference=reference,
+                amount=amount,
+            ),
+        )
     if row["state"] == "pending":
-        return _match_of(*about, "books", f"Refund {reference} of {amount} was sent")
+        return _match_of(
+            *about, "books", say("Refund {reference} of {amount} was sent", reference=reference, amount=amount)
+        )
     if row["state"] == "succeeded":
-        return _match_of(*about, "known", f"Refund {reference} is noted as sent already")
-    return _match_of(*about, "nothing", f"Refund {reference} came back, and was sent again; look at it by hand")
+        return _match_of(*about, "known", say("Refund {reference} is noted as sent already", reference=reference))
+    return _match_of(
+        *about,
+        "nothing",
+        say("Refund {reference} came back, and was sent again; look at it by hand", reference=reference),
+    )
 
 
 def _payout(line: BankLine, row: Mapping[str, Any], is_income: bool) -> Match:
     amount, name = Money(row["amount"], row["currency"]), row["payout_id"]
     about: _AboutLine = (line, "payout", name, row["creator_id"], "")
     if line.amount != (amount if is_income else amount * -1):
-        return _match_of(*about, "nothing", f"Payout {name} is of {amount}; look at it by hand")
+        return _match_of(
+            *about, "nothing", say("Payout {name} is of {amount}; look at it by hand", name=name, amount=amount)
+        )
     if is_income:
         if row["state"] in ("failed", "reversed"):
-            return _match_of(*about, "known", f"Payout {name} is noted as come back already")
-        return _match_of(*about, "books", f"Payout {name} of {amount} came back; it is its creator's again")
+            return _match_of(*about, "known", say("Payout {name} is noted as come back already", name=name))
+        return _match_of(
+            *about,
+            "books",
+            say("Payout {name} of {amount} came back; it is its creator's again", name=name, amount=amount),
+        )
     if row["state"] == "open":
-        return _match_of(*about, "books", f"Payout {name} of {amount} was carried out")
+        return _match_of(*about, "books", say("Payout {name} of {amount} was carried out", name=name, amount=amount))
     if row["state"] == "paid":
-        return _match_of(*about, "known", f"Payout {name} is noted as paid already")
-    return _match_of(*about, "nothing", f"Payout {name} has {row['state']} and was paid again; look at it by hand")
+        return _match_of(*about, "known", say("Payout {name} is noted as paid already", name=name))
+    return _match_of(
+        *about,
+        "nothing",
+        say("Payout {name} has {state} and was paid again; look at it by hand", name=name, state=row["state"]),
+    )
 
 
 def _run(line: BankLine, kind: About, row: Mapping[str, Any]) -> Match:
     amount, name = Money(row["amount"], row["currency"]), row["run_id"]
     about: _AboutLine = (line, kind, name, "", "")
     if line.amount != amount * -1:
-        return _match_of(*about, "nothing", f"The file {name} is of {amount}; look at its transfers one by one")
+        return _match_of(
+            *about,
+            "nothing",
+            say("The file {name} is of {amount}; look at its transfers one by one", name=name, amount=amount),
+        )
     if not row["is_open"]:
-        return _match_of(*about, "known", f"Of the file {name} all is noted already")
-    return _match_of(*about, "books", f"The file {name} of {amount} was carried out")
+        return _match_of(*about, "known", say("Of the file {name} all is noted already", name=name))
+    return _match_of(*about, "books", say("The file {name} of {amount} was carried out", name=name, amount=amount))
 
 
 def _invoice(line: BankLine, row: Mapping[str, Any]) -> Match:
     still = Money(row["open"], row["currency"])
     about: _AboutLine = (line, "invoice", row["number"], row["client_id"], "")
     if line.amount.currency != still.currency:
-        return _match_of(*about, "nothing", f"Invoice {row['number']} asks for {still}; look at it by hand")
+        return _match_of(
+            *about,
+            "nothing",
+            say("Invoice {number} asks for {still}; look at it by hand", number=row["number"], still=still),
+        )
     rest = line.amount - still
-    then = f", and {rest} becomes prepaid money" if rest.amount > 0 else ""
-    return _match_of(*about, "books", f"Pays invoice {row['number']}, of which {still} is open{then}")
+    number = row["number"]
+    if rest.amount <= 0:
+        said = say("Pays invoice {number}, of which {still} is open", number=number, still=still)
+    else:
+        said = say(
+            "Pays invoice {number}, of which {still} is open, and {rest} becomes prepaid money",
+            number=number,
+            still=still,
+            rest=rest,
+        )
+    return _match_of(*about, "books", said)
 
 
 def _has_number(text: str, number: str) -> bool:
@@ -353,7 +436,15 @@ _BOOKING: Mapping[str, Callable[[Connection, Match, str, datetime], Any]] = {
 
 
 def _match_of(line: BankLine, about: About, subject: str, party: str, code: str, does: Does, sentence: str) -> Match:
-    return Match(line=line, about=about, subject=subject, party=party, code=code, does=does, sentence=f"{sentence}.")
+    return Match(
+        line=line,
+        about=about,
+        subject=subject,
+        party=party,
+        code=code,
+        does=does,
+        sentence=say("{what}.", what=sentence),
+    )
 
 
 def _nothing(line: BankLine, sentence: str, *, does: Does = "nothing", code: str = "") -> Match:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 from licensing.errors import Refusal, refuse
 from licensing.money import Money, minor_digits
+from licensing.sentence import say
 
 STATEMENT_BYTES_MAX = 20_000_000
 STATEMENT_LINES_MAX = 5_000
@@ -48,7 +49,9 @@ def read_camt053(content: bytes) -> tuple[BankLine, ...] | Refusal:
             raise ValueError(f"It has {len(lines):,} lines, and {STATEMENT_LINES_MAX:,} are read at once")
         return tuple(lines)
     except ValueError as error:
-        return refuse("invalid_request", what=f"{error}; export the bank's statement again, as camt.053")
+        return refuse(
+            "invalid_request", what=say("{error}; export the bank's statement again, as camt.053", error=error)
+        )
 
 
 def _document(content: bytes) -> ElementTree.Element:

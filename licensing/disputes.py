@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
+from licensing import sentence
 from licensing.database import Answer, Connection, ask
 from licensing.deadlines import CLOCK, Clock, working_days_after
 from licensing.docket import Dispute, Side, find_dispute
@@ -24,15 +25,15 @@ Decision = Literal["refunded", "released", "partly", "corrected"]
 
 GROUNDS: Mapping[Side, Mapping[str, str]] = {
     "client": {
-        "not_as_ordered": "It is not what was ordered.",
-        "rights_unclear": "It is not clear that it may be used as the licence says.",
-        "other": "Something else is wrong with it.",
+        "not_as_ordered": sentence.say("It is not what was ordered."),
+        "rights_unclear": sentence.say("It is not clear that it may be used as the licence says."),
+        "other": sentence.say("Something else is wrong with it."),
     },
     "creator": {
-        "share": "The creator's share of the price is wrong.",
-        "other": "Something else is wrong with the line.",
+        "share": sentence.say("The creator's share of the price is wrong."),
+        "other": sentence.say("Something else is wrong with the line."),
     },
-    "operator": {"takedown": "Somebody else claims a right to it."},
+    "operator": {"takedown": sentence.say("Somebody else claims a right to it.")},
 }
 """Why each side may dispute what was sold."""
 WORDS_CHARACTERS_MAX = 4000
@@ -67,12 +68,19 @@ async def open_dispute(
     disputed already, taken back already).
     """
     if (output_id is None) == (order_id is None):
-        return refuse("invalid_request", what="Name one output or one order to dispute")
+        return refuse("invalid_request", what=sentence.say("Name one output or one order to dispute"))
     if ground not in GROUNDS[side]:
-        return refuse("invalid_request", what=f"There is no ground {ground}; choose one of {', '.join(GROUNDS[side])}")
+        return refuse(
+            "invalid_request",
+            what=sentence.say(
+                "There is no ground {ground}; choose one of {grounds}", ground=ground, grounds=", ".join(GROUNDS[side])
+            ),
+        )
     has_contact = contact is not None and _is_text(contact, CONTACT_CHARACTERS_MAX)
     if has_contact != (side == "operator") or (contact is not None and not has_contact):
-        return refuse("invalid_request", what="A takedown needs how to reach who claims it, and nothing else does")
+        return refuse(
+            "invalid_request", what=sentence.say("A takedown needs how to reach who claims it, and nothing else does")
+        )
     refusal = _words_refusal(words, references)
     if refusal is not None:
         return refusal
@@ -138,16 +146,35 @@ async def decide(
     if refusal is not None:
         return refusal
     if (amount is not None) != (outcome in ("partly", "corrected")) or (amount is not None and amount.amount < 1):
-        return refuse("invalid_request", what=f"Outcome {outcome} {_AMOUNTS[outcome]}")
+        return refuse(
+            "invalid_request",
+            what=sentence.say("Outcome {outcome} {how}", outcome=outcome, how=_AMOUNTS[outcome]),
+        )
     dispute = await find_dispute(conn, dispute_id)
     if amount is not None and dispute is not None and amount.currency != dispute.currency:
-        return refuse("invalid_request", what=f"Dispute {dispute_id} is about {dispute.currency}, not {amount}")
+        return refuse(
+            "invalid_request",
+            what=sentence.say(
+                "Dispute {dispute_id} is about {currency}, not {amount}",
+                dispute_id=dispute_id,
+                currency=dispute.currency,
+                amount=amount,
+            ),
+        )
     appeal_due = now + timedelta(days=clock.appeal_days)
     minor = amount.amount if amount is not None else None
     answer = await ask(conn, "decide_dispute", note_id, dispute_id, outcome, minor, reason, appeal_due, now)
     if answer.outcome == "beyond":
         most = Money(max(answer.detail["most"], 0), answer.detail["currency"])
-        return refuse("invalid_request", what=f"Dispute {dispute_id} can give {most} at most, not {amount}; give less")
+        return refuse(
+            "invalid_request",
+            what=sentence.say(
+                "Dispute {dispute_id} can give {most} at most, not {amount}; give less",
+                dispute_id=dispute_id,
+                most=most,
+                amount=amount,
+            ),
+        )
     return await _after(conn, dispute_id, answer)
 
 
@@ -199,19 +226,21 @@ async def forget_in_disputes(conn: Connection, account_id: str) -> None:
     await conn.execute("SELECT licensing.forget_in_disputes($1)", account_id)
 
 
-_AMOUNTS: Mapping[Decision, str] = {
-    "refunded": "gives everything back; name no amount",
-    "released": "gives nothing back; name no amount",
-    "partly": "needs an amount for the client, above 0",
-    "corrected": "needs an amount for the creator, above 0",
+_AMOUNTS: Mapping[Decision, sentence.Sentence] = {
+    "refunded": sentence.say("gives everything back; name no amount"),
+    "released": sentence.say("gives nothing back; name no amount"),
+    "partly": sentence.say("needs an amount for the client, above 0"),
+    "corrected": sentence.say("needs an amount for the creator, above 0"),
 }
 
 
 def _words_refusal(words: str, references: Sequence[str]) -> Refusal | None:
     if not _is_text(words, WORDS_CHARACTERS_MAX):
-        return refuse("invalid_request", what=f"Say it in 1 to {WORDS_CHARACTERS_MAX} letters")
+        return refuse("invalid_request", what=sentence.say("Say it in 1 to {most} letters", most=WORDS_CHARACTERS_MAX))
     if len(references) > REFERENCES_MAX or not all(_is_text(one, REFERENCE_CHARACTERS_MAX) for one in references):
-        return refuse("invalid_request", what=f"At most {REFERENCES_MAX} files can be named at once")
+        return refuse(
+            "invalid_request", what=sentence.say("At most {most} files can be named at once", most=REFERENCES_MAX)
+        )
     return None
 
 

@@ -15,6 +15,7 @@ from licensing.database import Connection, ask
 from licensing.errors import LedgerBroken, Refusal, refuse
 from licensing.money import Money
 from licensing.payments.manual import code_of
+from licensing.sentence import say
 
 NOTICE_DAYS = 30
 """So long before it begins a dearer month is told of, and so long somebody new owes nothing (`dues_notice`)."""
@@ -115,6 +116,9 @@ async def post_dues(
     )
 
 
+_HOW = {"paid": say("paid"), "waived": say("waived")}
+
+
 async def lower_dues(
     conn: Connection,
     *,
@@ -132,7 +136,10 @@ async def lower_dues(
     reference was booked otherwise, or more than is owed would be waived).
     """
     if amount.amount <= 0:
-        return refuse("invalid_request", what=f"Dues of {amount} cannot be {how}; give an amount above 0")
+        return refuse(
+            "invalid_request",
+            what=say("Dues of {amount} cannot be {how}; give an amount above 0", amount=amount, how=_HOW[how]),
+        )
     about = (how, creator_id, amount.amount, amount.currency, reference, why, by, now)
     answer = await ask(conn, "lower_dues", *about)
     return answer.refusal or await dues_standing(conn, creator_id=creator_id, currency=amount.currency)

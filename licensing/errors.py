@@ -19,9 +19,12 @@ Returned, because it is an answer one must expect: `Refusal`. Its slugs are the 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from licensing.money import Money
+from licensing.said_in_sql import of_sql
+from licensing.sentence import Sentence, templates
 
 
 class LicensingError(Exception):
@@ -82,28 +85,31 @@ class Refusal:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-_KEPT = "What was bought before stays its buyer's."
-_SENTENCES = {
-    "style_off": "Style {style_id} was switched off by its creator; choose another style. " + _KEPT,
-    "style_paused": "Style {style_id} is paused by its creator; try again later, or choose another style.",
-    "style_closed": "Style {style_id} takes no new clients at present; choose another style.",
-    "style_not_offered": "{style} is not for sale to you, as its creator chose; choose another style. Nothing was"
-    " charged.",
-    "prompt_refused": "The creator of {style} does not have {words} drawn; leave that out. Nothing was charged.",
-    "style_exclusive": "Style {style_id} is another client's alone until {until}; choose another style, or order after"
-    " that.",
-    "style_destroyed": "Style {style_id} was destroyed for good; choose another style. " + _KEPT,
-    "not_found": "There is no {what} {id} that this account may see; check the id.",
-    "unauthenticated": "Key {key_id} {why}; make a new key and use that.",
-    "invalid_request": "{what}.",
-    "idempotency_conflict": "A request with idempotency key {key} is being worked on; repeat this one in a moment.",
-    "idempotency_mismatch": "Idempotency key {key} was used before for a request with another body; use a new key.",
-    "payment_required": "This costs {amount} and {available} of prepaid money is free; add money or take a plan.",
-    "quota_exceeded": "This needs {units} units and {left} are left until {until}; wait, or add prepaid money.",
-    "spend_cap_reached": "This costs {amount} and key {key_id} may spend {left} more of its cap of {cap}; raise the"
-    " cap, or use another key.",
-    "conflict": "{what}.",
-}
+_SENTENCES = templates(
+    {
+        "style_off": "Style {style_id} was switched off by its creator; choose another style. What was bought before"
+        " stays its buyer's.",
+        "style_paused": "Style {style_id} is paused by its creator; try again later, or choose another style.",
+        "style_closed": "Style {style_id} takes no new clients at present; choose another style.",
+        "style_not_offered": "{style} is not for sale to you, as its creator chose; choose another style. Nothing was"
+        " charged.",
+        "prompt_refused": "The creator of {style} does not have {words} drawn; leave that out. Nothing was charged.",
+        "style_exclusive": "Style {style_id} is another client's alone until {until}; choose another style, or order"
+        " after that.",
+        "style_destroyed": "Style {style_id} was destroyed for good; choose another style. What was bought before stays"
+        " its buyer's.",
+        "not_found": "There is no {what} {id} that this account may see; check the id.",
+        "unauthenticated": "Key {key_id} {why}; make a new key and use that.",
+        "invalid_request": "{what}.",
+        "idempotency_conflict": "A request with idempotency key {key} is being worked on; repeat this one in a moment.",
+        "idempotency_mismatch": "Idempotency key {key} was used before for a request with another body; use a new key.",
+        "payment_required": "This costs {amount} and {available} of prepaid money is free; add money or take a plan.",
+        "quota_exceeded": "This needs {units} units and {left} are left until {until}; wait, or add prepaid money.",
+        "spend_cap_reached": "This costs {amount} and key {key_id} may spend {left} more of its cap of {cap}; raise the"
+        " cap, or use another key.",
+        "conflict": "{what}.",
+    }
+)
 _SUMS = ("amount", "available", "left", "cap")
 
 
@@ -114,9 +120,11 @@ def refuse(slug: str, /, *, retry_after_s: int | None = None, **detail: Any) -> 
     unknown slug or a missing value is a KeyError: the sentences above are all there are.
     """
     values = dict(detail)
+    for name in ("what", "why"):
+        if name in detail and not isinstance(detail[name], Sentence):
+            values[name] = of_sql(detail[name])
     if "until" in detail:
-        values["until"] = detail["until"][:10]
+        values["until"] = date.fromisoformat(detail["until"][:10])
     if "currency" in detail:
         values |= {name: Money(detail[name], detail["currency"]) for name in _SUMS if name in detail}
-    message = _SENTENCES[slug].format_map(values)
-    return Refusal(slug=slug, message=message, retry_after_s=retry_after_s, detail=detail)
+    return Refusal(slug=slug, message=Sentence(_SENTENCES[slug], values), retry_after_s=retry_after_s, detail=detail)

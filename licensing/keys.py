@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 from licensing.database import Connection
 from licensing.errors import Refusal, refuse
 from licensing.money import Money
+from licensing.sentence import say
 
 KeyKind = Literal["live", "test", "creator", "operator"]
 
@@ -251,10 +252,15 @@ async def change_cap(conn: Connection, *, key_id: str, account_id: str, cap: Mon
             *(key_id, account_id, now),
         )
         if row is None:
-            return refuse("not_found", what="key with a spending limit", id=key_id)
+            return refuse("not_found", what=say("key with a spending limit"), id=key_id)
         if row["used"] > cap.amount:
             used = Money(row["used"], cap.currency)
-            return refuse("conflict", what=f"{used} are spent and held with key {key_id}, more than {cap}")
+            return refuse(
+                "conflict",
+                what=say(
+                    "{used} are spent and held with key {key_id}, more than {cap}", used=used, key_id=key_id, cap=cap
+                ),
+            )
         await conn.execute("UPDATE licensing.api_key SET cap = $2 WHERE key_id = $1", key_id, cap.amount)
         await conn.execute(
             "UPDATE licensing.budget SET granted = $2 WHERE budget_id = 'cap:' || $1", key_id, cap.amount

@@ -13,7 +13,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
 from licensing.errors import LedgerBroken
-from licensing.tenancy import APPLICATION, TABLES, binding, lending_rights, making_role
+from licensing.tenancy import APPLICATION, TABLES, VERBS, binding, lending_rights, making_role
 
 _ROOM = Path(__file__).parent
 # Later files may use what earlier ones define in their types; bodies are checked when they run.
@@ -38,6 +38,7 @@ _FUNCTIONS = (
     "payouts",
     "dues",
     "disputes",
+    "earned",
     "audit",
     "looks",
     "rules",
@@ -79,7 +80,7 @@ def migrate(url: str) -> None:
 def _store_functions(conn: Connection) -> None:
     """Replace the stored functions by those of `sql/`, unless the schema's comment says that they are the same."""
     sources = [(_ROOM / "sql" / f"{name}.sql").read_text() for name in _FUNCTIONS]
-    sources += [making_role(), lending_rights(), binding("licensing", TABLES)]
+    sources += [making_role(), lending_rights("licensing", VERBS), binding("licensing", TABLES)]
     mark = "functions " + hashlib.sha256("\n".join(sources).encode()).hexdigest()
     stored = conn.scalar(text("SELECT obj_description('licensing'::regnamespace, 'pg_namespace')"))
     # A role belongs to the server, not to the database: one that was restored elsewhere may lack it.

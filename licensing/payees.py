@@ -12,6 +12,7 @@ from stdnum.exceptions import ValidationError
 from licensing.database import Connection, ask
 from licensing.errors import Refusal, refuse
 from licensing.money import Money
+from licensing.sentence import say
 
 Method = Literal["manual", "stripe"]
 Schedule = Literal["weekly", "monthly", "never"]
@@ -84,9 +85,19 @@ async def put_payee(
     if isinstance(checked, Refusal):
         return checked
     if schedule not in SCHEDULES:
-        return refuse("invalid_request", what=f"There is no schedule {schedule}; choose one of {', '.join(SCHEDULES)}")
+        return refuse(
+            "invalid_request",
+            what=say(
+                "There is no schedule {schedule}; choose one of {schedules}",
+                schedule=schedule,
+                schedules=", ".join(SCHEDULES),
+            ),
+        )
     if minimum.currency != smallest.currency or minimum < smallest or minimum.amount < 1:
-        return refuse("invalid_request", what=f"Nothing below {smallest} is paid out; choose a minimum of that or more")
+        return refuse(
+            "invalid_request",
+            what=say("Nothing below {smallest} is paid out; choose a minimum of that or more", smallest=smallest),
+        )
     place: tuple[Method, str, str, str | None] = (
         ("manual", checked.holder, checked.iban, checked.bic)
         if isinstance(checked, BankAccount)
@@ -136,24 +147,30 @@ def _checked(account: Account) -> Account | Refusal:
     if isinstance(account, ProviderAccount):
         reference = account.reference.strip()
         if not 4 < len(reference) <= _REFERENCE_CHARACTERS_MAX or not reference.isprintable():
-            return refuse("invalid_request", what=f"{reference[:80]!r} is no account of a provider; connect one first")
+            return refuse(
+                "invalid_request",
+                what=say("{reference!r} is no account of a provider; connect one first", reference=reference[:80]),
+            )
         return ProviderAccount(reference=reference)
     holder = " ".join(account.holder.split())
     if not holder or len(holder) > _HOLDER_CHARACTERS_MAX or not holder.isprintable():
         return refuse(
             "invalid_request",
-            what=f"Name whose account it is in 1 to {_HOLDER_CHARACTERS_MAX} letters, as at the bank",
+            what=say("Name whose account it is in 1 to {most} letters, as at the bank", most=_HOLDER_CHARACTERS_MAX),
         )
     try:
         iban = ibans.validate(account.iban)
     except ValidationError:
-        return refuse("invalid_request", what=f"{account.iban[:40]!r} is no IBAN; look for a mistyped letter or digit")
+        return refuse(
+            "invalid_request",
+            what=say("{iban!r} is no IBAN; look for a mistyped letter or digit", iban=account.iban[:40]),
+        )
     try:
         bic = bics.validate(account.bic) if account.bic and account.bic.strip() else None
     except ValidationError:
         return refuse(
             "invalid_request",
-            what=f"{account.bic!r} is no BIC; it has 8 or 11 letters and digits, and may be left out",
+            what=say("{bic!r} is no BIC; it has 8 or 11 letters and digits, and may be left out", bic=account.bic),
         )
     return BankAccount(holder=holder, iban=iban, bic=bic)
 

@@ -16,6 +16,7 @@ from licensing.errors import Refusal, refuse
 from licensing.ledger import balance
 from licensing.money import Money
 from licensing.payees import Account, BankAccount, Method, ProviderAccount, last_payday
+from licensing.sentence import say
 
 PayoutState = Literal["open", "paid", "failed", "reversed"]
 
@@ -111,7 +112,12 @@ async def open_payout(
         free = Money(answer.detail["free"], at_least.currency)
         return refuse(
             "conflict",
-            what=f"{free} of the earnings of {creator_id} are free, and a payout needs {at_least}; wait for more sales",
+            what=say(
+                "{free} of the earnings of {creator_id} are free, and a payout needs {at_least}; wait for more sales",
+                free=free,
+                creator_id=creator_id,
+                at_least=at_least,
+            ),
         )
     return await _moved(conn, payout_id, answer)
 
@@ -146,7 +152,7 @@ async def confirm_run(conn: Connection, *, run_id: str, reference: str, now: dat
     What did not go through is ended as failed before, or reversed after. Refusals: not_found.
     """
     if not reference.strip():
-        return refuse("invalid_request", what="Give the reference that the bank knows the run by")
+        return refuse("invalid_request", what=say("Give the reference that the bank knows the run by"))
     answer = await ask(conn, "confirm_run", run_id, reference, now)
     return answer.refusal or await payouts_of_run(conn, run_id)
 
@@ -267,7 +273,10 @@ _DUE = """
 
 async def _move(conn: Connection, payout_id: str, to: PayoutState, detail: str, now: datetime) -> Payout | Refusal:
     if not detail.strip():
-        return refuse("invalid_request", what=f"Say as what payout {payout_id} was paid, or why it was not")
+        return refuse(
+            "invalid_request",
+            what=say("Say as what payout {payout_id} was paid, or why it was not", payout_id=payout_id),
+        )
     return await _moved(conn, payout_id, await ask(conn, "move_payout", payout_id, to, detail, now))
 
 

@@ -10,6 +10,7 @@ from licensing.database import Connection, ask
 from licensing.errors import Refusal, refuse
 from licensing.money import Money
 from licensing.prices import Free, Plan
+from licensing.sentence import say
 
 AllowanceKind = Literal["plan", "licence", "free"]
 AllowanceState = Literal["active", "ending", "ended", "refunded"]
@@ -114,7 +115,9 @@ async def subscribe(
     coupon); invalid_request (the plan cannot be tried).
     """
     if is_trial and plan.trial is None:
-        return refuse("invalid_request", what=f"Plan {plan.id} cannot be tried; subscribe to it, or try another one")
+        return refuse(
+            "invalid_request", what=say("Plan {id} cannot be tried; subscribe to it, or try another one", id=plan.id)
+        )
     trial = json.dumps(asdict(plan.trial)) if is_trial and plan.trial else None
     answer = await ask(conn, "buy_plan", new_id("alw"), client_id, _offered(plan), renews, coupon, trial, now)
     return answer.refusal or await _one(conn, answer.detail["allowance_id"])
@@ -159,7 +162,7 @@ async def pause(conn: Connection, *, client_id: str, until: datetime, now: datet
     Refusals: conflict (no plan runs, or it is a trial); invalid_request (until is not later than now).
     """
     if until <= now:
-        return refuse("invalid_request", what="A pause must end after it begins; give a later day")
+        return refuse("invalid_request", what=say("A pause must end after it begins; give a later day"))
     answer = await ask(conn, "pause_plan", client_id, until, now)
     return answer.refusal or await _one(conn, answer.detail["allowance_id"])
 
@@ -177,13 +180,17 @@ async def cap_overage(conn: Connection, *, client_id: str, cap: Money, now: date
     (below 0, or more than the operator allows).
     """
     if cap.amount < 0:
-        return refuse("invalid_request", what=f"A cap of {cap} cannot be; give 0 or more")
+        return refuse("invalid_request", what=say("A cap of {cap} cannot be; give 0 or more", cap=cap))
     running = await current_plan(conn, client_id=client_id, now=now)
     if running is not None and running.overage is not None and not running.is_trial and cap > running.overage_most:
         return refuse(
             "invalid_request",
-            what=f"At most {running.overage_most} a period can be made on account with plan {running.name}; give no"
-            " more, or add prepaid money",
+            what=say(
+                "At most {overage_most} a period can be made on account with plan {name}; give no more,"
+                " or add prepaid money",
+                overage_most=running.overage_most,
+                name=running.name,
+            ),
         )
     answer = await ask(conn, "cap_overage", client_id, cap.amount, now)
     return answer.refusal or await _one(conn, answer.detail["allowance_id"])
@@ -211,9 +218,16 @@ async def end_renewal(conn: Connection, *, client_id: str, allowance_id: str) ->
         *(allowance_id, client_id),
     )
     if row is None:
-        return refuse("not_found", what="subscription", id=allowance_id)
+        return refuse("not_found", what=say("subscription"), id=allowance_id)
     if row["state"] != "active":
-        return refuse("conflict", what=f"Subscription {allowance_id} has {row['state']}; there is nothing to renew")
+        return refuse(
+            "conflict",
+            what=say(
+                "Subscription {allowance_id} has {state}; there is nothing to renew",
+                allowance_id=allowance_id,
+                state=row["state"],
+            ),
+        )
     return await _one(conn, allowance_id)
 
 
@@ -337,6 +351,18 @@ async def usage(conn: Connection, client_id: str, now: datetime, *, currency: st
         ),
         allowances=running,
     )
+
+
+async def prepaid_of(
+    conn: Connection, client_ids: Sequence[str], *, currency: str = "EUR"
+) -> dict[str, tuple[Money, Money]]:
+    """Of many clients at once what is free to spend, and what is held. For lists."""
+    rows = await conn.fetch(
+        "SELECT owner_id, granted - posted - pending AS left, pending FROM licensing.budget WHERE budget_id = ANY ($1)",
+        [f"prepaid:{client_id}:{currency}" for client_id in client_ids],
+    )
+    nothing = {client_id: (Money(0, currency), Money(0, currency)) for client_id in client_ids}
+    return nothing | {row["owner_id"]: (Money(row["left"], currency), Money(row["pending"], currency)) for row in rows}
 
 
 async def due_periods(conn: Connection, *, now: datetime, limit: int = 100) -> list[DuePeriod]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from licensing.database import Connection
 from licensing.errors import Refusal, refuse
 from licensing.money import Money
+from licensing.sentence import say
 from licensing.terms import StyleTerms, current_terms
 
 
@@ -28,19 +29,36 @@ async def put_rate(
     """
     terms = await current_terms(conn, style_id)
     if terms is None:
-        return refuse("not_found", what="style", id=style_id)
+        return refuse("not_found", what=say("style"), id=style_id)
     ends_one = price is None and any(
         (one.client_id, one.tier) == (client_id, tier) for one in await rates_of_style(conn, style_id)
     )
     if tier not in terms.tiers and not ends_one:
         return refuse(
-            "invalid_request", what=f"Style {style_id} has no tier {tier}; choose one of {', '.join(terms.tiers)}"
+            "invalid_request",
+            what=say(
+                "Style {style_id} has no tier {tier}; choose one of {tiers}",
+                style_id=style_id,
+                tier=tier,
+                tiers=", ".join(terms.tiers),
+            ),
         )
     if price is not None and price.currency != terms.currency:
-        return refuse("invalid_request", what=f"Style {style_id} is sold in {terms.currency}; give {price} in that")
+        return refuse(
+            "invalid_request",
+            what=say(
+                "Style {style_id} is sold in {currency}; give {price} in that",
+                style_id=style_id,
+                currency=terms.currency,
+                price=price,
+            ),
+        )
     floor = Money(terms.tiers[tier].floor if tier in terms.tiers else 0, terms.currency)
     if price is not None and price.amount < floor.amount:
-        return refuse("invalid_request", what=f"A price of {price} is below the floor of {floor}; ask that or more")
+        return refuse(
+            "invalid_request",
+            what=say("A price of {price} is below the floor of {floor}; ask that or more", price=price, floor=floor),
+        )
     await conn.execute(
         "INSERT INTO licensing.rate (style_id, client_id, tier, price, actor, at) VALUES ($1, $2, $3, $4, $5, $6)",
         *(style_id, client_id, tier, None if price is None else price.amount, by, now),

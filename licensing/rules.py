@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from licensing.errors import Refusal, RulesInvalid, refuse
+from licensing.sentence import as_said, say
 
 TERMS_MAX = 200
 TERM_CHARACTERS_MAX = 60
@@ -59,8 +60,12 @@ class Objection:
     @property
     def words(self) -> str:
         """The objection as a part of a sentence."""
-        said = f"words that begin with {self.term[:-1]!r}" if self.term.endswith("*") else repr(self.term)
-        return f"{said} ({self.category.name.lower()})" if self.category else said
+        said = repr(self.term)
+        if self.term.endswith("*"):
+            said = say("words that begin with {term!r}", term=self.term[:-1])
+        if self.category is None:
+            return said
+        return say("{term} ({category})", term=said, category=as_said(self.category.name.lower()))
 
 
 def judge_prompt(rules: Rules, categories: Mapping[str, Category], *, style: str, prompt: str) -> Refusal | None:
@@ -105,15 +110,29 @@ def objections(rules: Rules, categories: Mapping[str, Category], prompt: str) ->
 def unsound(rules: Rules, categories: Mapping[str, Category]) -> str | None:
     """What is wrong with rules in themselves, as a sentence without its full stop; None where nothing is."""
     if len(rules.refuse) > TERMS_MAX or len(rules.only_clients) + len(rules.blocked_clients) > CLIENTS_MAX:
-        return f"Rules take at most {TERMS_MAX} terms and {CLIENTS_MAX} clients; take a category, or shorten the lists"
+        return say(
+            "Rules take at most {most_terms} terms and {most_clients} clients; take a category, or shorten the lists",
+            most_terms=TERMS_MAX,
+            most_clients=CLIENTS_MAX,
+        )
     for term in rules.refuse:
         if len(term) > TERM_CHARACTERS_MAX:
-            return f"{term[:20]!r}… has {len(term)} characters and a term at most {TERM_CHARACTERS_MAX}; shorten it"
+            return say(
+                "{term!r}… has {number} characters and a term at most {most}; shorten it",
+                term=term[:20],
+                number=len(term),
+                most=TERM_CHARACTERS_MAX,
+            )
         if not plain(term) or "*" in term[:-1]:
-            return f"{term!r} is no term; write words, with a * at the very end if the last may go on, as in gun*"
+            return say(
+                "{term!r} is no term; write words, with a * at the very end if the last may go on, as in gun*",
+                term=term,
+            )
     for name in rules.categories:
         if name not in categories:
-            return f"There is no category {name!r}; choose among {', '.join(categories)}"
+            return say(
+                "There is no category {name!r}; choose among {categories}", name=name, categories=", ".join(categories)
+            )
     return None
 
 
@@ -142,7 +161,8 @@ def _category(path: Path, name: str, section: object) -> Category:
             raise RulesInvalid(
                 f"{path}: {term!r} in [{name}] is no term; write words, with a * at the very end at most"
             )
-    return Category(id=name, name=section["name"], meaning=section["meaning"], terms=tuple(section["terms"]))
+    said, meaning = as_said(section["name"]), as_said(section["meaning"])
+    return Category(id=name, name=said, meaning=meaning, terms=tuple(section["terms"]))
 
 
 @lru_cache(maxsize=8192)

@@ -150,26 +150,46 @@ async def months(conn: Connection, *, creator_id: str, currency: str = "EUR") ->
 async def earnings(conn: Connection, *, creator_id: str, now: datetime, currency: str = "EUR") -> Earnings:
     """A creator's earnings up to `now`; they are counted from the ledger, so a sale shows at once."""
     start, _ = _bounds(now.astimezone(UTC).strftime("%Y-%m"))
-    by_style = await conn.fetch(
-        f"""
-        SELECT style_id, sum(share)::bigint AS share,
-               (count(*) FILTER (WHERE kind = 'sale') - count(*) FILTER (WHERE kind = 'refund'))::int AS pictures
-        FROM ({LINES}) AS lines GROUP BY style_id ORDER BY sum(share) DESC, style_id
-        """,
-        *(creator_id, currency, datetime.min.replace(tzinfo=UTC), now + _TICK),
-    )
+    by_style = await _by_style(conn, creator_id=creator_id, style_id=None, now=now, currency=currency)
     return Earnings(
         payable=Money(await balance(conn, f"payable:{creator_id}:{currency}"), currency),
         month=Money(await _posted(conn, creator_id, currency, start, now + _TICK), currency),
-        pictures=sum(row["pictures"] for row in by_style),
-        by_style=tuple(
-            StyleEarnings(style_id=row["style_id"], pictures=row["pictures"], share=Money(row["share"], currency))
-            for row in by_style
-        ),
+        pictures=sum(one.pictures for one in by_style),
+        by_style=by_style,
+    )
+
+
+async def style_earnings(
+    conn: Connection, *, creator_id: str, style_id: str, now: datetime, currency: str = "EUR"
+) -> StyleEarnings | None:
+    """One style's part of a creator's earnings up to `now`; None where it earned nothing and cost nothing."""
+    found = await _by_style(conn, creator_id=creator_id, style_id=style_id, now=now, currency=currency)
+    return found[0] if found else None
+
+
+async def _by_style(
+    conn: Connection, *, creator_id: str, style_id: str | None, now: datetime, currency: str
+) -> tuple[StyleEarnings, ...]:
+    rows = await conn.fetch(
+        "SELECT style_id, pictures, share FROM licensing.earned_by_style($1, $2, $3, $4)",
+        *(creator_id, currency, now + _TICK, style_id),
+    )
+    return tuple(
+        StyleEarnings(style_id=row["style_id"], pictures=row["pictures"], share=Money(row["share"], currency))
+        for row in rows
     )
 
 
 _TICK = timedelta(microseconds=1)
+_IN_STRETCH = """
+    SELECT e.group_no, g.kind, g.at, g.subject, e.amount
+    FROM licensing.stretch_of($1, $2, $3, 1000) part
+    JOIN licensing.entry e ON e.account_id = part.account_id AND e.group_no > part.after AND e.group_no < part.upto
+    CROSS JOIN LATERAL (SELECT * FROM licensing.entry_group g WHERE g.group_no = e.group_no LIMIT 1) g
+    WHERE g.at >= $2 AND g.at < $3
+"""
+"""Entries of accounts $1, $2 <= at < $3: of a long account only what may lie in that time is read. Group by group, for
+Postgres cannot know how short a stretch is, and would go through all groups there are."""
 _EARNING = ("sale", "refund", "licence_end", "compute", "adjustment", "adjustment_undone")
 """Kinds of groups that are lines of a statement; what else moves a creator's balance is a movement."""
 
@@ -202,15 +222,16 @@ LINES = """
     WHERE (o.creator_id = $1 OR o.shared) AND own.amount IS NOT NULL AND o.currency = $2
       AND (d.from_share <> 0 OR d.from_fee <> 0) AND change.at >= $3 AND change.at < $4
     UNION ALL
-    SELECT 'unused', g.at, g.body ->> 'style', g.body ->> 'tier', NULL, NULL, NULL,
-           (g.body ->> 'price')::bigint, 0, (g.body ->> 'fee')::bigint, e.amount,
-           (g.body ->> 'share')::bigint - e.amount, NULL
-    FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
-    WHERE e.account_id = 'payable:' || $1 || ':' || $2 AND g.kind = 'licence_end' AND g.at >= $3 AND g.at < $4
-    UNION ALL
-    SELECT 'compute', g.at, g.body ->> 'style', 'training', NULL, NULL, NULL, 0, 0, -e.amount, e.amount, 0, NULL
-    FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
-    WHERE e.account_id = 'payable:' || $1 || ':' || $2 AND g.kind = 'compute' AND g.at >= $3 AND g.at < $4
+    SELECT rest.kind, g.at, g.body ->> 'style', rest.tier, NULL, NULL, NULL, rest.price, 0, rest.fee, e.amount,
+           rest.others, NULL
+    FROM licensing.stretch_of(ARRAY['payable:' || $1 || ':' || $2], $3, $4, 1000) part
+    JOIN licensing.entry e ON e.account_id = part.account_id AND e.group_no > part.after AND e.group_no < part.upto
+    CROSS JOIN LATERAL (SELECT * FROM licensing.entry_group g WHERE g.group_no = e.group_no LIMIT 1) g,
+         LATERAL (SELECT 'unused' AS kind, g.body ->> 'tier' AS tier, (g.body ->> 'price')::bigint AS price,
+                         (g.body ->> 'fee')::bigint AS fee, (g.body ->> 'share')::bigint - e.amount AS others
+                  WHERE g.kind = 'licence_end'
+                  UNION ALL SELECT 'compute', 'training', 0, -e.amount, 0 WHERE g.kind = 'compute') rest
+    WHERE g.at >= $3 AND g.at < $4
 """
 """The lines of a statement as a query: sales and refunds by output, what clients left unused of licences, and
 trainings. $1 creator, $2 currency, $3 <= at < $4. `client_id` is for sums over many clients; no statement has it."""
@@ -235,8 +256,15 @@ async def _payable_at(conn: Connection, creator_id: str, currency: str, moment: 
     """What was payable just before a moment."""
     payable: int = await conn.fetchval(
         """
-        SELECT coalesce(sum(e.amount), 0)::bigint FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
-        WHERE e.account_id = $1 AND g.at < $2
+        WITH part AS MATERIALIZED (SELECT * FROM licensing.stretch_of(ARRAY[$1], $2, $2, 1000))
+        SELECT coalesce(sum(amount), 0)::bigint FROM (
+            SELECT e.amount FROM part JOIN licensing.entry e
+                ON e.account_id = part.account_id AND e.group_no <= part.after
+            UNION ALL
+            SELECT e.amount FROM part JOIN licensing.entry e
+                ON e.account_id = part.account_id AND e.group_no > part.after AND e.group_no < part.upto
+            CROSS JOIN LATERAL (SELECT * FROM licensing.entry_group g WHERE g.group_no = e.group_no LIMIT 1) g
+            WHERE g.at < $2) AS before
         """,
         *(f"payable:{creator_id}:{currency}", moment),
     )
@@ -246,12 +274,10 @@ async def _payable_at(conn: Connection, creator_id: str, currency: str, moment: 
 async def _posted(conn: Connection, creator_id: str, currency: str, start: datetime, end: datetime) -> int:
     """What the ledger posted as earned, start <= at < end."""
     posted: int = await conn.fetchval(
-        """
-        SELECT coalesce(sum(e.amount), 0)::bigint
-        FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
-        WHERE e.account_id = $1 AND g.kind = ANY ($4) AND g.at >= $2 AND g.at < $3
+        f"""
+        SELECT coalesce(sum(amount), 0)::bigint FROM ({_IN_STRETCH}) AS entries WHERE kind = ANY ($4)
         """,
-        *(f"payable:{creator_id}:{currency}", start, end, list(_EARNING)),
+        *([f"payable:{creator_id}:{currency}"], start, end, list(_EARNING)),
     )
     return posted
 
@@ -260,10 +286,9 @@ async def _movements(
     conn: Connection, creator_id: str, currency: str, start: datetime, end: datetime
 ) -> tuple[Movement, ...]:
     rows = await conn.fetch(
-        """
-        SELECT g.kind, g.at, g.subject, e.amount FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
-        WHERE e.account_id = $1 AND g.kind <> ALL ($4) AND g.at >= $2 AND g.at < $3 ORDER BY e.group_no
+        f"""
+        SELECT kind, at, subject, amount FROM ({_IN_STRETCH}) AS entries WHERE kind <> ALL ($4) ORDER BY group_no
         """,
-        *(f"payable:{creator_id}:{currency}", start, end, list(_EARNING)),
+        *([f"payable:{creator_id}:{currency}"], start, end, list(_EARNING)),
     )
     return tuple(Movement(**dict(row) | {"amount": Money(row["amount"], currency)}) for row in rows)

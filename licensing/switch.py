@@ -17,6 +17,7 @@ from typing import Any, Literal
 from licensing.database import Connection, ask
 from licensing.errors import Refusal, refuse
 from licensing.money import Money
+from licensing.sentence import say
 
 Level = Literal["live", "closed", "paused", "wind_down", "off", "destroyed"]
 Scope = Literal["creator", "style", "client"]
@@ -102,9 +103,15 @@ async def set_level(
     without a style; `destroyed` for one client: what is destroyed is gone for all).
     """
     if level not in LEVELS:
-        return refuse("invalid_request", what=f"There is no level {level}; choose one of {', '.join(LEVELS)}")
+        return refuse(
+            "invalid_request",
+            what=say("There is no level {level}; choose one of {levels}", level=level, levels=", ".join(LEVELS)),
+        )
     if client_id and not style_id:
-        return refuse("invalid_request", what=f"Name the style that client {client_id} shall be switched for")
+        return refuse(
+            "invalid_request",
+            what=say("Name the style that client {client_id} shall be switched for", client_id=client_id),
+        )
     answer = await ask(conn, "set_switch", creator_id, style_id or "", client_id or "", level, reason, by, now)
     return answer.refusal or _change(answer.detail)
 

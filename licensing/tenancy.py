@@ -6,7 +6,7 @@ nothing. The verbs (`licensing.gateway` and others, `VERBS` here) run with the r
 be written by them and by nothing else. So they ask for whom the connection acts (`require_house`, `require_party`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 APPLICATION = "ownhand_app"
@@ -148,6 +148,7 @@ VERBS = (
     "confirm_run",
     "credit",
     "decide_dispute",
+    "earned_by_style",
     "end_notice",
     "end_payment",
     "end_payment_refund",
@@ -238,8 +239,8 @@ def _policy(name: str, place: str, what: str) -> list[str]:
     return [f"DROP POLICY IF EXISTS {name} ON {place}", f"CREATE POLICY {name} ON {place} {what}"]
 
 
-def lending_rights() -> str:
-    """SQL by which the verbs run with their owner's rights, and no schema can be slipped under them."""
+def lending_rights(schema: str, verbs: Collection[str]) -> str:
+    """SQL by which these functions run with their owner's rights, and no schema can be slipped under them."""
     return f"""
 DO $$
 DECLARE
@@ -247,12 +248,12 @@ DECLARE
     v_lent integer := 0;
 BEGIN
     FOR v_function IN SELECT oid FROM pg_proc
-        WHERE pronamespace = 'licensing'::regnamespace AND proname = ANY ('{{{",".join(VERBS)}}}')
+        WHERE pronamespace = '{schema}'::regnamespace AND proname = ANY ('{{{",".join(verbs)}}}')
     LOOP
         EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = pg_catalog, pg_temp', v_function);
         v_lent := v_lent + 1;
     END LOOP;
-    ASSERT v_lent = {len(VERBS)}, format('%s of {len(VERBS)} verbs are there', v_lent);
+    ASSERT v_lent = {len(verbs)}, format('%s of {len(verbs)} verbs are there', v_lent);
 END $$"""
 
 

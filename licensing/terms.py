@@ -1,7 +1,7 @@
 """What a creator sells and on what terms; every version is kept, for it holds for ever for what was sold under it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -9,6 +9,7 @@ from typing import Any, Literal
 from licensing.database import Connection
 from licensing.errors import Refusal, refuse
 from licensing.money import Money
+from licensing.sentence import say
 
 WEIGHT_MAX = 10_000
 EXCLUSIVE = "exclusive"
@@ -34,6 +35,11 @@ class Tier:
     offer: Offer | None = None
     floor: int = 0
 
+
+_OF_MANY = """
+SELECT x.* FROM licensing.{table} x JOIN unnest($1::text[], $2::integer[]) AS wanted (style_id, version)
+    ON (x.style_id, x.version) = (wanted.style_id, wanted.version) ORDER BY x.style_id, x.position
+"""
 
 Approval = Literal["off", "new_clients", "all"]
 """At whose pictures the creator looks before they are delivered: see `looks_first`."""
@@ -133,6 +139,41 @@ async def current_terms(conn: Connection, style_id: str) -> StyleTerms | None:
     return None if version is None else await terms_at(conn, style_id, version)
 
 
+async def current_terms_of(conn: Connection, style_ids: Sequence[str]) -> dict[str, StyleTerms]:
+    """The same of many styles at once, for lists; styles without terms are left out."""
+    rows = await conn.fetch(
+        """
+        SELECT s.style_id, s.creator_id, s.currency, t.version, t.fee_bps, t.notice_days,
+            t.permissions::text AS permissions, t.created_at
+        FROM licensing.style s JOIN licensing.terms t ON (t.style_id, t.version) = (s.style_id, s.terms_version)
+        WHERE s.style_id = ANY($1::text[])
+        """,
+        list(style_ids),
+    )
+    tiers: dict[str, dict[str, Tier]] = {row["style_id"]: {} for row in rows}
+    currencies = {row["style_id"]: row["currency"] for row in rows}
+    versions = list(tiers), [row["version"] for row in rows]
+    for tier in await conn.fetch(_OF_MANY.format(table="tier"), *versions):
+        tiers[tier["style_id"]][tier["tier"]] = _tier(tier, currencies[tier["style_id"]])
+    authors: dict[str, dict[str, int]] = {style_id: {} for style_id in tiers}
+    for author in await conn.fetch(_OF_MANY.format(table="author"), *versions):
+        authors[author["style_id"]][author["author_id"]] = author["weight"]
+    return {
+        row["style_id"]: StyleTerms(
+            style_id=row["style_id"],
+            creator_id=row["creator_id"],
+            tiers=tiers[row["style_id"]],
+            fee_bps=row["fee_bps"],
+            notice_days=row["notice_days"],
+            permissions=Permissions(**json.loads(row["permissions"])),
+            authors=authors[row["style_id"]],
+            version=row["version"],
+            created_at=row["created_at"],
+        )
+        for row in rows
+    }
+
+
 async def terms_at(conn: Connection, style_id: str, version: int) -> StyleTerms | None:
     """One version of a style's terms, as a certificate names it."""
     row = await conn.fetchrow(
@@ -174,31 +215,42 @@ def _tier(row: Mapping[str, Any], currency: str) -> Tier:
 def _unsound(terms: StyleTerms) -> str | None:
     """What is wrong with the terms in themselves."""
     if not terms.tiers:
-        return f"Style {terms.style_id} needs at least one tier with a price"
+        return say("Style {style_id} needs at least one tier with a price", style_id=terms.style_id)
     prices = [tier.price for tier in terms.tiers.values()]
     prices += [tier.offer.price for tier in terms.tiers.values() if tier.offer]
     if min(price.amount for price in prices) < 0:
-        return "A price cannot be below 0; give prices in whole minor units"
+        return say("A price cannot be below 0; give prices in whole minor units")
     if len({price.currency for price in prices}) > 1:
-        return "All prices of a style must be in one currency"
+        return say("All prices of a style must be in one currency")
     if not 0 <= terms.fee_bps <= 10_000 or terms.notice_days < 0:
-        return (
-            f"A fee of {terms.fee_bps} bps or a notice of {terms.notice_days} days cannot be; give 0 to 10000, and days"
+        return say(
+            "A fee of {fee_bps} bps or a notice of {notice_days} days cannot be; give 0 to 10000, and days",
+            fee_bps=terms.fee_bps,
+            notice_days=terms.notice_days,
         )
     for name, tier in terms.tiers.items():
         if not 0 <= tier.floor <= tier.price.amount:
-            return f"Tier {name} cannot be sold for less than its price; give a floor from 0 to {tier.price.amount}"
+            return say(
+                "Tier {name} cannot be sold for less than its price; give a floor from 0 to {amount}",
+                name=name,
+                amount=tier.price.amount,
+            )
         if tier.offer and tier.offer.price.amount < tier.floor * tier.offer.units:
-            return (
-                f"A licence of tier {name} sells {tier.offer.units} pictures for less than the floor of"
-                f" {Money(tier.floor, terms.currency)} each; ask more for it, or lower the floor"
+            return say(
+                "A licence of tier {name} sells {units} pictures for less than the floor of {floor} each;"
+                " ask more for it, or lower the floor",
+                name=name,
+                units=tier.offer.units,
+                floor=Money(tier.floor, terms.currency),
             )
     if not all(0 < weight <= WEIGHT_MAX for weight in terms.authors.values()):
-        return f"Parts of authors are whole numbers from 1 to {WEIGHT_MAX}; give each author such a part"
-    limits = {"copies": terms.permissions.ceiling, "days of use": terms.permissions.expiry_days}
+        return say("Parts of authors are whole numbers from 1 to {most}; give each author such a part", most=WEIGHT_MAX)
+    limits = {say("copies"): terms.permissions.ceiling, say("days of use"): terms.permissions.expiry_days}
     for name, limit in limits.items():
         if limit is not None and limit < 1:
-            return f"A limit of {limit} {name} would allow nothing; give 1 or more, or no limit"
+            return say(
+                "A limit of {limit} {name} would allow nothing; give 1 or more, or no limit", limit=limit, name=name
+            )
     return None
 
 
@@ -212,7 +264,7 @@ async def _not_for_sale(conn: Connection, terms: StyleTerms) -> Refusal | None:
         terms.style_id,
     )
     if row is not None and row["creator_id"] != terms.creator_id:
-        return refuse("not_found", what="style", id=terms.style_id)
+        return refuse("not_found", what=say("style"), id=terms.style_id)
     if row is not None and row["level"] == "destroyed":
         return refuse("style_destroyed", style_id=terms.style_id)
     other = await conn.fetchval(
@@ -220,7 +272,12 @@ async def _not_for_sale(conn: Connection, terms: StyleTerms) -> Refusal | None:
         *(terms.creator_id, terms.currency),
     )
     if other is not None:
-        return refuse("invalid_request", what=f"You sell in {other}; give prices in {other}, not in {terms.currency}")
+        return refuse(
+            "invalid_request",
+            what=say(
+                "You sell in {other}; give prices in {other}, not in {currency}", other=other, currency=terms.currency
+            ),
+        )
     return None
 
 

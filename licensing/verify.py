@@ -16,6 +16,7 @@ from licensing.database import Connection
 from licensing.fingerprint import fingerprint, is_telling
 from licensing.looks import nearest
 from licensing.seal import SealReading, read_seal
+from licensing.sentence import say
 from licensing.watermarks import Watermark
 from licensing.watermarks.registry import marked_output
 
@@ -26,8 +27,8 @@ _JWS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 _DOCUMENT_BYTES_MAX = 64_000
 # Whose right to use a picture is no question any more: there was none, or it was taken back.
 _USELESS = ("unknown", "revoked")
-_UNSOLD = "This picture was signed here but never sold; it comes with no licence."
-_TEST = "This is a test: it was made here with a test key, nobody bought it, and it comes with no licence."
+_UNSOLD = say("This picture was signed here but never sold; it comes with no licence.")
+_TEST = say("This is a test: it was made here with a test key, nobody bought it, and it comes with no licence.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,9 @@ async def verify(
         return found
     if paper.expires_at > now:
         return found
-    ended = f"{found.sentence} The right to use it ended on {paper.expires_at:%Y-%m-%d}."
+    ended = say(
+        "{sentence} The right to use it ended on {day:%Y-%m-%d}.", sentence=found.sentence, day=paper.expires_at
+    )
     return replace(found, expired_at=paper.expires_at, sentence=ended)
 
 
@@ -78,16 +81,15 @@ async def _judge(conn: Connection, authority: Authority, content: bytes, waterma
         return await _verify_document(conn, authority, document)
     row = await conn.fetchrow("SELECT * FROM licensing.output WHERE sha256 = $1", hashlib.sha256(content).hexdigest())
     if row is not None:
-        return _proven(authority, row, "valid", "This file was sold here and is unchanged.")
+        return _proven(authority, row, "valid", say("This file was sold here and is unchanged."))
     reading = await asyncio.to_thread(read_seal, authority, content)
     if reading.claim:
         row = await _output(conn, str(reading.claim["output_id"]))
     if reading.state == "intact" and row is None:
         return _unknown(_UNSOLD)
     if row is not None:
-        return _proven(
-            authority, row, "altered", "This is an output sold here, but the file was changed after it was sealed."
-        )
+        changed = say("This is an output sold here, but the file was changed after it was sealed.")
+        return _proven(authority, row, "altered", changed)
     return await _verify_pixels(conn, authority, content, reading, watermark)
 
 
@@ -99,25 +101,31 @@ async def _verify_pixels(
         phash = await asyncio.to_thread(fingerprint, content)
     except ValueError as error:
         if reading.state == "broken":
-            return Verdict(verdict="altered", sentence=f"This file had a seal of ours and is damaged: {error}.")
-        return _unknown(f"Nothing is known of this file: {error}.")
+            damaged = say("This file had a seal of ours and is damaged: {error}.", error=str(error))
+            return Verdict(verdict="altered", sentence=damaged)
+        return _unknown(say("Nothing is known of this file: {error}.", error=str(error)))
     marked = await _marked(conn, content, watermark)
     row = await (_output(conn, marked) if marked else _nearest(conn, phash))
     if reading.state == "broken":
-        sentence = "This file has a seal of ours that no longer fits it: it was changed after it was sealed."
+        sentence = say("This file has a seal of ours that no longer fits it: it was changed after it was sealed.")
         return (
             Verdict(verdict="altered", sentence=sentence)
             if row is None
             else _named(authority, row, "altered", sentence)
         )
     if row is None:
-        return _unknown(_UNSOLD if marked else "Nothing like this picture was sold here.")
-    how = (
-        "This carries the invisible mark of an output sold here"
-        if marked
-        else f"This looks like an output sold here ({row['distance']} of 256 bits differ)"
-    )
-    sentence = f"{how}, but its seal is gone, as after saving it again; ask for the original file."
+        return _unknown(_UNSOLD if marked else say("Nothing like this picture was sold here."))
+    if marked:
+        sentence = say(
+            "This carries the invisible mark of an output sold here, but its seal is gone, as after saving it again;"
+            " ask for the original file."
+        )
+    else:
+        sentence = say(
+            "This looks like an output sold here ({distance} of 256 bits differ), but its seal is gone, as after saving"
+            " it again; ask for the original file.",
+            distance=row["distance"],
+        )
     return _named(authority, row, "marked_but_stripped", sentence)
 
 
@@ -126,18 +134,17 @@ async def _verify_document(conn: Connection, authority: Authority, document: str
     if certificate is None:
         signed = verify_document(authority, document)
         if signed is not None:
-            return _unknown("This document was signed here, but it is no certificate of an output.")
+            return _unknown(say("This document was signed here, but it is no certificate of an output."))
         row = await _output(conn, _claimed_output(document))
         if row is None:
-            return _unknown("This document was not signed here.")
-        return _named(
-            authority, row, "altered", "This certificate was changed: its signature does not fit what it says."
-        )
+            return _unknown(say("This document was not signed here."))
+        changed = say("This certificate was changed: its signature does not fit what it says.")
+        return _named(authority, row, "altered", changed)
     row = await _output(conn, certificate.output_id)
     kept = read_certificate(authority, row["certificate"]) if row is not None else None
     if row is None or kept is None or not is_same(certificate, kept):
-        return _unknown("This certificate was signed here, but what it names was never sold with it.")
-    return _proven(authority, row, "valid", "This certificate was signed here and is in force.")
+        return _unknown(say("This certificate was signed here, but what it names was never sold with it."))
+    return _proven(authority, row, "valid", say("This certificate was signed here and is in force."))
 
 
 def _proven(authority: Authority, row: Mapping[str, Any], verdict: VerdictName, sentence: str) -> Verdict:
@@ -151,7 +158,11 @@ def _named(authority: Authority, row: Mapping[str, Any], verdict: VerdictName, s
         verdict, sentence = "unknown", _TEST
     elif verdict != "altered" and row["revoked_at"] is not None:
         verdict = "revoked"
-        sentence = f"This was sold here and taken back on {row['revoked_at']:%Y-%m-%d}: {row['revoked_reason']}"
+        sentence = say(
+            "This was sold here and taken back on {day:%Y-%m-%d}: {reason}",
+            day=row["revoked_at"],
+            reason=row["revoked_reason"],
+        )
     return Verdict(
         verdict=verdict,
         sentence=sentence,

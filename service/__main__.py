@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import sys
 import warnings
 from collections.abc import Awaitable, Callable
@@ -15,6 +14,7 @@ from licensing.money import Money
 from service.accounts import Role
 from service.clock import clock_of
 from service.errors import OwnhandError
+from service.logs import log_as
 from service.settings import Settings, read_settings
 
 T = TypeVar("T")
@@ -121,6 +121,61 @@ def migrate(home: Path | None) -> None:
     click.echo("The database is up to date.")
 
 
+@main.command("set-up-bucket")
+@home_option
+def set_up_bucket(home: Path | None) -> None:
+    """Have the bucket of OWNHAND_STORAGE_URL delete uploads that nobody finished. Its other rules stay."""
+    settings = settings_for(home=home)
+    if settings.storage_url is None or not settings.storage_url.startswith("s3:"):
+        raise click.ClickException("OWNHAND_STORAGE_URL names no bucket; write it like s3://bucket/prefix")
+    from service.storage.bucket_rules import set_rule
+    from service.storage.s3 import open_bucket
+
+    click.echo(set_rule(open_bucket(settings.storage_url)))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--keep", type=click.IntRange(min=1), help="Then delete all backups there but so many, the newest.")
+@home_option
+def backup(folder: Path, keep: int | None, home: Path | None) -> None:
+    """Back up the database, objects and keys to FOLDER, encrypted, while everything runs.
+
+    The keys that decrypt it lie in the folder of OWNHAND_BACKUP_KEYS; keep that apart from both.
+    """
+    from service.backups.keys import BackupKeys
+    from service.backups.shelf import Shelf
+    from service.backups.taking import take_backup
+
+    settings = settings_for(home=home)
+    shelf, now = Shelf(folder=folder, keys=BackupKeys(folder=settings.backup_keys_folder)), clock_of(settings)()
+    taken = in_database(settings, lambda url: take_backup(settings, url, shelf, now=now))
+    click.echo(f"{taken.folder}: {taken.num_objects} objects, of which {taken.num_new} are new here")
+    click.echo(f"The keys that decrypt it are in {settings.backup_keys_folder}.")
+    if keep is not None:
+        click.echo(
+            "Deleted {} earlier backup(s) and {} object(s) that no backup has any more.".format(*shelf.prune(keep))
+        )
+
+
+@main.command()
+@click.argument("backup", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--drill", is_flag=True, help="Into a folder that is deleted again: whether the backup is good.")
+@home_option
+def restore(backup: Path, drill: bool, home: Path | None) -> None:
+    """Make an empty place out of BACKUP, one folder that `ownhand backup` wrote, and look whether it is well.
+
+    What was switched off or destroyed since stays so. Exits with 1 where something is not well.
+    """
+    from service.backups.drill import restore_and_look
+
+    settings = settings_for(home=home)
+    findings = restore_and_look(settings, backup, is_drill=drill, now=clock_of(settings)())
+    for finding in findings:
+        click.echo(f"{'ok ' if finding.is_well else '!! '} {finding.subject}: {finding.sentence}")
+    sys.exit(0 if all(finding.is_well for finding in findings) else 1)
+
+
 @main.command()
 @home_option
 @click.option("--ledger", is_flag=True, help="Also recompute the whole ledger and hold it against its checkpoints.")
@@ -130,16 +185,37 @@ def migrate(home: Path | None) -> None:
     help="A folder with copies of checkpoints that were kept elsewhere; goes with --ledger.",
 )
 @click.option("--style", default="", help="A destroyed style: also look whether anything of it is left.")
-def doctor(home: Path | None, ledger: bool, checkpoints: Path | None, style: str) -> None:
+@click.option("--self-test", is_flag=True, help="Also train a tiny model here, draw one picture, seal and verify it.")
+@device_option
+def doctor(
+    home: Path | None, ledger: bool, checkpoints: Path | None, style: str, self_test: bool, device: str | None
+) -> None:
     """Look for what is wrong and say how to mend it."""
     from service.doctor import examine
 
-    settings = settings_for(home=home)
-    with_ledger = ledger or checkpoints is not None
-    findings = asyncio.run(examine(settings, with_ledger=with_ledger, elsewhere=checkpoints, style_id=style))
+    settings = settings_for(home=home, device=device)
+    asked: dict[str, Any] = {"with_ledger": ledger or checkpoints is not None, "elsewhere": checkpoints}
+    findings = asyncio.run(examine(settings, style_id=style, with_self_test=self_test, **asked))
     for finding in findings:
         click.echo(f"{'ok ' if finding.is_well else '!! '} {finding.subject}: {finding.sentence}")
     sys.exit(0 if all(finding.is_well for finding in findings) else 1)
+
+
+@main.command()
+@click.argument("month")
+@home_option
+def report(month: str, home: Path | None) -> None:
+    """Count a month's public report again from the rows, and say what differs from what was published.
+
+    Exits with 1 where something differs.
+    """
+    from service import desk
+
+    settings = settings_for(home=home)
+    is_same, lines = run(settings, lambda conn: desk.count_report(conn, settings, month))
+    for line in lines:
+        click.echo(line)
+    sys.exit(0 if is_same else 1)
 
 
 @main.command()
@@ -154,6 +230,18 @@ def invite(role: Role, email: str, name: str | None, home: Path | None) -> None:
     settings = settings_for(home=home)
     now = clock_of(settings)()
     click.echo(run(settings, lambda conn: desk.invite(conn, settings, role=role, email=email, name=name, now=now)))
+
+
+@main.command("reset-sign-in")
+@click.option("--email", required=True)
+@home_option
+def reset_sign_in(email: str, home: Path | None) -> None:
+    """For somebody who lost their second factor: take it and the password away, end all sessions, print a link."""
+    from service import desk
+
+    settings = settings_for(home=home)
+    now = clock_of(settings)()
+    click.echo(run(settings, lambda conn: desk.reset_sign_in(conn, settings, email=email, now=now)))
 
 
 @main.command()
@@ -305,10 +393,7 @@ def generate(out: Path, device: str | None, receipt: Path | None, again: Path | 
 def settings_for(**given: Any) -> Settings:
     """Settings from the environment and the command line, with logging set up accordingly."""
     settings = read_settings(**given)
-    level = settings.log_level.upper()
-    # What libraries have to say below a warning is for those who look for a fault in them.
-    logging.basicConfig(level="WARNING" if level == "INFO" else level, format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("ownhand").setLevel(level)
+    log_as(settings.log_format, settings.log_level.upper())
     return settings
 
 

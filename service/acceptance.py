@@ -14,6 +14,7 @@ from licensing.database import Connection
 from licensing.errors import Refusal
 from licensing.money import Money
 from licensing.orders import Hold, Replay, Reserve
+from licensing.sentence import say
 from service import events
 from service.approvals import need_approval
 from service.errors import Problem, refused
@@ -112,6 +113,7 @@ async def _accept_plain(conn: Connection, web: Gateway, look: _Look, wishes: Seq
             "webhook_id": wish.wanted.webhook_id,
             "rules_version": wish.wanted.offering.rulebook.version,
             "ownership_terms": wish.wanted.ownership_terms,
+            "ordered_by": wish.wanted.ordered_by,
             "told": {"position": position, "eta_s": etas[wish.reserve.order_id]},
         }
         for number, (wish, position) in enumerate(zip(plain, line.positions(placed), strict=True))
@@ -208,8 +210,14 @@ def _crowded(look: _Look, wishes: Sequence[Wish], *, most: int) -> dict[str, Pro
 def _no_room(others: int, own: int, *, most: int, seconds: float) -> Problem:
     return Problem(
         "overloaded",
-        f"The queue is full: {others} orders are waiting, {own} of them yours, and this place takes {most}."
-        f" Nothing was charged; order again in about {math.ceil(seconds)} s.",
+        say(
+            "The queue is full: {others} orders are waiting, {own} of them yours, and this place"
+            " takes {most}. Nothing was charged; order again in about {seconds} s.",
+            others=others,
+            own=own,
+            most=most,
+            seconds=math.ceil(seconds),
+        ),
         retry_after_s=max(1.0, seconds),
     )
 
@@ -294,4 +302,5 @@ def _new_order(
         needs_approval=needs_approval,
         approval_until=None,
         ownership_terms=wanted.ownership_terms,
+        ordered_by=wanted.ordered_by,
     )

@@ -1,6 +1,6 @@
 """People with an account: creators, clients, operators."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
@@ -8,18 +8,22 @@ from typing import Literal, cast
 import asyncpg
 
 from licensing.database import Connection
+from licensing.sentence import Sentence, say
 from service.db.connections import read
 from service.ids import NewId
+from service.languages import ENGLISH, LANGUAGES
 
 Role = Literal["creator", "client", "operator"]
+ROLE_NAMES: Mapping[str, Sentence] = {"creator": say("creator"), "client": say("client"), "operator": say("operator")}
 
-_COLUMNS = "id, role, email, name, created_at, disabled_at, ownership_terms, accepted_at"
+_COLUMNS = "id, role, email, name, created_at, disabled_at, ownership_terms, accepted_at, language"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
     """`ownership_terms` is the version of who owns what that the account was opened under, until its person accepts a
-    later one; `accepted_at` is when a person last said yes."""
+    later one; `accepted_at` is when a person last said yes. `language` is the one that their letters are written in;
+    None until they first sign in."""
 
     id: str
     role: Role
@@ -29,6 +33,7 @@ class Account:
     disabled_at: datetime | None
     ownership_terms: int
     accepted_at: datetime | None
+    language: str | None = None
 
 
 async def ensure_account(
@@ -48,7 +53,12 @@ async def ensure_account(
     assert account is not None
     if account.role != role:
         raise ValueError(
-            f"{address} already has an account as {account.role}; invite another address for the role {role}"
+            say(
+                "{address} already has an account as {old_role}; invite another address for the role {role}",
+                address=address,
+                old_role=ROLE_NAMES[account.role],
+                role=ROLE_NAMES[role],
+            )
         )
     return account
 
@@ -69,10 +79,31 @@ async def accounts_by_id(conn: Connection, account_ids: Collection[str]) -> dict
     return {row["id"]: read(Account, row) for row in rows}
 
 
-async def list_accounts(conn: Connection, *, role: Role) -> list[Account]:
-    """All of a role, oldest first."""
-    rows = await conn.fetch(f"SELECT {_COLUMNS} FROM service.accounts WHERE role = $1 ORDER BY id", role)
+async def list_accounts(conn: Connection, *, role: Role, limit: int, before: str | None = None) -> list[Account]:
+    """Those of a role, the newest first, those before the id `before`."""
+    rows = await conn.fetch(
+        f"SELECT {_COLUMNS} FROM service.accounts WHERE role = $1 AND ($2::text IS NULL OR id < $2)"
+        " ORDER BY id DESC LIMIT $3",
+        *(role, before, limit),
+    )
     return [read(Account, row) for row in cast(list[asyncpg.Record], rows)]
+
+
+async def set_language(conn: Connection, account_id: str, language: str) -> None:
+    """What an account is told is written in it from now on."""
+    await conn.execute("UPDATE service.accounts SET language = $2 WHERE id = $1", account_id, language)
+
+
+async def languages_of(conn: Connection, account_ids: Collection[str]) -> dict[str, str]:
+    """What each account is told in; English where that is not known."""
+    rows = await conn.fetch("SELECT id, language FROM service.accounts WHERE id = ANY($1::text[])", list(account_ids))
+    known = {row["id"]: row["language"] for row in rows if row["language"] in LANGUAGES}
+    return {account_id: known.get(account_id, ENGLISH) for account_id in account_ids}
+
+
+async def language_of(conn: Connection, account_id: str) -> str:
+    """What an account is told in."""
+    return (await languages_of(conn, [account_id]))[account_id]
 
 
 def plain_email(email: str) -> str:
@@ -80,5 +111,5 @@ def plain_email(email: str) -> str:
     address = email.strip().lower()
     local, at, host = address.partition("@")
     if not ((local and at and "." in host.strip(".")) or host == "localhost") or any(c.isspace() for c in address):
-        raise ValueError(f"{email!r} is no e-mail address; write it like name@example.org")
+        raise ValueError(say("{email!r} is no e-mail address; write it like name@example.org", email=email))
     return address

@@ -11,8 +11,9 @@ from service.api.document import Documented
 from service.api.routers import ROUTERS
 from service.auth import Limited
 from service.clock import Clock, utc_now
-from service.edge import install_edge
+from service.edge import API, install_edge
 from service.limits import Buckets
+from service.mailing import mailing
 from service.pages.screens import install_pages
 from service.resources import open_gateway
 from service.sending import sending
@@ -33,6 +34,7 @@ def create_app(settings: Settings, database_url: str, *, clock: Clock = utc_now,
             launch(gateway, role),
             sweeping(gateway),
             sending(gateway),
+            mailing(gateway),
         ):
             app.state.gateway = gateway
             yield
@@ -47,12 +49,14 @@ def create_app(settings: Settings, database_url: str, *, clock: Clock = utc_now,
     )
     app.state.buckets = Buckets(settings.requests_per_minute)
     app.state.checks = Buckets(settings.checks_per_minute)
+    app.state.searches = Buckets(settings.searches_per_minute)
     app.state.forms = Buckets(settings.forms_per_minute)
+    app.state.exports = set[str]()
     app.state.sign_ins = Buckets(settings.sign_ins_per_minute)
     install_edge(app, settings)
     app.include_router(health.router)
     app.include_router(public_documents.well_known)
     for router in ROUTERS:
-        app.include_router(router, prefix="/v1", dependencies=[Limited])
+        app.include_router(router, prefix=API, dependencies=[Limited])
     install_pages(app)
     return app

@@ -158,12 +158,13 @@ async def count_waiting(conn: Connection, creator_id: str) -> int:
 async def list_clients(conn: Connection, creator_id: str) -> list[KnownClient]:
     """The clients whose pictures waited for a creator, and those the creator decided about, by name."""
     rows = await conn.fetch(
-        "SELECT c.id, c.name, coalesce(t.level, 'by_count') AS trust, "
-        + _NUM_APPROVED.format(creator="$1", client="c.id")
-        + " AS num_approved FROM service.accounts c"
-        " LEFT JOIN service.trust t ON t.creator_id = $1 AND t.client_id = c.id"
-        " WHERE t.level IS NOT NULL OR EXISTS (SELECT FROM service.approvals a"
-        "  WHERE a.creator_id = $1 AND a.client_id = c.id) ORDER BY c.name, c.id",
+        "WITH counted AS MATERIALIZED (SELECT client_id,"
+        "  coalesce(sum(num_pictures) FILTER (WHERE decision = 'approved'), 0)::int AS num_approved"
+        "  FROM service.approvals WHERE creator_id = $1 GROUP BY client_id),"
+        " decided AS MATERIALIZED (SELECT client_id, level FROM service.trust WHERE creator_id = $1)"
+        " SELECT c.id, c.name, coalesce(d.level, 'by_count') AS trust, coalesce(n.num_approved, 0) AS num_approved"
+        " FROM counted n FULL JOIN decided d USING (client_id) JOIN service.accounts c ON c.id = client_id"
+        " ORDER BY c.name, c.id",
         creator_id,
     )
     return [read(KnownClient, row) for row in rows]

@@ -7,18 +7,26 @@ words of people's are kept there, for nobody could delete them again.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
 from licensing.database import Connection
+from licensing.sentence import Sentence, say, templates
 from service.db.connections import read
 from service.who import Who, WhoRole
 
 Noted = Literal[
     "link_made",
+    "link_shown",
     "signed_in",
     "signed_out",
+    "password_set",
+    "second_factor_on",
+    "second_factor_off",
+    "recovery_codes_made",
+    "recovery_code_used",
     "key_cap_changed",
     "sale_refunded",
     "erasure_asked",
@@ -26,6 +34,8 @@ Noted = Literal[
     "key_first_used",
     "works_added",
     "rights_changed",
+    "start_offered",
+    "start_taken_back",
     "training_resumed",
     "version_published",
     "version_unpublished",
@@ -41,6 +51,14 @@ Noted = Literal[
     "refund_sent",
     "refund_returned",
     "payee_connecting",
+    "member_invited",
+    "member_uninvited",
+    "member_joined",
+    "member_changed",
+    "member_ended",
+    "member_left",
+    "key_made_by_member",
+    "key_revoked_by_member",
 ]
 """What is written here."""
 Kind = Literal[
@@ -67,6 +85,11 @@ Kind = Literal[
     "claim_appealed",
     "claim_withdrawn",
     "claim_closed",
+    "consent_asked",
+    "consent_given",
+    "consent_refused",
+    "consent_withdrawn",
+    "consent_revoked",
     "work_removed",
     "work_seen",
     "others_work_seen",
@@ -89,6 +112,16 @@ SELECT revoked_at, key_id || '.revoked', 'key_revoked', NULL, key_id, NULL, '', 
 FROM licensing.api_key WHERE account_id = $1 AND revoked_at IS NOT NULL
 UNION ALL
 SELECT created_at, id, 'style_made', id, id, 'creator', '', '{}' FROM service.styles WHERE creator_id = $1
+UNION ALL
+SELECT started_at, id, 'works_added', style_id, '', 'creator', via, jsonb_build_object('works', num_new)
+FROM service.uploads WHERE creator_id = $1 AND num_new > 0
+UNION ALL
+SELECT one.at, k.id || '.' || one.kind, 'consent_' || one.kind, k.style_id, k.id, one.role, '',
+    jsonb_build_object('works', (SELECT count(*) FROM service.consent_works c WHERE c.consent_id = k.id))
+FROM service.consents k CROSS JOIN LATERAL (VALUES
+    (k.made_at, 'asked', 'creator'), (k.revoked_at, 'revoked', 'creator'), (k.withdrawn_at, 'withdrawn', NULL),
+    (k.answered_at, CASE k.answer WHEN 'yes' THEN 'given' ELSE 'refused' END, NULL)) AS one (at, kind, role)
+WHERE k.creator_id = $1 AND one.at IS NOT NULL
 UNION ALL
 SELECT emptied_at, id, 'style_emptied', id, id, 'place', '', '{}'
 FROM service.styles WHERE creator_id = $1 AND emptied_at IS NOT NULL
@@ -148,6 +181,8 @@ SELECT at, id || '.own', 'others_work_seen', NULL, job, role, via, '{}'
 FROM service.data_use WHERE actor = $1 AND purpose = 'case' AND refused IS NULL
 """
 
+_OF_EACH = _SOURCES.replace("$1", "whose.id")
+
 
 @dataclass(frozen=True, kw_only=True)
 class AuditEntry:
@@ -169,8 +204,24 @@ class AuditEntry:
         return f"{(self.at - _EPOCH) // timedelta(microseconds=1)}.{self.ref}"
 
     @property
-    def sentence(self) -> str:
-        return _SENTENCES[self.kind].format(**_blanks(self))
+    def person(self) -> str | None:
+        """The account of whoever of a client's team did it; None where nobody else acted for the account."""
+        person: str | None = self.data.get("by")
+        return person
+
+    @property
+    def sentence(self) -> Sentence:
+        return Sentence(_SENTENCES[self.kind], _blanks(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whose:
+    """A line of somebody's record, with whose it is: as the operator reads all records together."""
+
+    entry: AuditEntry
+    account_id: str
+    account_name: str
+    account_role: str
 
 
 async def note(
@@ -184,8 +235,10 @@ async def note(
     subject: str = "",
     **data: Any,
 ) -> None:
-    """Write down what was done, in the transaction that does it."""
+    """Write down what was done, in the transaction that does it; and by whom of a client's team."""
     assert kind in get_args(Noted), kind
+    if by.person:
+        data["by"] = by.person
     await conn.execute(
         "INSERT INTO service.audit (at, account_id, style_id, kind, subject, role, via, data)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -200,14 +253,65 @@ async def list_entries(
 
     before: the `id` of an entry. Raises ValueError for what is none.
     """
-    at, ref = _place_in_time(before) if before else (None, None)
+    wanted, values = ["true"], list[Any]()
+    if style_id is not None:
+        values.append(style_id)
+        wanted.append("(e.style_id = $3 OR (e.style_id IS NULL AND e.kind = 'switch_changed'))")
+    if before is not None:
+        values += _place_in_time(before)
+        at, ref = f"${len(values) + 1}", f"${len(values) + 2}"
+        # Said twice, for an index knows times and no references.
+        wanted.append(f"e.at <= {at} AND (e.at, e.ref) < ({at}, {ref})")
+    # The newest of each source, of which the newest of all are: so the long ones are read by an index, and no further.
+    newest = " UNION ALL ".join(
+        f"(SELECT at, ref, kind, style_id, subject, role, via, data::jsonb AS data FROM ({source})"
+        " AS e (at, ref, kind, style_id, subject, role, via, data)"
+        f" WHERE {' AND '.join(wanted)} ORDER BY e.at DESC, e.ref DESC LIMIT $2)"
+        for source in _SOURCES.split("UNION ALL")
+    )
     rows = await conn.fetch(
-        f"SELECT e.*, s.name AS style_name FROM ({_SOURCES}) e LEFT JOIN service.styles s ON s.id = e.style_id"
-        " WHERE ($2::text IS NULL OR e.style_id = $2 OR (e.style_id IS NULL AND e.kind = 'switch_changed'))"
-        " AND ($3::timestamptz IS NULL OR (e.at, e.ref) < ($3, $4)) ORDER BY e.at DESC, e.ref DESC LIMIT $5",
-        *(account_id, style_id, at, ref, limit),
+        f"SELECT e.*, s.name AS style_name FROM (SELECT * FROM ({newest}) f ORDER BY at DESC, ref DESC LIMIT $2) e"
+        " LEFT JOIN service.styles s ON s.id = e.style_id ORDER BY e.at DESC, e.ref DESC",
+        *(account_id, limit, *values),
     )
     return [read(AuditEntry, row) for row in rows]
+
+
+async def list_everybodys(
+    conn: Connection,
+    *,
+    account_id: str | None = None,
+    kind: Kind | None = None,
+    style_id: str | None = None,
+    since: datetime,
+    until: datetime,
+    limit: int,
+    before: str | None = None,
+) -> list[Whose]:
+    """Lines of all records, newest first, from a moment to before another; of one account, kind or style where they
+    are named. For the operator.
+
+    before: the `id` of an entry. Raises ValueError for what is none.
+    """
+    at, ref = _place_in_time(before) if before else (None, None)
+    rows = await conn.fetch(
+        "SELECT e.*, s.name AS style_name, whose.id AS account_id, whose.name AS account_name,"
+        f" whose.role AS account_role FROM service.accounts whose CROSS JOIN LATERAL ({_OF_EACH}) e"
+        " LEFT JOIN service.styles s ON s.id = e.style_id"
+        " WHERE ($1::text IS NULL OR whose.id = $1) AND ($2::text IS NULL OR e.kind = $2)"
+        " AND ($3::text IS NULL OR e.style_id = $3) AND e.at >= $4 AND e.at < $5"
+        " AND ($6::timestamptz IS NULL OR (e.at, e.ref) < ($6, $7)) ORDER BY e.at DESC, e.ref DESC LIMIT $8",
+        *(account_id, kind, style_id, since, until, at, ref, limit),
+    )
+    return [
+        Whose(
+            entry=read(AuditEntry, row),
+            account_id=row["account_id"],
+            account_name=row["account_name"],
+            account_role=row["account_role"],
+        )
+        for row in rows
+    ]
 
 
 def _place_in_time(entry_id: str) -> tuple[datetime, str]:
@@ -218,74 +322,144 @@ def _place_in_time(entry_id: str) -> tuple[datetime, str]:
         raise ValueError(f"{entry_id!r} is no place in a record; take `next_cursor` as it came") from error
 
 
-_SENTENCES: dict[Kind, str] = {
-    "account_made": "Your account was made.",
-    "link_made": "A one-time link that signs in to your account was made.",
-    "signed_in": "Somebody signed in to your account with a link.",
-    "signed_out": "A session of your account was ended.",
-    "payee_changed": "Where you are paid was changed. If that was not you, change it back within three days.",
-    "dues_consent_changed": "It was said whether the monthly fee may be taken from your earnings: {takes}.",
-    "dues_paid": "{amount} of your monthly fee was booked as paid ({subject}).",
-    "dues_waived": "{amount} of your monthly fee was waived: you do not owe it any more.",
-    "bank_statement_read": "You uploaded a bank statement with {lines} ({subject}); nothing was booked yet.",
-    "bank_statement_booked": "You confirmed the bank statement {subject}: {lines} booked something.",
-    "bank_statement_dropped": "You dropped the bank statement {subject}, of which nothing had been booked.",
-    "refund_sent": "{amount} were sent back to you ({subject}).",
-    "refund_returned": "{amount} that were sent back to you came back ({subject}); they are prepaid money again.",
-    "payee_connecting": "The account {subject} at the payment provider was begun, for you to be paid there.",
-    "key_cap_changed": "The spending limit of the key {subject} was changed.",
-    "sale_refunded": "The sale of picture {subject} was taken back; its certificate is revoked.",
-    "erasure_asked": "It was asked that your account be erased.",
-    "account_erased": "What told whose account this was is deleted.",
-    "key_made": "The key {hint}… ({subject}) was made.",
-    "key_first_used": "The key {subject} was used for the first time.",
-    "key_revoked": "The key {hint}… ({subject}) was revoked.",
-    "style_made": "{style} was made.",
-    "style_emptied": "All works, trained files and copies of {style} were deleted.",
-    "terms_changed": "{style} got new terms, version {version}.",
-    "rules_changed": "Rules, version {version}, hold for {style}.",
-    "pictures_released": "You released {pictures} of {style} to the client of {subject}.",
-    "pictures_kept_back": "You kept {pictures} of {style} back from the client of {subject}.",
-    "switch_changed": "The switch of {style}{of_client} went from {before} to {level}; it ended {voided}.",
-    "works_added": "{works} came to {style}.",
-    "work_removed": "Work {subject} was removed from {style}.",
-    "rights_changed": "The rights of {works} of {style} were set to {rights}.",
-    "training_started": "Training {subject} of {style} was asked for.",
-    "training_resumed": "Training {subject} of {style}, which was {state}, goes on.",
-    "training_ended": "Training {subject} of {style} ended: {state}.",
-    "version_published": "Version {number} of {style} was published.",
-    "version_unpublished": "Version {number} of {style} is no longer published: a work in it lost its right.",
-    "version_restored": "Version {number} of {style} may be sold again: {claim} was rejected on appeal.",
-    "withheld_appealed": "You asked that a picture may come back that a claim keeps out ({case}).",
-    "claim_opened": "Somebody outside claims work {subject} of {style}; the operator decides ({claim}).",
-    "claim_said": "Something was said in {claim}, about work {subject} of {style}.",
-    "claim_decided": "The operator decided {claim}, about work {subject} of {style}: {outcome}.",
-    "claim_appealed": "{claim}, about work {subject} of {style}, was appealed against.",
-    "claim_withdrawn": "Whoever claimed work {subject} of {style} let it go ({claim}).",
-    "claim_closed": "{claim}, about work {subject} of {style}, is closed: {outcome}.",
-    "terms_accepted": "Version {version} of who owns what was accepted for your account.",
-    "case_opened": "Work {subject} looks like somebody else's; the operator was asked ({case}).",
-    "case_answered": "You said something in {case}.",
-    "case_decided": "The operator decided {case}: {sentence}",
-    "work_seen": "The operator looked at a work of {style}, to decide {subject}.",
-    "others_work_seen": "You looked at a work, to decide {subject}.",
-    "file_refused": "{subject} asked for {files} of {style} and was refused; nothing was opened.",
+_SENTENCES = templates(
+    {
+        "account_made": "Your account was made.",
+        "link_shown": "The operator opened a one-time link in a letter to you, to pass it on: no e-mail had"
+        " brought it.",
+        "link_made": "A one-time link that signs in to your account was made.",
+        "signed_in": "Somebody signed in to your account with a {way}.",
+        "signed_out": "A session of your account was ended.",
+        "password_set": "The password of your account was set; its other sessions were ended.",
+        "second_factor_on": "A second factor was switched on for your account.",
+        "second_factor_off": "The second factor of your account was switched off.",
+        "recovery_codes_made": "New recovery codes of your account were made; those before do not work any more.",
+        "recovery_code_used": "A recovery code of your account was used.",
+        "payee_changed": "Where you are paid was changed. If that was not you, change it back within three days.",
+        "dues_consent_changed": "It was said whether the monthly fee may be taken from your earnings: {takes}.",
+        "dues_paid": "{amount} of your monthly fee was booked as paid ({subject}).",
+        "dues_waived": "{amount} of your monthly fee was waived: you do not owe it any more.",
+        "bank_statement_read": "You uploaded a bank statement with {lines} ({subject}); nothing was booked yet.",
+        "bank_statement_booked": "You confirmed the bank statement {subject}: {lines} booked something.",
+        "bank_statement_dropped": "You dropped the bank statement {subject}, of which nothing had been booked.",
+        "refund_sent": "{amount} were sent back to you ({subject}).",
+        "refund_returned": "{amount} that were sent back to you came back ({subject}); they are prepaid money again.",
+        "payee_connecting": "The account {subject} at the payment provider was begun, for you to be paid there.",
+        "member_invited": "Somebody was asked into your team ({subject}): {team_level}.",
+        "member_uninvited": "The invitation {subject} into your team was withdrawn.",
+        "member_joined": "Somebody came into your team ({subject}): {team_level}.",
+        "member_changed": "What {subject} of your team may was changed: {team_level}.",
+        "member_ended": "{subject} is not in your team any more.",
+        "member_left": "{subject} has left your team.",
+        "key_made_by_member": "Somebody of your team made the key {subject}.",
+        "key_revoked_by_member": "Somebody of your team revoked the key {subject}.",
+        "key_cap_changed": "The spending limit of the key {subject} was changed.",
+        "sale_refunded": "The sale of picture {subject} was taken back; its certificate is revoked.",
+        "erasure_asked": "It was asked that your account be erased.",
+        "account_erased": "What told whose account this was is deleted.",
+        "key_made": "The key {hint}… ({subject}) was made.",
+        "key_first_used": "The key {subject} was used for the first time.",
+        "key_revoked": "The key {hint}… ({subject}) was revoked.",
+        "style_made": "{style} was made.",
+        "style_emptied": "All works, trained files and copies of {style} were deleted.",
+        "terms_changed": "{style} got new terms, version {version}.",
+        "rules_changed": "Rules, version {version}, hold for {style}.",
+        "pictures_released": "You released {pictures} of {style} to the client of {subject}.",
+        "pictures_kept_back": "You kept {pictures} of {style} back from the client of {subject}.",
+        "switch_changed": "The switch of {style}{of_client} went from {before} to {level}; it ended {voided}.",
+        "works_added": "{works} came to {style}.",
+        "work_removed": "Work {subject} was removed from {style}.",
+        "rights_changed": "The rights of {works} of {style} were set to {rights}.",
+        "start_offered": "A work of {style} was offered to clients, to start variations from.",
+        "start_taken_back": "A work of {style} was taken back: clients start no variations from it any more.",
+        "consent_asked": "A link was made that asks for consent to {works} of {style} ({subject}).",
+        "consent_given": "Whoever was asked said yes to {works} of {style} ({subject}).",
+        "consent_refused": "Whoever was asked said no to {works} of {style} ({subject}).",
+        "consent_withdrawn": "The yes to {works} of {style} was taken back ({subject}); they are not used any more.",
+        "consent_revoked": "You took the question about {works} of {style} back ({subject}); its link works no more.",
+        "training_started": "Training {subject} of {style} was asked for.",
+        "training_resumed": "Training {subject} of {style}, which was {state}, goes on.",
+        "training_ended": "Training {subject} of {style} ended: {state}.",
+        "version_published": "Version {number} of {style} was published.",
+        "version_unpublished": "Version {number} of {style} is no longer published: a work in it lost its right.",
+        "version_restored": "Version {number} of {style} may be sold again: {claim} was rejected on appeal.",
+        "withheld_appealed": "You asked that a picture may come back that a claim keeps out ({case}).",
+        "claim_opened": "Somebody outside claims work {subject} of {style}; the operator decides ({claim}).",
+        "claim_said": "Something was said in {claim}, about work {subject} of {style}.",
+        "claim_decided": "The operator decided {claim}, about work {subject} of {style}: {outcome}.",
+        "claim_appealed": "{claim}, about work {subject} of {style}, was appealed against.",
+        "claim_withdrawn": "Whoever claimed work {subject} of {style} let it go ({claim}).",
+        "claim_closed": "{claim}, about work {subject} of {style}, is closed: {outcome}.",
+        "terms_accepted": "Version {version} of who owns what was accepted for your account.",
+        "case_opened": "Work {subject} looks like somebody else's; the operator was asked ({case}).",
+        "case_answered": "You said something in {case}.",
+        "case_decided": "The operator decided {case}: {sentence}",
+        "work_seen": "The operator looked at a work of {style}, to decide {subject}.",
+        "others_work_seen": "You looked at a work, to decide {subject}.",
+        "file_refused": "{subject} asked for {files} of {style} and was refused; nothing was opened.",
+    }
+)
+_NAMED = ("before", "level", "rights", "state", "outcome", "way", "takes", "team_level")
+_NAMES: Mapping[str, Sentence] = {
+    "live": say("live"),
+    "closed": say("closed"),
+    "paused": say("paused"),
+    "wind_down": say("wind down"),
+    "off": say("off"),
+    "destroyed": say("destroyed"),
+    "mine": say("mine"),
+    "client_consented": say("client consented"),
+    "licensed": say("licensed"),
+    "unsure": say("unsure"),
+    "passed": say("passed"),
+    "refused": say("refused"),
+    "failed": say("failed"),
+    "canceled": say("canceled"),
+    "upheld": say("upheld"),
+    "rejected": say("rejected"),
+    "withdrawn": say("withdrawn"),
+    "makes": say("makes pictures"),
+    "pays": say("pays"),
+    "manages": say("manages"),
+    "link": say("link"),
+    "password": say("password"),
+    "yes": say("yes"),
+    "no": say("no"),
 }
-_WORDS = ("before", "level", "rights", "state")
-_COUNTED = {"works": "work", "pictures": "picture", "files": "file", "voided": "order", "lines": "line"}
+_ONE = templates(
+    {
+        "works": "{number} work",
+        "pictures": "{number} picture",
+        "files": "{number} file",
+        "voided": "{number} order",
+        "lines": "{number} line",
+    }
+)
+_MANY = templates(
+    {
+        "works": "{number} works",
+        "pictures": "{number} pictures",
+        "files": "{number} files",
+        "voided": "{number} orders",
+        "lines": "{number} lines",
+    }
+)
 
 
-def _blanks(entry: AuditEntry) -> dict[str, str]:
-    told = {name: str(value).replace("_", " ") if name in _WORDS else str(value) for name, value in entry.data.items()}
+def _blanks(entry: AuditEntry) -> dict[str, Any]:
+    told: dict[str, Any] = {name: str(value) for name, value in entry.data.items()}
+    named = {name: _NAMES.get(told[name], told[name].replace("_", " ")) for name in _NAMED if name in told}
+    numbers = {name: entry.data[name] for name in _ONE if name in entry.data}
     counted = {
-        name: f"{entry.data[name]} {one}{'' if entry.data[name] == 1 else 's'}"
-        for name, one in _COUNTED.items()
-        if name in entry.data
+        name: Sentence((_ONE if number == 1 else _MANY)[name], {"number": number}) for name, number in numbers.items()
     }
     return {
+        # Of before there was another way.
+        "way": _NAMES["link"],
         **told,
+        **named,
         **counted,
-        "style": entry.style_name or "all your styles",
-        "of_client": f" for client {told['client']}" if told.get("client") else "",
-        "subject": entry.subject or "Somebody",
+        "style": entry.style_name or say("all your styles"),
+        "of_client": say(" for client {client}", client=told["client"]) if told.get("client") else "",
+        "subject": entry.subject or say("Somebody"),
     }

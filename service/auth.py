@@ -13,9 +13,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from licensing import keys
+from licensing.sentence import say
 from licensing.tenancy import HOUSE
 from service import audit
 from service.accounts import Account, Role, accounts_by_id
+from service.areas import LEVEL_NAMES, area_of, is_own, is_reached
 from service.db.connections import read
 from service.db.tenancy import act_for
 from service.errors import Problem
@@ -55,7 +57,9 @@ class Identity:
     def who(self) -> Who:
         """The same for what is written down of what they do."""
         via = self.key_id or (self.session.mark if self.session else "")
-        return Who(role=self.role, actor=self.account_id, via=via)
+        acts = self.session is not None and not self.session.is_persons
+        person = self.session.person.id if self.session and acts else ""
+        return Who(role=self.role, actor=self.account_id, via=via, person=person)
 
 
 def party_of(account_id: str, role: Role) -> str:
@@ -82,8 +86,22 @@ async def anyone(request: Request, web: Web) -> Identity | None:
         return None
     if request.method not in SAFE_METHODS:
         check_origin(request, web)
-        check_csrf(session, request.headers.get("x-csrf-token", ""))
+        check_csrf(session, request.headers.get("x-csrf-token", ""), is_own=_is_own(request))
+    if owes_second_factor(web, session):
+        raise Problem(
+            "forbidden",
+            say(
+                "Operators need a second factor here; set one up at {origin}/account/second-factor.",
+                origin=web.settings.origin,
+            ),
+        )
     return identity_of(session)
+
+
+def owes_second_factor(web: Gateway, session: Session) -> bool:
+    """Whether this place lets an operator in no further before a second factor is set up."""
+    needs = web.settings.operators_need_second_factor and session.person.role == "operator"
+    return needs and not session.has_second_factor
 
 
 def identity_of(session: Session) -> Identity:
@@ -98,15 +116,67 @@ async def limited(request: Request, asker: Annotated[Identity | None, Depends(an
 
 
 async def browser_session(request: Request, web: Web) -> Session | None:
-    """The session of the browser's cookie, if there is a valid one."""
+    """The session of the browser's cookie, if there is a valid one. Raises Problem where it acts for a client, and
+    what is asked for is not reached so, or the membership has ended."""
+    session = await known_session(request, web)
+    if session is not None:
+        check_reach(web, session, request)
+    return session
+
+
+async def known_session(request: Request, web: Web) -> Session | None:
+    """The same without a look at what is asked for, but for whose it is."""
     word = request.cookies.get(cookie_name(web))
     if not word:
         return None
     async with web.house() as conn:
         session = await find_session(conn, word=word, now=web.clock())
     if session is not None:
-        act_for(party_of(session.account.id, session.account.role))
+        if session.acts_for is not None and _is_own(request):
+            session = session.as_person
+        account = session.account
+        # An operator who owes a second factor sees no more than what is their own.
+        act_for(account.id if owes_second_factor(web, session) else party_of(account.id, account.role))
     return session
+
+
+def check_reach(web: Gateway, session: Session, request: Request) -> None:
+    """Raises Problem where a session acts for a client and its level does not reach what is asked for."""
+    if session.acts_for is None:
+        return
+    area, team = area_of(request.method, request.scope["path"]), session.team
+    if area is not None and (area.is_own or (team is None and area.name == "open")):
+        return
+    if team is None:
+        raise Problem(
+            "forbidden",
+            say(
+                "You do not act for this client any more: your membership in its team was ended, or its account was"
+                " closed. Nothing was done. Press “Act for myself” at the top of the page to go on in your own name."
+            ),
+        )
+    if is_reached(team.level, request.method, request.scope["path"]):
+        return
+    if area is None or not (area.levels or area.is_owners):
+        raise Problem(
+            "forbidden",
+            say(
+                "This is no part of what is done for {client}. Press “Act for myself” at the top of the page, then ask"
+                " for it again.",
+                client=team.name,
+            ),
+        )
+    raise Problem(
+        "forbidden",
+        say(
+            "You act for {client} as “{level}”, and {area} is not part of that. {client} can change what you may, on"
+            " its page {origin}/desk/team.",
+            client=team.name,
+            level=LEVEL_NAMES[team.level],
+            area=area.what,
+            origin=web.settings.origin,
+        ),
+    )
 
 
 def caller(*roles: Role, scope: str | None) -> Callable[..., Awaitable[Identity]]:
@@ -154,13 +224,21 @@ Limited = Depends(limited)
 async def is_let_in(web: Gateway, asker: Identity) -> bool:
     """Whether who was let in a while ago still is: for answers that take long. A key may have been revoked since, a
     session ended, an account disabled."""
+    if asker.session is not None:
+        # A session is its person's row, whoever it acts for.
+        async with web.house() as conn:
+            found = await find_session(conn, word=asker.session.word, now=web.clock())
+        return found is not None and _acts_still(asker.session, found)
     async with web.pool.acquire() as conn:
-        if asker.session is not None:
-            return await find_session(conn, word=asker.session.word, now=web.clock()) is not None
         assert asker.key_id is not None
         account = await accounts_by_id(conn, {asker.account_id})
         is_enabled = all(one.disabled_at is None for one in account.values()) and bool(account)
         return is_enabled and await keys.works(conn, key_id=asker.key_id, now=web.clock())
+
+
+def _acts_still(then: Session, now: Session) -> bool:
+    """Whether what was let in for somebody is so still: their own, or for the same client at the same level."""
+    return then.is_persons or (now.account.id == then.account.id and now.level == then.level)
 
 
 def check_terms(web: Gateway, asker: Identity) -> None:
@@ -189,20 +267,35 @@ def check_origin(request: Request, web: Gateway) -> None:
     origin = request.headers.get("origin")
     own = {web.settings.origin, f"{request.url.scheme}://{request.headers.get('host', '')}"}
     if origin is not None and origin not in own:
-        raise Problem("forbidden", f"This request comes from a page of {origin}, not from {web.settings.origin}.")
+        raise Problem(
+            "forbidden",
+            say(
+                "This request comes from a page of {origin}, not from {settings_origin}.",
+                origin=origin,
+                settings_origin=web.settings.origin,
+            ),
+        )
 
 
-def check_csrf(session: Session, token: str) -> None:
-    """Raises Problem unless `token` is the session's own."""
-    if not hmac.compare_digest(session.csrf.encode(), token.encode()):
-        raise Problem("forbidden", "The page you sent this from is out of date; reload it and try again.")
+def check_csrf(session: Session, token: str, *, is_own: bool = False) -> None:
+    """Raises Problem unless `token` is the session's own, from a page that acted for the same account; what is a
+    person's own may come from a page of before a switch."""
+    wanted, given = session.csrf, token
+    if is_own:
+        wanted, given = wanted.partition(".")[0], given.partition(".")[0]
+    if not hmac.compare_digest(wanted.encode(), given.encode()):
+        raise Problem("forbidden", say("The page you sent this from is out of date; reload it and try again."))
 
 
 async def check_form(request: Request, web: Gateway, session: Session) -> None:
     """For a page's form: Origin, and the session's token in the field `csrf`. Raises Problem."""
     check_origin(request, web)
     token = (await request.form()).get("csrf", "")
-    check_csrf(session, token if isinstance(token, str) else "")
+    check_csrf(session, token if isinstance(token, str) else "", is_own=_is_own(request))
+
+
+def _is_own(request: Request) -> bool:
+    return is_own(request.method, request.scope["path"])
 
 
 def cookie_name(web: Gateway) -> str:
@@ -226,8 +319,12 @@ async def _bearer(request: Request, web: Gateway, scheme: str, token: str) -> Id
         count_sign_in(request)
         raise Problem(
             "unauthenticated",
-            "The token is not valid: mistyped, expired or revoked. Clients make a new one at"
-            f" {web.settings.origin}/desk/keys; everybody else asks {web.settings.operator_name} for one.",
+            say(
+                "The token is not valid: mistyped, expired or revoked. Clients make a new one at"
+                " {origin}/desk/keys; everybody else asks {operator_name} for one.",
+                origin=web.settings.origin,
+                operator_name=web.settings.operator_name,
+            ),
         )
     asker = Identity(
         account_id=account.id,

@@ -15,16 +15,17 @@ from typing import Any, Literal
 
 from licensing.database import Connection
 from licensing.errors import Refusal, refuse
+from licensing.sentence import Sentence, say
 from licensing.terms import StyleTerms, current_terms, put_terms
 from service.db.connections import read
 
 AuthorshipState = Literal["waiting", "in_force", "declined", "ended"]
 AUTHORS_MAX = 12
 
-_OVER: dict[AuthorshipState, str] = {
-    "declined": "One of the authors said no to this, so it is over; the style's creator may ask anew",
-    "ended": "This was taken back, replaced or ended, so it is over; look whether a newer one waits for you",
-    "in_force": "All have said yes to this and it is in force; leave it if you want no part of it any more",
+_OVER: dict[AuthorshipState, Sentence] = {
+    "declined": say("One of the authors said no to this, so it is over; the style's creator may ask anew"),
+    "ended": say("This was taken back, replaced or ended, so it is over; look whether a newer one waits for you"),
+    "in_force": say("All have said yes to this and it is in force; leave it if you want no part of it any more"),
 }
 
 _COLUMNS = "id, style_id, creator_id, parts, said, state, created_at, ended_at"
@@ -80,13 +81,15 @@ async def answer(
     """
     found = await _lock(conn, authorship_id, author_id)
     if found is None:
-        return refuse("not_found", what="authorship", id=authorship_id)
+        return refuse("not_found", what=say("authorship"), id=authorship_id)
     if found.state != "waiting":
         return refuse("conflict", what=_OVER[found.state])
     if author_id == found.creator_id:
-        return refuse("conflict", what="You asked the others, which is your yes; take it back if you changed your mind")
+        return refuse(
+            "conflict", what=say("You asked the others, which is your yes; take it back if you changed your mind")
+        )
     if agrees and author_id in found.said:
-        return refuse("conflict", what="You have said yes to this already; it waits for the others")
+        return refuse("conflict", what=say("You have said yes to this already; it waits for the others"))
     said = found.said | {author_id: "yes" if agrees else "no"}
     state: AuthorshipState = "declined" if not agrees else "in_force" if len(said) == len(found.parts) else "waiting"
     if state == "in_force":
@@ -105,11 +108,13 @@ async def leave(conn: Connection, authorship_id: str, author_id: str, *, now: da
     """
     found = await _lock(conn, authorship_id, author_id)
     if found is None:
-        return refuse("not_found", what="authorship", id=authorship_id)
+        return refuse("not_found", what=say("authorship"), id=authorship_id)
     if found.state == "waiting" and author_id == found.creator_id:
         return await _write(conn, authorship_id, said=found.said, state="ended", now=now)
     if found.state == "waiting":
-        return refuse("conflict", what="This is not in force yet, so there is nothing to leave; say no to it instead")
+        return refuse(
+            "conflict", what=say("This is not in force yet, so there is nothing to leave; say no to it instead")
+        )
     if found.state != "in_force":
         return refuse("conflict", what=_OVER[found.state])
     left = {author: weight for author, weight in found.parts.items() if author != author_id}

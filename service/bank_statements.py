@@ -14,6 +14,7 @@ from licensing.money import Money
 from service import audit
 from service.db.connections import read
 from service.ids import NewId
+from service.telling.of_money import tell_payouts
 from service.who import Who
 
 _LOCK = "SELECT pg_advisory_xact_lock(licensing.lock_no('bank_statements', ''))"
@@ -134,6 +135,7 @@ async def book_statement(conn: Connection, statement_id: str, *, by: Who, now: d
         return statement
     rows = await conn.fetch("SELECT * FROM service.bank_lines WHERE statement_id = $1 ORDER BY number", statement.id)
     done = [await book(conn, match, by=by.actor, now=now) for match in await _matches(conn, statement, rows)]
+    await tell_payouts(conn, now=now)
     await conn.executemany(
         "UPDATE service.bank_lines SET about = $3, subject = $4, party = $5, is_booked = $6, sentence = $7"
         " WHERE statement_id = $1 AND number = $2",

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from licensing.database import Connection
 from licensing.errors import Refusal
+from licensing.sentence import say
 from service.db.connections import read
 
 CaseKind = Literal["near_duplicate", "withheld_work"]
@@ -100,12 +101,21 @@ async def appeal(conn: Connection, *, subject: str, creator_id: str, sentence: s
             *(subject, creator_id),
         )
         if row is None:
-            return Refusal(slug="not_found", message=f"There is no case about {subject!r}; nothing has to be answered.")
+            return Refusal(
+                slug="not_found",
+                message=say("There is no case about {subject!r}; nothing has to be answered.", subject=subject),
+            )
         case = read(Case, row)
         if not case.holds:
-            return Refusal(slug="conflict", message=f"Case {case.id} was decided for you; nothing has to be answered.")
+            return Refusal(
+                slug="conflict", message=say("Case {id} was decided for you; nothing has to be answered.", id=case.id)
+            )
         if len(case.said) >= SAID_MAX:
-            message = f"Case {case.id} holds {SAID_MAX} sentences, the most there can be; write to the operator."
+            message = say(
+                "Case {id} holds {most} sentences, the most there can be; write to the operator.",
+                id=case.id,
+                most=SAID_MAX,
+            )
             return Refusal(slug="conflict", message=message)
         return await _say(conn, case, by="creator", sentence=sentence, state="open", outcome=None, now=now)
 

@@ -18,10 +18,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from inference.likeness import Look
+from licensing import sentence
 from licensing.database import Connection
 from licensing.deadlines import CLOCK, Clock, working_days_after
 from licensing.docket import DisputeState
 from licensing.errors import Refusal
+from licensing.sentence import Sentence
 from service.db.connections import read
 from service.resemblance import bands_of
 from service.works import StoredWork
@@ -101,7 +103,9 @@ async def open_claim(
         *(work.creator_id, work.sha256),
     )
     if other is not None:
-        return Refusal(slug="conflict", message=f"Claim {other} is about this file already; say it there.")
+        return Refusal(
+            slug="conflict", message=sentence.say("Claim {id} is about this file already; say it there.", id=other)
+        )
     answer_due = now + timedelta(days=clock.answer_days)
     await conn.execute(
         "INSERT INTO service.claims (id, work_id, style_id, creator_id, sha256, bits, thumb, band_0, band_1, band_2,"
@@ -123,9 +127,12 @@ async def say(
     Refusal: conflict (decided, or too much said).
     """
     if claim.state not in ("open", "appealed"):
-        return _conflict(claim, "nothing more can be said in it")
+        return _conflict(claim, sentence.say("nothing more can be said in it"))
     if len(claim.said) >= NOTES_MAX:
-        return Refusal(slug="conflict", message=f"Claim {claim.id} holds {NOTES_MAX} notes, the most there can be.")
+        return Refusal(
+            slug="conflict",
+            message=sentence.say("Claim {id} holds {most} notes, the most there can be.", id=claim.id, most=NOTES_MAX),
+        )
     changes: dict[str, Any] = {}
     if by == "creator" and claim.state == "open" and claim.answered_at is None and now <= claim.answer_due_at:
         changes = {"answered_at": now, "decide_due_at": working_days_after(now, clock.decide_working_days)}
@@ -148,15 +155,22 @@ async def decide(
     upheld); conflict (decided already, or its creator still has time to answer).
     """
     if (paid_by is None) is (outcome == "upheld"):
-        said = "Say who pays a training without the work" if outcome == "upheld" else "A claim that is rejected costs"
-        return Refusal(slug="invalid_request", message=f"{said}{'' if outcome == 'upheld' else ' nobody a training'}.")
+        message = (
+            sentence.say("Say who pays a training without the work.")
+            if outcome == "upheld"
+            else sentence.say("A claim that is rejected costs nobody a training.")
+        )
+        return Refusal(slug="invalid_request", message=message)
     if claim.state not in ("open", "appealed"):
-        return _conflict(claim, "it is decided")
+        return _conflict(claim, sentence.say("it is decided"))
     if claim.state == "open" and claim.answered_at is None and now <= claim.answer_due_at:
         return Refusal(
             slug="conflict",
-            message=f"The creator may still answer claim {claim.id}, until {claim.answer_due_at:%Y-%m-%d %H:%M} UTC;"
-            " decide after that.",
+            message=sentence.say(
+                "The creator may still answer claim {id}, until {until:%Y-%m-%d %H:%M} UTC; decide after that.",
+                id=claim.id,
+                until=claim.answer_due_at,
+            ),
         )
     changes: dict[str, Any] = {"outcome": outcome, "paid_by": paid_by, "decided_at": now}
     if claim.state == "open":
@@ -173,7 +187,7 @@ async def appeal(
 ) -> Claim | Refusal:
     """Ask for another decision, once and in time. What took effect holds until then. Refusal: conflict."""
     if claim.state != "decided" or claim.appeal_due_at is None or now > claim.appeal_due_at:
-        return _conflict(claim, "it cannot be appealed against now")
+        return _conflict(claim, sentence.say("it cannot be appealed against now"))
     changes = {
         "state": "appealed",
         "appealed_at": now,
@@ -185,7 +199,7 @@ async def appeal(
 async def withdraw(conn: Connection, claim: Claim, *, words: str, now: datetime) -> Claim | Refusal:
     """Whoever claims it lets it go, before it is decided. Refusal: conflict."""
     if claim.state != "open":
-        return _conflict(claim, "it cannot be withdrawn any more")
+        return _conflict(claim, sentence.say("it cannot be withdrawn any more"))
     changes = {"state": "closed", "outcome": "withdrawn", "closed_at": now}
     return await _note(conn, claim.id, by="operator", act="withdrawn", words=words, now=now, changes=changes)
 
@@ -259,5 +273,15 @@ async def _note(
     return read(Claim, row)
 
 
-def _conflict(claim: Claim, what: str) -> Refusal:
-    return Refusal(slug="conflict", message=f"Claim {claim.id} is {claim.state}; {what}.")
+def _conflict(claim: Claim, what: Sentence) -> Refusal:
+    return Refusal(slug="conflict", message=Sentence(_CONFLICTS[claim.state], {"id": claim.id, "what": what}))
+
+
+_CONFLICTS = sentence.templates(
+    {
+        "open": "Claim {id} is open; {what}.",
+        "decided": "Claim {id} is decided; {what}.",
+        "appealed": "Claim {id} is appealed; {what}.",
+        "closed": "Claim {id} is closed; {what}.",
+    }
+)

@@ -8,6 +8,7 @@ from licensing.docket import Dispute
 from licensing.errors import Refusal
 from service.outbox import tell_refunded
 from service.resources import Gateway
+from service.telling.of_disputes import tell_dispute
 
 
 async def close_decided(web: Gateway) -> None:
@@ -17,7 +18,10 @@ async def close_decided(web: Gateway) -> None:
         for dispute_id in await docket.due_to_close(conn, now=now):
             async with conn.transaction():
                 if await disputes.close(conn, dispute_id=dispute_id, now=now):
-                    await tell_closed(conn, await docket.find_dispute(conn, dispute_id), now=now)
+                    closed = await docket.find_dispute(conn, dispute_id)
+                    assert closed is not None, "what was closed is there"
+                    await tell_closed(conn, closed, now=now)
+                    await tell_dispute(conn, closed, "closed", by=None, now=now)
 
 
 async def tell_closed(conn: Connection, dispute: Dispute | Refusal | None, *, now: datetime) -> None:

@@ -4,11 +4,13 @@
                             no -> a row for the creator whose file it is, FileRefused; nothing was read
 
 A job opens what leads to its own creator's version and nothing else: a training the works of its style, a drawing the
-files of the version that was ordered. Whose a file is follows from where it lies, never from what a job says of it.
+files of the version that was ordered, and the work it starts from. Whose a file is follows from where it lies, never
+from what a job says of it.
 
 A row is what a job got at once: a training's 200 works are one row with 200 hashes. What a creator looks at in their
-own studio, and what a worker reads with every picture to tell near-copies, would drown the rest; of these there is a
-row for a style, a day (UTC) and a reader, with the first file. Rows are never changed or deleted: a trigger refuses.
+own studio, what somebody sees who is asked for consent, what clients see to choose where to start from, and what a
+worker reads with every picture to tell near-copies, would drown the rest; of these there is a row for a style, a day
+(UTC) and a reader, with the first file. Rows are never changed or deleted: a trigger refuses.
 """
 
 import asyncio
@@ -22,22 +24,38 @@ from typing import Literal, get_args
 import asyncpg
 
 from licensing.database import Connection
+from licensing.sentence import say
 from service.db.connections import read
 from service.errors import FileRefused, ObjectMissing
 from service.resources import Resources
 from service.storage import Storage
 from service.who import Who, WhoRole
+from service.works import IS_START, thumbnail_key
 
-Purpose = Literal["review", "description", "training", "drawing", "checking", "own", "case", "export", "deletion"]
+Purpose = Literal[
+    "review",
+    "description",
+    "training",
+    "drawing",
+    "variation",
+    "checking",
+    "showing",
+    "own",
+    "case",
+    "consent",
+    "export",
+    "deletion",
+]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
-_ONCE_A_DAY = ("own", "checking")
+_ONCE_A_DAY = ("own", "checking", "consent", "showing")
 
 # What a purpose allows the job $1, the style $2 or the account $3: whose files (NULL: anybody's, where the keys say it
 # all), of which style, under which keys. No row: nothing.
 _STYLE = "SELECT creator_id, id AS style_id, ARRAY['works/' || id || '/'] AS may FROM service.styles WHERE id = $2"
 _VERSION = (
     "SELECT creator_id, style_id, ARRAY[adapter_key, flat_key, looks_key] AS may FROM service.versions"
-    " WHERE id = coalesce((SELECT version_id FROM service.generations WHERE id = $1), $1)"
+    " WHERE id = coalesce((SELECT version_id FROM service.generations WHERE id = $1),"
+    "  (SELECT version_id FROM service.tries WHERE id = $1), $1)"
 )
 _ACCOUNT = (
     "SELECT id AS creator_id, NULL::text AS style_id, ARRAY['works/', 'trainings/'] AS may FROM service.accounts"
@@ -46,12 +64,23 @@ _ACCOUNT = (
 _MAY_OPEN: dict[Purpose, str] = {
     "review": _STYLE,
     "description": _STYLE,
-    "training": "SELECT creator_id, style_id, ARRAY['works/' || style_id || '/', 'trainings/' || id || '/'] AS may"
-    " FROM service.trainings WHERE id = $1",
+    "training": "SELECT creator_id, style_id, ARRAY['works/' || style_id || '/', 'trainings/' || id || '/',"
+    " 'trainings/' || coalesce(of_training, id) || '/'] AS may FROM service.trainings WHERE id = $1",
     "drawing": _VERSION,
+    # Works that their creator offers to start from: whole to the order that names one, small to clients who choose.
+    "variation": "SELECT works.creator_id, works.style_id, ARRAY[works.storage_key] AS may FROM service.works"
+    " JOIN service.generations g ON g.style_id = works.style_id AND g.request ->> 'start' = works.id"
+    f" WHERE g.id = $1 AND {IS_START}",
     "checking": _VERSION,
+    "showing": "SELECT creator_id, style_id, array_agg(storage_key || '" + thumbnail_key("") + "') AS may"
+    " FROM service.works"
+    f" WHERE style_id = $2 AND {IS_START} GROUP BY creator_id, style_id",
     "own": _ACCOUNT,
     "export": _ACCOUNT,
+    "consent": "SELECT k.creator_id, k.style_id, array_agg('works/' || w.style_id || '/' || w.id || '.') AS may"
+    " FROM service.consents k JOIN service.consent_works c ON c.consent_id = k.id"
+    " JOIN service.works w ON w.id = c.work_id WHERE k.id = $1 AND k.revoked_at IS NULL AND k.withdrawn_at IS NULL"
+    " AND k.answer IS DISTINCT FROM 'no' GROUP BY k.creator_id, k.style_id",
     "case": "SELECT NULL::text AS creator_id, NULL::text AS style_id,"
     " array_agg('works/' || w.style_id || '/' || w.id || '.') AS may FROM service.works w WHERE w.id IN"
     " (SELECT unnest(ARRAY[subject, evidence->>'other']) FROM service.cases WHERE id = $1"
@@ -76,8 +105,8 @@ LEFT JOIN service.trainings t ON f.key LIKE 'trainings/%' AND t.id = split_part(
 LEFT JOIN service.styles s
     ON s.id = CASE WHEN f.key LIKE 'works/%' THEN split_part(f.key, '/', 2) ELSE t.style_id END
 """
-_NOT_A_JOBS = "What it was wanted for is no version of this style."
-_NOT_THEIRS = "They have no right to it."
+_NOT_A_JOBS = say("What it was wanted for is no version of this style.")
+_NOT_THEIRS = say("They have no right to it.")
 _COLUMNS = (
     "u.id, u.at, u.creator_id, u.style_id, s.name AS style_name, u.purpose, u.role, u.actor, u.via, u.job,"
     " u.num_files, u.refused"
@@ -86,8 +115,9 @@ _COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """What files are opened for. `job` is a training, an order (or a version that is brought ahead of orders), a case,
-    a look or a description; the latter two have no row that says of which style they are, so `style_id` does."""
+    """What files are opened for. `job` is a training, an order (or a version that is brought ahead of orders), a try, a
+    case, a consent, a look or a description; the latter two have no row that says of which style they are, so
+    `style_id` does."""
 
     purpose: Purpose
     by: Who

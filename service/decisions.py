@@ -4,12 +4,14 @@ Of two decisions about one order the first counts. It is the row's, in one commi
 a yes is then carried out by a story, which a sweep starts where a crash did not.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from licensing.database import Connection
 from licensing.gateway import renew, void
 from licensing.orders import Voided
+from licensing.sentence import say
 from service.approvals import Decision
 from service.db.connections import read
 from service.errors import Problem, not_found
@@ -83,7 +85,13 @@ async def _decided(conn: Connection, creator_id: str, order_id: str, wanted: Dec
         raise not_found("order waiting for approval", order_id)
     if row["decision"] not in (None, wanted):
         raise Problem(
-            "conflict", f"Order {order_id} was {row['decision']} already, at {row['decided_at']:%Y-%m-%d %H:%M} UTC."
+            "conflict",
+            say(
+                "Order {order_id} was {decision} already, at {decided_at:%Y-%m-%d %H:%M} UTC.",
+                order_id=order_id,
+                decision=_DECIDED[row["decision"]],
+                decided_at=row["decided_at"],
+            ),
         )
     return read(Decided, row) if row["decision"] else None
 
@@ -98,5 +106,21 @@ async def _decide(conn: Connection, order_id: str, decision: Decision, *, now: d
 async def _too_late(conn: Connection, order_id: str) -> Problem:
     order = await find_order(conn, order_id)
     assert order is not None
-    word = "expired" if order.is_open else order.state
-    return Problem("conflict", f"Order {order_id} waits no more: it is {word}, and nothing was charged.")
+    state = "expired" if order.is_open else order.state
+    return Problem(
+        "conflict",
+        say(
+            "Order {order_id} waits no more: it is {state}, and nothing was charged.",
+            order_id=order_id,
+            state=_ENDED.get(state, state),
+        ),
+    )
+
+
+_DECIDED = {"approved": say("approved"), "rejected": say("rejected")}
+_ENDED: Mapping[str, str] = {
+    "failed": say("failed"),
+    "withdrawn": say("withdrawn"),
+    "canceled": say("canceled"),
+    "expired": say("expired"),
+}

@@ -75,7 +75,7 @@ class Teller:
     _num_steps: int = 0
     _next_share: float = 0.0
 
-    def say(self, title: str, *lines: str) -> None:
+    def tell(self, title: str, *lines: str) -> None:
         """One step is done."""
         now = time.monotonic()
         self._num_steps += 1
@@ -107,7 +107,7 @@ async def run_demo(settings: Settings, database_url: str) -> None:
         style_id = await _published(conn)
         if style_id is None:
             print(f"\n  Ownhand, shown once from end to end at {settings.origin}\n", flush=True)
-            teller.say("The service answers")
+            teller.tell("The service answers")
             links = await _invite(conn, settings, teller)
             buyer = await stack.enter_async_context(_buyer(conn, settings))
             style_id = await _show(conn, settings, teller, buyer)
@@ -135,7 +135,7 @@ async def _show(conn: Connection, settings: Settings, teller: Teller, buyer: Buy
         await _verify(settings, teller, buyer, first)
         await _switch(creator, teller, buyer, style_id, first, script)
         earned = _checked(await creator.get("/v1/earnings"))
-        teller.say(f"{PEOPLE['creator'][1]} has earned {_money(earned['payable'])} with {earned['pictures']} pictures")
+        teller.tell(f"{PEOPLE['creator'][1]} has earned {_money(earned['payable'])} with {earned['pictures']} pictures")
     return style_id
 
 
@@ -156,7 +156,7 @@ def read_script(path: Path) -> Script:
 async def _invite(conn: Connection, settings: Settings, teller: Teller) -> dict[Role, str]:
     links = {role: await _link(conn, settings, role) for role in PEOPLE}
     named = ", ".join(f"{name} ({role})" for role, (_, name) in PEOPLE.items())
-    teller.say("Three people are invited", named)
+    teller.tell("Three people are invited", named)
     return links
 
 
@@ -180,13 +180,13 @@ async def _upload(creator: httpx.AsyncClient, teller: Teller, style_id: str, scr
         captions = script.captions.get(Path(work["filename"]).stem)
         if captions:
             _checked(await creator.patch(f"/v1/works/{work['id']}", json={"captions": captions}))
-    teller.say(f"{len(works)} works are uploaded, each attested as {PEOPLE['creator'][1]}'s own")
+    teller.tell(f"{len(works)} works are uploaded, each attested as {PEOPLE['creator'][1]}'s own")
     findings, names = await _reviewed(creator, style_id), {work["id"]: work["filename"] for work in works}
     seen = [
         f"{one['severity']}: {names.get(one['work'], 'the portfolio')}: {one['why']}"
         for one in findings[:_FINDINGS_SHOWN]
     ]
-    teller.say(f"The review has {len(findings)} findings", *seen)
+    teller.tell(f"The review has {len(findings)} findings", *seen)
 
 
 async def _reviewed(creator: httpx.AsyncClient, style_id: str) -> list[dict[str, Any]]:
@@ -218,10 +218,10 @@ async def _train(creator: httpx.AsyncClient, teller: Teller, style_id: str) -> s
     training = _checked(await creator.get(f"/v1/trainings/{training_id}"))
     if training["state"] != "passed":
         raise ValueError(f"the demonstration's training ended as {training['state']}: {training['message']}")
-    teller.say(f"The training took {training['steps']} steps", estimate)
+    teller.tell(f"The training took {training['steps']} steps", estimate)
     scores = {name: training["scores"][name] for name in _SCORES if name in training["scores"]}
     told = ", ".join(f"{name.replace('_', ' ')} {_number(value)}" for name, value in scores.items())
-    teller.say("The release gate has passed it", told)
+    teller.tell("The release gate has passed it", told)
     return str(training["version"])
 
 
@@ -237,26 +237,28 @@ async def _publish(creator: httpx.AsyncClient, teller: Teller, style_id: str, ve
     _checked(await creator.post(f"/v1/versions/{version_id}/publish"))
     style = _checked(await creator.get(f"/v1/styles/{style_id}"))
     prices = ", ".join(f"{tier} {_money(entry['price'])}" for tier, entry in style["tiers"].items())
-    teller.say(f"{script.name} is published", f"a picture costs: {prices}")
+    teller.tell(f"{script.name} is published", f"a picture costs: {prices}")
 
 
 async def _credit(conn: Connection, settings: Settings, teller: Teller) -> None:
     now = clock_of(settings)()
     await desk.credit(conn, email=PEOPLE["client"][0], money=PREPAID, reference="demonstration", now=now)
-    teller.say(f"{PEOPLE['client'][1]} has prepaid {_money(money(PREPAID))}")
+    teller.tell(f"{PEOPLE['client'][1]} has prepaid {_money(money(PREPAID))}")
 
 
 async def _buy(settings: Settings, teller: Teller, buyer: Buyer, style_id: str, script: Script) -> str:
     """A quote, then two pictures; the id of the first."""
     body = {"style": style_id, "prompt": script.prompts[0], "count": 2, "seed": SEED}
     quote = _checked(await buyer.http.post("/v1/quotes", json=body))
-    teller.say(
+    teller.tell(
         f"A quote for two pictures of “{script.prompts[0]}”",
         f"{_money(quote['amount'])}, ready in about {_duration(quote['eta_s'])}; nothing is charged yet",
     )
     made = await _order(buyer, body, key=f"{style_id}-1")
     path = await _keep(settings, buyer, made)
-    teller.say(f"{len(made['outputs'])} pictures are made and charged: {_money(made['amount'])}", f"they lie in {path}")
+    teller.tell(
+        f"{len(made['outputs'])} pictures are made and charged: {_money(made['amount'])}", f"they lie in {path}"
+    )
     return str(made["outputs"][0]["id"])
 
 
@@ -268,7 +270,7 @@ async def _vary(
     body = {"style": style_id, "prompt": script.prompts[0], "image": image["id"], "strength": 0.6, "seed": SEED}
     made = await _order(buyer, body, key=f"{style_id}-2")
     await _keep(settings, buyer, made)
-    teller.say(f"A variation of the first picture is made and charged: {_money(made['amount'])}")
+    teller.tell(f"A variation of the first picture is made and charged: {_money(made['amount'])}")
 
 
 async def _verify(settings: Settings, teller: Teller, buyer: Buyer, output_id: str) -> None:
@@ -276,7 +278,7 @@ async def _verify(settings: Settings, teller: Teller, buyer: Buyer, output_id: s
     async with _connect(settings, None) as anybody:
         verdict = _checked(await anybody.post("/v1/verify", files={"file": ("picture.png", picture, "image/png")}))
     certificate = verdict["certificate"]
-    teller.say(
+    teller.tell(
         f"Anybody can verify it: {verdict['verdict']}",
         f"{certificate['style']['name']} by {certificate['creator']['name']}, {certificate['tier']}:"
         f" {certificate['use']}",
@@ -294,12 +296,12 @@ async def _switch(
         json={"style": style_id, "prompt": script.prompts[0]},
         headers={"Idempotency-Key": f"refused-{uuid.uuid4().hex}"},
     )
-    teller.say(f"The creator switches the style off; it holds after {took}")
-    teller.say(f"The next order is refused ({refused.status_code})", refused.json()["detail"])
+    teller.tell(f"The creator switches the style off; it holds after {took}")
+    teller.tell(f"The next order is refused ({refused.status_code})", refused.json()["detail"])
     kept = await buyer.http.get(f"/v1/outputs/{output_id}")
     kept.raise_for_status()
     _checked(await creator.put(f"/v1/styles/{style_id}/switch", json={"level": "live"}))
-    teller.say("What was bought stays the client's; the style is switched on again")
+    teller.tell("What was bought stays the client's; the style is switched on again")
 
 
 async def _switch_on(conn: Connection, settings: Settings, style_id: str) -> None:

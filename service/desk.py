@@ -19,8 +19,10 @@ from service.auth import SCOPES
 from service.erasure import ask_erasure
 from service.ids import new_id
 from service.ownership import load_ownership_terms
+from service.reports import count_figures, differences, find_report
 from service.resources import authority_folder, read_pepper
-from service.sessions import make_link
+from service.second_factors import take_away_factor
+from service.sessions import end_all_sessions, make_link
 from service.settings import Settings
 from service.who import Who
 
@@ -34,6 +36,37 @@ async def invite(
         conn, role=role, email=email, name=name, ownership_terms=version, now=now, new_id=new_id
     )
     word = await make_link(conn, account_id=account.id, now=now, minutes=settings.sign_in_link_minutes)
+    return f"{settings.origin}/sign-in?link={word}"
+
+
+async def count_report(conn: Connection, settings: Settings, month: str) -> tuple[bool, list[str]]:
+    """A month's report counted again, as lines, and whether it is as it was published. Raises ValueError for what is
+    no month."""
+    published = await find_report(conn, month)
+    currency = published.figures["currency"] if published else load_prices(settings.configs / "prices.toml").currency
+    counted = await count_figures(conn, month, currency=currency)
+    lines = [
+        f"{name}: {figure['value'] if figure['withheld'] is None else figure['withheld']}"
+        for part in ("figures", "uses")
+        for name, figure in counted[part].items()
+    ]
+    if published is None:
+        return True, [*lines, f"No report of {month} is published, so there is nothing to compare with."]
+    if found := differences(published.figures, counted):
+        return False, [*lines, *found]
+    return True, [*lines, f"As it was published at {published.published_at.isoformat(timespec='seconds')}."]
+
+
+async def reset_sign_in(conn: Connection, settings: Settings, *, email: str, now: datetime) -> str:
+    """A sign-in link for somebody who lost password, app and recovery codes: these are taken away and all sessions
+    ended. Raises ValueError."""
+    account = await _account(conn, email)
+    by = Who(role="operator", actor="")
+    async with conn.transaction():
+        await take_away_factor(conn, account_id=account.id, by=by, now=now)
+        await conn.execute("DELETE FROM service.passwords WHERE account_id = $1", account.id)
+        await end_all_sessions(conn, account_id=account.id, now=now)
+        word = await make_link(conn, account_id=account.id, now=now, minutes=settings.sign_in_link_minutes)
     return f"{settings.origin}/sign-in?link={word}"
 
 

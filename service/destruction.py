@@ -13,10 +13,13 @@ import asyncpg
 
 from licensing.authority import sign_document, verify_document
 from licensing.database import Connection
+from service.arriving import pieces_of
+from service.backups.keys import BackupKeys
 from service.data_use import note_deleted
 from service.heartbeats import this_process
 from service.inventory import DeletedFile, list_files, note_files, objects_under
 from service.resources import Gateway
+from service.telling.of_styles import tell_emptied
 from service.workflows import SIGNING, durable_step, gateway, start, story
 
 log = logging.getLogger("ownhand.destruction")
@@ -71,7 +74,17 @@ async def empty(style_id: str) -> None:
         style = await conn.fetchrow("SELECT creator_id, destroyed_at FROM service.styles WHERE id = $1", style_id)
     assert style is not None, f"there is no style {style_id}"
     assert style["destroyed_at"] is not None, f"style {style_id} is not destroyed"
-    prefixes = [f"works/{style_id}/", *(f"trainings/{row['id']}/" for row in trainings)]
+    prefixes = [f"works/{style_id}/", pieces_of(style_id), *(f"trainings/{row['id']}/" for row in trainings)]
+    async with opened.pool.acquire() as conn:
+        # Whoever brings a piece now finds that nobody wants it.
+        await conn.execute(
+            "DELETE FROM service.upload_files WHERE upload_id IN (SELECT id FROM service.uploads WHERE style_id = $1)",
+            style_id,
+        )
+        await conn.execute("DELETE FROM service.tries WHERE style_id = $1", style_id)
+    # What backups hold of it is noise from here on.
+    keys = BackupKeys(folder=opened.settings.backup_keys_folder)
+    await asyncio.to_thread(keys.forget, style_id)
     files = await asyncio.to_thread(objects_under, opened.storage, prefixes)
     async with opened.pool.acquire() as conn:
         # Before they are gone: after a kill in the middle nobody could hash them any more.
@@ -87,6 +100,13 @@ async def empty(style_id: str) -> None:
             by = this_process()
             await note_deleted(opened, conn, by, creator_id=style["creator_id"], style_id=style_id, hashes=hashes)
             await _sign(opened, conn, style_id, works=sorted(row["sha256"] for row in works))
+            await tell_emptied(
+                conn, style_id=style_id, creator_id=style["creator_id"], num_files=len(files), now=opened.clock()
+            )
+        await conn.execute(
+            "DELETE FROM service.appearances WHERE version_id IN (SELECT id FROM service.versions WHERE style_id = $1)",
+            style_id,
+        )
         await conn.execute("DELETE FROM service.works WHERE style_id = $1", style_id)
     log.info("style %s was destroyed: %s objects deleted", style_id, len(files))
 
@@ -150,6 +170,8 @@ async def list_late_deletions(web: Gateway) -> None:
 
 def _delete_all(opened: Gateway, prefixes: list[str], files: list[DeletedFile]) -> None:
     """Raises OSError where something is there after that, as in a bucket that is locked: then nothing is signed."""
+    for prefix in prefixes:
+        opened.storage.drop_unfinished(prefix)
     for key in {file.key for file in files}:
         opened.storage.delete(key)
     left = [version.key for prefix in prefixes for version in opened.storage.list_versions(prefix)]

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -23,13 +24,17 @@ from licensing.rules import load_categories
 from licensing.watermarks import open_watermark
 from service.auditing import checkpoints_in, look_over
 from service.clock import Clock, clock_of
-from service.db.connections import connect
+from service.db.connections import connect, most_connections
 from service.db.prepare import prepare_database
 from service.errors import OwnhandError
+from service.heartbeats import num_workers
+from service.ids import new_id
 from service.leftovers import look_for
 from service.postgres import database
 from service.resources import authority_folder, open_payments
-from service.settings import Settings
+from service.self_tests import Step
+from service.settings import WORK, Settings
+from service.skew import STEPS, apart
 from service.storage import open_storage
 
 _FREE_BYTES_MIN = 2 * 1024**3
@@ -45,11 +50,20 @@ class Finding:
     sentence: str
 
 
+Check = Callable[[asyncpg.Connection], Awaitable[Finding]]
+
+
 async def examine(
-    settings: Settings, *, with_ledger: bool = False, elsewhere: Path | None = None, style_id: str = ""
+    settings: Settings,
+    *,
+    with_ledger: bool = False,
+    elsewhere: Path | None = None,
+    style_id: str = "",
+    with_self_test: bool = False,
 ) -> list[Finding]:
     """Every check, none of which changes anything but the schema's version. elsewhere: a folder with copies of
-    checkpoints that were not kept here. style_id: a destroyed style, to look whether anything of it is left."""
+    checkpoints that were not kept here. style_id: a destroyed style, to look whether anything of it is left.
+    with_self_test: also train a tiny model here, draw one picture, seal and verify it (`service.self_testing`)."""
     plain: list[tuple[str, Callable[[Settings], str]]] = [
         ("disk", _disk),
         ("storage", _storage),
@@ -63,7 +77,15 @@ async def examine(
         ("watermark", _watermark),
     ]
     findings = [await asyncio.to_thread(_look, subject, check, settings) for subject, check in plain]
-    return [*findings, *await asyncio.to_thread(_database, settings, with_ledger, elsewhere, style_id)]
+    clock = clock_of(settings)
+    checks: list[Check] = [functools.partial(_processes, clock), functools.partial(_connections, settings, clock)]
+    if with_ledger:
+        checks.append(functools.partial(look_at_ledger, settings, elsewhere))
+    if style_id:
+        checks.append(functools.partial(_leftovers, settings, style_id))
+    if with_self_test:
+        checks.append(functools.partial(_self_test, settings))
+    return [*findings, *await asyncio.to_thread(_database, settings, checks)]
 
 
 def _look(subject: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
@@ -89,7 +111,14 @@ def _storage(settings: Settings) -> str:
     storage.delete(key)
     if found != content:
         raise ValueError("an object came back changed; check the disk or the bucket")
-    return "an object was stored, read and deleted"
+    said = "an object was stored, read and deleted"
+    if urlsplit(settings.storage_url or "").scheme != "s3":
+        return said
+    # Needs boto3.
+    from service.storage.bucket_rules import look_for_rule
+    from service.storage.s3 import open_bucket
+
+    return f"{said}; {look_for_rule(open_bucket(settings.storage_url or ''))}"
 
 
 def _keys(settings: Settings) -> str:
@@ -159,24 +188,17 @@ def _watermark(settings: Settings) -> str:
     return f"{watermark.name} is drawn into every picture; its licence is {watermark.licence}"
 
 
-def _database(settings: Settings, with_ledger: bool, elsewhere: Path | None, style_id: str) -> list[Finding]:
+def _database(settings: Settings, checks: Sequence[Check]) -> list[Finding]:
     try:
         with database(settings) as url:
             prepare_database(url)
-            checks: list[Callable[[asyncpg.Connection], Awaitable[Finding]]] = [
-                functools.partial(_processes, clock_of(settings))
-            ]
-            if with_ledger:
-                checks.append(functools.partial(_ledger, settings, elsewhere))
-            if style_id:
-                checks.append(functools.partial(_leftovers, settings, style_id))
             found = asyncio.run(_in_database(url, checks))
     except (OwnhandError, OSError, asyncpg.PostgresError) as error:
         return [Finding(subject="database", is_well=False, sentence=str(error))]
     return [Finding(subject="database", is_well=True, sentence="it answers and is up to date"), *found]
 
 
-async def _in_database(url: str, checks: Sequence[Callable[[asyncpg.Connection], Awaitable[Finding]]]) -> list[Finding]:
+async def _in_database(url: str, checks: Sequence[Check]) -> list[Finding]:
     conn = await connect(url)
     try:
         return [await check(conn) for check in checks]
@@ -187,10 +209,40 @@ async def _in_database(url: str, checks: Sequence[Callable[[asyncpg.Connection],
 async def _processes(clock: Clock, conn: asyncpg.Connection) -> Finding:
     rows = await conn.fetch("SELECT id FROM service.executors WHERE seen_at > $1 ORDER BY id", clock() - _SILENCE)
     names = ", ".join(row["id"] for row in rows) or "none runs at present"
-    return Finding(subject="processes", is_well=True, sentence=names)
+    others = await apart(conn, steps=STEPS, now=clock(), silence_s=_SILENCE.total_seconds())
+    said = "; ".join([names, *others.values(), *await _left_work(conn, clock)])
+    return Finding(subject="processes", is_well=said == names, sentence=said)
 
 
-async def _ledger(settings: Settings, elsewhere: Path | None, conn: asyncpg.Connection) -> Finding:
+async def _left_work(conn: asyncpg.Connection, clock: Clock) -> list[str]:
+    """Kinds of work that no living worker takes, where some live."""
+    now, silence_s = clock(), _SILENCE.total_seconds()
+    if not await num_workers(conn, now=now, silence_s=silence_s):
+        return []
+    taken = {kind: await num_workers(conn, now=now, silence_s=silence_s, takes=kind) for kind in WORK}
+    return [f"no worker takes {kind}" for kind, count in taken.items() if not count]
+
+
+async def _connections(settings: Settings, clock: Clock, conn: asyncpg.Connection) -> Finding:
+    """Whether the server lets in all that the living processes may open, at the sizes of the pools as they are set
+    here."""
+    rows = await conn.fetch("SELECT role FROM service.executors WHERE seen_at > $1", clock() - _SILENCE)
+    sizes = {"num_pool": settings.num_database_connections, "num_workflow": settings.num_workflow_connections}
+    most = sum(most_connections(row["role"], **sizes) for row in rows)
+    allowed = await conn.fetchval(
+        "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+    )
+    said = f"the {len(rows)} processes that run may open up to {most} connections; the server lets in {allowed}"
+    if most > allowed:
+        said += (
+            ": raise its max_connections, or lower OWNHAND_NUM_DATABASE_CONNECTIONS and"
+            " OWNHAND_NUM_WORKFLOW_CONNECTIONS"
+        )
+    return Finding(subject="connections", is_well=most <= allowed, sentence=said)
+
+
+async def look_at_ledger(settings: Settings, elsewhere: Path | None, conn: asyncpg.Connection) -> Finding:
+    """Every rule of the ledger, and every checkpoint. elsewhere: a folder with copies of them, if there is one."""
     folder = authority_folder(settings)
     authority = open_authority(folder) if folder.exists() else None
     copies = checkpoints_in(open_storage(settings.storage_url, settings.home))
@@ -220,3 +272,24 @@ async def _leftovers(settings: Settings, style_id: str, conn: asyncpg.Connection
     also = f"; the same bytes are another style's own in {', '.join(search.elsewhere[:5])}" if search.elsewhere else ""
     sentence = f"nothing is left of {style_id}: {seen}{also}. Ask on every machine that ran a worker, too"
     return Finding(subject="leftovers", is_well=True, sentence=sentence)
+
+
+async def _self_test(settings: Settings, conn: asyncpg.Connection) -> Finding:
+    # The model stack is opened for this alone.
+    from service.self_test_here import self_test_here
+
+    steps: list[Step] = []
+
+    async def note(step: Step) -> None:
+        steps.append(step)
+
+    try:
+        authority, clock = open_authority(authority_folder(settings)), clock_of(settings)
+        await self_test_here(
+            settings, conn, authority, note, new_id=functools.partial(new_id, clock=clock), now=clock()
+        )
+    except (OwnhandError, LicensingError, InferenceError) as error:
+        before = f"after {', '.join(step.name for step in steps)}: " if steps else ""
+        return Finding(subject="self test", is_well=False, sentence=f"{before}{error}")
+    told = "; ".join(f"{step.name} {step.seconds:.1f} s" for step in steps)
+    return Finding(subject="self test", is_well=True, sentence=f"{told}; nothing of it is left")

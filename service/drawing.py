@@ -6,11 +6,13 @@ Thin: what opens an engine is handed in by the worker, so the web process can na
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from inference.catalog import BaseSpec
 from inference.events import Draws
 from inference.fairness import FairQueue, Turn
+from inference.messages import Tier
 from inference.pace import Speed
 from service.adapter_files import AdapterFiles
 from service.data_use import Use, open_files
@@ -18,10 +20,32 @@ from service.heartbeats import this_process
 from service.prefetch import prefetching
 from service.purging import forget_switched, purging
 from service.resources import Resources
+from service.settings import Settings
 from service.versions import Version
 from service.watch import Watch
 
 MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """How engines of this place are opened (`service.opening`)."""
+
+    max_rows: int
+    host_bytes: int
+    """For adapters; `device_bytes` beside those for a GPU's memory."""
+    device_bytes: int
+    content_checker: str
+    """"" for none."""
+
+
+def engine_options(settings: Settings) -> EngineOptions:
+    return EngineOptions(
+        max_rows=settings.max_rows,
+        host_bytes=settings.adapter_host_mib * MIB,
+        device_bytes=settings.adapter_device_mib * MIB,
+        content_checker=settings.content_checker,
+    )
 
 
 class Place:
@@ -39,13 +63,14 @@ class Place:
 
 
 class Places:
-    """Room for `count` pictures at once, by turns of clients and creators in work, and for one order at the door.
+    """Room for as many pictures at once as `count` says, by turns of clients and creators in work, and for one order at
+    the door.
 
     Who stands at the door is taken from the queue and can no longer be overtaken by who comes later with a lower turn.
     So nobody else comes until it has its first place; and one stands there, so that a free place is not empty for long.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: Callable[[], int]) -> None:
         self._count = count
         self._given: set[Place] = set()
         self._queue: FairQueue[Place] = FairQueue()
@@ -55,6 +80,11 @@ class Places:
     def has_room(self) -> bool:
         """Whether another order may come to the door. Any thread may ask."""
         return self._num_at_door == 0
+
+    @property
+    def taken(self) -> tuple[int, int]:
+        """How many places are given, of how many."""
+        return len(self._given), self._count()
 
     @contextmanager
     def at_door(self) -> Iterator[None]:
@@ -88,7 +118,7 @@ class Places:
         self._give()
 
     def _give(self) -> None:
-        while len(self._given) < self._count and (place := self._queue.take()) is not None:
+        while len(self._given) < self._count() and (place := self._queue.take()) is not None:
             self._given.add(place)
             self._queue.charge(place.turn, place.work)
             place.given.set()
@@ -104,6 +134,8 @@ class Studio:
     opening: asyncio.Lock
     places: Places
     files: AdapterFiles
+    device: str
+    """Where it draws, as it was told: "" where nobody said."""
 
     async def engine(self, spec: BaseSpec) -> Draws:
         async with self.opening:
@@ -125,16 +157,19 @@ class Studio:
             engine.forget(adapter_sha256)
         return deleted
 
-    def adapter_tiers(self) -> str:
-        """How each place where adapters lie did, in words."""
-        tiers = {"disk": self.files.tier} | {
+    def tiers(self) -> dict[str, Tier]:
+        """How each place where adapters lie did, by its name."""
+        return {"disk": self.files.tier} | {
             f"{base} {place}": tier
             for base, engine in self.engines.items()
             for place, tier in engine.adapter_tiers().items()
         }
+
+    def adapter_tiers(self) -> str:
+        """The same in words."""
         return "; ".join(
             f"{name}: there {tier.hits} times, brought {tier.misses} times, {tier.num_bytes / MIB:.0f} MiB"
-            for name, tier in tiers.items()
+            for name, tier in self.tiers().items()
         )
 
     def drop(self, engine: Draws) -> None:
@@ -163,9 +198,29 @@ def speeds() -> dict[str, Speed]:
     return {} if _studio is None else {base: engine.speed() for base, engine in _studio.engines.items()}
 
 
+def standing() -> dict[str, Any]:
+    """What this process draws with and how far that is taken, as JSON: `device`, `bases` (by id, with the rows that
+    fit and the questions at the knee), `adapters` (by place) and `places` (given, in all)."""
+    if _studio is None:
+        return {"device": "", "bases": {}, "adapters": {}, "places": [0, 0]}
+    return {
+        "device": _studio.device,
+        "bases": {base: {"rows": one.rows, "knee": round(one.questions, 1)} for base, one in speeds().items()},
+        "adapters": {name: asdict(tier) for name, tier in _studio.tiers().items()},
+        "places": list(_studio.places.taken),
+    }
+
+
 @asynccontextmanager
-async def drawing_with(opened: Resources, open_engine: Callable[[BaseSpec], Draws]) -> AsyncIterator[None]:
-    """Let this process take renderings. Closes what it opened."""
+async def drawing_with(
+    opened: Resources,
+    open_engine: Callable[[BaseSpec], Draws],
+    *,
+    device: str = "",
+    count: Callable[[], int] | None = None,
+) -> AsyncIterator[None]:
+    """Let this process take renderings. Closes what it opened. device: where `open_engine` opens, to be told. count:
+    pictures that all engines draw at once; without it, as many as the settings say of one."""
     global _studio
     loop = asyncio.get_running_loop()
     engines: dict[str, Draws] = {}
@@ -183,8 +238,9 @@ async def drawing_with(opened: Resources, open_engine: Callable[[BaseSpec], Draw
         open_engine=open_engine,
         engines=engines,
         opening=asyncio.Lock(),
-        places=Places(settings.max_rows),
+        places=Places(count or (lambda: settings.max_rows)),
         files=AdapterFiles(settings.home / "cache" / "adapters", fetch, budget_bytes=settings.adapter_disk_mib * MIB),
+        device=device,
     )
     async with purging(opened, place), prefetching(opened, place.prefetch):
         with place.watch:

@@ -8,6 +8,7 @@ from licensing import dues
 from licensing.database import Connection
 from licensing.errors import Refusal
 from service.resources import Gateway
+from service.telling.of_money import tell_dues
 
 log = logging.getLogger("ownhand.dues")
 
@@ -32,6 +33,10 @@ async def post_monthly_dues(web: Gateway) -> None:
                     here_since=here_since,
                     now=now,
                 )
+                if not isinstance(posted, Refusal):
+                    await tell_dues(
+                        conn, creator_id=creator_id, of_month=month, amount=posted.amount, taken=posted.taken, now=now
+                    )
             if isinstance(posted, Refusal):
                 log.error("the dues of %s for %s could not be posted: %s", creator_id, month, posted.message)
 

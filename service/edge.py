@@ -10,13 +10,19 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from licensing.bank_statements import STATEMENT_BYTES_MAX
+from licensing.sentence import say
 from licensing.tenancy import NOBODY
+from service.arriving import PIECE_BYTES
+from service.db.patience import Patience, waiting_for
 from service.db.tenancy import acting_for
-from service.errors import Problem, from_status
+from service.errors import Problem, StorageAway, from_status
+from service.languages import ENGLISH, LANGUAGE_COOKIE, choose, speaking
 from service.settings import Settings
+from service.tracing.spans import answered, request_span
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
@@ -27,8 +33,23 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+API = "/v1"
+"""Under which paths of the API lie."""
 REQUESTS = Counter("ownhand_http_requests_total", "Answers given", ["method", "route", "status"])
 SECONDS = Histogram("ownhand_http_request_seconds", "Time to the first byte of an answer", ["method", "route"])
+
+
+UNANSWERED: tuple[type[Exception], ...] = (
+    asyncpg.PostgresConnectionError,
+    # It stops, starts, or gave a statement up that took too long.
+    asyncpg.OperatorInterventionError,
+    # It has no connection, no memory or no room left.
+    asyncpg.InsufficientResourcesError,
+    ConnectionError,
+    # It said nothing in the time that a request waits (`service.db.patience`).
+    TimeoutError,
+)
+"""What is raised where the database does not answer."""
 
 
 def install_edge(app: FastAPI, settings: Settings) -> None:
@@ -38,11 +59,13 @@ def install_edge(app: FastAPI, settings: Settings) -> None:
     app.add_exception_handler(HTTPException, _say_status)
     for error in (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError):
         app.add_exception_handler(error, _say_unkept)
-    for gone in (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, ConnectionError):
+    for gone in UNANSWERED:
         app.add_exception_handler(gone, _say_unanswered)
+    app.add_exception_handler(StorageAway, _say_storage_away)
     app.add_exception_handler(Exception, _say_broken)
     app.add_middleware(BodyLimit, limit_bytes=_limit_of(settings))
-    app.add_middleware(Common, is_secure=settings.is_secure)
+    patience = Patience(connect_s=settings.database_wait_s, statement_s=settings.statement_s)
+    app.add_middleware(Common, is_secure=settings.is_secure, patience=patience)
 
 
 def problem_response(problem: Problem) -> JSONResponse:
@@ -67,15 +90,22 @@ async def _say_invalid(request: Request, error: Exception) -> Response:
     found = [{"where": ".".join(str(part) for part in one["loc"]), "what": one["msg"]} for one in error.errors()]
     sentences = "; ".join(f"{one['where']}: {one['what']}" for one in found)
     return problem_response(
-        Problem("invalid_request", f"The request is not valid: {sentences}.", extra={"errors": found})
+        Problem(
+            "invalid_request",
+            say("The request is not valid: {sentences}.", sentences=sentences),
+            extra={"errors": found},
+        )
     )
 
 
 async def _say_status(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    path = request.url.path
     sentences = {
-        404: f"There is nothing at {request.url.path}; /openapi.json lists what there is.",
-        405: f"{request.url.path} does not take {request.method}; /openapi.json lists what it takes.",
+        404: say("There is nothing at {path}. For programs, /openapi.json lists what there is.", path=path)
+        if path.startswith(f"{API}/")
+        else say("There is no page at {path}. It may have been moved, or mistyped.", path=path),
+        405: say("{path} does not take {method}; /openapi.json lists what it takes.", path=path, method=request.method),
     }
     response = problem_response(from_status(error.status_code, sentences.get(error.status_code, str(error.detail))))
     if error.headers:
@@ -90,17 +120,24 @@ async def _say_unkept(request: Request, error: Exception) -> Response:
 
 
 async def _say_unanswered(request: Request, error: Exception) -> Response:
-    sentence = (
-        "The database does not answer, so it is not known whether this was done. Ask again in a moment; an order under"
-        " the same Idempotency-Key is placed once."
+    sentence = say(
+        "The database does not answer, so it is not known whether this was done. Ask again in a"
+        " moment; an order under the same Idempotency-Key is placed once."
     )
     return problem_response(Problem("overloaded", sentence, retry_after_s=2))
+
+
+async def _say_storage_away(request: Request, error: Exception) -> Response:
+    sentence = say("The files of this place cannot be reached at the moment. Nothing is lost; ask again in a moment.")
+    return problem_response(Problem("overloaded", sentence, retry_after_s=5))
 
 
 async def _say_broken(request: Request, error: Exception) -> Response:
     # The server's own layer logs the traceback; the asker gets no insides.
     return problem_response(
-        Problem("internal_error", "Something broke on our side and was logged; nothing was charged for this request.")
+        Problem(
+            "internal_error", say("Something broke on our side and was logged; nothing was charged for this request.")
+        )
     )
 
 
@@ -108,12 +145,14 @@ def _limit_of(settings: Settings) -> Callable[[str], int]:
     statements = ("/v1/bank-statements", "/office/statements")
     pictures = (
         *("/v1/images", "/v1/verify", "/verify", "/v1/generations", "/v1/quotes", "/desk/make"),
-        *("/v1/claims/matches", "/office/claims/matches"),
+        *("/v1/claims/matches", "/office/claims/matches", "/styles/like"),
     )
 
     def limit(path: str) -> int:
         if path.endswith("/works"):
             return settings.max_upload_body_bytes
+        if path.startswith("/v1/uploads/"):
+            return PIECE_BYTES
         if path in statements:
             # What is somewhat too large is read, so that it can be said on the page.
             return 2 * STATEMENT_BYTES_MAX
@@ -158,10 +197,11 @@ class BodyLimit:
 
 
 class Common:
-    """Headers on every answer, and the counting of answers by route."""
+    """Headers on every answer, the language it is in, and the counting of answers by route."""
 
-    def __init__(self, app: ASGIApp, *, is_secure: bool) -> None:
+    def __init__(self, app: ASGIApp, *, is_secure: bool, patience: Patience) -> None:
         self._app = app
+        self._patience = patience
         self._headers = _encoded(HEADERS)
         if is_secure:
             self._headers |= _encoded({"Strict-Transport-Security": "max-age=63072000"})
@@ -177,14 +217,38 @@ class Common:
                 present = {name.lower() for name, _ in message["headers"]}
                 said = self._headers | _encoded(scope.get("state", {}).get("limit_headers", {}))
                 message["headers"] = [*message["headers"], *(pair for pair in said.items() if pair[0] not in present)]
-                route = getattr(scope.get("route"), "path", "none")
+                route = _route_of(scope)
                 REQUESTS.labels(scope["method"], route, message["status"]).inc()
                 SECONDS.labels(scope["method"], route).observe(time.perf_counter() - started)
+                answered(made, route=route, status=message["status"])
             await send(message)
 
         # Until somebody has said who they are.
-        with acting_for(NOBODY):
+        with (
+            acting_for(NOBODY),
+            waiting_for(self._patience),
+            speaking(language_of(scope)),
+            request_span(scope["method"]) as made,
+        ):
             await self._app(scope, receive, with_headers)
+
+
+def _route_of(scope: Scope) -> str:
+    """The whole path of the route that answers, `none` where no route does. The framework's own leaves out what a
+    router was included under, so that pages and answers of the same name would be counted as one."""
+    path: str | None = getattr(scope.get("route"), "path", None)
+    if path is None:
+        return "none"
+    is_cut = scope["path"].startswith(f"{API}/") and not path.startswith(f"{API}/")
+    return API + path if is_cut else path
+
+
+def language_of(scope: Scope) -> str:
+    """What somebody in front of a browser reads; programs, which bring a token, are answered in English."""
+    request = HTTPConnection(scope)
+    if "authorization" in request.headers:
+        return ENGLISH
+    return choose(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""))
 
 
 def _encoded(headers: Mapping[str, str]) -> dict[bytes, bytes]:
@@ -192,7 +256,10 @@ def _encoded(headers: Mapping[str, str]) -> dict[bytes, bytes]:
 
 
 def _too_large(limit: int) -> Problem:
-    return Problem("payload_too_large", f"The body is over {_mebibytes(limit)} MiB, the limit here; send less at once.")
+    return Problem(
+        "payload_too_large",
+        say("The body is over {limit} MiB, the limit here; send less at once.", limit=_mebibytes(limit)),
+    )
 
 
 def _mebibytes(num_bytes: int) -> Any:

@@ -16,11 +16,13 @@ from licensing.database import Connection
 from licensing.erasure import forget_account
 from licensing.ledger import balance
 from licensing.money import Money
+from licensing.sentence import say
 from service import audit
 from service.accounts import Account, account_by_id
 from service.errors import Problem
-from service.formats import count, day, money
+from service.formats import count, day, inline, money
 from service.generation import void_order
+from service.languages import gettext
 from service.orders import IS_OPEN
 from service.resources import Gateway
 from service.retention import UNREADABLE, WORDLESS
@@ -35,11 +37,23 @@ log = logging.getLogger("ownhand.erasure")
 _FORGET = (
     "DELETE FROM service.sign_in_links WHERE account_id = $1 AND $2::timestamptz IS NOT NULL",
     "DELETE FROM service.sessions WHERE account_id = $1 AND $2::timestamptz IS NOT NULL",
+    "DELETE FROM service.passwords WHERE account_id = $1 AND $2::timestamptz IS NOT NULL",
+    "DELETE FROM service.second_factors WHERE account_id = $1 AND $2::timestamptz IS NOT NULL",
+    "DELETE FROM service.recovery_codes WHERE account_id = $1 AND $2::timestamptz IS NOT NULL",
+    "DELETE FROM service.sign_ups WHERE email = (SELECT email FROM service.accounts WHERE id = $1)"
+    " AND $2::timestamptz IS NOT NULL",
+    "UPDATE service.team_members SET ended_at = $2 WHERE $1 IN (client_id, account_id) AND ended_at IS NULL",
+    "DELETE FROM service.team_invitations WHERE $2::timestamptz IS NOT NULL"
+    " AND (client_id = $1 OR email = (SELECT email FROM service.accounts WHERE id = $1))",
+    "DELETE FROM service.sign_in_steps WHERE account_id = $1 AND $2::timestamptz IS NOT NULL",
     "DELETE FROM service.messages m USING service.deliveries d, service.webhooks w WHERE m.id = d.message_id"
     " AND d.webhook_id = w.id AND w.client_id = $1 AND $2::timestamptz IS NOT NULL"
     " AND NOT EXISTS (SELECT FROM service.deliveries o JOIN service.webhooks v ON v.id = o.webhook_id"
     "  WHERE o.message_id = m.id AND v.client_id <> $1)",
     "DELETE FROM service.webhooks WHERE client_id = $1 AND $2::timestamptz IS NOT NULL",
+    "DELETE FROM service.letters WHERE $2::timestamptz IS NOT NULL"
+    " AND (account_id = $1 OR address = (SELECT email FROM service.accounts WHERE id = $1))",
+    "DELETE FROM service.letter_choices WHERE account_id = $1 AND $2::timestamptz IS NOT NULL",
     "DELETE FROM service.images WHERE client_id = $1 AND $2::timestamptz IS NOT NULL",
     "DELETE FROM service.events WHERE $2::timestamptz IS NOT NULL AND subject IN (SELECT id FROM service.generations"
     " WHERE client_id = $1 UNION ALL SELECT id FROM service.trainings WHERE creator_id = $1)",
@@ -47,11 +61,13 @@ _FORGET = (
     f"UPDATE service.generations SET words_deleted_at = $2, request = request || {WORDLESS}"
     " WHERE client_id = $1 AND words_deleted_at IS NULL",
     "UPDATE service.cases SET said = '[]' WHERE creator_id = $1 AND $2::timestamptz IS NOT NULL",
+    "UPDATE service.consents SET asked = '', words = '', answered_by = NULL WHERE creator_id = $1"
+    " AND $2::timestamptz IS NOT NULL",
     "UPDATE service.claims SET said = '[]' WHERE creator_id = $1 AND $2::timestamptz IS NOT NULL",
     "UPDATE service.styles SET name = 'A style that was deleted', summary = '', updated_at = $2 WHERE creator_id = $1",
     "UPDATE service.bank_lines SET text = '', holder = '', iban = '' WHERE party = $1 AND $2::timestamptz IS NOT NULL",
-    "UPDATE service.accounts SET email = id || '@erased.invalid', name = 'A former ' || role, erased_at = $2"
-    " WHERE id = $1",
+    "UPDATE service.accounts SET email = id || '@erased.invalid', name = 'A former ' || role, language = NULL,"
+    " erased_at = $2 WHERE id = $1",
 )
 
 
@@ -59,33 +75,54 @@ async def in_the_way(conn: Connection, account: Account, *, currency: str, now: 
     """What an account would give up by being erased, in sentences; nothing where there is nothing."""
     if account.role == "creator":
         cents = await balance(conn, f"payable:{account.id}:{currency}")
-        what = "earned and not paid out yet" if cents > 0 else "of trainings that are not paid for yet"
-        return [f"There are {_amount(abs(cents), currency)} {what}."] if cents else []
+        owed = (
+            gettext("There are {amount} earned and not paid out yet.")
+            if cents > 0
+            else gettext("There are {amount} of trainings that are not paid for yet.")
+        )
+        return [owed.format(amount=_amount(abs(cents), currency))] if cents else []
     usage = await plans.usage(conn, account.id, now, currency=currency)
     prepaid = usage.prepaid.amount + usage.prepaid_held.amount
-    said = [f"There are {_amount(prepaid, currency)} of prepaid money left."] if prepaid else []
+    left = gettext("There are {amount} of prepaid money left.").format(amount=_amount(prepaid, currency))
+    said = [left] if prepaid else []
+    rows = await conn.fetch(
+        "SELECT id, name FROM service.styles WHERE id = ANY($1::text[])", [one.style_id for one in usage.allowances]
+    )
+    names = {row["id"]: row["name"] for row in rows}
     for one in usage.allowances:
         if one.kind == "free":
             continue
-        what = f"The plan {one.name}" if one.kind == "plan" else f"The {one.tier} licence of style {one.style_id}"
-        said.append(f"{what} runs until {day(one.ends_at)} with {one.left} pictures left.")
+        runs = (
+            gettext("The plan {name} runs until {until} with {left} pictures left.")
+            if one.kind == "plan"
+            else gettext("The {tier} licence of {name} runs until {until} with {left} pictures left.")
+        )
+        name = one.name if one.kind == "plan" else names.get(one.style_id) or gettext("a style that is gone")
+        tier = inline(gettext((one.tier or "").capitalize()))
+        said.append(runs.format(tier=tier, name=name, until=day(one.ends_at), left=one.left))
     return said
 
 
 async def _must_end_first(conn: Connection, account: Account, *, currency: str) -> list[str]:
     """What concerns others, too, and so cannot be given up, in sentences."""
     disputes = [one for one in await docket.disputes_of(conn, account.id) if one.state != "closed"]
-    said = [f"Wait for the end of {count(len(disputes), 'dispute')} that you are in."] if disputes else []
+    waits = gettext("Wait for the end of {disputes} that you are in.")
+    said = [waits.format(disputes=count(len(disputes), "dispute", "disputes"))] if disputes else []
     if account.role == "creator":
         paying = (await payouts.standing(conn, creator_id=account.id, currency=currency)).paying
         said += (
-            [f"Wait until the {_amount(paying.amount, currency)} that are on their way to you have arrived."]
+            [
+                gettext("Wait until the {amount} that are on their way to you have arrived.").format(
+                    amount=_amount(paying.amount, currency)
+                )
+            ]
             if paying.amount
             else []
         )
     else:
         owed = -await balance(conn, f"receivable:{account.id}:{currency}")
-        said += [f"Pay the {_amount(owed, currency)} that came on account."] if owed > 0 else []
+        pay = gettext("Pay the {amount} that came on account.").format(amount=_amount(owed, currency))
+        said += [pay] if owed > 0 else []
     return said
 
 
@@ -102,17 +139,28 @@ async def ask_erasure(
 ) -> None:
     """Close an account for good; `erase_asked` does the rest. Raises Problem where something is in the way."""
     if account.role == "operator":
-        raise Problem("forbidden", "An operator's account is needed to run this place; only others can be erased.")
+        raise Problem("forbidden", say("An operator's account is needed to run this place; only others can be erased."))
     if confirm.strip().lower() != account.email:
-        raise Problem("invalid_request", f"{confirm[:80]!r} is not this account's e-mail address; type it to confirm.")
+        raise Problem(
+            "invalid_request",
+            say("{confirm!r} is not this account's e-mail address; type it to confirm.", confirm=confirm[:80]),
+        )
     waits = await _must_end_first(conn, account, currency=currency)
     if waits:
-        raise Problem("conflict", f"{' '.join(waits)} Then the account can be erased.", extra={"in_the_way": waits})
+        raise Problem(
+            "conflict",
+            say("{waits} Then the account can be erased.", waits=" ".join(waits)),
+            extra={"in_the_way": waits},
+        )
     said = await in_the_way(conn, account, currency=currency, now=now)
     if said and not gives_up:
         raise Problem(
             "conflict",
-            f"{' '.join(said)} Ask {operator} to pay it back, or use it up, or give it up: then it is gone.",
+            say(
+                "{said} Ask {operator} to pay it back, or use it up, or give it up: then it is gone.",
+                said=" ".join(said),
+                operator=operator,
+            ),
             extra={"in_the_way": said},
         )
     async with conn.transaction():

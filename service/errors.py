@@ -3,6 +3,7 @@
 OwnhandError
 ├── NotStarted          a part of this place did not come up; the sentence says which and where to look
 ├── ObjectMissing       storage holds nothing under a key
+├── StorageAway         the storage does not answer, or said that it cannot serve; it may come back
 ├── AdapterWithdrawn    an adapter was switched off while a worker fetched it
 ├── FileRefused         a creator's file was asked for without a purpose, or by a job that is not that creator's own
 ├── AddressRefused      a URL that a client gave leads where nothing of ours may go; the sentence says why
@@ -17,37 +18,40 @@ from http import HTTPStatus
 from typing import Any
 
 from licensing.errors import Refusal
+from licensing.sentence import Sentence, say
+from service.languages import translate
 
 TYPE_PREFIX = "https://ownhand.invalid/problems/"
 
-SLUGS: dict[str, tuple[int, str]] = {
-    "unauthenticated": (401, "Sign in first"),
-    "forbidden": (403, "Not allowed"),
-    "terms_not_accepted": (403, "The terms have changed"),
-    "style_off": (403, "The style is switched off"),
-    "style_not_offered": (403, "The style is not for sale to you"),
-    "style_closed": (403, "The style takes no new clients"),
-    "style_exclusive": (403, "The style is another client's alone"),
-    "style_paused": (423, "The style is paused"),
-    "style_destroyed": (410, "The style is gone"),
-    "not_found": (404, "Not found"),
-    "method_not_allowed": (405, "Method not allowed"),
-    "conflict": (409, "It does not fit the present state"),
-    "gate_not_passed": (409, "The release gate was not passed"),
-    "rights_missing": (409, "Rights are missing"),
-    "idempotency_conflict": (409, "The first request is still running"),
-    "payload_too_large": (413, "Too large"),
-    "unsupported_media_type": (415, "Unsupported kind of content"),
-    "invalid_request": (422, "The request is not valid"),
-    "prompt_refused": (422, "The prompt was refused"),
-    "image_refused": (422, "The picture was refused"),
-    "idempotency_mismatch": (422, "The idempotency key belongs to another request"),
-    "payment_required": (402, "Payment required"),
-    "quota_exceeded": (402, "The quota is used up"),
-    "spend_cap_reached": (402, "The spend cap is reached"),
-    "rate_limited": (429, "Too many requests"),
-    "internal_error": (500, "Something broke here"),
-    "overloaded": (503, "Too busy"),
+SLUGS: dict[str, tuple[int, Sentence]] = {
+    "unauthenticated": (401, say("Sign in first")),
+    "forbidden": (403, say("Not allowed")),
+    "terms_not_accepted": (403, say("The terms have changed")),
+    "style_off": (403, say("The style is switched off")),
+    "style_not_offered": (403, say("The style is not for sale to you")),
+    "base_not_for_sale": (403, say("What the base makes may not be sold")),
+    "style_closed": (403, say("The style takes no new clients")),
+    "style_exclusive": (403, say("The style is another client's alone")),
+    "style_paused": (423, say("The style is paused")),
+    "style_destroyed": (410, say("The style is gone")),
+    "not_found": (404, say("Not found")),
+    "method_not_allowed": (405, say("Method not allowed")),
+    "conflict": (409, say("It does not fit the present state")),
+    "gate_not_passed": (409, say("The release gate was not passed")),
+    "rights_missing": (409, say("Rights are missing")),
+    "idempotency_conflict": (409, say("The first request is still running")),
+    "payload_too_large": (413, say("Too large")),
+    "unsupported_media_type": (415, say("Unsupported kind of content")),
+    "invalid_request": (422, say("The request is not valid")),
+    "prompt_refused": (422, say("The prompt was refused")),
+    "image_refused": (422, say("The picture was refused")),
+    "idempotency_mismatch": (422, say("The idempotency key belongs to another request")),
+    "payment_required": (402, say("Payment required")),
+    "quota_exceeded": (402, say("The quota is used up")),
+    "spend_cap_reached": (402, say("The spend cap is reached")),
+    "rate_limited": (429, say("Too many requests")),
+    "internal_error": (500, say("Something broke here")),
+    "overloaded": (503, say("Too busy")),
 }
 
 
@@ -63,8 +67,16 @@ class ObjectMissing(OwnhandError):
     """Storage holds nothing under this key."""
 
 
+class StorageAway(OwnhandError, ConnectionError):
+    """The storage does not answer, or said that it cannot serve; the same may go well in a while."""
+
+
 class AdapterWithdrawn(OwnhandError):
     """An adapter was switched off while a worker fetched it; nothing of it was kept."""
+
+
+class StartWithdrawn(OwnhandError):
+    """The work that an order starts from is no starting point any more; it was not read."""
 
 
 class FileRefused(OwnhandError):
@@ -105,20 +117,26 @@ class Problem(OwnhandError):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The body of RFC 9457, with `extra` as extension members."""
+        """The body of RFC 9457, with `extra` as extension members, in the language of whoever reads it."""
         status, title = SLUGS[self.slug]
         return {
             "type": TYPE_PREFIX + self.slug,
-            "title": title,
+            "title": translate(title),
             "status": status,
-            "detail": self.detail,
+            "detail": translate(self.detail),
             **self.extra,
         }
 
 
 def not_found(kind: str, name: str) -> Problem:
     """The problem for an object that does not exist or is another tenant's: the two must read the same."""
-    return Problem("not_found", f"There is no {kind} {name!r} here; check the id.")
+    return Problem("not_found", say("There is no {kind} {name!r} here; check the id.", kind=say(kind), name=name))
+
+
+def invalid(error: Exception) -> Problem:
+    """The problem for what cannot be, as a sentence without its end that something raised."""
+    said = error.args[0] if error.args and isinstance(error.args[0], Sentence) else str(error)
+    return Problem("invalid_request", say("{what}.", what=said))
 
 
 def refused(refusal: Refusal) -> Problem:

@@ -23,6 +23,7 @@ POINTS = {
     "first_picture_moved": "web: one picture lies in its final place",
     "delivered": "web: everything is done, the workflow has not said so",
     "message_sent": "web: a message arrived at an endpoint, nobody has noted it",
+    "letter_sent": "web: the mail server took a letter, nobody has noted it",
     "voided": "web: an order ended unpaid, its pictures still lie under pending/",
 }
 

@@ -91,6 +91,10 @@ async def file_version(training_id: str, made: dict[str, Any], jws: str) -> None
             gate_passed=made["state"] == "passed",
             now=opened.clock(),
         )
+        # Of a story that began before trainings kept anything there is nothing.
+        await conn.execute(
+            "UPDATE service.trainings SET kept = $2 WHERE id = $1", training_id, json.dumps(made.get("kept", {}))
+        )
         if made["state"] == "passed":
             await _charge(opened, conn, training)
         await trainings.change_state(conn, training, made["state"], now=opened.clock(), message=made["message"] or None)

@@ -62,7 +62,7 @@ async def train(training_id: str, run: int) -> None:
     opened = resources()
     async with opened.pool.acquire() as conn:
         now = opened.clock()
-        living = await num_workers(conn, now=now, silence_s=opened.settings.executor_silence_s)
+        living = await num_workers(conn, now=now, silence_s=opened.settings.executor_silence_s, takes="trainings")
         taken = await trainings.take(
             conn,
             training_id=training_id,
@@ -114,7 +114,9 @@ class Round:
         """Hear a trainer to its end; the seats that are to be tried again."""
         settings = self._opened.settings
         scratches, options = [seat.scratch for seat in group], ("--device", settings.device)
-        async with start_trainer(scratches, settings, trainer_command(settings), options=options) as trainer:
+        async with start_trainer(
+            scratches, settings, trainer_command(settings), options=options, on_gpu=True
+        ) as trainer:
             self._trainer, self._seated, self._told = trainer, {seat.training.id: seat for seat in group}, {}
             try:
                 await self._hear(trainer)

@@ -38,6 +38,7 @@ from service.faults import reach
 from service.forecasts import read_eta_s
 from service.marks import draw_draft_mark, draw_test_picture
 from service.orders import (
+    START_GONE,
     UNPAID_SENTENCES,
     RefusedPicture,
     find_order,
@@ -53,6 +54,8 @@ from service.outputs import move_output, outputs_of
 from service.rendering import Drawn, render
 from service.resources import Gateway
 from service.sealing import Sealed, seal_picture, sealer
+from service.starting_points import find_start
+from service.telling.of_styles import tell_waiting
 from service.turns import give_turns, priority_of, read_line
 from service.workflows import GENERATION, RENDER, ask, durable_step, gateway, start, story
 
@@ -244,6 +247,8 @@ async def seal_pictures(order_id: str, fence: int, pictures: list[dict[str, Any]
         assert order is not None
         if not await mark_sealing(conn, order_id, fence=fence, now=web.clock()):
             return await _why_stopped(conn, order_id)
+        if order.request.get("start") and await find_start(conn, order.request["start"]) is None:
+            return {"end": "withdrawn", "message": START_GONE}
         signer = await sealer(conn, web, order)
     sealed = []
     for picture in pictures:
@@ -294,6 +299,7 @@ async def wait_for_creator(
             now=now,
         )
         await mark_waiting(conn, order_id, until=until, now=now)
+        await tell_waiting(conn, order.style_id, now=now)
     _reach("waiting")
     return {"end": "awaiting_approval"}
 

@@ -1,31 +1,50 @@
-"""Which processes are alive, and how fast workers draw, as rows."""
+"""Which processes are alive, how fast workers draw, and what they say of their machines, as rows."""
 
 import asyncio
 import json
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import asyncpg
 
 from inference.pace import Speed, mean_speed
 from licensing.database import Connection
+from service.beside import beside
+from service.db.connections import read
 from service.resources import Resources
 from service.who import Who
 
 log = logging.getLogger("ownhand.heartbeats")
 
 BEAT_EVERY_S = 2.0
+_TAKES = "(NOT machine ? 'takes' OR machine->'takes' ? $1)"
+"""Whether a process takes a kind of work (`settings.WORK`). One of a version that did not say so takes everything."""
 _NEWEST_SHARE = 0.1
 """What a worker's newest speed counts beside those of before: a line is minutes long, and a step may be slow once."""
 
 
 # Of this process, while it says that it lives.
 _executor = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executor:
+    """A process as it was heard of last. `machine`: what it says of its machine (`service.machines`)."""
+
+    id: str
+    role: str
+    host: str
+    pid: int
+    content_check: str
+    started_at: datetime
+    seen_at: datetime
+    machine: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +55,21 @@ class Fleet:
     speeds: Mapping[str, Speed]
 
 
+async def _nothing() -> Mapping[str, Any]:
+    return {}
+
+
 @asynccontextmanager
 async def beating(
-    opened: Resources, *, executor: str, role: str, speeds: Callable[[], Mapping[str, Speed]]
+    opened: Resources,
+    *,
+    executor: str,
+    role: str,
+    speeds: Callable[[], Mapping[str, Speed]],
+    machine: Callable[[], Awaitable[Mapping[str, Any]]] = _nothing,
 ) -> AsyncIterator[None]:
-    """Say now, and every two seconds until the end of the block, that this process lives and how fast it draws."""
+    """Say now, and every two seconds until the end of the block, that this process lives, how fast it draws, and what
+    is to be said of its machine."""
     global _executor
     _executor = executor
     steady: dict[str, Speed] = {}
@@ -49,16 +78,17 @@ async def beating(
         for base, speed in speeds().items():
             steady[base] = mean_speed([steady.get(base, speed), speed], weights=[1 - _NEWEST_SHARE, _NEWEST_SHARE])
         told = json.dumps({base: asdict(speed) for base, speed in steady.items()})
+        about = json.dumps(await machine())
         async with opened.pool.acquire() as conn:
             # What a process drew at before it was restarted holds until it knows better.
             await conn.execute(
                 "INSERT INTO service.executors AS known"
-                "  (id, role, host, pid, started_at, seen_at, speeds, content_check)"
-                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+                "  (id, role, host, pid, started_at, seen_at, speeds, content_check, machine)"
+                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
                 " ON CONFLICT (id) DO UPDATE SET host = $3, pid = $4, started_at = $5, seen_at = $6,"
-                "  speeds = known.speeds || $7::jsonb, content_check = $8",
+                "  speeds = known.speeds || $7::jsonb, content_check = $8, machine = $9",
                 *(executor, role, socket.gethostname(), os.getpid(), started_at, opened.clock(), told),
-                opened.settings.content_checker,
+                *(opened.settings.content_checker, about),
             )
 
     async def go_on() -> None:
@@ -71,12 +101,8 @@ async def beating(
 
     started_at = opened.clock()
     await beat()
-    task = asyncio.create_task(go_on())
-    try:
+    async with beside(go_on()):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def this_process() -> Who:
@@ -85,9 +111,11 @@ def this_process() -> Who:
 
 
 async def read_fleet(conn: Connection, *, now: datetime, silence_s: float) -> Fleet:
-    """The workers that were heard of within `silence_s`; where none was, the one that was heard of last."""
+    """The workers that draw and were heard of within `silence_s`; where none was, the one that was heard of last."""
     rows = await conn.fetch(
-        "SELECT seen_at, speeds FROM service.executors WHERE role <> 'web' ORDER BY seen_at DESC LIMIT 1000"
+        f"SELECT seen_at, speeds FROM service.executors WHERE role <> 'web' AND {_TAKES}"
+        " ORDER BY seen_at DESC LIMIT 1000",
+        "pictures",
     )
     living = [row for row in rows if row["seen_at"] >= now - timedelta(seconds=silence_s)] or rows[:1]
     told: dict[str, list[Speed]] = {}
@@ -97,11 +125,21 @@ async def read_fleet(conn: Connection, *, now: datetime, silence_s: float) -> Fl
     return Fleet(num_workers=max(len(living), 1), speeds={base: mean_speed(speeds) for base, speeds in told.items()})
 
 
-async def num_workers(conn: Connection, *, now: datetime, silence_s: float) -> int:
-    """How many processes live that draw and train."""
+async def list_executors(conn: Connection) -> list[Executor]:
+    """Every process that was heard of within the last day (`retention.prune_executors`), workers first."""
+    rows = await conn.fetch(
+        "SELECT id, role, host, pid, content_check, started_at, seen_at, machine FROM service.executors"
+        " ORDER BY role = 'web', seen_at DESC LIMIT 200"
+    )
+    return [read(Executor, row) for row in rows]
+
+
+async def num_workers(conn: Connection, *, now: datetime, silence_s: float, takes: str | None = None) -> int:
+    """How many workers live; takes: of those that take a kind of work."""
     count: int = await conn.fetchval(
-        "SELECT count(*) FROM service.executors WHERE role = ANY($1::text[]) AND seen_at >= $2",
-        *(["worker", "both"], now - timedelta(seconds=silence_s)),
+        f"SELECT count(*) FROM service.executors WHERE role <> 'web' AND ($1::text IS NULL OR {_TAKES})"
+        " AND seen_at >= $2",
+        *(takes, now - timedelta(seconds=silence_s)),
     )
     return count
 

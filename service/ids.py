@@ -10,6 +10,8 @@ NewId = Callable[[str], str]
 
 # Crockford's base 32, lower case: no i, l, o, u, so an id survives being read aloud.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_DIGITS = {character: number for number, character in enumerate(_ALPHABET)}
+_LENGTH = 26
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
@@ -18,3 +20,14 @@ def new_id(prefix: str, *, clock: Clock = utc_now) -> str:
     number = (int(clock().timestamp() * 1000) << 80) | secrets.randbits(80)
     characters = [_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)]
     return f"{prefix}_{''.join(characters)}"
+
+
+def to_number(an_id: str) -> int | None:
+    """The 128 bits behind an id's prefix; None for what is no such id."""
+    prefix, _, characters = an_id.partition("_")
+    if not prefix or len(characters) != _LENGTH or not set(characters) <= _DIGITS.keys():
+        return None
+    number = 0
+    for character in characters:
+        number = number << 5 | _DIGITS[character]
+    return number if number < 2**128 else None

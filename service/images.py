@@ -12,6 +12,7 @@ from inference.errors import ImageRefused
 from inference.messages import MAX_IMAGE_BYTES
 from inference.pictures import OpenedPicture, open_picture
 from licensing.database import Connection
+from licensing.sentence import say
 from service.db.connections import read
 from service.errors import Problem
 from service.resources import Resources
@@ -81,15 +82,22 @@ def check_image(content: bytes, name: str) -> OpenedPicture:
     if len(content) > MAX_IMAGE_BYTES:
         raise Problem(
             "image_refused",
-            f"{name} has {len(content) / 1024**2:.1f} MiB, at most {MAX_IMAGE_BYTES // 1024**2} MiB are read;"
-            " save it smaller.",
+            say(
+                "{name} has {content:.1f} MiB, at most {most} MiB are read; save it smaller.",
+                name=name,
+                content=len(content) / 1024**2,
+                most=MAX_IMAGE_BYTES // 1024**2,
+            ),
         )
     try:
         picture = open_picture(content)
     except ImageRefused as error:
         raise Problem("image_refused", f"{name} {error}.") from error
     if picture.format not in FORMATS:
-        raise Problem("image_refused", f"{name} is a {picture.format} file; save it as PNG, JPEG or WebP.")
+        raise Problem(
+            "image_refused",
+            say("{name} is a {format} file; save it as PNG, JPEG or WebP.", name=name, format=picture.format),
+        )
     return picture
 
 
@@ -129,5 +137,5 @@ def read_data_url(text: str, name: str) -> bytes | None:
         return base64.b64decode(text[head.end() :], validate=True)
     except binascii.Error as error:
         raise Problem(
-            "image_refused", f"{name} is a data URL whose base64 is broken; encode the file again."
+            "image_refused", say("{name} is a data URL whose base64 is broken; encode the file again.", name=name)
         ) from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from inference.catalog import BaseSpec, base_spec, enlargement
 from inference.errors import ImageRefused, InvalidRequest
@@ -17,19 +17,22 @@ from inference.messages import MAX_SEED, AdapterRef, ImageRequest, Plan, plan
 from licensing import gateway, keys
 from licensing.errors import Refusal
 from licensing.orders import Quote, Reserve
+from licensing.sentence import say
 from service import acceptance
 from service.approvals import Prospect, need_approval
 from service.auth import Identity, check_terms, is_let_in
+from service.bases import require_for_sale
 from service.delivery import full_size
 from service.errors import Problem, not_found, refused
 from service.forecasts import read_eta_s
 from service.images import keep_image, read_data_url, use_image
-from service.offering import offered
+from service.offering import Offering, offered
 from service.orders import ENDS, Order, find_order
 from service.prefetch import tell_wanted
 from service.requests import Wanted
 from service.resources import Gateway
 from service.rules import check_order
+from service.starting_points import LEAST_SHARE, check_far_enough, find_start
 from service.turns import InLine, read_line
 from service.webhooks import find_endpoint
 
@@ -38,7 +41,8 @@ PROMPT_CHARACTERS_MAX = 500
 KEY_CHARACTERS_MAX = 255
 WAIT_SECONDS_MAX = 60
 _LOOK_S, _LOOK_MAX_S, _LOOK_GROWTH = 0.05, 0.5, 1.1
-_SEEDS = 2**31
+SEEDS = 2**31
+"""What is drawn without a seed gets one below this."""
 
 
 class OrderBody(BaseModel):
@@ -49,19 +53,26 @@ class OrderBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    style: str
-    prompt: str
-    count: int = 1
-    seed: int | None = None
-    size: tuple[int, int] | None = None
-    steps: int | None = None
-    guidance: float | None = None
-    strength: float | None = None
-    image: str | None = None
-    mask: str | None = None
-    tier: Literal["draft", "personal", "commercial", "exclusive"] = "personal"
-    version: str | None = None
-    webhook: str | None = None
+    style: str = Field(description="The style's id")
+    prompt: str = Field(description="What the picture shows, in plain words; the style comes by itself")
+    count: int = Field(default=1, description=f"Pictures, 1 to {COUNT_MAX}")
+    seed: int | None = Field(default=None, description="The same seed and words give the same picture; else a new one")
+    size: tuple[int, int] | None = Field(default=None, description="Width and height in pixels; else the base's own")
+    steps: int | None = Field(default=None, description="Steps of drawing; else the base's own number")
+    guidance: float | None = Field(default=None, description="How closely the words are followed; else the base's own")
+    strength: float | None = Field(default=None, description="How far from `image`, 0 (keeps it) to 1 (forgets it)")
+    image: str | None = Field(default=None, description="A picture to start from: an id of `/v1/images`, or a data URL")
+    start: str | None = Field(
+        default=None,
+        description="A work of the style's maker to start from, in place of `image`: an id of"
+        f" `/v1/styles/{{id}}/starting-points`. `strength` then draws at least {LEAST_SHARE:.0%} of the steps",
+    )
+    mask: str | None = Field(
+        default=None, description="Likewise; white where `image` is made anew, black where it stays"
+    )
+    tier: Literal["draft", "personal", "commercial", "exclusive"] = Field(default="personal", description="The licence")
+    version: str | None = Field(default=None, description="One that was published; else the one that is now")
+    webhook: str | None = Field(default=None, description="The id or URL of a webhook of yours that hears of the end")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,17 +86,26 @@ class Priced:
 
 async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
     """Everything about a request that needs no money. Raises Problem with the value and the way out."""
-    prompt = _checked_prompt(body.prompt)
+    prompt = checked_prompt(body.prompt)
     if not 1 <= body.count <= COUNT_MAX:
-        raise Problem("invalid_request", f"{body.count} pictures were asked for; order 1 to {COUNT_MAX} at once.")
+        raise Problem(
+            "invalid_request",
+            say("{count} pictures were asked for; order 1 to {most} at once.", count=body.count, most=COUNT_MAX),
+        )
     offering = await offered(web, body.style, body.version)
     webhook_id = await _own_webhook(web, asker, body.webhook)
     await check_order(web, asker, offering, prompt)
+    if not asker.is_test:
+        require_for_sale(web.settings, offering.base)
     spec = base_spec(offering.base, folder=web.settings.configs / "bases")
-    seed = secrets.randbelow(_SEEDS) if body.seed is None else body.seed
+    seed = secrets.randbelow(SEEDS) if body.seed is None else body.seed
+    start = await _offered_start(web, offering, body)
     image = await _own_image(web, asker, body.image, "image")
     mask = await _own_image(web, asker, body.mask, "mask")
-    planned = _planned(spec, body, prompt=prompt, seed=seed, has_image=image is not None, has_mask=mask is not None)
+    has_image = (start or image) is not None
+    planned = _planned(spec, body, prompt=prompt, seed=seed, has_image=has_image, has_mask=mask is not None)
+    if start is not None:
+        check_far_enough(planned)
     request = {
         "prompt": prompt,
         "seed": seed,
@@ -95,6 +115,7 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
         "strength": body.strength,
         "image": image,
         "mask": mask,
+        "start": start,
     }
     return Wanted(
         offering=offering,
@@ -105,6 +126,7 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
         work=_work(planned, spec, count=body.count),
         webhook_id=webhook_id,
         ownership_terms=web.ownership.version,
+        ordered_by=asker.session.person.id if asker.session else None,
     )
 
 
@@ -234,18 +256,45 @@ def hash_of(body: OrderBody) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _checked_prompt(text: str) -> str:
+def checked_prompt(text: str) -> str:
+    """A prompt without blanks around it. Raises Problem for an empty one, and one that is too long."""
     prompt = text.strip()
     if not prompt:
         raise Problem(
-            "invalid_request", "The prompt is empty; say what the picture should show, for example: a red apple."
+            "invalid_request", say("The prompt is empty; say what the picture should show, for example: a red apple.")
         )
     if len(prompt) > PROMPT_CHARACTERS_MAX:
         raise Problem(
             "invalid_request",
-            f"The prompt has {len(prompt)} characters, at most {PROMPT_CHARACTERS_MAX} are read; shorten it.",
+            say(
+                "The prompt has {number} characters, at most {most} are read; shorten it.",
+                number=len(prompt),
+                most=PROMPT_CHARACTERS_MAX,
+            ),
         )
     return prompt
+
+
+async def _offered_start(web: Gateway, offering: Offering, body: OrderBody) -> str | None:
+    """The id of the work that the order starts from. Raises Problem where its maker offers no such one."""
+    if body.start is None:
+        return None
+    if body.image is not None:
+        raise Problem("invalid_request", say("Both `image` and `start` were given; a picture starts from one of them."))
+    if body.mask is not None:
+        raise Problem(
+            "invalid_request",
+            say(
+                "A `mask` was given with `start`; all around the marked part would stay the maker's own work, so leave"
+                " the mask out, or mark a part of a picture of yours."
+            ),
+        )
+    # It is shown to clients, and its row to nobody but its maker.
+    async with web.house() as conn:
+        found = await find_start(conn, body.start)
+    if found is None or found.style_id != offering.style_id:
+        raise not_found("starting point", body.start[:80])
+    return found.id
 
 
 async def _own_image(web: Gateway, asker: Identity, text: str | None, name: str) -> str | None:

@@ -10,6 +10,8 @@ from service.accounts import account_by_id
 from service.outbox import tell_invoiced, tell_unpaid
 from service.resources import Gateway
 from service.styles import style_names
+from service.telling.of_licences import tell_plan_unpaid
+from service.telling.of_money import tell_overdue, tell_paper
 
 log = logging.getLogger("ownhand.invoicing")
 
@@ -36,11 +38,12 @@ async def issue_monthly(web: Gateway) -> None:
 
 
 async def collect_due(web: Gateway) -> None:
-    """Pay what invoices ask for out of prepaid money, where there is enough of it."""
+    """Pay what invoices ask for out of prepaid money, where there is enough of it; tell of those whose day is over."""
     async with web.house() as conn:
         for paper in await issuing.unpaid_invoices(conn):
             async with conn.transaction():
-                await issuing.pay_invoice(conn, paper.number, now=web.clock())
+                if not await issuing.pay_invoice(conn, paper.number, now=web.clock()):
+                    await tell_overdue(conn, paper, now=web.clock())
 
 
 async def renew_plans(web: Gateway) -> None:
@@ -55,6 +58,7 @@ async def renew_plans(web: Gateway) -> None:
                 state = await plans.retry_renewal(conn, allowance_id, now=now, new_id=web.new_id)
                 if state in ("waiting", "given_up"):
                     await tell_unpaid(conn, allowance_id, now=now)
+                    await tell_plan_unpaid(conn, allowance_id, now=now)
 
 
 async def grant_free_pictures(web: Gateway) -> None:
@@ -90,6 +94,7 @@ async def _issue(web: Gateway, conn: Connection, client_id: str, currency: str) 
     )
     for number in numbers:
         await tell_invoiced(conn, number, now=web.clock())
+        await tell_paper(conn, number, now=web.clock())
     return numbers
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from licensing.database import Connection
+from service.arriving import pieces_of
 from service.inventory import file_digest, list_files
 from service.storage import Storage
 
@@ -17,6 +18,9 @@ _ROWS = {
     "service.works": "SELECT count(*) FROM service.works WHERE style_id = $1",
     "service.looks": "SELECT count(*) FROM service.looks l JOIN service.works w ON w.id = l.work_id"
     " WHERE w.style_id = $1",
+    "service.upload_files": "SELECT count(*) FROM service.upload_files f JOIN service.uploads u ON u.id = f.upload_id"
+    " WHERE u.style_id = $1",
+    "service.tries": "SELECT count(*) FROM service.tries WHERE style_id = $1",
     "the review in service.styles": "SELECT count(*) FROM service.styles WHERE id = $1 AND review <> '{}'",
 }
 _BYTES_COLUMNS = """
@@ -81,7 +85,7 @@ async def _wanted(conn: Connection, style_id: str) -> _Wanted:
     adapters = await conn.fetch("SELECT adapter_sha256 FROM service.versions WHERE style_id = $1", style_id)
     return _Wanted(
         style_id=style_id,
-        prefixes=(f"works/{style_id}/", *(f"trainings/{row['id']}/" for row in trainings)),
+        prefixes=(f"works/{style_id}/", pieces_of(style_id), *(f"trainings/{row['id']}/" for row in trainings)),
         names=frozenset([row["id"] for row in trainings] + [row["adapter_sha256"] for row in adapters]),
         hashes=frozenset(file.sha256 for file in noted if file.num_bytes),
         sizes=frozenset(file.num_bytes for file in noted if file.num_bytes),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from licensing.sentence import Sentence, say
 from service.errors import Problem
 
 _KEPT_MAX = 10_000
@@ -60,27 +61,32 @@ class Buckets:
 
 def count_call(request: Request, account_id: str | None, key_id: str | None) -> None:
     """Count a call of the API. Raises Problem, as all of these."""
-    _let_in(request, request.app.state.buckets, _who(request, account_id, key_id), "calls")
+    _let_in(request, request.app.state.buckets, _who(request, account_id, key_id), say("calls"))
 
 
 def count_check(request: Request, account_id: str | None) -> None:
     """Count a file that is to be judged: it may be large, and unpacking it is the most that a stranger can make this
     process do."""
-    _let_in(request, request.app.state.checks, _who(request, account_id), "checks")
+    _let_in(request, request.app.state.checks, _who(request, account_id), say("checks"))
+
+
+def count_search(request: Request, account_id: str | None) -> None:
+    """Count a picture that somebody looks for a style with: a worker looks at each."""
+    _let_in(request, request.app.state.searches, _who(request, account_id), say("searches by picture"))
 
 
 def count_form(request: Request, account_id: str | None) -> None:
     """Count what somebody sends from a page."""
-    _let_in(request, request.app.state.forms, _who(request, account_id), "forms")
+    _let_in(request, request.app.state.forms, _who(request, account_id), say("forms"))
 
 
 def count_sign_in(request: Request) -> None:
     """Count somebody who shows a link, or a token that is none: whoever tries words until one fits. By address, for a
     wrong word names no account."""
-    _let_in(request, request.app.state.sign_ins, _who(request, None), "tries to sign in")
+    _let_in(request, request.app.state.sign_ins, _who(request, None), say("tries to sign in"))
 
 
-def _let_in(request: Request, buckets: Buckets, who: str, what: str) -> None:
+def _let_in(request: Request, buckets: Buckets, who: str, what: Sentence) -> None:
     """Count, and have the answer say how many may follow, in the fields of draft-ietf-httpapi-ratelimit-headers."""
     verdict = buckets.take(who)
     headers = {
@@ -90,8 +96,13 @@ def _let_in(request: Request, buckets: Buckets, who: str, what: str) -> None:
     if not verdict.is_let_in:
         raise Problem(
             "rate_limited",
-            f"{buckets.per_minute} {what} a minute are let in and this is one more;"
-            f" wait {math.ceil(verdict.next_in_s)} s and go on more slowly.",
+            say(
+                "{per_minute} {what} a minute are let in and this is one more; wait {next_in_s} s and go"
+                " on more slowly.",
+                per_minute=buckets.per_minute,
+                what=what,
+                next_in_s=math.ceil(verdict.next_in_s),
+            ),
             retry_after_s=verdict.next_in_s,
             headers=headers,
         )

@@ -11,15 +11,19 @@ Holds and money are the licensing room's; a row here moves in the same transacti
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
+import asyncpg
+
 from licensing.database import Connection
 from licensing.orders import EndReason
+from licensing.sentence import known_again
 from service import events
 from service.db.connections import read, to_rows
 from service.events import Told
+from service.kept_sentences import OF_ORDERS
 from service.outbox import tell_orders
 
 State = Literal[
@@ -37,11 +41,13 @@ UNPAID_SENTENCES: dict[EndReason, str] = {
 }
 NOT_LOOKED_AT = "The creator did not look at the pictures in time; nothing was charged. Order again."
 """How an order is said to have expired that waited for its creator."""
+START_GONE = "The maker took back the work that it started from; nothing was charged. Start from another picture."
+"""How an order is said to have been withdrawn whose starting point is gone."""
 
 _COLUMNS = (
     "id, client_id, key_id, style_id, creator_id, version_id, state, message, tier, count, amount, currency, test,"
     " request, work, turn, step, steps, eta_s, created_at, started_at, ended_at, refused, webhook_id,"
-    " rules_version, needs_approval, approval_until, words_deleted_at, ownership_terms"
+    " rules_version, needs_approval, approval_until, words_deleted_at, ownership_terms, ordered_by"
 )
 
 
@@ -65,6 +71,7 @@ class Order:
     `rules_version` names the rules of its creator that judged it. `needs_approval`: its creator looks at the pictures
     first; `approval_until` is set once they wait for that, and kept.
     `ownership_terms` is the version of who owns what that was in force when it was ordered.
+    `ordered_by` is the account of the person who ordered it in a browser, which in a team is not the client's.
     """
 
     id: str
@@ -96,6 +103,7 @@ class Order:
     approval_until: datetime | None
     words_deleted_at: datetime | None
     ownership_terms: int
+    ordered_by: str | None = None
 
     @property
     def prompt(self) -> str | None:
@@ -129,29 +137,50 @@ async def find_order(conn: Connection, order_id: str, *, client_id: str | None =
         f"SELECT {_COLUMNS} FROM service.generations WHERE id = $1 AND ($2::text IS NULL OR client_id = $2)",
         *(order_id, client_id),
     )
-    return read(Order, row) if row else None
+    return _order(row) if row else None
 
 
 async def find_orders(conn: Connection, order_ids: Sequence[str]) -> dict[str, Order]:
     """Orders by their ids."""
     rows = await conn.fetch(f"SELECT {_COLUMNS} FROM service.generations WHERE id = ANY($1::text[])", list(order_ids))
-    return {row["id"]: read(Order, row) for row in rows}
+    return {row["id"]: _order(row) for row in rows}
 
 
-async def list_orders(conn: Connection, *, client_id: str, limit: int, before: str | None = None) -> list[Order]:
-    """A client's orders, newest first, those before the id `before`."""
+async def list_orders(
+    conn: Connection,
+    *,
+    client_id: str,
+    limit: int,
+    before: str | None = None,
+    style_id: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[Order]:
+    """A client's orders, newest first, those before the id `before`: of one style, made from `since` on and before
+    `until`, where these are named."""
     rows = await conn.fetch(
         f"SELECT {_COLUMNS} FROM service.generations WHERE client_id = $1 AND ($2::text IS NULL OR id < $2)"
-        " ORDER BY id DESC LIMIT $3",
-        *(client_id, before, limit),
+        " AND ($4::text IS NULL OR style_id = $4) AND ($5::timestamptz IS NULL OR created_at >= $5)"
+        " AND ($6::timestamptz IS NULL OR created_at < $6) ORDER BY id DESC LIMIT $3",
+        *(client_id, before, limit, style_id, since, until),
     )
-    return [read(Order, row) for row in rows]
+    return [_order(row) for row in rows]
+
+
+async def styles_ordered(conn: Connection, *, client_id: str) -> dict[str, str]:
+    """The styles that a client has ever ordered, by id, with their names, by name."""
+    rows = await conn.fetch(
+        "SELECT s.id, s.name FROM service.styles s WHERE EXISTS (SELECT FROM service.generations g"
+        " WHERE g.client_id = $1 AND g.style_id = s.id) ORDER BY lower(s.name), s.id",
+        client_id,
+    )
+    return {row["id"]: row["name"] for row in rows}
 
 
 async def list_open(conn: Connection) -> list[Order]:
     """Every order that has not ended, oldest first."""
     rows = await conn.fetch(f"SELECT {_COLUMNS} FROM service.generations WHERE {IS_OPEN} ORDER BY id")
-    return [read(Order, row) for row in rows]
+    return [_order(row) for row in rows]
 
 
 async def mark_started(conn: Connection, order_id: str, *, now: datetime) -> bool:
@@ -303,3 +332,8 @@ async def note_progress(
         data = seen | ({"preview": preview} if preview and not needs_approval else {})
         await events.append(conn, subject=order_id, kind="progress", data=data, now=now)
     return True
+
+
+def _order(row: asyncpg.Record) -> Order:
+    order = read(Order, row)
+    return replace(order, message=known_again(order.message, OF_ORDERS)) if order.message else order

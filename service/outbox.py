@@ -8,23 +8,21 @@ Messages of one endpoint go in the order in which they were written (`deliveries
 out of that order, at once (`deliveries.due_at`).
 """
 
-import asyncio
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from licensing.database import Connection
+from service.bells import Bells
 from service.db.connections import read
 
 DeliveryState = Literal["waiting", "delivered", "failed"]
 PING = "ping"
 """A message that tells nothing: it is tried once."""
 
-# Of this process: what wakes those who send.
-_bells: set[asyncio.Event] = set()
+BELLS = Bells()
 
 _ID = "'msg_' || left(encode(sha256(convert_to({of}, 'UTF8')), 'hex'), 26)"
 _TIME = "to_char({of} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
@@ -202,7 +200,7 @@ async def ping(conn: Connection, webhook_id: str, *, message_id: str, now: datet
             "INSERT INTO service.deliveries (message_id, webhook_id, due_at) VALUES ($1, $2, $3)",
             *(message_id, webhook_id, now),
         )
-    _ring()
+    BELLS.ring()
 
 
 async def send_again(conn: Connection, webhook_id: str, message_id: str, *, now: datetime) -> bool:
@@ -213,7 +211,7 @@ async def send_again(conn: Connection, webhook_id: str, message_id: str, *, now:
         " WHERE webhook_id = $1 AND message_id = $2",
         *(webhook_id, message_id, now),
     )
-    _ring()
+    BELLS.ring()
     return bool(status == "UPDATE 1")
 
 
@@ -232,31 +230,13 @@ async def list_deliveries(
     return [read(Delivery, row) for row in rows]
 
 
-@contextmanager
-def hearing(bell: asyncio.Event) -> Iterator[None]:
-    """Set `bell` whenever this process tells somebody something, until the end of the block.
-
-    That is heard before its transaction commits, and not at all of what other processes tell.
-    """
-    _bells.add(bell)
-    try:
-        yield
-    finally:
-        _bells.discard(bell)
-
-
 async def _tell(conn: Connection, statement: str, *arguments: Any) -> None:
     status = await conn.execute(statement, *arguments)
     if status != "INSERT 0 0":
-        _ring()
+        BELLS.ring()
 
 
 def wake_senders(num_endpoints: int) -> None:
     """So many were told by a function of the database that this process called."""
     if num_endpoints:
-        _ring()
-
-
-def _ring() -> None:
-    for bell in _bells:
-        bell.set()
+        BELLS.ring()

@@ -46,6 +46,15 @@ async def find_output(conn: Connection, output_id: str, *, client_id: str) -> Ou
     return read(Output, row) if row else None
 
 
+async def list_outputs(conn: Connection, output_ids: Sequence[str], *, client_id: str) -> list[Output]:
+    """Those of these pictures that are a client's own."""
+    rows = await conn.fetch(
+        f"SELECT {_COLUMNS} FROM service.outputs WHERE id = ANY($1::text[]) AND client_id = $2",
+        *(list(output_ids), client_id),
+    )
+    return [read(Output, row) for row in rows]
+
+
 async def outputs_of(conn: Connection, order_ids: Sequence[str]) -> dict[str, list[Output]]:
     """The pictures of each order, in their order; orders without any are missing."""
     rows = await conn.fetch(

@@ -14,6 +14,7 @@ import asyncpg
 
 from licensing import switch
 from licensing.database import Connection
+from service.beside import beside
 from service.notices import listen
 from service.resources import Gateway, Resources
 from service.versions import Version, sold_version
@@ -56,16 +57,8 @@ async def prefetching(opened: Resources, bring: Callable[[Version], Awaitable[No
         if version_id and not wanted.full():
             wanted.put_nowait(version_id)
 
-    tasks = [
-        asyncio.create_task(listen(opened.database_url, CHANNEL, hear)),
-        asyncio.create_task(_bring_all(opened, wanted, bring)),
-    ]
-    try:
+    async with beside(listen(opened.database_url, CHANNEL, hear), _bring_all(opened, wanted, bring)):
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _notify(web: Gateway, version_id: str) -> None:

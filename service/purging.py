@@ -14,6 +14,7 @@ from typing import Protocol
 import asyncpg
 
 from service.adapter_files import AdapterFiles
+from service.beside import beside
 from service.heartbeats import this_process
 from service.inventory import DeletedFile, note_files
 from service.resources import Resources
@@ -40,12 +41,8 @@ class Keeps(Protocol):
 @asynccontextmanager
 async def purging(opened: Resources, keeps: Keeps) -> AsyncIterator[None]:
     """Purge now, and every minute until the end of the block."""
-    task = asyncio.create_task(_go_on(opened, keeps))
-    try:
+    async with beside(_go_on(opened, keeps)):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def purge(opened: Resources, keeps: Keeps) -> None:

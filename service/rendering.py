@@ -27,17 +27,19 @@ from licensing import switch
 from service import delivery, pending
 from service.data_use import Use, check_files, read_file
 from service.drawing import Place, Studio, studio
-from service.errors import AdapterWithdrawn, FileRefused, ObjectMissing
+from service.errors import AdapterWithdrawn, FileRefused, ObjectMissing, StartWithdrawn
 from service.faults import reach
 from service.heartbeats import this_process
 from service.images import read_image
 from service.marks import draw_draft_mark
-from service.orders import Order, RefusedPicture, find_order, mark_started
+from service.orders import START_GONE, Order, RefusedPicture, find_order, mark_started
 from service.progress import Progress
 from service.purging import forget_unsold
 from service.queues import look_again
 from service.resources import Resources
+from service.starting_points import compared_with, read_start
 from service.stops import note_stopped
+from service.tracing.spans import span
 from service.versions import Version, sold_version
 from service.watch import LEASE_LOST
 from service.workflows import RENDER, durable_step, resources, story
@@ -90,6 +92,8 @@ async def draw(order_id: str, fence: int, door: ExitStack) -> Drawn:
         return drawn
     except InferenceError as error:
         return {"end": "failed", "message": f"{error}; nothing was charged."}
+    except StartWithdrawn:
+        return {"end": "withdrawn", "message": START_GONE}
     except FileRefused:
         log.exception("order %s was to be drawn with what is not its version's", order.id)
         return {"end": "failed", "message": "The files of this style may not be opened for it; nothing was charged."}
@@ -150,9 +154,16 @@ async def _draw_all(
     async def one(number: int, request: ImageRequest) -> Result:
         async with places[number - 1]:
             halfway = await _halfway(opened, order, number)
-            result = await _make(engine, request, turn, stop, functools.partial(progress.hear, number), halfway)
+            with span("draw_picture", number=number, width=request.width, height=request.height) as drawing:
+
+                def hear(step: Step) -> None:
+                    progress.hear(number, step)
+                    drawing.add_event("step", {"ownhand.index": step.index, "ownhand.total": step.total})
+
+                result = await make_picture(engine, request, turn, stop=stop, hear=hear, halfway=halfway)
             if isinstance(result, Picture):
-                await _store(opened, order, spec, number, result)
+                with span("store_picture", number=number, bytes=len(result.png)):
+                    await _store(opened, order, spec, number, result)
             return result
 
     async with progress.told(opened, order.id):
@@ -230,13 +241,14 @@ def _stopped(reason: str) -> Drawn:
     return {"end": "again" if reason in _AGAIN else reason if reason in ends else "failed"}
 
 
-async def _make(
+async def make_picture(
     engine: Draws,
     request: ImageRequest,
     turn: Turn,
-    stop: Callable[[], str | None],
-    hear: Callable[[Step], None],
-    halfway: bytes | None,
+    *,
+    stop: Callable[[], str | None] = lambda: None,
+    hear: Callable[[Step], None] = lambda step: None,
+    halfway: bytes | None = None,
 ) -> Result:
     """One picture from its beginning to its end; it is given up where this is cancelled."""
     while True:
@@ -287,7 +299,11 @@ async def _requests(opened: Resources, order: Order, spec: BaseSpec, adapter: Ad
     enlarge = delivery.is_enlarged(spec, order.tier)
     # What is not enlarged is drawn at the size that the enlarger would have been given.
     width, height = (edge if enlarge else edge // enlargement(spec) for edge in order.size)
-    image = await read_image(opened, wanted["image"], client_id=order.client_id)
+    image = await read_start(opened, order)
+    if image is not None:
+        adapter = await asyncio.to_thread(compared_with, adapter, image)
+    else:
+        image = await read_image(opened, wanted["image"], client_id=order.client_id)
     mask = await read_image(opened, wanted["mask"], client_id=order.client_id)
     return [
         ImageRequest(
@@ -304,6 +320,7 @@ async def _requests(opened: Resources, order: Order, spec: BaseSpec, adapter: Ad
             image=image,
             strength=wanted["strength"],
             mask=mask,
+            watched_as=order.id,
         )
         for number in range(order.count)
     ]

@@ -12,8 +12,8 @@ from service.turns import InLine
 class Wanted:
     """A checked request. `request` is what the order stores: prompt, seed, size, steps, guidance, strength, pictures.
 
-    `image` and `mask` are ids of the client's own pictures. A picture takes `steps` steps; all of them cost `work`, in
-    row-steps.
+    `image` and `mask` are ids of the client's own pictures, `start` that of a work which its maker offers. A picture
+    takes `steps` steps; all of them cost `work`, in row-steps.
     """
 
     offering: Offering
@@ -26,6 +26,8 @@ class Wanted:
     """The client's endpoint that hears of the order's end."""
     ownership_terms: int
     """The version of who owns what that is in force."""
+    ordered_by: str | None
+    """The account of the person who orders in a browser; None for a program."""
 
     def sale(self, *, client_id: str, terms_version: int) -> Prospect:
         """The request as far as it decides whether its creator looks at the pictures first."""

@@ -1,5 +1,6 @@
 """What a process holds open while it runs: the pool, the storage, and in the web role the keys."""
 
+import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -23,7 +24,9 @@ from licensing.tenancy import HOUSE
 from licensing.watermarks import Watermark, open_watermark
 from service.clock import Clock, utc_now
 from service.db.connections import application_url, open_pool
+from service.db.patience import patience
 from service.db.tenancy import acting_for
+from service.fees import note_fees
 from service.ids import NewId, new_id
 from service.ownership import OwnershipTerms, load_ownership_terms, put_in_force
 from service.settings import Settings
@@ -83,10 +86,14 @@ class Gateway(Resources):
         asked: Asked,
     ) -> Answered:
         """Have `answer_all` answer a question together with all that are asked of it at the same time: one commit, and
-        one look at the database, for many requests (`licensing.batches`)."""
+        one look at the database, for many requests (`licensing.batches`).
+
+        Raises TimeoutError where that takes longer than a request waits; it may be answered all the same.
+        """
         if answer_all not in self._batches:
             self._batches[answer_all] = Batches(partial(answer_all, self))
-        answered: Answered = await self._batches[answer_all].ask(asked)
+        async with asyncio.timeout(patience().batch_s):
+            answered: Answered = await self._batches[answer_all].ask(asked)
         return answered
 
 
@@ -95,7 +102,7 @@ async def open_worker_resources(
     settings: Settings, database_url: str, *, clock: Clock = utc_now
 ) -> AsyncIterator[Resources]:
     """A worker's resources, closed at the end."""
-    async with await open_pool(database_url, settings.num_database_connections) as pool:
+    async with await _pool(settings, database_url) as pool:
         yield Resources(
             settings=settings,
             database_url=application_url(database_url),
@@ -113,11 +120,13 @@ async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = 
     Raises NotStarted where the terms of who owns what were changed without a new version.
     """
     ownership, taxes = load_ownership_terms(settings.configs), load_taxes(settings.configs / "seller.toml")
-    async with await open_pool(database_url, settings.num_database_connections) as pool:
+    prices = load_prices(settings.configs / "prices.toml")
+    async with await _pool(settings, database_url) as pool:
         provider = open_payments(settings)
         async with pool.acquire() as conn:
             await put_in_force(conn, ownership, now=clock())
             await apply_taxes(conn, taxes)
+            await note_fees(conn, prices, now=clock())
         try:
             yield Gateway(
                 settings=settings,
@@ -128,7 +137,7 @@ async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = 
                 new_id=partial(new_id, clock=clock),
                 authority_folder=AuthorityFolder(authority_folder(settings)),
                 pepper=read_pepper(settings),
-                prices=load_prices(settings.configs / "prices.toml"),
+                prices=prices,
                 taxes=taxes,
                 provider=provider,
                 categories=load_categories(settings.configs / "categories.toml"),
@@ -137,6 +146,12 @@ async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = 
             )
         finally:
             await provider.close()
+
+
+async def _pool(settings: Settings, database_url: str) -> asyncpg.Pool:
+    return await open_pool(
+        database_url, settings.num_database_connections, idle_transaction_s=settings.idle_transaction_s
+    )
 
 
 def open_payments(settings: Settings) -> PaymentProvider:

@@ -13,6 +13,7 @@ from typing import Any
 
 from service.orders import OPEN
 from service.resources import Gateway
+from service.settings import KEPT_DAYS_MAX
 from service.trainings import OPEN as OPEN_TRAININGS
 from service.workflows import forget_ended
 
@@ -36,8 +37,15 @@ DELETE FROM service.messages WHERE id IN (
         AND NOT EXISTS (SELECT FROM service.deliveries d WHERE d.message_id = m.id AND d.state = 'waiting')
     ORDER BY m.created_at LIMIT $2)
 """
+# What somebody has read, or what went by e-mail alone; what nobody has read yet is kept for a year.
+_DELETE_LETTERS = """
+DELETE FROM service.letters WHERE id IN (
+    SELECT l.id FROM service.letters l WHERE l.created_at < $1 AND l.mail <> 'waiting'
+        AND (l.read_at IS NOT NULL OR NOT l.in_inbox OR l.created_at < $2)
+    ORDER BY l.created_at LIMIT $3)
+"""
 # What is left of an order's request, and of a picture's receipt; $2 is the time.
-WORDLESS = """'{"prompt": null, "image": null, "mask": null}'::jsonb"""
+WORDLESS = """'{"prompt": null, "image": null, "mask": null, "start": null}'::jsonb"""
 UNREADABLE = "jsonb_build_object('prompt', NULL, 'negative_prompt', NULL, 'prompt_deleted_at', $2::timestamptz)"
 _DELETE_WORDS = f"""
 WITH due AS (
@@ -122,6 +130,15 @@ async def prune_messages(web: Gateway) -> None:
         log.info("%s messages from before %s were deleted", total, before.date())
 
 
+async def prune_letters(web: Gateway) -> None:
+    """Delete letters older than `event_days`, those that nobody has read after a year. A sweep."""
+    now = web.clock()
+    before, unread_before = now - timedelta(days=web.settings.event_days), now - timedelta(days=KEPT_DAYS_MAX)
+    total = await _delete(web, _DELETE_LETTERS, before, unread_before)
+    if total:
+        log.info("%s letters from before %s were deleted", total, before.date())
+
+
 async def prune_executors(web: Gateway) -> None:
     """Forget processes that have been silent for a day; their work went back to the queues long ago. A sweep."""
     async with web.pool.acquire() as conn:
@@ -129,11 +146,16 @@ async def prune_executors(web: Gateway) -> None:
 
 
 async def prune_sign_ins(web: Gateway) -> None:
-    """Delete links and sessions that ran out a day ago; nobody can sign in with them any more. A sweep."""
+    """Delete links, sessions, sign-ups and invitations that ran out a day ago, and forget what was tried before; nobody
+    can sign in with them any more. A sweep."""
     before = web.clock() - _A_DAY
     async with web.pool.acquire() as conn:
         await conn.execute("DELETE FROM service.sign_in_links WHERE expires_at < $1", before)
         await conn.execute("DELETE FROM service.sessions WHERE expires_at < $1", before)
+        await conn.execute("DELETE FROM service.sign_in_steps WHERE expires_at < $1", before)
+        await conn.execute("DELETE FROM service.sign_ups WHERE expires_at < $1", before)
+        await conn.execute("DELETE FROM service.team_invitations WHERE expires_at < $1", before)
+        await conn.execute("DELETE FROM service.sign_in_tries WHERE last_at < $1", before)
 
 
 async def prune_stories(web: Gateway) -> None:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 
+from licensing.sentence import say
 from service.data_use import Use
 from service.heartbeats import this_process
 from service.resources import Resources
@@ -34,8 +35,8 @@ _BROKEN = Finding(
     work=None,
     kind="not_looked_at",
     severity="warning",
-    why="Your pictures could not be looked at: something broke on our side and was logged.",
-    fix="You can go on without it; after the next change to your works they are looked at again.",
+    why=say("Your pictures could not be looked at: something broke on our side and was logged."),
+    fix=say("You can go on without it; after the next change to your works they are looked at again."),
 )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from inference.catalog import base_spec
 from licensing.database import Connection
+from licensing.sentence import Sentence, known_again, say
 from service.cases import Case, cases_about
 from service.resources import Gateway
 from service.reviewing import digest_of_works, start_look
@@ -22,6 +23,7 @@ from service.works import StoredWork, list_works
 from training.messages import Finding
 from training.recipe import Recipe
 from training.review.messages import JUDGEMENTS
+from training.review.wording import TEMPLATES
 
 OTHERS_WORK = "others_work"
 """The kind of finding that a case of the operator's stands behind."""
@@ -93,7 +95,7 @@ async def _look(
     of = digest_of_works(works, size=size, min_works=recipe.min_works)
     kept: dict[str, Any] = json.loads(await conn.fetchval("SELECT review FROM service.styles WHERE id = $1", style.id))
     known = {work.id for work in works}
-    findings = [replace(Finding(**one), about=tuple(one.get("about", ()))) for one in kept.get("findings", [])]
+    findings = [_said(Finding(**one)) for one in kept.get("findings", [])]
     if kept.get("of") == of or not works or style.destroyed_at is not None:
         return "current", findings if works else []
     if not await _is_under_way(kept.get("asked", {}), of):
@@ -105,6 +107,12 @@ async def _look(
         await start_look(look_id, style.id, size=size, min_works=recipe.min_works)
     # Findings about the whole set are of another set; those about a work are still true of that file.
     return "looking", [finding for finding in findings if finding.work in known]
+
+
+def _said(finding: Finding) -> Finding:
+    """As it was kept, in sentences that can be said in another language."""
+    why, fix = [known_again(text, TEMPLATES) for text in (finding.why, finding.fix)]
+    return replace(finding, why=why, fix=fix, about=tuple(finding.about))
 
 
 async def _is_under_way(asked: dict[str, str], of: str) -> bool:
@@ -129,19 +137,25 @@ def _on_cases(held: dict[str, Case]) -> list[Finding]:
             work=work_id,
             kind=OTHERS_WORK,
             severity="error",
-            why="It is nearly the same picture as one that somebody else had uploaded here before, so it does not"
-            + f" train. {_decided(case)}",
-            fix="If it is yours, say so in a sentence: a person looks at both pictures and decides. Or exclude it.",
+            why=say(
+                "It is nearly the same picture as one that somebody else had uploaded here before, so it does not"
+                " train. {decided}",
+                decided=_decided(case),
+            ),
+            fix=say(
+                "If it is yours, say so in a sentence: a person looks at both pictures and decides. Or exclude it."
+            ),
         )
         for work_id, case in held.items()
     ]
 
 
-def _decided(case: Case) -> str:
-    if case.outcome is None:
-        said = " What you said is with them." if case.said else ""
-        return f"The operator has been asked.{said}"
-    return f"The operator decided: {case.said[-1]['sentence']}"
+def _decided(case: Case) -> Sentence:
+    if case.outcome is not None:
+        return say("The operator decided: {sentence}", sentence=case.said[-1]["sentence"])
+    if case.said:
+        return say("The operator has been asked. What you said is with them.")
+    return say("The operator has been asked.")
 
 
 def _on_rights(works: Sequence[StoredWork], held: dict[str, Case], recipe: Recipe) -> list[Finding]:
@@ -151,15 +165,19 @@ def _on_rights(works: Sequence[StoredWork], held: dict[str, Case], recipe: Recip
             work=work.id,
             kind="rights",
             severity="error",
-            why="Whose work this is was not said, so it does not train.",
-            fix="Say that it is yours, that the client consented, or that you have a licence; or exclude it.",
+            why=say("Whose work this is was not said, so it does not train."),
+            fix=say("Say that it is yours, that the client consented, or that you have a licence; or exclude it."),
         )
         for work in unsure
         if work.id not in held
     ]
     clear = len(works) - len(unsure)
     if unsure and clear < recipe.min_works:
-        why = f"The rights to {clear} works are clear, and {recipe.min_works} are needed to learn a style."
-        fix = "Set the rights of the works named below."
+        why = say(
+            "The rights to {clear} works are clear, and {least} are needed to learn a style.",
+            clear=clear,
+            least=recipe.min_works,
+        )
+        fix = say("Set the rights of the works named below.")
         findings.insert(0, Finding(work=None, kind="rights", severity="error", why=why, fix=fix))
     return findings

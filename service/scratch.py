@@ -14,12 +14,14 @@ from typing import IO
 
 import asyncpg
 
+from service.beside import beside
 from service.data_use import OpenedFiles, Use, open_files
 from service.heartbeats import this_process
 from service.inventory import files_under, note_files
 from service.resources import Resources
-from service.trainings import Training
+from service.trainings import Training, find_training
 from service.works import StoredWork, hashes_of
+from training.kept import KEPT, WAY, look_name, place_of
 from training.messages import TrainingRequest, Way, Work, read_works
 
 log = logging.getLogger("ownhand.scratch")
@@ -99,6 +101,8 @@ async def lay_out(
         # A checkpoint knows the works and the words it learnt from, so none of others may be gone on from.
         await asyncio.to_thread(_empty, scratch.folder)
     laid = await lay_works(scratch, opened, works, Use(purpose="training", by=this_process(), job=training.id))
+    if training.of_training is not None:
+        await _lay_kept(scratch, opened, training)
     configs = opened.settings.configs
     request = TrainingRequest(
         id=training.id,
@@ -113,8 +117,24 @@ async def lay_out(
         is_reviewed=True,
         max_minutes=training.max_minutes or 0.0,
         way=way,
+        take=training.take_step or 0,
     )
     scratch.request.write_text(request.to_json())
+
+
+async def _lay_kept(scratch: Scratch, opened: Resources, training: Training) -> None:
+    """What an earlier training kept, where the trainer looks for it; noted as opened like the works."""
+    async with opened.pool.acquire() as conn:
+        earlier = await find_training(conn, str(training.of_training), creator_id=training.creator_id)
+    assert earlier is not None
+    taken = (KEPT, WAY, look_name(training.take_step or 0))
+    named = {one["key"]: one for one in earlier.kept["files"] if one["name"] in taken}
+    use = Use(purpose="training", by=this_process(), job=training.id)
+    files = await open_files(opened, use, {key: one["sha256"] for key, one in named.items()})
+    for key, one in named.items():
+        path = place_of(one["name"], scratch.folder / "trainer")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(path.write_bytes, await asyncio.to_thread(files.read, key))
 
 
 async def lay_works(scratch: Scratch, opened: Resources, works: Sequence[StoredWork], use: Use) -> list[Work]:
@@ -132,12 +152,8 @@ async def lay_work(scratch: Scratch, files: OpenedFiles, work: StoredWork) -> Wo
 @asynccontextmanager
 async def tidying(opened: Resources) -> AsyncIterator[None]:
     """Delete, now and every minute until the end of the block, what ended trainings left on this machine."""
-    task = asyncio.create_task(_go_on_tidying(opened))
-    try:
+    async with beside(_go_on_tidying(opened)):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def tidy(opened: Resources) -> None:

@@ -6,8 +6,9 @@ Nothing that goes wrong here goes wrong for the others of the round: it is kept 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -22,8 +23,9 @@ from service.speeds import known_way
 from service.styles import find_style
 from service.training_events import Recorder, Superseded
 from service.trainings import Training
-from service.versions import ADAPTER, EXAMPLES, FLAT, LOOKS, REPORT
+from service.versions import ADAPTER, EXAMPLES, FLAT, KEPT_FILES, LOOKS, REPORT
 from service.works import StoredWork, list_works
+from training.kept import KEPT
 from training.messages import TRAINING_ENDS, Done, Event, StateChanged
 from training.recipe import load_recipe
 
@@ -135,6 +137,8 @@ class Seat:
             keys[f"{training.files}/{FLAT}"] = done.flat
         if done.looks is not None:
             keys[f"{training.files}/{LOOKS}"] = done.looks
+        kept = {f"{training.files}/{KEPT_FILES}/{path.name}": path for path in done.kept}
+        keys |= kept
         for key, path in keys.items():
             with path.open("rb") as file:
                 await asyncio.to_thread(opened.storage.put, key, file)
@@ -157,6 +161,7 @@ class Seat:
             "has_looks": done.looks is not None,
             "examples": list(examples),
             "receipt": json.loads(done.receipt.read_text())["receipt"],
+            "kept": _kept(kept),
         }
 
     async def _close(self, state: trainings.TrainingState | None = None, message: str | None = None) -> None:
@@ -182,6 +187,15 @@ class Seat:
     async def _end(self, conn: asyncpg.Connection, state: trainings.TrainingState, message: str | None = None) -> None:
         await trainings.change_state(conn, self.training, state, now=self._opened.clock(), message=message)
         self.is_over = True
+
+
+def _kept(files: Mapping[str, Path]) -> dict[str, Any]:
+    """What a training kept, as its row says it; nothing of one that kept nothing."""
+    listed = next((path for path in files.values() if path.name == KEPT), None)
+    if listed is None:
+        return {}
+    named = [{"name": path.name, "key": key, "sha256": file_sha256(path)} for key, path in files.items()]
+    return {"looks": json.loads(listed.read_text())["looks"], "files": named}
 
 
 async def _names(conn: asyncpg.Connection, training: Training) -> tuple[str, ...]:

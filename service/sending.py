@@ -6,24 +6,23 @@ same id: it arrives at least once. What an endpoint is told goes in order: a mes
 more seldom, and those behind it wait, until it arrives or is given up.
 """
 
-import asyncio
 import json
 import logging
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any
 
 import httpx
 
 from licensing.database import Connection
 from service.addresses import Resolve, resolve_host
+from service.beside import beside
+from service.carrying import back_off_s, carry
 from service.errors import SecretLost
 from service.faults import reach
-from service.outbox import PING, DeliveryState, hearing
+from service.outbox import BELLS, PING, DeliveryState
 from service.posting import Answer, open_http, post, sign
 from service.resources import Gateway
 from service.webhooks import open_secret
@@ -32,7 +31,6 @@ log = logging.getLogger("ownhand.sending")
 
 BACK_OFF_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Between two tries, as in Standard Webhooks' example: ten tries in a little over three days."""
-_JITTER = 0.2
 _RETRY_AFTER_MAX_S = 86_400
 LEASE = timedelta(seconds=30)
 """Of a claim; a try takes a third of it at most."""
@@ -42,9 +40,6 @@ _TRIES_BEFORE_DISABLING = 3
 AT_ONCE = 16
 """Endpoints that one process sends to at the same time."""
 ATTEMPTS_KEPT = 20
-_IDLE_S = 1.0
-# Whoever rings has not committed yet.
-_COMMIT_S = 0.05
 
 _CLAIM = """
 UPDATE service.webhooks w SET claimed_until = $2, claimed_by = $3
@@ -104,13 +99,18 @@ class Verdict:
 @asynccontextmanager
 async def sending(web: Gateway) -> AsyncIterator[None]:
     """Send what clients are told until the end of the block."""
-    async with open_http() as http:
-        task = asyncio.create_task(_send_all(web, http))
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    async with (
+        open_http() as http,
+        beside(
+            carry(
+                BELLS,
+                lambda: take(web, now=web.clock()),
+                lambda claim: _send(web, http, claim, now=web.clock()),
+                at_once=AT_ONCE,
+            )
+        ),
+    ):
+        yield
 
 
 async def send_next(web: Gateway, http: httpx.AsyncClient, *, now: datetime, resolve: Resolve = resolve_host) -> bool:
@@ -188,16 +188,10 @@ def judge(claim: Claim, answer: Answer, *, now: datetime) -> Verdict:
         # Whoever asks for a ping waits to see what comes of it, and asks again.
         return Verdict(state="failed")
     pause_s = max(
-        back_off_s(tries, seed=f"{claim.webhook_id} {claim.message_id}"),
+        back_off_s(BACK_OFF_S, tries, seed=f"{claim.webhook_id} {claim.message_id}"),
         min(answer.retry_after_s, _RETRY_AFTER_MAX_S),
     )
     return Verdict(state="waiting", next_at=now + timedelta(seconds=pause_s))
-
-
-def back_off_s(tries: int, *, seed: str) -> float:
-    """Seconds after the try before which there were `tries` others, up to a fifth longer than BACK_OFF_S says: what
-    failed together is not tried again together."""
-    return BACK_OFF_S[tries] * random.Random(f"{seed} {tries}").uniform(1.0, 1.0 + _JITTER)
 
 
 async def _note_attempt(conn: Connection, claim: Claim, answer: Answer, verdict: Verdict, *, now: datetime) -> None:
@@ -251,38 +245,3 @@ async def _try(web: Gateway, http: httpx.AsyncClient, claim: Claim, *, now: date
         now=now,
         resolve=resolve,
     )
-
-
-async def _send_all(web: Gateway, http: httpx.AsyncClient) -> None:
-    bell, under_way = asyncio.Event(), set[asyncio.Task[Any]]()
-    with hearing(bell):
-        try:
-            while True:
-                try:
-                    while len(under_way) < AT_ONCE and (claim := await take(web, now=web.clock())) is not None:
-                        under_way.add(asyncio.create_task(_send(web, http, claim, now=web.clock())))
-                except Exception:
-                    # Whatever it was, what is told lies in the database and is looked for again.
-                    log.exception("nothing could be taken to be sent")
-                under_way = await _rest(bell, under_way)
-        finally:
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
-
-
-async def _rest(bell: asyncio.Event, under_way: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
-    """Wait until there may be something to take. Returns what is still under way."""
-    ring = asyncio.create_task(bell.wait())
-    try:
-        done, _ = await asyncio.wait({ring, *under_way}, timeout=_IDLE_S, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        ring.cancel()
-    if bell.is_set():
-        bell.clear()
-        await asyncio.sleep(_COMMIT_S)
-    for task in done - {ring}:
-        error = task.exception()
-        if error is not None:
-            log.error("a try could not be noted; it is made again in a while", exc_info=error)
-    return under_way - done

@@ -139,6 +139,7 @@ async def _probe(opened: Resources, scratch: Scratch, base: str, recipe: str) ->
         opened.settings,
         prober_command(opened.settings),
         options=("--device", opened.settings.device),
+        on_gpu=True,
         on_event=hear,
         should_stop=should_stop,
     )

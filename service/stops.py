@@ -30,6 +30,12 @@ SELECT CASE place WHEN 'fence' THEN 'fence' ELSE 'workers' END AS of, count(*) A
 FROM service.switch_stops, LATERAL (SELECT 1000 * extract(epoch FROM stopped_at - asked_at)::float8 AS ms) took
 WHERE stopped_at > $1 GROUP BY 1
 """
+_TOOK = """
+SELECT max(took.ms) FILTER (WHERE place = 'fence') AS fence_ms,
+    max(took.ms) FILTER (WHERE place <> 'fence') AS workers_ms
+FROM service.switch_stops, LATERAL (SELECT 1000 * extract(epoch FROM stopped_at - asked_at)::float8 AS ms) took
+WHERE event_no = $1
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +65,21 @@ async def note_stopped(
         _NOTE.format(of="creator_id = $4 AND style_id IN ('', $5) AND client_id IN ('', $6)"),
         *(worker, now, 1, creator_id, style_id, client_id),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Took:
+    """How long one change took, in milliseconds: until nothing more was sold, and until the last worker that was
+    drawing had stopped (None where none was, or none has said so yet)."""
+
+    fence_ms: float
+    workers_ms: float | None
+
+
+async def took(conn: Connection, event_no: int) -> Took | None:
+    """How long one change to `off` or `destroyed` took; None for another, or where its time is not noted."""
+    row = await conn.fetchrow(_TOOK, event_no)
+    return None if row["fence_ms"] is None else read(Took, row)
 
 
 async def measured(conn: Connection, *, now: datetime) -> dict[Of, Measured]:

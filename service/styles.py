@@ -82,12 +82,29 @@ async def list_styles(conn: Connection, *, creator_id: str, limit: int = 100, be
     return [read(Style, row) for row in rows]
 
 
+async def list_all_styles(conn: Connection, *, limit: int, before: str | None = None) -> list[tuple[Style, str]]:
+    """Everybody's styles with the names of their creators, the newest first. For the operator."""
+    columns = ", ".join(f"s.{column}" for column in _COLUMNS.split(", "))
+    rows = await conn.fetch(
+        f"SELECT {columns}, a.name AS creator_name FROM service.styles s JOIN service.accounts a ON a.id = s.creator_id"
+        " WHERE $1::text IS NULL OR s.id < $1 ORDER BY s.id DESC LIMIT $2",
+        *(before, limit),
+    )
+    return [(read(Style, row), row["creator_name"]) for row in rows]
+
+
 async def own_among(conn: Connection, style_ids: Collection[str], *, creator_id: str) -> set[str]:
     """Those of some styles that are a creator's own."""
     rows = await conn.fetch(
         "SELECT id FROM service.styles WHERE id = ANY($1::text[]) AND creator_id = $2", list(style_ids), creator_id
     )
     return {row["id"] for row in rows}
+
+
+async def styles_by_id(conn: Connection, style_ids: Collection[str]) -> dict[str, Style]:
+    """Styles by their ids, whosever they are. Of the house, for those to whom somebody showed them."""
+    rows = await conn.fetch(f"SELECT {_COLUMNS} FROM service.styles WHERE id = ANY($1::text[])", list(style_ids))
+    return {row["id"]: read(Style, row) for row in rows}
 
 
 async def style_names(conn: Connection, style_ids: Collection[str]) -> dict[str, str]:

@@ -4,13 +4,18 @@
     every second                               expired holds, accepted orders whose story never started or broke, what
                                                was kept for pictures that wait for their creator no more
     every few seconds                          the work of processes that fell silent goes back to the queues
+    at every switch notice, and every half     changes of switches noted beside the backup keys
+    minute
     every half minute                          leases renewed, objects of nobody deleted, notices and periods ended,
+                                               people told what waits for them, letters and their links given up,
                                                renewals tried again, invoices paid, free pictures given, disputes
                                                closed, monthly dues posted, claims closed, payouts opened and sent,
-                                               turns of the past forgotten, destroyed styles emptied, accounts erased
+                                               turns of the past forgotten, destroyed styles emptied, accounts erased,
+                                               new versions looked at, searches by picture forgotten
     every hour                                 old prompts, clients' pictures, events, messages and finished stories
-                                               deleted; papers issued; payments compared with the provider's list; once
-                                               a day, the audit
+                                               deleted; uploads that nobody goes on with, and tries,
+                                               forgotten; papers issued; payments compared with the provider's list;
+                                               once a day, the audit; once a month, the public report
 
 Each sweep may run in several processes at once; each does nothing where nothing is to be done. Where tests move the
 clock, all look at once when it was moved.
@@ -28,31 +33,43 @@ from licensing.gateway import expire_due, renew, standing
 from licensing.plans import due_periods, roll_over
 from licensing.switch import CHANNEL, due_notices, end_notice
 from service import pending
+from service.appearances import ask_for_appearances, forget_searches
 from service.approvals import clear_approvals
+from service.arriving import forget_uploads
 from service.auditing import audit_ledger
+from service.backups.switches import note_switches
+from service.beside import beside
 from service.charging import charge_invoices, charge_renewals, compare_with_provider
 from service.closing import close_decided
 from service.destruction import list_late_deletions, mend_destructions
 from service.dues import post_monthly_dues
+from service.ending_starts import end_orders_without_start
 from service.erasure import erase_asked
 from service.finetuning import mend_trainings
 from service.generation import approved_story, start_approved, start_generation, void_order
 from service.heartbeats import silent_executors
 from service.invoicing import collect_due, grant_free_pictures, issue_monthly, renew_plans
+from service.mailing import tidy_letters
 from service.notices import listen
 from service.orders import IS_OPEN, NOT_LOOKED_AT, UNPAID_SENTENCES, find_orders, list_open, mark_unpaid, mark_withdrawn
 from service.outbox import tell_periods_ended, tell_switched, tell_unpaid
+from service.reports import publish_reports
 from service.resources import Gateway
 from service.retention import (
     delete_images,
     delete_words,
     prune_events,
     prune_executors,
+    prune_letters,
     prune_messages,
     prune_sign_ins,
     prune_stories,
 )
+from service.telling.of_disputes import tell_cases_waiting
+from service.telling.of_licences import tell_ended, tell_licensees, tell_plan_unpaid
+from service.telling.of_styles import tell_waiting
 from service.transfers import open_payouts, send_payouts
+from service.trying import forget_tries, mend_tries
 from service.turns import forget_turns
 from service.withdrawing import close_claims
 from service.workflows import BROKEN, adopt, states_of
@@ -77,35 +94,45 @@ async def sweeping(web: Gateway) -> AsyncIterator[None]:
     noticed = asyncio.Event()
     periods = (end_periods, charge_renewals, renew_plans, grant_free_pictures)
     money = (*periods, collect_due, charge_invoices, close_decided, post_monthly_dues, open_payouts, send_payouts)
-    slow = (keep_leases, collect, *money, close_claims, mend_destructions, list_late_deletions, erase_asked)
-    old = (prune_stories, delete_words, delete_images, prune_events, prune_messages, prune_executors, prune_sign_ins)
-    rare = (*old, issue_monthly, compare_with_provider, audit_ledger)
-    slowly, rarely = asyncio.Event(), asyncio.Event()
-    tasks = [
-        asyncio.create_task(listen(web.database_url, CHANNEL, lambda _: noticed.set())),
-        asyncio.create_task(_repeat(web, (reflect, expire, mend, clear_approvals), QUICK_S, noticed)),
-        asyncio.create_task(_repeat(web, (adopt_silent, mend_trainings), ADOPT_S, asyncio.Event())),
-        asyncio.create_task(_repeat(web, (*slow, forget_turns), SLOW_S, slowly)),
-        asyncio.create_task(_repeat(web, rare, PRUNE_S, rarely)),
+    searched = (ask_for_appearances, forget_searches)
+    told = (tell_what_waits, tidy_letters)
+    ended = (close_claims, mend_tries, mend_destructions, list_late_deletions, erase_asked)
+    slow = (keep_leases, collect, *told, *money, *ended, *searched)
+    words = (delete_words, delete_images, prune_events, prune_messages, prune_letters)
+    old = (prune_stories, *words, prune_executors, prune_sign_ins, forget_uploads, forget_tries)
+    rare = (*old, issue_monthly, compare_with_provider, audit_ledger, publish_reports)
+    slowly, rarely, switched = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def hear(_: str) -> None:
+        noticed.set()
+        switched.set()
+
+    works = [
+        listen(web.database_url, CHANNEL, hear),
+        _repeat(web, (reflect, expire, mend, clear_approvals), QUICK_S, noticed),
+        _repeat(web, (adopt_silent, mend_trainings), ADOPT_S, asyncio.Event()),
+        _repeat(web, (note_switches,), SLOW_S, switched),
+        _repeat(web, (*slow, forget_turns), SLOW_S, slowly),
+        _repeat(web, rare, PRUNE_S, rarely),
     ]
     if web.settings.movable_clock:
-        tasks.append(asyncio.create_task(_ring_when_moved(web, (slowly, rarely))))
-    try:
+        works.append(_ring_when_moved(web, (slowly, rarely)))
+    async with beside(*works):
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def reflect(web: Gateway) -> None:
-    """Orders that a switch or a cancel ended at the gateway end here too; their stories then tidy up."""
+    """Orders that a switch or a cancel ended at the gateway end here too, and those whose starting point is gone; their
+    stories then tidy up."""
     async with web.pool.acquire() as conn:
-        order_ids = [order.id for order in await list_open(conn)]
+        opened = await list_open(conn)
+        order_ids = [order.id for order in opened]
         found = await standing(conn, order_ids) if order_ids else {}
     for order_id, now_is in found.items():
         if now_is.reason in UNPAID_SENTENCES:
             await void_order(web, order_id, reason=now_is.reason)
+    if any(order.request.get("start") for order in opened):
+        await end_orders_without_start(web)
 
 
 async def expire(web: Gateway) -> None:
@@ -192,13 +219,23 @@ async def end_periods(web: Gateway) -> None:
                 change = await end_notice(conn, notice, now=now)
                 if change is not None:
                     await tell_switched(conn, now=now, creator_id=notice.creator_id)
+                    await tell_licensees(conn, now=now, creator_id=notice.creator_id)
                     await mark_withdrawn(conn, change.order_ids, now=now)
                     await tell_periods_ended(conn, now=now)
         for due in await due_periods(conn, now=now):
             async with conn.transaction():
                 if await roll_over(conn, due, now=now, new_id=web.new_id, retry_days=web.prices.retry_days):
                     await tell_periods_ended(conn, now=now)
+                    await tell_ended(conn, now=now)
                     await tell_unpaid(conn, due.id, now=now)
+                    await tell_plan_unpaid(conn, due.id, now=now)
+
+
+async def tell_what_waits(web: Gateway) -> None:
+    """Tell creators and operators what came to wait for them since they were told last."""
+    async with web.house() as conn:
+        await tell_waiting(conn, None, now=web.clock())
+        await tell_cases_waiting(conn, now=web.clock())
 
 
 async def _ring_when_moved(web: Gateway, bells: tuple[asyncio.Event, ...]) -> None:

@@ -10,6 +10,7 @@ from service.errors import refused
 from service.orders import mark_withdrawn
 from service.outbox import tell_periods_ended, tell_switched
 from service.resources import Gateway
+from service.telling.of_licences import tell_licensees
 
 
 async def change_switch(
@@ -38,6 +39,7 @@ async def change_switch(
         if isinstance(change, Refusal):
             raise refused(change)
         await tell_switched(conn, now=now, creator_id=creator_id)
+        await tell_licensees(conn, now=now, creator_id=creator_id)
         await mark_withdrawn(conn, change.order_ids, now=now)
         if level in ("off", "destroyed") or change.refunded.amount:
             await tell_periods_ended(conn, now=now)

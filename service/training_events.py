@@ -12,7 +12,7 @@ from service.resources import Resources
 from service.trainings import RUNNING, UNDER_WAY, Training, change_state
 from training.messages import Estimate, Event, Finding, HeldOut, Progress, Sample, StateChanged
 
-# Progress arrives with every step; rows follow at this pace, and pages with them.
+# Progress arrives every few steps; rows follow at this pace, and pages with them.
 _PROGRESS_EVERY = timedelta(seconds=0.5)
 
 

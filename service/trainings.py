@@ -9,8 +9,12 @@ from typing import Any, Literal
 from licensing.database import Connection
 from licensing.errors import Refusal
 from licensing.money import Money
+from licensing.sentence import Sentence, known_again, say
 from service.db.connections import read
 from service.events import append
+from service.kept_sentences import OF_TRAININGS
+from service.telling.of_styles import tell_training_ended
+from service.works import list_works
 
 TrainingState = Literal[
     "queued", "preparing", "training", "measuring", "passed", "refused", "failed", "canceled", "paused"
@@ -26,7 +30,7 @@ _MISHAPS = 2
 _COLUMNS = (
     "id, style_id, creator_id, base, recipe, seed, state, wanted, run, fence, message, manifest, step, steps, loss,"
     " eta_s, estimate_s, max_minutes, price, currency, heldout, samples, scores, version_id,"
-    " created_at, started_at, ended_at, updated_at"
+    " of_training, take_step, kept, created_at, started_at, ended_at, updated_at"
 )
 
 
@@ -58,6 +62,12 @@ class Training:
     samples: list[dict[str, Any]]
     scores: dict[str, Any]
     version_id: str | None
+    of_training: str | None
+    """The training of which this one judges another adapter, after `take_step` steps; it learns nothing itself."""
+    take_step: int | None
+    kept: dict[str, Any]
+    """Adapters that can be judged and released instead: `looks` (step, gain, error) and their `files`; see
+    `training.keeping`."""
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -72,6 +82,11 @@ class Training:
     def files(self) -> str:
         """Where in storage the process that took it puts what it makes: nobody else writes there."""
         return f"trainings/{self.id}/{self.fence}"
+
+    @property
+    def alternatives(self) -> list[dict[str, Any]]:
+        """Its adapters that can be examined instead of the one that was: each its `step`, `gain` and `error`."""
+        return list(self.kept.get("looks", []))
 
     @property
     def goes_alone(self) -> bool:
@@ -111,6 +126,64 @@ async def add_training(
     return _read(row)
 
 
+async def add_retake(
+    conn: Connection, training: Training, *, training_id: str, step: int, currency: str, now: datetime
+) -> Training | Refusal:
+    """A queued training that judges another adapter of an ended one. It costs nothing: the learning was paid for.
+
+    Refusals: not_found, where no adapter is kept after so many steps; conflict, where a training of the style has not
+    ended, it was examined already, or works have come or gone since.
+    """
+    if all(look["step"] != step for look in training.alternatives):
+        steps = ", ".join(str(look["step"]) for look in training.alternatives)
+        said = say(
+            "Training {id} keeps no adapter after {step} steps; there are: {steps}.",
+            id=training.id,
+            step=step,
+            steps=steps or say("none"),
+        )
+        return Refusal(slug="not_found", message=said)
+    async with conn.transaction():
+        other = await _refuse_second(conn, training.style_id)
+        if other is not None:
+            return other
+        before = await conn.fetchrow(
+            "SELECT id, state FROM service.trainings WHERE of_training = $1 AND take_step = $2"
+            " AND state IN ('passed', 'refused') LIMIT 1",
+            *(training.id, step),
+        )
+        if before is not None:
+            said = say(
+                "The adapter after {step} steps was examined already, by training {id}, which is {state}; look there.",
+                step=step,
+                id=before["id"],
+                state=_STATE_NAMES[before["state"]],
+            )
+            return Refusal(slug="conflict", message=said)
+        if not await _has_same_works(conn, training):
+            said = say(
+                "The works are not those that training {id} learnt from any more, so its adapters cannot be examined;"
+                " train again.",
+                id=training.id,
+            )
+            return Refusal(slug="conflict", message=said)
+        row = await conn.fetchrow(
+            "INSERT INTO service.trainings (id, style_id, creator_id, base, recipe, seed, price, currency, of_training,"
+            f" take_step, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10, $10)"
+            f" RETURNING {_COLUMNS}",
+            *(training_id, training.style_id, training.creator_id, training.base, training.recipe, training.seed),
+            *(currency, training.id, step, now),
+        )
+        await append(conn, subject=training_id, kind="state", data={"state": "queued"}, now=now)
+    assert row is not None
+    return _read(row)
+
+
+async def _has_same_works(conn: Connection, training: Training) -> bool:
+    works = await list_works(conn, style_id=training.style_id, creator_id=training.creator_id)
+    return [{"id": work.id, "sha256": work.sha256} for work in works if work.may_train] == training.manifest
+
+
 async def find_training(conn: Connection, training_id: str, *, creator_id: str | None) -> Training | None:
     """A creator's own training; with `creator_id` None anybody's, for the story itself."""
     row = await conn.fetchrow(
@@ -142,7 +215,10 @@ async def ask_to(
     async with conn.transaction():
         training = await _locked(conn, training_id, creator_id=creator_id)
         if training is None:
-            return Refusal(slug="not_found", message=f"There is no training {training_id!r} here; check the id.")
+            return Refusal(
+                slug="not_found",
+                message=say("There is no training {training_id!r} here; check the id.", training_id=training_id),
+            )
         if training.state in RUNNING:
             row = await conn.fetchrow(
                 f"UPDATE service.trainings SET wanted = $2, updated_at = $3 WHERE id = $1 RETURNING {_COLUMNS}",
@@ -153,7 +229,12 @@ async def ask_to(
             return await change_state(conn, training, "paused" if wanted == "pause" else "canceled", now=now)
         return Refusal(
             slug="conflict",
-            message=f"Training {training_id} is {training.state}; there is nothing to {wanted}.",
+            message=say(
+                "Training {training_id} is {state}; there is nothing to {wanted}.",
+                training_id=training_id,
+                state=_STATE_NAMES[training.state],
+                wanted=_WANTED[wanted],
+            ),
             detail={"state": training.state},
         )
 
@@ -168,11 +249,18 @@ async def resume(
     async with conn.transaction():
         training = await _locked(conn, training_id, creator_id=creator_id)
         if training is None:
-            return Refusal(slug="not_found", message=f"There is no training {training_id!r} here; check the id.")
+            return Refusal(
+                slug="not_found",
+                message=say("There is no training {training_id!r} here; check the id.", training_id=training_id),
+            )
         if training.state not in ("paused", "failed"):
             return Refusal(
                 slug="conflict",
-                message=f"Training {training_id} is {training.state}; only a paused or failed one can go on.",
+                message=say(
+                    "Training {training_id} is {state}; only a paused or failed one can go on.",
+                    training_id=training_id,
+                    state=_STATE_NAMES[training.state],
+                ),
                 detail={"state": training.state},
             )
         other = await _refuse_second(conn, training.style_id, beside=training_id)
@@ -237,13 +325,25 @@ async def change_state(
     if state in ENDS:
         data = {"version": row["version_id"]} | ({"message": message} if message else {})
         await append(conn, subject=training.id, kind=state, data=data, now=now)
-    return _read(row)
+    ended = _read(row)
+    await tell_training_ended(
+        conn,
+        training_id=ended.id,
+        style_id=ended.style_id,
+        creator_id=ended.creator_id,
+        run=ended.run,
+        state=state,
+        message=message,
+        now=now,
+    )
+    return ended
 
 
 def _read(row: Mapping[str, Any]) -> Training:
     values = dict(row)
     price = Money(values.pop("price"), values.pop("currency"))
-    return read(Training, {**values, "price": price})
+    message = known_again(row["message"], OF_TRAININGS) if row["message"] else row["message"]
+    return read(Training, {**values, "price": price, "message": message})
 
 
 async def _mark_taken(conn: Connection, ids: list[str], *, story: str, now: datetime) -> list[Training]:
@@ -286,7 +386,11 @@ async def _refuse_second(conn: Connection, style_id: str, *, beside: str = "") -
         return None
     return Refusal(
         slug="conflict",
-        message=f"Training {other['id']} of this style is {other['state']}; wait for it, or cancel it first.",
+        message=say(
+            "Training {id} of this style is {state}; wait for it, or cancel it first.",
+            id=other["id"],
+            state=_STATE_NAMES[other["state"]],
+        ),
         detail={"training": other["id"]},
     )
 
@@ -298,3 +402,17 @@ async def _locked(conn: Connection, training_id: str, *, creator_id: str) -> Tra
         creator_id,
     )
     return _read(row) if row else None
+
+
+_WANTED = {"pause": say("pause"), "cancel": say("cancel")}
+_STATE_NAMES: Mapping[str, Sentence] = {
+    "queued": say("queued"),
+    "preparing": say("preparing"),
+    "training": say("training"),
+    "measuring": say("measuring"),
+    "passed": say("passed"),
+    "refused": say("refused"),
+    "failed": say("failed"),
+    "canceled": say("canceled"),
+    "paused": say("paused"),
+}

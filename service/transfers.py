@@ -13,6 +13,7 @@ from licensing.payments import CreatorAccount, Transfer
 from licensing.payouts import Payout
 from licensing.prices import Prices
 from service.resources import Gateway
+from service.telling.of_money import tell_payouts
 
 log = logging.getLogger("ownhand.transfers")
 
@@ -71,6 +72,7 @@ async def note_transfer(conn: Connection, provider: str, told: Transfer, *, now:
         answer = await payouts.reverse_payout(conn, payout_id=payout.id, reason="the provider took it back", now=now)
     elif told.returned.amount > 0 and told.returned != told.amount:
         log.error("of payout %s %s of %s came back: look there, and book it", payout.id, told.returned, told.amount)
+    await tell_payouts(conn, now=now)
     return answer
 
 

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from inference.catalog import base_spec
 from inference.likeness import Look, look_at
 from inference.pictures import OpenedPicture
+from licensing.sentence import known_again, say
 from service.errors import Problem
 from service.resemblance import compare_with_others
 from service.resources import Gateway
@@ -17,6 +18,7 @@ from service.styles import Style
 from service.withdrawing import is_withheld
 from service.works import NewWork, Rights, StoredWork, add_work, digest_of, thumbnail_key, work_with_digest
 from training.messages import Finding
+from training.review.wording import TEMPLATES
 from training.works import MAX_WORK_BYTES, inspect_upload
 
 THUMBNAIL_EDGE = 384
@@ -67,7 +69,11 @@ async def take_upload(web: Gateway, style: Style, upload: Upload, *, rights: Rig
         return Taken(filename=name, work=stored)
     if stored is None:
         return Taken(filename=name, problem=_withheld(name, digest))
-    sentence = f"{name} was not kept: the style has {stored} works, the most there can be. Delete some and try again."
+    sentence = say(
+        "{name} was not kept: the style has {stored} works, the most there can be. Delete some and try again.",
+        name=name,
+        stored=stored,
+    )
     return Taken(filename=name, problem=Problem("payload_too_large", sentence))
 
 
@@ -146,8 +152,11 @@ def _unstore(web: Gateway, work: NewWork) -> None:
 def _withheld(name: str, digest: str) -> Problem:
     return Problem(
         "image_refused",
-        f"{name} was not taken: this picture was taken out of a portfolio here, because somebody else claims it. If it"
-        " is yours, say why; a person decides.",
+        say(
+            "{name} was not taken: this picture was taken out of a portfolio here, because somebody"
+            " else claims it. If it is yours, say why; a person decides.",
+            name=name,
+        ),
         extra={"kind": "withheld", "sha256": digest},
     )
 
@@ -156,4 +165,6 @@ def _refusal(name: str, findings: list[Finding]) -> Problem:
     finding = next(one for one in findings if one.severity == "error")
     slug = "payload_too_large" if finding.kind == "too_many_bytes" else "image_refused"
     limit = {"max_bytes": MAX_WORK_BYTES} if slug == "payload_too_large" else {}
-    return Problem(slug, f"{name}: {finding.why} {finding.fix}", extra={"kind": finding.kind, **limit})
+    why, fix = [known_again(text, TEMPLATES) for text in (finding.why, finding.fix)]
+    said = say("{name}: {why} {fix}", name=name, why=why, fix=fix)
+    return Problem(slug, said, extra={"kind": finding.kind, **limit})

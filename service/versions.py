@@ -9,6 +9,7 @@ from typing import Any, Literal
 from licensing import switch
 from licensing.database import Connection
 from licensing.errors import Refusal
+from licensing.sentence import say
 from service.db.connections import read
 from service.trainings import Training
 
@@ -21,6 +22,8 @@ SHEET = "with-and-without.png"
 were held back: for the creator's eyes alone."""
 LOOKS = "looks.npy"
 """Beside them, what all works look like in numbers: for workers, which tell near-copies by it, and nobody else."""
+KEPT_FILES = "kept"
+"""Beside them, the folder of adapters that could be released instead (`training.kept`): opened to judge one alone."""
 
 VersionState = Literal["draft", "published", "retired"]
 IS_SOLD = "v.published_at IS NOT NULL AND v.state <> 'retired'"
@@ -165,7 +168,10 @@ async def publish(conn: Connection, *, version_id: str, creator_id: str, now: da
     async with conn.transaction():
         version = await find_version(conn, version_id, creator_id=creator_id)
         if version is None:
-            return Refusal(slug="not_found", message=f"There is no version {version_id!r} here; check the id.")
+            return Refusal(
+                slug="not_found",
+                message=say("There is no version {version_id!r} here; check the id.", version_id=version_id),
+            )
         refusal = await _why_not(conn, version)
         if refusal is not None:
             return refusal
@@ -187,25 +193,30 @@ async def _why_not(conn: Connection, version: Version) -> Refusal | None:
         "SELECT destroyed_at FROM service.styles WHERE id = $1 FOR UPDATE", version.style_id
     )
     if destroyed_at is not None:
-        message = f"The style of version {version.number} was destroyed and cannot come back; make a new style."
+        message = say(
+            "The style of version {number} was destroyed and cannot come back; make a new style.", number=version.number
+        )
         return Refusal(slug="style_destroyed", message=message)
     if not version.gate_passed:
-        message = (
-            f"Version {version.number} did not pass the release gate; its report says what to change before the next"
-            " training."
+        message = say(
+            "Version {number} did not pass the release gate; its report says what to change before the next training.",
+            number=version.number,
         )
         return Refusal(slug="gate_not_passed", message=message, detail={"version": version.id})
-    missing = await _works_without_rights(conn, version)
+    missing = await works_without_rights(conn, version)
     if missing:
-        message = (
-            f"Version {version.number} learnt from {len(missing)} work(s) that were deleted or whose right was"
-            " withdrawn; train again without them."
+        message = say(
+            "Version {number} learnt from {number_of_works} work(s) that were deleted or whose right was"
+            " withdrawn; train again without them.",
+            number=version.number,
+            number_of_works=len(missing),
         )
         return Refusal(slug="rights_missing", message=message, detail={"works": missing})
     return None
 
 
-async def _works_without_rights(conn: Connection, version: Version) -> list[str]:
+async def works_without_rights(conn: Connection, version: Version) -> list[str]:
+    """Works that a version learnt from and that were deleted, or whose right was withdrawn."""
     rows = await conn.fetch(
         "SELECT wanted.id FROM unnest($1::text[]) AS wanted(id) LEFT JOIN service.works w ON w.id = wanted.id"
         " WHERE w.id IS NULL OR w.rights = 'unsure' ORDER BY wanted.id",

@@ -11,6 +11,7 @@ from service.app import create_app
 from service.clock import clock_of
 from service.lifeline import end_with_parent
 from service.settings import Settings
+from service.tracing.sending import tracing
 
 log = logging.getLogger("ownhand.web")
 
@@ -35,7 +36,8 @@ def run_web(settings: Settings, database_url: str) -> None:
     """Serve until SIGTERM or Ctrl-C; running stories are left to the next start."""
     if settings.supervised:
         end_with_parent()
-    Server(server_config(create_app(settings, database_url, clock=clock_of(settings)), settings)).run()
+    with tracing(settings.traces_url, process="web"):
+        Server(server_config(create_app(settings, database_url, clock=clock_of(settings)), settings)).run()
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
-from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.fernet import InvalidToken
 
 from licensing.database import Connection
+from licensing.sentence import say
 from service.addresses import find_route
 from service.db.connections import read
 from service.errors import AddressRefused, Problem, SecretLost
 from service.resources import Gateway
+from service.safe import open_safe
 
 Kind = Literal[
     "generation.awaiting_approval",
@@ -42,6 +42,7 @@ DESCRIPTION_CHARACTERS_MAX = 200
 OVERLAP = timedelta(hours=24)
 """How long the secret before a rotation signs too."""
 _SECRET_BYTES = 32
+_OF = "secrets of webhooks"
 
 _COLUMNS = "id, client_id, url, kinds, description, created_at, failing_since, retry_at, disabled_at, disabled_why"
 
@@ -76,14 +77,20 @@ async def add_endpoint(
         await conn.execute("SELECT FROM service.accounts WHERE id = $1 FOR NO KEY UPDATE", client_id)
         urls = {row["url"]: row["id"] for row in await _urls_of(conn, client_id)}
         if url in urls:
-            raise Problem("conflict", f"{url} is registered as {urls[url]}; use that one, or remove it first.")
+            raise Problem(
+                "conflict",
+                say("{url} is registered as {urls}; use that one, or remove it first.", url=url, urls=urls[url]),
+            )
         if len(urls) >= ENDPOINTS_MAX:
-            raise Problem("conflict", f"You have {len(urls)} webhooks, which is as many as one may have; remove one.")
+            raise Problem(
+                "conflict",
+                say("You have {number} webhooks, which is as many as one may have; remove one.", number=len(urls)),
+            )
         row = await conn.fetchrow(
             "INSERT INTO service.webhooks (id, client_id, url, kinds, description, secret, created_at)"
             f" VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING {_COLUMNS}",
             *(web.new_id("whk"), client_id, url, list(dict.fromkeys(kinds)), description),
-            *(_safe(web.pepper).encrypt(secret.encode()).decode(), web.clock()),
+            *(open_safe(web.pepper, _OF).encrypt(secret.encode()).decode(), web.clock()),
         )
     assert row is not None
     return read(Endpoint, row), secret
@@ -129,7 +136,7 @@ async def rotate_secret(conn: Connection, web: Gateway, webhook_id: str, *, clie
     status = await conn.execute(
         "UPDATE service.webhooks SET old_secret = secret, old_secret_until = $4, secret = $3"
         " WHERE id = $1 AND client_id = $2",
-        *(webhook_id, client_id, _safe(web.pepper).encrypt(secret.encode()).decode(), web.clock() + OVERLAP),
+        *(webhook_id, client_id, open_safe(web.pepper, _OF).encrypt(secret.encode()).decode(), web.clock() + OVERLAP),
     )
     return secret if status == "UPDATE 1" else None
 
@@ -137,7 +144,7 @@ async def rotate_secret(conn: Connection, web: Gateway, webhook_id: str, *, clie
 def open_secret(kept: str, *, pepper: bytes) -> str:
     """A secret as it was shown, from its row. Raises SecretLost."""
     try:
-        return _safe(pepper).decrypt(kept.encode()).decode()
+        return open_safe(pepper, _OF).decrypt(kept.encode()).decode()
     except InvalidToken as error:
         raise SecretLost(
             "The secret cannot be read any more, because this place's own secret was replaced; rotate it."
@@ -154,8 +161,3 @@ async def _urls_of(conn: Connection, client_id: str) -> list[dict[str, str]]:
 def _new_secret() -> str:
     """As Standard Webhooks writes secrets."""
     return "whsec_" + base64.b64encode(os.urandom(_SECRET_BYTES)).decode()
-
-
-def _safe(pepper: bytes) -> Fernet:
-    key = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"ownhand: secrets of webhooks").derive(pepper)
-    return Fernet(base64.urlsafe_b64encode(key))

@@ -2,7 +2,8 @@
 with it stop, and nobody brings the picture again. All of it can be undone until the claim is closed; then the files go.
 
 Which versions learnt from a work is read from their receipts, which list every file by its hash; so a copy of the file
-in another style of the same creator is found as well.
+in another style of the same creator is found as well. A consent that is refused or withdrawn (`service.consents`) takes
+versions off sale in the same way, but locks and deletes nothing.
 """
 
 import asyncio
@@ -91,8 +92,8 @@ async def take_effect(conn: Connection, claim: Claim, *, now: datetime) -> Claim
     )
     effect = {
         "works": [dict(row) for row in held],
-        "versions": await _take_off_sale(conn, claim, now=now),
-        "trainings": await _stop_trainings(conn, claim, now=now),
+        "versions": await take_off_sale(conn, creator_id=claim.creator_id, sha256=claim.sha256, now=now),
+        "trainings": await stop_trainings(conn, creator_id=claim.creator_id, sha256=claim.sha256, now=now),
     }
     await conn.execute(
         "UPDATE service.works SET rights = 'unsure', include = false, updated_at = $2 WHERE id = ANY($1::text[])",
@@ -112,7 +113,8 @@ async def undo(conn: Connection, claim: Claim, *, now: datetime) -> Claim:
     await conn.execute("UPDATE service.claims SET in_effect_at = NULL WHERE id = $1", claim.id)
     for work in claim.effect.get("works", []):
         await conn.execute(
-            "UPDATE service.works SET rights = $2, include = $3, updated_at = $4 WHERE id = $1",
+            f"UPDATE service.works SET rights = CASE WHEN {works.IS_REFUSED} THEN 'unsure' ELSE $2 END, include = $3,"
+            " updated_at = $4 WHERE id = $1",
             *(work["id"], work["rights"], work["include"], now),
         )
     for version in claim.effect.get("versions", []):
@@ -151,6 +153,31 @@ async def standing_claim(conn: Connection, *, digest: str, looks: Sequence[Look]
     return None
 
 
+async def take_off_sale(conn: Connection, *, creator_id: str, sha256: str, now: datetime) -> list[dict[str, Any]]:
+    """Every version that learnt from a file of a creator's goes off sale, in whichever style; what they were before."""
+    rows = await conn.fetch(
+        "SELECT v.id, v.style_id AS style, v.number, v.state, s.published_version_id = v.id AS on_sale"
+        " FROM service.versions v JOIN service.styles s ON s.id = v.style_id"
+        f" WHERE {_LEARNT} ORDER BY v.id FOR UPDATE OF v, s",
+        *(creator_id, sha256),
+    )
+    named = [dict(row) | {"on_sale": bool(row["on_sale"])} for row in rows]
+    await works.unpublish(conn, [one["id"] for one in named], now=now)
+    return named
+
+
+async def stop_trainings(conn: Connection, *, creator_id: str, sha256: str, now: datetime) -> list[dict[str, Any]]:
+    """Trainings that were given the file: what they would make could not be published."""
+    rows = await conn.fetch(
+        "SELECT id FROM service.trainings WHERE creator_id = $1 AND state = ANY($2::text[])"
+        " AND manifest @> jsonb_build_array(jsonb_build_object('sha256', $3::text)) ORDER BY id",
+        *(creator_id, list(trainings.OPEN), sha256),
+    )
+    for row in rows:
+        await trainings.ask_to(conn, training_id=row["id"], creator_id=creator_id, wanted="cancel", now=now)
+    return [{"id": row["id"]} for row in rows]
+
+
 async def close_claims(web: Gateway) -> None:
     """Decisions that nobody appealed against are the last, and the files of claims that were upheld for good are
     deleted. A sweep of the web role."""
@@ -180,30 +207,6 @@ async def _remove(web: Gateway, claim_id: str) -> None:
                 own = {"creator_id": work.creator_id, "style_id": work.style_id}
                 await note_deleted(web, conn, this_process(), hashes=works.hashes_of([work]), **own)
         await conn.execute("UPDATE service.claims SET removed_at = $2 WHERE id = $1", claim_id, web.clock())
-
-
-async def _take_off_sale(conn: Connection, claim: Claim, *, now: datetime) -> list[dict[str, Any]]:
-    rows = await conn.fetch(
-        "SELECT v.id, v.style_id AS style, v.number, v.state, s.published_version_id = v.id AS on_sale"
-        " FROM service.versions v JOIN service.styles s ON s.id = v.style_id"
-        f" WHERE {_LEARNT} ORDER BY v.id FOR UPDATE OF v, s",
-        *(claim.creator_id, claim.sha256),
-    )
-    named = [dict(row) | {"on_sale": bool(row["on_sale"])} for row in rows]
-    await works.unpublish(conn, [one["id"] for one in named], now=now)
-    return named
-
-
-async def _stop_trainings(conn: Connection, claim: Claim, *, now: datetime) -> list[dict[str, Any]]:
-    """Trainings that were given the work: what they would make could not be published."""
-    rows = await conn.fetch(
-        "SELECT id FROM service.trainings WHERE creator_id = $1 AND state = ANY($2::text[])"
-        " AND manifest @> jsonb_build_array(jsonb_build_object('sha256', $3::text)) ORDER BY id",
-        *(claim.creator_id, list(trainings.OPEN), claim.sha256),
-    )
-    for row in rows:
-        await trainings.ask_to(conn, training_id=row["id"], creator_id=claim.creator_id, wanted="cancel", now=now)
-    return [{"id": row["id"]} for row in rows]
 
 
 async def _put_back(conn: Connection, claim: Claim, version: dict[str, Any], *, now: datetime) -> None:

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from licensing.database import Connection
 from licensing.errors import Refusal
+from licensing.sentence import say
 from service.cases import Case, appeal, open_case
 from service.withdrawing import standing_claim
 
@@ -25,7 +26,10 @@ async def appeal_withheld(
         *(creator_id, sha256),
     )
     if waiting >= WAITING_MOST:
-        message = f"{waiting} pictures of yours wait for a decision, the most there can be; wait for those first."
+        message = say(
+            "{waiting} pictures of yours wait for a decision, the most there can be; wait for those first.",
+            waiting=waiting,
+        )
         return Refusal(slug="conflict", message=message)
     said = await appeal(conn, subject=sha256, creator_id=creator_id, sentence=sentence, now=now)
     if not isinstance(said, Refusal) or said.slug != "not_found":

@@ -27,9 +27,13 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions
 
 from licensing.database import Connection
 from service import drawing
+from service.beside import beside
 from service.heartbeats import beating
+from service.machines import Machine
 from service.queues import IDLE_POLL_S, ring, taking
 from service.resources import Gateway, Resources
+from service.skew import STEPS, apart, check_tables
+from service.tracing.spans import link, span, story_span
 
 Role = Literal["web", "worker", "both"]
 GENERATION, RENDER, TRAINING, SIGNING = "generation", "render", "training", "signing"
@@ -40,6 +44,8 @@ QUEUES: dict[Role, tuple[str, ...]] = {
     "worker": (RENDER, TRAINING, REVIEW),
     "both": (GENERATION, SIGNING, RENDER, TRAINING, REVIEW),
 }
+_TAKEN = {"pictures": RENDER, "trainings": TRAINING, "reviews": REVIEW}
+"""What each kind of `settings.WORK` lies in."""
 _PER_PROCESS = {GENERATION: 1024, SIGNING: 4, RENDER: 1, TRAINING: 1, REVIEW: 2}
 """Stories at once. One of a generation only waits, most of the time; of renderings, as many as a worker has room for
 (`_DOORS`)."""
@@ -51,8 +57,10 @@ _LOOKS_PER_S = 8
 _TAKE_UP_S = 3.0
 """How often a process looks for stories of its own that nobody tells any more."""
 _APPLICATION = "ownhand"
-# Raised only when the steps of a story change: a story goes on with the code it started with.
-_STEPS = "1"
+_HANDED_OVER = frozenset({GENERATION, SIGNING, RENDER, REVIEW})
+"""Whose stories a process gives back when it ends. Of a training the checkpoints lie on its machine's disk, so it waits
+for the process to come back, until that has been silent for a while."""
+_HAND_OVER_S = 5.0
 
 log = logging.getLogger("ownhand.workflows")
 
@@ -82,7 +90,8 @@ def story(name: str, *, is_asked: bool = False) -> Callable[[Callable[P, Awaitab
                 raise asyncio.CancelledError
             _stories.add(task)
             try:
-                return await function(*args, **kwargs)
+                with story_span(name, str(DBOS.workflow_id)):
+                    return await function(*args, **kwargs)
             finally:
                 _stories.discard(task)
                 if is_asked and _resources is not None:
@@ -119,6 +128,7 @@ async def start(
             await DBOS.enqueue_workflow_async(queue, cast(Any, function), *args)
 
     await asyncio.create_task(enqueue(), context=Context())
+    link(workflow_id.partition(".")[0])
     await ring(resources(), queue)
 
 
@@ -165,10 +175,19 @@ async def _until_ended(workflow_id: str, told: asyncio.Event) -> None:
             await asyncio.wait_for(told.wait(), max(1.0, len(_stories) / _LOOKS_PER_S))
 
 
-def durable_step() -> Callable[[Callable[P, R]], Callable[P, R]]:
+def durable_step() -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
     """Register an async function as a step of a story: its result is kept, and it is tried again, for about a minute,
     where the database or the storage could not be reached."""
-    return DBOS.step(retries_allowed=True, max_attempts=8, interval_seconds=0.5, should_retry=may_pass)
+
+    def register(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+        @functools.wraps(function)
+        async def told(*args: P.args, **kwargs: P.kwargs) -> R:
+            with span(function.__name__):
+                return await function(*args, **kwargs)
+
+        return DBOS.step(retries_allowed=True, max_attempts=8, interval_seconds=0.5, should_retry=may_pass)(told)
+
+    return register
 
 
 def may_pass(error: BaseException) -> bool:
@@ -267,10 +286,17 @@ async def _take_up_dropped(engine: DBOS, executor: str) -> None:
 @asynccontextmanager
 async def launch(opened: Resources, role: Role) -> AsyncIterator[str]:
     """Run the engine on this event loop, consuming the queues of `role`. Yields the executor's name."""
+    takes = opened.settings.taken_work if role != "web" else ()
+    machine = Machine(role, steps=STEPS, takes=takes)
+    async with opened.pool.acquire() as conn:
+        await check_tables(conn)
+        others = await apart(conn, steps=STEPS, now=opened.clock(), silence_s=opened.settings.executor_silence_s)
+    for sentence in others.values():
+        log.warning("%s", sentence)
     with executor_name(opened.settings.home, role) as executor:
         # Heard of before it takes anything: nobody gives its work away while it starts.
         async with (
-            beating(opened, executor=executor, role=role, speeds=drawing.speeds),
+            beating(opened, executor=executor, role=role, speeds=drawing.speeds, machine=machine.describe),
             _engine(opened, executor, role),
         ):
             yield executor
@@ -293,17 +319,16 @@ async def _engine(opened: Resources, executor: str, role: Role) -> AsyncIterator
             )
             for name, per_process in _PER_PROCESS.items()
         }
-        mine = [queues[name] for name in QUEUES[role]]
-        async with taking(opened, engine, mine, doors=_DOORS, hear_end=_hear_end):
-            looking = asyncio.create_task(_take_up_dropped(engine, executor))
-            try:
-                yield
-            finally:
-                looking.cancel()
-                await asyncio.gather(looking, return_exceptions=True)
+        left = {queue for kind, queue in _TAKEN.items() if kind not in opened.settings.taken_work}
+        mine = [queues[name] for name in QUEUES[role] if name not in left]
+        async with (
+            taking(opened, engine, mine, doors=_DOORS, hear_end=_hear_end),
+            beside(_take_up_dropped(engine, executor)),
+        ):
+            yield
     finally:
         _resources = None
-        await _end()
+        await _end(opened, engine, executor)
 
 
 def _keep_to(loop: asyncio.AbstractEventLoop, engine: DBOS) -> None:
@@ -315,12 +340,17 @@ def _keep_to(loop: asyncio.AbstractEventLoop, engine: DBOS) -> None:
     engine._background_event_loop.target_loop = lambda: loop  # type: ignore[method-assign]
 
 
-async def _end() -> None:
+async def _end(opened: Resources, engine: DBOS, executor: str) -> None:
     # It warns of every story that is cancelled; here that is meant.
     logging.getLogger("dbos").setLevel(logging.ERROR)
     for task in list(_stories):
         task.cancel()
     await asyncio.gather(*_stories, return_exceptions=True)
+    try:
+        async with asyncio.timeout(_HAND_OVER_S):
+            await _hand_over(opened, engine, executor)
+    except Exception as error:  # noqa: BLE001 - whatever it is: others find it when this process has been silent
+        log.warning("what %s was in the middle of could not be handed over (%r); it is taken up later", executor, error)
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as aside:
         await loop.run_in_executor(aside, DBOS.destroy)
@@ -328,14 +358,25 @@ async def _end() -> None:
     loop.set_default_executor(ThreadPoolExecutor())
 
 
+async def _hand_over(opened: Resources, engine: DBOS, executor: str) -> None:
+    """Put what this process was in the middle of back on its queues, for the others to take at once."""
+    found = await DBOS.list_workflows_async(status="PENDING", executor_id=executor, load_input=False, load_output=False)
+    queues = {one.workflow_id: one.queue_name for one in found if one.queue_name in _HANDED_OVER}
+    for workflow_id, queue in queues.items():
+        await asyncio.to_thread(engine._sys_db.reenqueue_for_recovery, workflow_id, [executor], str(queue))
+    for queue in set(queues.values()):
+        await ring(opened, str(queue))
+
+
 def _config(opened: Resources, executor: str) -> DBOSConfig:
     return DBOSConfig(
         name=_APPLICATION,
         system_database_url=opened.database_url,
-        application_version=_STEPS,
+        application_version=STEPS,
         executor_id=executor,
         serializer=DBOSPortableJSONSerializer(),
-        sys_db_pool_size=opened.settings.num_database_connections,
+        sys_db_pool_size=opened.settings.num_workflow_connections,
+        sys_db_idle_transaction_timeout_sec=opened.settings.idle_transaction_s,
         log_level="WARNING",
         run_migrations=False,
     )

@@ -17,15 +17,41 @@ _IS_LOCKED = (
     "EXISTS (SELECT FROM service.claims k WHERE k.sha256 = works.sha256 AND k.creator_id = works.creator_id"
     " AND k.in_effect_at IS NOT NULL)"
 )
+IS_REFUSED = (
+    "coalesce((SELECT k.answer = 'no' OR k.withdrawn_at IS NOT NULL FROM service.consent_works c"
+    " JOIN service.consents k ON k.id = c.consent_id"
+    " WHERE c.creator_id = works.creator_id AND c.sha256 = works.sha256 AND k.answer IS NOT NULL"
+    " ORDER BY coalesce(k.withdrawn_at, k.answered_at) DESC, k.id DESC LIMIT 1), false)"
+)
+"""SQL over `works`: whoever was asked last for consent to the file said no, or took the yes back."""
 _COLUMNS = (
     "id, style_id, creator_id, filename, mime, width, height, num_bytes, sha256, storage_key, rights, captions,"
-    f" suggested, include, kept, created_at, updated_at, {_IS_LOCKED} AS is_locked"
+    " suggested, include, kept, offered_at, created_at, updated_at,"
+    f" {_IS_LOCKED} AS is_locked, {IS_REFUSED} AS is_refused"
 )
 _IS_HELD = (
-    f"({_IS_LOCKED} OR EXISTS (SELECT FROM service.cases c WHERE c.subject = works.id"
+    f"({_IS_LOCKED} OR {IS_REFUSED} OR EXISTS (SELECT FROM service.cases c WHERE c.subject = works.id"
     " AND c.outcome IS DISTINCT FROM 'allowed'"
     " AND c.id = (SELECT max(id) FROM service.cases WHERE subject = works.id)))"
 )
+# What the last answer about the file allows beside training; NULL where nobody was asked, or nobody has answered.
+_IS_COVERED = (
+    "(SELECT k.answer = 'yes' AND k.withdrawn_at IS NULL AND k.covers_starts FROM service.consent_works c"
+    " JOIN service.consents k ON k.id = c.consent_id"
+    " WHERE c.creator_id = works.creator_id AND c.sha256 = works.sha256 AND k.answer IS NOT NULL"
+    " ORDER BY coalesce(k.withdrawn_at, k.answered_at) DESC, k.id DESC LIMIT 1)"
+)
+MAY_BE_START = (
+    f"(CASE works.rights WHEN 'mine' THEN coalesce({_IS_COVERED}, true)"
+    f" WHEN 'client_consented' THEN coalesce({_IS_COVERED}, false) ELSE false END AND NOT {_IS_HELD})"
+)
+"""SQL over `works`: clients may start from it, if its creator offers that. Whoever was asked about the file and said
+yes to training alone was told that no client sees it."""
+IS_START = (
+    f"(works.offered_at IS NOT NULL AND {MAY_BE_START} AND EXISTS (SELECT FROM service.styles s"
+    " WHERE s.id = works.style_id AND s.destroyed_at IS NULL))"
+)
+"""SQL over `works`: clients may start from it now (`service.starting_points`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +76,14 @@ class StoredWork:
     include: bool
     kept: dict[str, str]
     """What its creator answered to findings: kind -> why the work stays."""
+    offered_at: datetime | None
+    """Since when its creator offers it as a starting point; whether clients may start from it now, `IS_START` says."""
     created_at: datetime
     updated_at: datetime
     is_locked: bool
     """A claim to it was upheld: nobody opens its file but whoever decides."""
+    is_refused: bool
+    """Whoever was asked for consent said no or took a yes back: its rights stay `unsure` until somebody says yes."""
 
     @property
     def may_train(self) -> bool:
@@ -177,11 +207,13 @@ async def change_work(
     """The work after the change; None where this creator has no such work. None leaves a field as it is.
 
     A work whose right is withdrawn takes every published version that learnt from it out of the catalogue. The rights
-    of a work that a case or a claim holds stay `unsure` whatever is asked, and one that a claim locks is not used.
+    of a work that a case, a claim or a refused consent holds stay `unsure` whatever is asked, and one that a claim
+    locks is not used. With other rights it is no starting point any more, until its creator offers it again.
     """
     async with conn.transaction():
         row = await conn.fetchrow(
             f"UPDATE service.works SET rights = CASE WHEN {_IS_HELD} THEN 'unsure' ELSE coalesce($3, rights) END,"
+            "  offered_at = CASE WHEN coalesce($3, rights) = rights THEN offered_at END,"
             "  captions = coalesce($4, captions),"
             f" include = coalesce($5, include) AND NOT {_IS_LOCKED}, updated_at = $6"
             f" WHERE id = $1 AND creator_id = $2 RETURNING {_COLUMNS}",
@@ -192,6 +224,19 @@ async def change_work(
         if row["rights"] == "unsure":
             await _unpublish_versions_with(conn, work_id=work_id, now=now)
     return _read(row)
+
+
+async def offer_work(
+    conn: Connection, *, work_id: str, creator_id: str, is_offered: bool, now: datetime
+) -> StoredWork | None:
+    """Let clients start variations from a work, or no more; the work after it. None where it may be no starting point
+    (`MAY_BE_START`), or this creator has no such work."""
+    row = await conn.fetchrow(
+        "UPDATE service.works SET offered_at = CASE WHEN $3::boolean THEN coalesce(offered_at, $4) END, updated_at = $4"
+        f" WHERE id = $1 AND creator_id = $2 AND (NOT $3::boolean OR {MAY_BE_START}) RETURNING {_COLUMNS}",
+        *(work_id, creator_id, is_offered, now),
+    )
+    return _read(row) if row else None
 
 
 async def suggest(conn: Connection, *, work_id: str, captions: Sequence[str], now: datetime) -> None:
@@ -213,7 +258,8 @@ async def take_suggested(conn: Connection, *, work_id: str, creator_id: str, now
 async def release_work(conn: Connection, *, work_id: str, rights: Rights, now: datetime) -> None:
     """Give a work that a case held the rights back that its creator had named."""
     await conn.execute(
-        f"UPDATE service.works SET rights = $2, updated_at = $3 WHERE id = $1 AND NOT {_IS_LOCKED}",
+        "UPDATE service.works SET rights = $2, updated_at = $3"
+        f" WHERE id = $1 AND NOT {_IS_LOCKED} AND NOT {IS_REFUSED}",
         *(work_id, rights, now),
     )
 

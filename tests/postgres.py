@@ -16,12 +16,16 @@ from psycopg import sql
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """The running server; `url(name)` connects to one of its databases over its Unix socket."""
+    """The running server; `url(name)` connects to one of its databases, over its Unix socket or at `address`."""
 
     socket_folder: Path
+    address: str = ""
+    """User, password, host and port, where it asks for them."""
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def url(self, database: str) -> str:
+        if self.address:
+            return f"postgresql://{self.address}/{database}"
         return f"postgresql://postgres@/{database}?host={self.socket_folder}"
 
     def create_database(self, *, template: str = "template1") -> str:

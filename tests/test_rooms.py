@@ -30,6 +30,7 @@ THIN = (
     "training.estimate",
     "training.messages",
     "training.recipe",
+    "training.review.appearance",
     "training.review.messages",
 )
 

@@ -28,7 +28,7 @@ class Candidate:
 
 def as_trained(training: Training) -> Candidate:
     """The adapter at the look that the held-out curve chooses."""
-    return _at(training, training.taken_step)
+    return at_look(training, training.taken_step)
 
 
 def milder(training: Training) -> Iterator[Candidate]:
@@ -36,7 +36,7 @@ def milder(training: Training) -> Iterator[Candidate]:
     a weaker one, then one of less capacity."""
     earlier = [look.step for look in training.heldout if look.step < training.taken_step]
     for step in reversed(earlier):
-        yield _at(training, step)
+        yield at_look(training, step)
     trained = as_trained(training)
     yield replace(
         trained,
@@ -74,7 +74,8 @@ def smaller(change: LayerChange, rank: int) -> LayerChange:
     return LayerChange(down=down.reshape(rank, *change.down.shape[1:]), up=up)
 
 
-def _at(training: Training, step: int) -> Candidate:
+def at_look(training: Training, step: int) -> Candidate:
+    """The adapter at one of the looks at the held-out works."""
     return Candidate(
         adapter=training.adapter_at(step),
         step=step,

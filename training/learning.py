@@ -20,6 +20,8 @@ from training.errors import TrainingBroke, TrainingError
 from training.estimate import examination_steps, looking_steps
 from training.export import merkle_root
 from training.interruption import Interrupted
+from training.keeping import reopen
+from training.kept import CHECKPOINTS, WAY
 from training.measure import Grid, make_grid, measure_gain
 from training.messages import Estimate, Event, HeldOut, Progress, Sample, StateChanged, TrainingRequest, Way
 from training.plan import split_works
@@ -32,6 +34,8 @@ PROBE_STEPS = 3
 """Steps that each takes alone, and that are timed before the estimate is told; the first one is slower than the others
 and not counted."""
 PROGRESS_EVERY = 5
+TOLD_EVERY_S = 1.0
+"""It tells where it stands after so many steps, or after so long where steps are slow."""
 
 
 class Learner:
@@ -59,6 +63,7 @@ class Learner:
         self._examination_steps = examination_steps(spec, recipe, num_works)
         self._looking_per_step = looking_steps(spec, recipe, num_works) / recipe.steps
         self._first_step = training.step
+        self._untold_s = 0.0
         self._pace = _Pace()
 
     def begin(self) -> None:
@@ -123,7 +128,9 @@ class Learner:
             self._budget.require_room_for(left_s)
             seconds = round(self._budget.spent_s + left_s, 1)
             self._on_event(Estimate(seconds=seconds, steps=recipe.steps))
-        if done.step % PROGRESS_EVERY == 0 or self.training.is_over:
+        self._untold_s += done.seconds
+        if done.step % PROGRESS_EVERY == 0 or self._untold_s >= TOLD_EVERY_S or self.training.is_over:
+            self._untold_s = 0.0
             # Of all that is done meanwhile, the others' looks and examinations among it, its share is that of its rows.
             loss, eta_s = round(self._pace.loss, 5), round(left_s / done.share, 1)
             self._on_event(Progress(step=done.step, steps=recipe.steps, loss=loss, eta_s=eta_s))
@@ -209,12 +216,15 @@ def begin_learning(
         recipe,
         seed=request.seed,
         fingerprint=_fingerprint(request, review, recipe, base.sha256, data, way),
-        folder=request.scratch / "checkpoints",
+        folder=request.scratch / CHECKPOINTS,
         way=way,
     )
     held_out = training.split.held_out
     grid = make_grid(base, stack, data, held_out, gamma=recipe.min_snr_gamma, seed=request.seed, go_on=go_on)
-    state.resume(training)
+    if request.take:
+        reopen(training, request.take)
+    else:
+        state.resume(training)
     budget.count(training.spent_s)
     return Learner(training, grid, budget, request.scratch, on_event=on_event, go_on=go_on)
 
@@ -279,7 +289,7 @@ def _way(
     request: TrainingRequest, way: Way | None, base: Base, data: Encoded, recipe: Recipe, go_on: Callable[[], None]
 ) -> Way:
     """The way that was measured before, or is now; once begun, a training keeps to its way."""
-    kept = request.scratch / "way.json"
+    kept = request.scratch / WAY
     if kept.is_file():
         return Way(**json.loads(kept.read_text()))
     if request.way is not None:

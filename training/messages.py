@@ -68,6 +68,9 @@ class TrainingRequest:
     """Hard limit of the time that the training's own work may take, over all of its runs; 0: none."""
     way: Way | None = None
     """None: a GPU is measured at the start, a CPU takes the plain way."""
+    take: int = 0
+    """Steps after which an adapter of a training that ended is judged, in place of learning: `scratch` then holds what
+    that training kept (`training.kept`). 0: learn."""
 
     def to_json(self) -> str:
         """The request as one JSON object, for `python -m training.run`."""
@@ -171,6 +174,9 @@ class Done:
     looks: Path | None = None
     """In the scratch folder: what all works look like (`inference.likeness.pack_looks`). It tells whoever draws with
     the adapter what is a near-copy, and is as private as the works."""
+    kept: tuple[Path, ...] = ()
+    """In the scratch folder: what another adapter of this training can be judged by later (`training.kept`), as private
+    as the adapter."""
 
 
 Event = StateChanged | Finding | Described | Estimate | Speed | Progress | HeldOut | Sample | Done
@@ -212,8 +218,8 @@ def read_line(line: str) -> tuple[str, Event]:
         values["flat"] = Path(values["flat"])
     if values.get("looks"):
         values["looks"] = Path(values["looks"])
-    if "examples" in values:
-        values["examples"] = tuple(Path(path) for path in values["examples"])
+    for name in {"examples", "kept"} & set(values):
+        values[name] = tuple(Path(path) for path in values[name])
     for name in {"about", "captions"} & set(values):
         values[name] = tuple(values[name])
     if "way" in values:
@@ -253,5 +259,7 @@ def check_request(request: TrainingRequest) -> None:
         raise RequestInvalid("two works have the same id; give each work its own")
     if request.max_minutes < 0:
         raise RequestInvalid(f"{request.max_minutes:g} minutes are no time; give more than 0, or 0 for no limit")
+    if request.take < 0:
+        raise RequestInvalid(f"an adapter after {request.take} steps was asked for; name one that was kept")
     if not 0 <= request.seed <= MAX_SEED:
         raise RequestInvalid(f"seed {request.seed} is out of range; choose 0 to {MAX_SEED}")

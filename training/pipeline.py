@@ -21,6 +21,7 @@ from training.errors import RequestInvalid, TooLarge, TrainingError
 from training.export import ADAPTER, FLAT, RECEIPT, REPORT, Facts, export_adapter, make_receipt, write_receipt
 from training.gate import Verdict
 from training.interruption import Interrupted, unless
+from training.keeping import keep
 from training.learning import Learner, begin_learning, learn
 from training.looks import LOOKS, looks_of
 from training.messages import Done, Event, Sample, StateChanged, TrainingRequest, Way, check_request
@@ -227,7 +228,12 @@ def _examine(story: _Story) -> None:
         raise learner.error
     on_event(StateChanged(state="measuring", message=learner.message))
     exam = open_examination(
-        learner.training, story.review, learner.held_out, seed=request.seed, go_on=story.heed_in_budget
+        learner.training,
+        story.review,
+        learner.held_out,
+        seed=request.seed,
+        go_on=story.heed_in_budget,
+        take=request.take,
     )
     release = choose(exam, say=lambda sentence: on_event(StateChanged(state="measuring", message=sentence)))
     story.ended = _deliver(request, story.review, learner.training, release, on_event=on_event, sign=story.job.sign)
@@ -278,6 +284,8 @@ def _deliver(
     )
     paths[2].write_text(render_report(report), encoding="utf-8")
     sheet = request.scratch / "samples" / "with-and-without.png"
+    # Where nothing was learnt, nothing was drawn on the way either.
+    sheet.parent.mkdir(parents=True, exist_ok=True)
     draw_sheet(trial.pairs).save(sheet)
     on_event(Sample(step=candidate.step, path=sheet))
     examples = _keep_examples(trial, request.scratch / "examples")
@@ -294,6 +302,7 @@ def _deliver(
             examples=examples,
             flat=flat,
             looks=looks,
+            kept=() if request.take else keep(training, delivered=candidate.step),
         )
     )
     outcome: Literal["passed", "refused"] = "passed" if verdict.passed else "refused"

@@ -42,7 +42,8 @@ class Look:
 def split_works(clusters: Sequence[Sequence[int]], recipe: Recipe, *, seed: int) -> Split:
     """Hold out about as many works as the recipe says, by whole clusters.
 
-    Small clusters are held out first: a work that was saved many times belongs to what is learnt.
+    Small clusters are held out first: a work that was saved many times belongs to what is learnt. The smallest is held
+    out even where it is larger than that: without any nothing could be judged. There are at least two.
     """
     num_works = sum(len(cluster) for cluster in clusters)
     wanted = recipe.num_held_out(num_works)
@@ -50,7 +51,8 @@ def split_works(clusters: Sequence[Sequence[int]], recipe: Recipe, *, seed: int)
     held: list[int] = []
     kept: list[tuple[int, ...]] = []
     for place, cluster in enumerate(shuffled):
-        if len(held) + len(cluster) <= wanted and place < len(shuffled) - 1:
+        is_needed = not held or len(held) + len(cluster) <= wanted
+        if is_needed and place < len(shuffled) - 1:
             held += cluster
         else:
             kept.append(tuple(cluster))

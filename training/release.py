@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from training.again import look_for_copies
-from training.candidates import Candidate, as_trained, milder
+from training.candidates import Candidate, as_trained, at_look, milder
 from training.control import Control, make_control
 from training.examination import MEASURED
 from training.gate import Predicted, Scores, Tried, Verdict, judge, judge_predicted
@@ -36,7 +36,7 @@ class Examination:
 
     training: Training
     trained: Candidate
-    """The adapter as trained, and what its predictions tell of it."""
+    """The adapter as trained or as asked for, and what its predictions tell of it."""
     predicted: Predicted
     held_out: Grid
     members: Grid
@@ -45,6 +45,8 @@ class Examination:
     """What the creator knows each work by."""
     seed: int
     go_on: Callable[[], None]
+    is_asked_for: bool = False
+    """Whether this very adapter was asked for: then no other one is tried in its place."""
 
 
 def choose(exam: Examination, *, say: Callable[[str], None]) -> Release:
@@ -54,7 +56,8 @@ def choose(exam: Examination, *, say: Callable[[str], None]) -> Release:
     """
     trained = examine(exam, exam.trained, exam.predicted)
     tried = [_tried(trained.candidate, trained.verdict)]
-    for candidate in milder(exam.training) if trained.verdict.may_be_mended else ():
+    may_be_mended = trained.verdict.may_be_mended and not exam.is_asked_for
+    for candidate in milder(exam.training) if may_be_mended else ():
         say(f"{trained.verdict.sentences[0]} Trying {candidate.name}.")
         predicted = predict(exam, candidate)
         verdict = judge_predicted(predicted, exam.training.recipe.gate)
@@ -74,15 +77,17 @@ def open_examination(
     *,
     seed: int,
     go_on: Callable[[], None],
+    take: int = 0,
 ) -> Examination:
     """Draw and measure what does not depend on the adapter.
 
-    Copies are looked for where the adapter as trained has learnt best.
+    Copies are looked for where the adapter as trained has learnt best. take: steps after which an adapter is judged in
+    place of the one that the curve chooses.
     """
     base, stack, recipe = training.base, training.stack, training.recipe
     works = _spread(training.split.trained_works, MEASURED)
     members = make_grid(base, stack, training.data, works, gamma=recipe.min_snr_gamma, seed=seed, go_on=go_on)
-    trained = as_trained(training)
+    trained = at_look(training, take) if take else as_trained(training)
     predicted, gains = measure_predicted(base, stack, held_out, members, trained.adapter, seed=seed, go_on=go_on)
     by_gain = sorted(zip(gains.per_work, works, strict=True), reverse=True)
     suspects = [work for _, work in by_gain]
@@ -96,6 +101,7 @@ def open_examination(
         names=tuple(work.work.path.name for work in review.good),
         seed=seed,
         go_on=go_on,
+        is_asked_for=take > 0,
     )
 
 

@@ -21,12 +21,10 @@ from training.checkpoint import (
 from training.curve import Gain, HeldOutLook, chosen
 from training.encode import Encoded
 from training.errors import RecipeInvalid, RequestInvalid
+from training.kept import LOOKS, look_name
 from training.messages import Way
 from training.plan import Split
 from training.recipe import Recipe
-
-LOOKS = ".looks"
-"""Folder, beside the checkpoints, of the adapters at the looks; its name keeps it from being taken for one."""
 
 
 @dataclass(kw_only=True)
@@ -76,7 +74,7 @@ class Training:
         """Write a held-out look down, and keep the adapter as it is now."""
         self.heldout.append(HeldOutLook(step=self.step, gain=gain))
         delivered = {name: value.detach().to(torch.float16) for name, value in self.parameters.items()}
-        save_tensors(self._look_file(self.step), delivered)
+        save_tensors(self.look_file(self.step), delivered)
 
     @property
     def guidance(self) -> float:
@@ -85,15 +83,16 @@ class Training:
 
     def adapter_at(self, step: int) -> Adapter:
         """The adapter at one of the held-out looks, with the precision in which it is delivered."""
-        tensors = load_file(self._look_file(step))
+        tensors = load_file(self.look_file(step))
         return adapter_of({name: value.to(self.base.device, torch.float32) for name, value in tensors.items()})
 
     def look_files(self) -> list[Path]:
         """Where the adapters of the looks so far are."""
-        return [self._look_file(look.step) for look in self.heldout]
+        return [self.look_file(look.step) for look in self.heldout]
 
-    def _look_file(self, step: int) -> Path:
-        return self.folder / LOOKS / f"step-{step:06d}.safetensors"
+    def look_file(self, step: int) -> Path:
+        """Where the adapter of the look after so many steps is."""
+        return self.folder / LOOKS / look_name(step)
 
 
 def begin(

@@ -12,6 +12,7 @@ from inference.errors import ImageRefused
 from inference.likeness import Look
 from inference.pictures import OpenedPicture, open_picture
 from training.messages import Finding, Work
+from training.review.wording import finding
 
 MAX_WORK_BYTES = 50 * 1024 * 1024
 MAX_WORK_PIXELS = 40_000_000
@@ -64,7 +65,7 @@ def inspect_upload(work_id: str, content: bytes, *, size: int) -> tuple[OpenedPi
         why, _, fix = f"The file {error}.".partition("; ")
         return None, [_error(work_id, error.kind, why.rstrip(".") + ".", fix[:1].upper() + fix[1:])]
     findings = _on_size(work_id, opened.image, size) + _on_form(work_id, opened)
-    usable = all(finding.severity != "error" for finding in findings)
+    usable = all(found.severity != "error" for found in findings)
     return (opened if usable else None), findings
 
 
@@ -75,37 +76,39 @@ def read_work(work: Work) -> bytes | Finding:
         num_bytes = work.path.stat().st_size
         return _too_many_bytes(work.id, num_bytes) if num_bytes > MAX_WORK_BYTES else work.path.read_bytes()
     except OSError as error:
-        why = f"The file cannot be read ({error.strerror})."
-        return _error(work.id, "missing", why, "Upload it again.")
+        return finding("unreadable", work=work.id, kind="missing", severity="error", reason=error.strerror)
 
 
 def _on_size(work_id: str, image: Image.Image, size: int) -> list[Finding]:
-    least, extent = min(image.size), f"{image.width} x {image.height} pixels"
-    if least < size // 2:
-        why = f"It has {extent}; under {size // 2} there is too little to learn from."
-        return [_error(work_id, "too_small", why, f"Upload it with at least {size} pixels on the shorter side.")]
-    if least < size:
-        why = f"It has {extent} and is enlarged to {size}, which blurs it."
-        fix = f"Upload it with at least {size} pixels on the shorter side, or keep it if it looks right."
-        return [Finding(work=work_id, kind="small", severity="warning", why=why, fix=fix)]
-    return []
+    if min(image.size) >= size:
+        return []
+    is_enough = min(image.size) >= size // 2
+    return [
+        finding(
+            "small" if is_enough else "too_small",
+            work=work_id,
+            kind="small" if is_enough else "too_small",
+            severity="warning" if is_enough else "error",
+            width=image.width,
+            height=image.height,
+            least=size // 2,
+            size=size,
+        )
+    ]
 
 
 def _on_form(work_id: str, opened: OpenedPicture) -> list[Finding]:
     findings = []
     if "animated" in opened.forms:
-        why, fix = "It is animated; only its first picture is used.", "Upload the picture you mean as PNG or JPEG."
-        findings.append(Finding(work=work_id, kind="animated", severity="warning", why=why, fix=fix))
+        findings.append(finding("animated", work=work_id, kind="animated", severity="warning"))
     if "transparent" in opened.forms:
-        why = "It is transparent in places; there it is learnt as white."
-        fix = "Keep it, or upload it on the background it should have."
-        findings.append(Finding(work=work_id, kind="transparent", severity="note", why=why, fix=fix))
+        findings.append(finding("transparent", work=work_id, kind="transparent", severity="note"))
     return findings
 
 
 def _too_many_bytes(work_id: str, num_bytes: int) -> Finding:
-    why = f"The file has {num_bytes / 1048576:.0f} MiB, at most {MAX_WORK_BYTES // 1048576} MiB are read."
-    return _error(work_id, "too_many_bytes", why, "Save it smaller, for example as JPEG or WebP.")
+    has, most = f"{num_bytes / 1048576:.0f}", MAX_WORK_BYTES // 1048576
+    return finding("too_many_bytes", work=work_id, kind="too_many_bytes", severity="error", has=has, most=most)
 
 
 def _error(work_id: str | None, kind: str, why: str, fix: str) -> Finding:

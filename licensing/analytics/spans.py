@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from licensing.errors import Refusal, refuse
+from licensing.sentence import say
 
 DAYS_MOST = 400
 """A year and the month before it, so that both can be compared."""
@@ -36,9 +37,17 @@ class Span:
 def span(first: date, last: date) -> Span | Refusal:
     """The days from `first` to `last`. Refusal: invalid_request (the wrong way round, more than DAYS_MOST)."""
     if not (first <= last and {first.year, last.year} <= set(_YEARS)):
-        return refuse("invalid_request", what=f"{first} to {last} is no range of days; give the earlier day first")
+        return refuse(
+            "invalid_request",
+            what=say("{first} to {last} is no range of days; give the earlier day first", first=first, last=last),
+        )
     if (last - first).days >= DAYS_MOST:
-        return refuse("invalid_request", what=f"{first} to {last} is more than {DAYS_MOST} days; ask for fewer")
+        return refuse(
+            "invalid_request",
+            what=say(
+                "{first} to {last} is more than {most} days; ask for fewer", first=first, last=last, most=DAYS_MOST
+            ),
+        )
     return Span(first=first, last=last)
 
 

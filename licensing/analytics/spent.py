@@ -9,6 +9,7 @@ from licensing.analytics.spans import Span
 from licensing.database import Connection
 from licensing.errors import Refusal, refuse
 from licensing.money import Money
+from licensing.sentence import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +100,9 @@ async def charges(
             "SELECT group_no FROM licensing.entry_group WHERE kind = $1 AND subject = $2", kind, subject
         )
     if start is None:
-        return refuse("invalid_request", what=f"There is no charge {before} to go on from; begin without it")
+        return refuse(
+            "invalid_request", what=say("There is no charge {before} to go on from; begin without it", before=before)
+        )
     rows = await conn.fetch(_PAGE, purses(client_id, currency), start, limit)
     return [
         Charge(
@@ -126,26 +129,36 @@ def purses(client_id: str, currency: str) -> list[str]:
     return [f"prepaid:{client_id}:{currency}", f"receivable:{client_id}:{currency}"]
 
 
+# What a charge is about is worked out before anything is looked up by it: a condition that asks a row of JSON for a
+# name finds nothing by an index where Postgres first has to ask whose each row is.
 _CHARGES = """
+    WITH charge AS MATERIALIZED (
+        SELECT g.group_no, g.kind, g.at, g.subject, g.body, p.charged,
+               CASE WHEN g.kind = 'sale' THEN g.subject END AS of_order,
+               CASE g.kind WHEN 'refund' THEN g.subject WHEN 'adjustment' THEN g.body ->> 'output'
+                   WHEN 'adjustment_undone' THEN g.body ->> 'output' END AS of_output,
+               CASE WHEN g.kind IN ('plan', 'licence', 'plan_end', 'licence_end') THEN g.subject END AS of_allowance
+        FROM ({purse}) p
+        CROSS JOIN LATERAL (SELECT * FROM licensing.entry_group g WHERE g.group_no = p.group_no LIMIT 1) g
+        WHERE {wanted}
+    )
     SELECT g.group_no, g.kind, g.at, g.subject, coalesce(h.style_id, o.style_id, a.style_id) AS style_id,
-           coalesce(h.key_id, back.key_id) AS key_id, coalesce(h.tier, o.tier, a.tier) AS tier, p.charged,
+           coalesce(h.key_id, back.key_id) AS key_id, coalesce(h.tier, o.tier, a.tier) AS tier, g.charged,
            coalesce(h.made, CASE WHEN back.units = 0 THEN -1 END, 0) AS pictures,
            CASE g.kind
                WHEN 'sale' THEN h.made * (h.unit_price - h.unit_tax)
                WHEN 'plan' THEN a.price - a.discount
                WHEN 'licence' THEN a.price - a.discount
-               WHEN 'refund' THEN -coalesce((g.body ->> 'net')::bigint, -p.charged)
+               WHEN 'refund' THEN -coalesce((g.body ->> 'net')::bigint, -g.charged)
                WHEN 'tax_rounding' THEN 0
                WHEN 'adjustment' THEN -(g.body ->> 'net')::bigint
                WHEN 'adjustment_undone' THEN (g.body ->> 'net')::bigint
                ELSE -(g.body ->> 'refund')::bigint END AS net
-    FROM ({purse}) p JOIN licensing.entry_group g USING (group_no)
-    LEFT JOIN licensing.hold h ON g.kind = 'sale' AND h.order_id = g.subject
-    LEFT JOIN licensing.output o ON g.kind = 'refund' AND o.output_id = g.subject
-        OR g.kind IN ('adjustment', 'adjustment_undone') AND o.output_id = g.body ->> 'output'
+    FROM charge g
+    LEFT JOIN licensing.hold h ON h.order_id = g.of_order
+    LEFT JOIN licensing.output o ON o.output_id = g.of_output
     LEFT JOIN licensing.hold back ON back.order_id = o.order_id AND g.kind = 'refund'
-    LEFT JOIN licensing.allowance a
-        ON g.kind IN ('plan', 'licence', 'plan_end', 'licence_end') AND a.allowance_id = g.subject
+    LEFT JOIN licensing.allowance a ON a.allowance_id = g.of_allowance
 """
 _KINDS = (
     "('sale', 'plan', 'licence', 'refund', 'plan_end', 'licence_end', 'tax_rounding', 'adjustment',"
@@ -156,7 +169,7 @@ _PURSE = """SELECT e.group_no, -sum(e.amount)::bigint AS charged
           FROM licensing.stretch_of($1, $2, $3, 1000) part JOIN licensing.entry e
                ON e.account_id = part.account_id AND e.group_no > part.after AND e.group_no < part.upto
           GROUP BY e.group_no"""
-CHARGES = _CHARGES.format(purse=_PURSE) + f" WHERE g.kind IN {_KINDS} AND g.at >= $2 AND g.at < $3"
+CHARGES = _CHARGES.format(purse=_PURSE, wanted=f"g.kind IN {_KINDS} AND g.at >= $2 AND g.at < $3")
 """What was charged and given back, by group: `charged` with its tax, `net` without. $1 purses, $2 <= at < $3."""
 # The newest groups of each purse before $2, and of all of them the newest: none of those is missing in its own purse.
 _NEWEST = f"""SELECT e.group_no, -sum(e.amount)::bigint AS charged FROM unnest($1::text[]) purse (account_id), LATERAL (
@@ -164,7 +177,7 @@ _NEWEST = f"""SELECT e.group_no, -sum(e.amount)::bigint AS charged FROM unnest($
               WHERE e.account_id = purse.account_id AND e.group_no < $2 AND g.kind IN {_KINDS}
               ORDER BY e.group_no DESC LIMIT $3) e
           GROUP BY e.group_no ORDER BY e.group_no DESC LIMIT $3"""
-_PAGE = _CHARGES.format(purse=_NEWEST) + " ORDER BY g.group_no DESC"
+_PAGE = _CHARGES.format(purse=_NEWEST, wanted="true") + " ORDER BY g.group_no DESC"
 
 _NOTHING: Mapping[str, Any] = {"pictures": 0, "net": 0, "tax": 0}
 _SUMS = f"""

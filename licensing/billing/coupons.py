@@ -6,6 +6,7 @@ from datetime import datetime
 
 from licensing.database import Connection
 from licensing.errors import Refusal, refuse
+from licensing.sentence import say
 
 _CODE = re.compile(r"[A-Z0-9][A-Z0-9-]{2,31}")
 PERIODS_MAX = 36
@@ -33,13 +34,25 @@ async def make_coupon(conn: Connection, coupon: Coupon, *, by: str, now: datetim
     if not _CODE.fullmatch(coupon.code):
         return refuse(
             "invalid_request",
-            what=f"{coupon.code[:40]!r} is no code; give 3 to 32 capital letters, digits or hyphens, as in SPRING-26",
+            what=say(
+                "{code!r} is no code; give 3 to 32 capital letters, digits or hyphens, as in SPRING-26",
+                code=coupon.code[:40],
+            ),
         )
     uses = 1 if coupon.uses_most is None else coupon.uses_most
-    limits = (("percent", coupon.percent, 100), ("periods", coupon.periods, PERIODS_MAX), ("uses", uses, USES_MAX))
+    limits = (
+        (say("percent"), coupon.percent, 100),
+        (say("periods"), coupon.periods, PERIODS_MAX),
+        (say("uses"), uses, USES_MAX),
+    )
     for name, number, most in limits:
         if not 1 <= number <= most:
-            return refuse("invalid_request", what=f"A coupon over {number} {name} cannot be; give 1 to {most}")
+            return refuse(
+                "invalid_request",
+                what=say(
+                    "A coupon over {number} {name} cannot be; give 1 to {most}", number=number, name=name, most=most
+                ),
+            )
     status = await conn.execute(
         """
         INSERT INTO licensing.coupon (code, percent, periods, plan, uses_most, expires_at, actor, created_at)
@@ -48,7 +61,7 @@ async def make_coupon(conn: Connection, coupon: Coupon, *, by: str, now: datetim
         *(coupon.code, coupon.percent, coupon.periods, coupon.plan, coupon.uses_most, coupon.expires_at, by, now),
     )
     if status == "INSERT 0 0":
-        return refuse("conflict", what=f"There is a coupon {coupon.code} already; choose another code")
+        return refuse("conflict", what=say("There is a coupon {code} already; choose another code", code=coupon.code))
     return coupon
 
 

@@ -46,8 +46,9 @@ class TaxLine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Invoice:
-    """One paper. `number` is unique and without gaps in its series; a credit note names the invoice it `corrects`.
+class Paper:
+    """An invoice or a credit note, as lists have it. `number` is unique and without gaps in its series; a credit note
+    names the invoice it `corrects`.
 
     `net` + `tax` = `total` = `paid` + `due`; `paid` came out of prepaid money when it was charged, `settled` is what of
     `due` was paid since. `since` is the first and `until` the last day of the time it is about.
@@ -63,7 +64,6 @@ class Invoice:
     due_on: date
     seller: Party
     buyer: Party
-    lines: tuple[InvoiceLine, ...]
     taxes: tuple[TaxLine, ...]
     net: Money
     tax: Money
@@ -71,3 +71,10 @@ class Invoice:
     paid: Money
     due: Money
     settled: Money
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invoice(Paper):
+    """The whole paper: with its lines, of which a busy month has thousands."""
+
+    lines: tuple[InvoiceLine, ...]

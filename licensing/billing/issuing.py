@@ -1,13 +1,13 @@
-"""Issuing papers and reading them: `invoices.Invoice` out of rows."""
+"""Issuing papers and reading them: `invoices.Paper` and `invoices.Invoice` out of rows."""
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from licensing.billing.invoices import Invoice, InvoiceLine, TaxLine, TaxRate
+from licensing.billing.invoices import Invoice, InvoiceLine, Paper, TaxLine, TaxRate
 from licensing.billing.parties import Party
 from licensing.billing.taxes import Seller
 from licensing.database import Connection
@@ -59,13 +59,11 @@ async def pay_invoice(conn: Connection, number: str, *, now: datetime) -> bool:
 async def find_invoice(conn: Connection, number: str, *, client_id: str | None = None) -> Invoice | None:
     """One paper, None where there is none (of this client)."""
     rows = await conn.fetch(_PAPERS + " WHERE number = $1 AND ($2::text IS NULL OR client_id = $2)", number, client_id)
-    found = await _with_lines(conn, rows)
-    return found[0] if found else None
+    found = await _papers(conn, rows)
+    return await _with_lines(conn, found[0], rows[0]["currency"]) if found else None
 
 
-async def list_invoices(
-    conn: Connection, *, client_id: str, limit: int = 50, before: str | None = None
-) -> list[Invoice]:
+async def list_invoices(conn: Connection, *, client_id: str, limit: int = 50, before: str | None = None) -> list[Paper]:
     """A client's papers, the newest first, those after the one with the number `before`."""
     rows = await conn.fetch(
         _PAPERS + " WHERE client_id = $1 AND ($2::text IS NULL OR (issued_at, number) <"
@@ -73,45 +71,47 @@ async def list_invoices(
         " ORDER BY issued_at DESC, number DESC LIMIT $3",
         *(client_id, before, limit),
     )
-    return await _with_lines(conn, rows)
+    return await _papers(conn, rows)
 
 
-async def recent_papers(conn: Connection, *, limit: int = 20) -> list[Invoice]:
+async def recent_papers(conn: Connection, *, limit: int = 20) -> list[Paper]:
     """The last papers of all clients, the newest first."""
     rows = await conn.fetch(_PAPERS + " ORDER BY issued_at DESC, number DESC LIMIT $1", limit)
-    return await _with_lines(conn, rows)
+    return await _papers(conn, rows)
 
 
-async def unpaid_invoices(conn: Connection, *, client_id: str | None = None) -> list[Invoice]:
+async def unpaid_invoices(conn: Connection, *, client_id: str | None = None) -> list[Paper]:
     """What is still to be paid, of one client or of all, by the day it is due."""
     rows = await conn.fetch(
         _PAPERS + " WHERE settled < due AND ($1::text IS NULL OR client_id = $1) ORDER BY due_on, number", client_id
     )
-    return await _with_lines(conn, rows)
+    return await _papers(conn, rows)
 
 
 _PAPERS = "SELECT *, seller::text AS sold_by, buyer::text AS bought_by FROM licensing.invoice"
 
 
-async def _with_lines(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Invoice]:
-    numbers = [row["number"] for row in rows]
-    lines, taxes = defaultdict(list), defaultdict(list)
+async def _papers(conn: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Paper]:
+    taxes = defaultdict(list)
     for tax in await conn.fetch(
-        "SELECT * FROM licensing.invoice_tax WHERE number = ANY ($1) ORDER BY tax_bps DESC, tax_category", numbers
+        "SELECT * FROM licensing.invoice_tax WHERE number = ANY ($1) ORDER BY tax_bps DESC, tax_category",
+        [row["number"] for row in rows],
     ):
         taxes[tax["number"]].append(tax)
-    for line in await conn.fetch(
-        "SELECT * FROM licensing.invoice_line WHERE number = ANY ($1) ORDER BY number, line", numbers
-    ):
-        lines[line["number"]].append(line)
-    return [_invoice(row, lines[row["number"]], taxes[row["number"]]) for row in rows]
+    return [_paper(row, taxes[row["number"]]) for row in rows]
 
 
-def _invoice(row: Mapping[str, Any], lines: Iterable[Mapping[str, Any]], taxes: Sequence[Mapping[str, Any]]) -> Invoice:
+async def _with_lines(conn: Connection, paper: Paper, currency: str) -> Invoice:
+    rows = await conn.fetch("SELECT * FROM licensing.invoice_line WHERE number = $1 ORDER BY line", paper.number)
+    why: dict[str, str] = {tax.rate.category: tax.rate.why for tax in paper.taxes}
+    return Invoice(**vars(paper), lines=tuple(_line(row, why, currency) for row in rows))
+
+
+def _paper(row: Mapping[str, Any], taxes: Sequence[Mapping[str, Any]]) -> Paper:
     currency = row["currency"]
     why = {tax["tax_category"]: tax["why"] for tax in taxes}
     sums = {name: Money(row[name], currency) for name in ("net", "tax", "total", "paid", "due", "settled")}
-    return Invoice(
+    return Paper(
         number=row["number"],
         kind=row["kind"],
         corrects=row["corrects"],
@@ -122,7 +122,6 @@ def _invoice(row: Mapping[str, Any], lines: Iterable[Mapping[str, Any]], taxes: 
         due_on=row["due_on"],
         seller=Party(**json.loads(row["sold_by"])),
         buyer=Party(**json.loads(row["bought_by"])),
-        lines=tuple(_line(line, why, currency) for line in lines),
         taxes=tuple(
             TaxLine(rate=_rate(tax, why), net=Money(tax["net"], currency), tax=Money(tax["tax"], currency))
             for tax in taxes

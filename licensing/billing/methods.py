@@ -6,6 +6,7 @@ from datetime import datetime
 from licensing.database import Connection, ask
 from licensing.errors import Refusal, refuse
 from licensing.payments import Method, Page, PaymentProvider, Setup
+from licensing.sentence import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ async def finish_setup(
         *(setup_id, provider.name, client_id),
     )
     if reference is None:
-        return refuse("not_found", what="setup", id=setup_id)
+        return refuse("not_found", what=say("setup"), id=setup_id)
     return await end_setup(conn, provider.name, await provider.find_setup(reference), now=now)
 
 

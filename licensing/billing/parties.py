@@ -6,6 +6,7 @@ from stdnum.eu import vat
 from stdnum.exceptions import ValidationError
 
 from licensing.errors import Refusal, refuse
+from licensing.sentence import say
 
 EU_COUNTRIES = frozenset(
     [
@@ -32,23 +33,40 @@ class Party:
     tax_number: str | None = None
 
 
+_FIELDS = {
+    "name": say("name"),
+    "street": say("street"),
+    "postcode": say("postcode"),
+    "city": say("city"),
+    "country": say("country"),
+    "email": say("email"),
+}
+
+
 def checked(party: Party) -> Party | Refusal:
     """The party with its fields trimmed and its VAT id in compact form; invalid_request where an invoice could not name
     it. Whether an id is in use is not asked of anybody: its country, length and check digits are looked at."""
     texts = {name: getattr(party, name).strip() for name in ("name", "street", "postcode", "city", "country", "email")}
     for field in ("name", "street", "city", "country"):
         if not texts[field]:
-            return refuse("invalid_request", what=f"An invoice needs a {field}; give one")
+            return refuse("invalid_request", what=say("An invoice needs a {field}; give one", field=_FIELDS[field]))
     for field, text in texts.items():
         if len(text) > _FIELD_CHARACTERS_MAX or any(not character.isprintable() for character in text):
             return refuse(
                 "invalid_request",
-                what=f"The {field} is too long for an invoice, or has signs that cannot be printed; give at most"
-                f" {_FIELD_CHARACTERS_MAX} letters",
+                what=say(
+                    "The {field} is too long for an invoice, or has signs that cannot be printed; give at"
+                    " most {most} letters",
+                    field=_FIELDS[field],
+                    most=_FIELD_CHARACTERS_MAX,
+                ),
             )
     country = texts["country"].upper()
     if len(country) != 2 or not country.isascii() or not country.isalpha():
-        return refuse("invalid_request", what=f"{texts['country']!r} is no country; give its two letters, as in DE")
+        return refuse(
+            "invalid_request",
+            what=say("{country!r} is no country; give its two letters, as in DE", country=texts["country"]),
+        )
     vat_id = party.vat_id.strip() if party.vat_id else None
     if vat_id:
         try:
@@ -56,12 +74,19 @@ def checked(party: Party) -> Party | Refusal:
         except ValidationError:
             return refuse(
                 "invalid_request",
-                what=f"{vat_id!r} is no VAT id of the European Union; check its letters and digits, or leave it out",
+                what=say(
+                    "{vat_id!r} is no VAT id of the European Union; check its letters and digits, or leave it out",
+                    vat_id=vat_id,
+                ),
             )
         # Greece writes EL in its ids and GR everywhere else.
         if vat_id[:2].replace("EL", "GR") != country:
             return refuse(
                 "invalid_request",
-                what=f"VAT id {vat_id} is not of {country}; give the country that gave it, or leave it out",
+                what=say(
+                    "VAT id {vat_id} is not of {country}; give the country that gave it, or leave it out",
+                    vat_id=vat_id,
+                    country=country,
+                ),
             )
     return Party(**texts | {"country": country}, vat_id=vat_id, tax_number=party.tax_number)

@@ -13,6 +13,7 @@ from licensing.database import Connection, ask
 from licensing.errors import Refusal, refuse
 from licensing.money import Money
 from licensing.payments import Charge, Chargeback, ChargeRefund, PaymentProvider, State
+from licensing.sentence import say
 
 Purpose = Literal["prepaid", "pack", "invoice"]
 
@@ -83,7 +84,9 @@ async def begin_payment(
     Refusals: invalid_request (not above 0), conflict (another payment has this id).
     """
     if amount.amount <= 0:
-        return refuse("invalid_request", what=f"A payment of {amount} cannot be taken; give an amount above 0")
+        return refuse(
+            "invalid_request", what=say("A payment of {amount} cannot be taken; give an amount above 0", amount=amount)
+        )
     extra = (bonus - Money(0, amount.currency)).amount if bonus else 0
     about = (payment_id, client_id, provider, purpose, subject, amount.amount, extra, amount.currency, method, now)
     answer = await ask(conn, "begin_payment", *about)
@@ -126,7 +129,9 @@ async def begin_refund(
     has this id).
     """
     if amount.amount <= 0:
-        return refuse("invalid_request", what=f"{amount} cannot be given back; give an amount above 0")
+        return refuse(
+            "invalid_request", what=say("{amount} cannot be given back; give an amount above 0", amount=amount)
+        )
     about = (refund_id, payment_id, amount.amount, amount.currency, why, by, now)
     answer = await ask(conn, "begin_payment_refund", *about)
     return answer.refusal or await _refund(conn, refund_id)

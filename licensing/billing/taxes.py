@@ -12,9 +12,10 @@ from stdnum.exceptions import ValidationError
 from licensing.billing.invoices import TaxRate
 from licensing.billing.parties import EU_COUNTRIES, Party, checked
 from licensing.errors import PricesInvalid, Refusal
+from licensing.sentence import say
 
-REVERSE_CHARGE = "Reverse charge: the recipient is liable for the VAT."
-OUTSIDE = "Not subject to VAT here: the recipient is outside the European Union."
+REVERSE_CHARGE = say("Reverse charge: the recipient is liable for the VAT.")
+OUTSIDE = say("Not subject to VAT here: the recipient is outside the European Union.")
 _BPS_MAX = 10_000
 
 
@@ -75,7 +76,7 @@ def load_taxes(path: Path) -> Taxes:
 
 
 def _standard(bps: int) -> TaxRate:
-    return TaxRate(category="S", bps=bps) if bps else TaxRate(category="E", bps=0, why="No VAT is due.")
+    return TaxRate(category="S", bps=bps) if bps else TaxRate(category="E", bps=0, why=say("No VAT is due."))
 
 
 def _taxes(table: dict[str, Any], seller: Seller | None) -> Taxes:

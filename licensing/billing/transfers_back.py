@@ -17,6 +17,7 @@ from licensing.database import Answer, Connection, ask
 from licensing.errors import Refusal, refuse
 from licensing.money import Money
 from licensing.payments import State
+from licensing.sentence import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,7 @@ async def send_refund_file(conn: Connection, *, file_id: str, by: str, now: date
     """The bank carried out a file: what of it still waits was sent. In a transaction. Refusals: not_found."""
     found = await refunds_in(conn, file_id)
     if not found:
-        return refuse("not_found", what="file of refunds", id=file_id)
+        return refuse("not_found", what=say("file of refunds"), id=file_id)
     for one in found:
         if one.refund.state == "pending":
             await ask(conn, "send_refund", one.refund.id, by, now)
@@ -138,7 +139,7 @@ async def return_refund(conn: Connection, *, refund_id: str, reason: str, now: d
     """The bank sent it back after it was sent: it is prepaid money again. Refusals: not_found, invalid_request (no
     reason), conflict (it was not sent, or a provider says it)."""
     if not reason.strip():
-        return refuse("invalid_request", what=f"Say why refund {refund_id} came back")
+        return refuse("invalid_request", what=say("Say why refund {refund_id} came back", refund_id=refund_id))
     return await _said(conn, refund_id, await ask(conn, "return_refund", refund_id, reason, now))
 
 

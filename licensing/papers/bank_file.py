@@ -16,6 +16,7 @@ from stdnum.exceptions import ValidationError
 from licensing.errors import Refusal, refuse
 from licensing.money import Money
 from licensing.papers.characters import one_line
+from licensing.sentence import say
 
 NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"
 SEPA_COUNTRIES = frozenset(
@@ -88,7 +89,9 @@ def checked_iban(text: str) -> str | Refusal:
     try:
         return str(ibans.validate(text))
     except ValidationError:
-        return refuse("invalid_request", what=f"{one_line(text)!r} is no IBAN; check its letters and digits")
+        return refuse(
+            "invalid_request", what=say("{iban!r} is no IBAN; check its letters and digits", iban=one_line(text))
+        )
 
 
 def _unreachable(party: Account | Transfer) -> Refusal | None:
@@ -98,10 +101,18 @@ def _unreachable(party: Account | Transfer) -> Refusal | None:
     if iban[:2] not in SEPA_COUNTRIES:
         return refuse(
             "invalid_request",
-            what=f"{iban} of {party.name} is in {iban[:2]}, where SEPA does not reach; pay it by the table of payouts",
+            what=say(
+                "{iban} of {name} is in {country}, where SEPA does not reach; pay it by the table of payouts",
+                iban=iban,
+                name=party.name,
+                country=iban[:2],
+            ),
         )
     if party.bic and not bics.is_valid(party.bic):
-        return refuse("invalid_request", what=f"{party.bic!r} of {party.name} is no BIC; check it, or leave it out")
+        return refuse(
+            "invalid_request",
+            what=say("{bic!r} of {name} is no BIC; check it, or leave it out", bic=party.bic, name=party.name),
+        )
     return None
 
 
@@ -110,8 +121,12 @@ def _uncarried(transfer: Transfer) -> Refusal | None:
         return None
     return refuse(
         "invalid_request",
-        what=f"A SEPA transfer carries 0.01 to 999999999.99 EUR, and {transfer.end_to_end_id} is {transfer.amount};"
-        " pay it by the table of payouts",
+        what=say(
+            "A SEPA transfer carries 0.01 to 999999999.99 EUR, and {end_to_end_id} is {amount}; pay"
+            " it by the table of payouts",
+            end_to_end_id=transfer.end_to_end_id,
+            amount=transfer.amount,
+        ),
     )
 
 

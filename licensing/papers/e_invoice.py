@@ -14,6 +14,7 @@ from licensing.money import Money
 from licensing.papers import invoice_rules
 from licensing.papers.characters import one_line
 from licensing.papers.wording import percent
+from licensing.sentence import say
 
 PROFILE = "urn:cen.eu:en16931:2017"
 _NAMESPACES = {
@@ -68,18 +69,27 @@ def _unnameable(invoice: Invoice) -> Refusal | None:
     if not invoice.seller.vat_id and not invoice.seller.tax_number:
         return refuse(
             "invalid_request",
-            what=f"Seller {invoice.seller.name} has no VAT id and no tax number, and an electronic invoice needs one;"
-            " give one",
+            what=say(
+                "Seller {name} has no VAT id and no tax number, and an electronic invoice needs one; give one",
+                name=invoice.seller.name,
+            ),
         )
     if any(tax.rate.category == "AE" for tax in invoice.taxes) and not invoice.buyer.vat_id:
         return refuse(
             "invalid_request",
-            what=f"{invoice.number} leaves the tax to {invoice.buyer.name}, who has no VAT id; give it, or charge tax",
+            what=say(
+                "{number} leaves the tax to {name}, who has no VAT id; give it, or charge tax",
+                number=invoice.number,
+                name=invoice.buyer.name,
+            ),
         )
     if len(invoice.total.number.partition(".")[2]) > _DECIMALS_MAX:
         return refuse(
             "invalid_request",
-            what=f"Electronic invoices have two decimals, {invoice.total.currency} has more; send the PDF alone",
+            what=say(
+                "Electronic invoices have two decimals, {currency} has more; send the PDF alone",
+                currency=invoice.total.currency,
+            ),
         )
     return None
 

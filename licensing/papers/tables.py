@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from licensing.billing.invoices import Invoice
+from licensing.certificates import Certificate
 from licensing.dues import DuesLine
 from licensing.papers.bank_file import Transfer
 from licensing.papers.characters import one_line
@@ -21,6 +22,10 @@ STATEMENT_COLUMNS = (
     *("currency", "owed"),
 )
 TRANSFER_COLUMNS = ("name", "iban", "bic", "amount", "currency", "reference", "end_to_end_id")
+LICENCE_COLUMNS = (
+    *("output", "style", "maker", "licensed_to", "licence", "use", "right_ends", "amount", "currency", "issued_at"),
+    *("test", "withdrawn_because", "picture_sha256"),
+)
 
 
 def invoice_csv(invoice: Invoice) -> bytes:
@@ -78,6 +83,22 @@ def transfers_csv(transfers: Iterable[Transfer]) -> bytes:
                 *(transfer.reference, transfer.end_to_end_id),
             ]
             for transfer in transfers
+        ),
+    )
+
+
+def licences_csv(certificates: Iterable[tuple[Certificate, str | None]]) -> bytes:
+    """What somebody may do with which picture; beside each certificate, why it was withdrawn, if it was."""
+    return _table(
+        LICENCE_COLUMNS,
+        (
+            [
+                *(paper.output_id, paper.style_name, paper.creator_name, paper.client_name, paper.tier, paper.use),
+                paper.expires_at.isoformat() if paper.expires_at else "never",
+                *(paper.amount.amount, paper.amount.currency, paper.issued_at.isoformat()),
+                *("yes" if paper.test else "no", withdrawn, paper.output_sha256),
+            ]
+            for paper, withdrawn in certificates
         ),
     )
 

@@ -13,6 +13,7 @@ from licensing.database import Connection, ask
 from licensing.errors import EventRefused, ProviderRefuses, Refusal, refuse
 from licensing.money import Money
 from licensing.payments import Charge, Chargeback, ChargeRefund, CreatorAccount, Event, Method, Page, Setup, Transfer
+from licensing.sentence import say
 
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Without I, L, O and U, which people take for others (Crockford's base 32)."""
@@ -36,7 +37,9 @@ async def credit(conn: Connection, client_id: str, amount: Money, reference: str
     Refusals: invalid_request (not above 0), conflict (the reference was booked for another client or amount).
     """
     if amount.amount <= 0:
-        return refuse("invalid_request", what=f"A credit of {amount} cannot be booked; give an amount above 0")
+        return refuse(
+            "invalid_request", what=say("A credit of {amount} cannot be booked; give an amount above 0", amount=amount)
+        )
     answer = await ask(conn, "credit", client_id, amount.amount, amount.currency, f"manual:{reference}", "cash", now)
     return answer.refusal or Credit(
         reference=reference,
@@ -85,7 +88,11 @@ class Manual:
         """There is none."""
 
     def instructions(self, *, payment_id: str, amount: Money) -> str | None:
-        return f"Transfer {amount} with the reference {code_of(payment_id)}; it counts when it has arrived."
+        return say(
+            "Transfer {amount} with the reference {code}; it counts when it has arrived.",
+            amount=amount,
+            code=code_of(payment_id),
+        )
 
     async def charge(self, *, payment_id: str, amount: Money, method: str | None) -> Charge:
         return Charge(payment_id=payment_id, reference=code_of(payment_id), state="pending", amount=amount)

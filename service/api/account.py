@@ -5,11 +5,13 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
+from licensing.sentence import say
 from service.accounts import account_by_id
 from service.auth import BuyerOrCreator, Identity, Web
 from service.erasure import ask_erasure, erase, in_the_way
 from service.errors import Problem
 from service.resources import Gateway
+from service.teams import teams_of
 
 router = APIRouter(tags=["account"])
 
@@ -25,11 +27,15 @@ class Leaving(BaseModel):
 
 @router.get("/account")
 async def get_account(web: Web, asker: BuyerOrCreator) -> dict[str, Any]:
-    """What is known of the account's owner, and what would be given up by erasing it."""
+    """What is known of the account's owner, the teams that they are in, and what erasing it would give up."""
+    # The names of clients are in accounts that nobody else sees.
+    async with web.house() as conn:
+        teams = await teams_of(conn, asker.account_id)
     async with web.pool.acquire() as conn:
         account = await account_by_id(conn, asker.account_id)
         assert account is not None
         return {
+            "teams": [{"client": one.client_id, "name": one.name, "level": one.level} for one in teams],
             "id": account.id,
             "role": account.role,
             "email": account.email,
@@ -52,7 +58,9 @@ async def delete_account(web: Web, asker: BuyerOrCreator, body: Leaving) -> dict
 async def leave(web: Gateway, asker: Identity, body: Leaving) -> dict[str, Any]:
     """The same for somebody in a browser. Raises Problem."""
     if asker.scopes or asker.is_test:
-        raise Problem("forbidden", "This token is for a part of the account; erase the account on its page instead.")
+        raise Problem(
+            "forbidden", say("This token is for a part of the account; erase the account on its page instead.")
+        )
     async with web.pool.acquire() as conn:
         account = await account_by_id(conn, asker.account_id)
         assert account is not None

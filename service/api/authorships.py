@@ -1,20 +1,22 @@
 """`/v1/authorships`: styles of several authors, each with a part of what they earn."""
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from licensing.database import Connection
 from licensing.errors import Refusal
+from licensing.sentence import say
 from licensing.terms import WEIGHT_MAX
 from service import authorships
 from service.accounts import account_by_email, accounts_by_id
 from service.api.styles import check_exists, own_style
 from service.auth import Creator, CreatorReading, Identity, Web
 from service.authorships import AUTHORS_MAX, Authorship
-from service.errors import Problem, refused
+from service.errors import Problem, invalid, refused
 from service.resources import Gateway
+from service.telling.of_authors import tell_authors
 
 router = APIRouter(tags=["authorships"])
 
@@ -59,6 +61,7 @@ async def post_authors(web: Web, asker: Creator, style_id: str, body: AuthorsBod
             parts=parts,
             now=web.clock(),
         )
+        await tell_authors(conn, made, "asked", by=asker.account_id, now=web.clock())
         (document,) = await _documents(conn, [made])
     return document
 
@@ -91,6 +94,7 @@ async def leave_authorship(web: Web, asker: Creator, authorship_id: str) -> dict
         left = await authorships.leave(conn, authorship_id, asker.account_id, now=web.clock())
         if isinstance(left, Refusal):
             raise refused(left)
+        await tell_authors(conn, left, "left", by=asker.account_id, now=web.clock())
         (document,) = await _documents(conn, [left])
     return document
 
@@ -100,6 +104,8 @@ async def _answered(web: Gateway, asker: Identity, authorship_id: str, *, agrees
         said = await authorships.answer(conn, authorship_id, asker.account_id, agrees=agrees, now=web.clock())
         if isinstance(said, Refusal):
             raise refused(said)
+        act: Literal["agreed", "declined"] = "agreed" if agrees else "declined"
+        await tell_authors(conn, said, act, by=asker.account_id, now=web.clock())
         (document,) = await _documents(conn, [said])
     return document
 
@@ -110,14 +116,20 @@ async def _parts(conn: Connection, asker: Identity, body: AuthorsBody, operator:
         try:
             account = await account_by_email(conn, author.email)
         except ValueError as error:
-            raise Problem("invalid_request", f"{error}.") from error
+            raise invalid(error) from error
         if account is None or account.role != "creator" or account.disabled_at is not None:
             raise Problem(
                 "invalid_request",
-                f"There is no creator {author.email}; check the address, or ask {operator} to invite them.",
+                say(
+                    "There is no creator {email}; check the address, or ask {operator} to invite them.",
+                    email=author.email,
+                    operator=operator,
+                ),
             )
         if account.id in parts or account.id == asker.account_id:
-            raise Problem("invalid_request", f"{author.email} is named twice; give each author one part.")
+            raise Problem(
+                "invalid_request", say("{email} is named twice; give each author one part.", email=author.email)
+            )
         parts[account.id] = author.weight
     return parts
 

@@ -9,6 +9,7 @@ from starlette.datastructures import UploadFile
 
 from licensing.bank_statements import STATEMENT_BYTES_MAX, read_camt053
 from licensing.errors import Refusal
+from licensing.sentence import say
 from service.api.shapes import Cursor, Limit, money, page, upload_of
 from service.auth import Identity, Operator, OperatorReading, Web
 from service.bank_statements import (
@@ -68,7 +69,13 @@ async def delete_statement(web: Web, asker: Operator, statement_id: str) -> None
     async with web.house() as conn, conn.transaction():
         done = await drop_statement(conn, statement_id, by=asker.who, now=web.clock())
     if not done:
-        raise Problem("conflict", f"Bank statement {statement_id} was confirmed; what it booked stays, and so does it.")
+        raise Problem(
+            "conflict",
+            say(
+                "Bank statement {statement_id} was confirmed; what it booked stays, and so does it.",
+                statement_id=statement_id,
+            ),
+        )
 
 
 async def take_statement(web: Gateway, asker: Identity, content: bytes, name: str) -> tuple[BankStatement, bool]:
@@ -78,7 +85,9 @@ async def take_statement(web: Gateway, asker: Identity, content: bytes, name: st
     if isinstance(lines, Refusal):
         raise refused(lines)
     if not lines:
-        raise Problem("invalid_request", "This statement has no booked line; export one of days on which money moved.")
+        raise Problem(
+            "invalid_request", say("This statement has no booked line; export one of days on which money moved.")
+        )
     async with web.house() as conn, conn.transaction():
         return await keep_statement(
             conn, content=content, name=name, lines=lines, by=asker.who, now=web.clock(), new_id=web.new_id
@@ -97,10 +106,12 @@ async def own_statement(web: Gateway, statement_id: str) -> BankStatement:
 async def file_of(file: object) -> tuple[bytes, str]:
     """The bytes and the name of a form's file. Raises Problem where there is none, or one that is too large."""
     if not isinstance(file, UploadFile) or not file.filename:
-        raise Problem("invalid_request", "No file came; choose the statement that your bank exported, as camt.053.")
+        raise Problem(
+            "invalid_request", say("No file came; choose the statement that your bank exported, as camt.053.")
+        )
     content = await file.read(STATEMENT_BYTES_MAX + 1)
     if len(content) > STATEMENT_BYTES_MAX:
-        sentence = f"The file has over {STATEMENT_BYTES_MAX // 10**6} MB; export it for fewer days."
+        sentence = say("The file has over {most} MB; export it for fewer days.", most=STATEMENT_BYTES_MAX // 10**6)
         raise Problem("payload_too_large", sentence)
     return content, file.filename
 

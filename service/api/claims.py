@@ -11,6 +11,7 @@ from starlette.datastructures import UploadFile
 from licensing import docket
 from licensing.database import Connection
 from licensing.errors import Refusal
+from licensing.sentence import say
 from service import claims, withdrawing
 from service.accounts import accounts_by_id
 from service.api.disputes import Contact, Words, WordsBody
@@ -21,9 +22,11 @@ from service.api.works import upload_form
 from service.auth import Creator, Identity, MakerOrOperator, MakerOrOperatorReading, Operator, Web
 from service.cases import SENTENCE_CHARACTERS_MAX
 from service.claims import Claim, Side
+from service.ending_starts import end_orders_without_start
 from service.errors import Problem, not_found, refused
 from service.resemblance import Alike, all_alike, find_look
 from service.resources import Gateway
+from service.telling.of_disputes import Act, tell_claim
 from service.uploads import looks_of_upload
 from service.withheld import appeal_withheld
 from service.works import StoredWork, work_by_id
@@ -71,7 +74,7 @@ async def find_matches(web: Web, asker: Operator, request: Request) -> dict[str,
     async with upload_form(request, web) as form:
         file = form.get("picture")
         if not isinstance(file, UploadFile):
-            raise Problem("invalid_request", "No picture came; send one, in the field `picture`.")
+            raise Problem("invalid_request", say("No picture came; send one, in the field `picture`."))
         looks = await looks_of_upload(file.filename or "", await file.read(MAX_WORK_BYTES + 1))
     async with web.house() as conn:
         alike = await all_alike(conn, looks)
@@ -97,7 +100,7 @@ async def post_claim(web: Web, asker: Operator, body: ClaimBody) -> dict[str, An
             contact=body.contact,
             now=web.clock(),
         )
-        return await _document(web, conn, asker, opened)
+        return await _told(web, conn, asker, opened, "opened")
 
 
 @router.get("/claims")
@@ -124,7 +127,7 @@ async def post_note(web: Web, asker: MakerOrOperator, claim_id: str, body: Words
     async with web.house() as conn, conn.transaction():
         claim = await own_claim(conn, asker, claim_id, is_locked=True)
         said = await claims.say(conn, claim, by=_side(asker), words=body.words, now=web.clock())
-        return await _document(web, conn, asker, said)
+        return await _told(web, conn, asker, said, "said")
 
 
 @router.post("/claims/{claim_id}/decide")
@@ -137,7 +140,9 @@ async def decide_claim(web: Web, asker: Operator, claim_id: str, body: DecisionB
         if isinstance(decided, Claim):
             change = withdrawing.take_effect if body.outcome == "upheld" else withdrawing.undo
             decided = await change(conn, decided, now=now)
-        return await _document(web, conn, asker, decided)
+        told = await _told(web, conn, asker, decided, "decided")
+    await end_orders_without_start(web)
+    return told
 
 
 @router.post("/claims/{claim_id}/appeal")
@@ -146,7 +151,7 @@ async def appeal_claim(web: Web, asker: MakerOrOperator, claim_id: str, body: Wo
     async with web.house() as conn, conn.transaction():
         claim = await own_claim(conn, asker, claim_id, is_locked=True)
         appealed = await claims.appeal(conn, claim, by=_side(asker), words=body.words, now=web.clock())
-        return await _document(web, conn, asker, appealed)
+        return await _told(web, conn, asker, appealed, "appealed")
 
 
 @router.post("/claims/{claim_id}/withdraw")
@@ -155,7 +160,7 @@ async def withdraw_claim(web: Web, asker: Operator, claim_id: str, body: WordsBo
     async with web.house() as conn, conn.transaction():
         claim = await own_claim(conn, asker, claim_id, is_locked=True)
         ended = await claims.withdraw(conn, claim, words=body.words, now=web.clock())
-        return await _document(web, conn, asker, ended)
+        return await _told(web, conn, asker, ended, "withdrawn")
 
 
 @router.post("/claims/{claim_id}/retrain", status_code=201)
@@ -165,7 +170,9 @@ async def retrain(web: Web, asker: Creator, claim_id: str, body: RetrainingBody 
         claim = await own_claim(conn, asker, claim_id)
         wanted = (body.style if body else None) or claim.style_id
         if claim.in_effect_at is None:
-            raise Problem("conflict", f"Claim {claim.id} was not upheld; nothing has to be trained without the work.")
+            raise Problem(
+                "conflict", say("Claim {id} was not upheld; nothing has to be trained without the work.", id=claim.id)
+            )
         if wanted not in claim.styles:
             raise not_found("style", wanted)
         is_free = claim.paid_by == "operator" and not await _has_passed(conn, claim, wanted)
@@ -221,6 +228,13 @@ def claim_document(web: Gateway, claim: Claim) -> dict[str, Any]:
         **{name: getattr(claim, name) for name in dates},
         **{name: getattr(claim, name) for name in ("appealed_at", "final_due_at", "closed_at", "removed_at")},
     }
+
+
+async def _told(web: Gateway, conn: Connection, asker: Identity, answer: Claim | Refusal, act: Act) -> dict[str, Any]:
+    """What it is now; whoever else is in it is told."""
+    if isinstance(answer, Claim):
+        await tell_claim(conn, answer, act, by=_side(asker), now=web.clock())
+    return await _document(web, conn, asker, answer)
 
 
 async def _document(web: Gateway, conn: Connection, asker: Identity, answer: Claim | Refusal) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from licensing.billing import coupons
 from licensing.billing.coupons import Coupon
 from licensing.errors import Refusal
+from licensing.sentence import say
 from service.auth import Operator, OperatorReading, Web
 from service.errors import Problem, not_found, refused
 
@@ -40,7 +41,8 @@ async def post_coupon(web: Web, asker: Operator, body: CouponBody) -> dict[str, 
     """Make a coupon. What it takes off is the operator's money."""
     if body.plan is not None and body.plan not in web.prices.plans:
         raise Problem(
-            "invalid_request", f"There is no plan {body.plan!r}; choose one of {', '.join(web.prices.plans)}."
+            "invalid_request",
+            say("There is no plan {plan!r}; choose one of {plans}.", plan=body.plan, plans=", ".join(web.prices.plans)),
         )
     wanted = Coupon(**body.model_dump() | {"code": body.code.strip().upper()})
     async with web.pool.acquire() as conn:

@@ -17,6 +17,7 @@ from service.auth import BuyerOrMaker, Identity, Operator, Party, PartyReading, 
 from service.closing import tell_closed
 from service.errors import not_found, refused
 from service.resources import Gateway
+from service.telling.of_disputes import Act, tell_dispute
 
 router = APIRouter(tags=["disputes"])
 
@@ -69,7 +70,7 @@ async def post_dispute(web: Web, asker: BuyerOrMaker, sold_id: str, body: Disput
             output_id=sold_id,
             now=web.clock(),
         )
-        return await _document(web, conn, asker, opened)
+        return await _told(web, conn, asker, opened, "opened")
 
 
 @router.post("/takedowns", status_code=201)
@@ -88,7 +89,7 @@ async def post_takedown(web: Web, asker: Operator, body: TakedownBody) -> dict[s
             contact=body.contact,
             now=web.clock(),
         )
-        return await _document(web, conn, asker, opened)
+        return await _told(web, conn, asker, opened, "opened")
 
 
 @router.get("/disputes")
@@ -114,7 +115,7 @@ async def post_note(web: Web, asker: Party, dispute_id: str, body: WordsBody) ->
     """Say something in it. The first that the other side says is its answer."""
     async with web.house() as conn, conn.transaction():
         said = await disputes.say(conn, **_note(web, asker, dispute_id, body.words))
-        return await _document(web, conn, asker, said)
+        return await _told(web, conn, asker, said, "said")
 
 
 @router.post("/disputes/{dispute_id}/appeal")
@@ -122,7 +123,7 @@ async def appeal_dispute(web: Web, asker: Party, dispute_id: str, body: WordsBod
     """Ask for another decision, once and within three days of the first."""
     async with web.house() as conn, conn.transaction():
         appealed = await disputes.appeal(conn, **_note(web, asker, dispute_id, body.words))
-        return await _document(web, conn, asker, appealed)
+        return await _told(web, conn, asker, appealed, "appealed")
 
 
 @router.post("/disputes/{dispute_id}/withdraw")
@@ -130,7 +131,7 @@ async def withdraw_dispute(web: Web, asker: Party, dispute_id: str, body: WordsB
     """Let your dispute go; what was held is free again."""
     async with web.house() as conn, conn.transaction():
         ended = await disputes.withdraw(conn, **_note(web, asker, dispute_id, body.words))
-        return await _document(web, conn, asker, ended)
+        return await _told(web, conn, asker, ended, "withdrawn")
 
 
 @router.post("/disputes/{dispute_id}/decide")
@@ -148,7 +149,7 @@ async def decide_dispute(web: Web, asker: Operator, dispute_id: str, body: Decis
             now=web.clock(),
         )
         await tell_closed(conn, decided, now=web.clock())
-        return await _document(web, conn, asker, decided)
+        return await _told(web, conn, asker, decided, "decided")
 
 
 def dispute_document(web: Gateway, dispute: Dispute) -> dict[str, Any]:
@@ -173,6 +174,13 @@ async def _document(web: Gateway, conn: Connection, asker: Identity, answer: Dis
         "notes": [asdict(note) | {"amount": money(note.amount) if note.amount else None} for note in said],
         "contact": contact,
     }
+
+
+async def _told(web: Gateway, conn: Connection, asker: Identity, answer: Dispute | Refusal, act: Act) -> dict[str, Any]:
+    """What it is now; whoever else is in it is told."""
+    if isinstance(answer, Dispute):
+        await tell_dispute(conn, answer, act, by=_side(asker), now=web.clock())
+    return await _document(web, conn, asker, answer)
 
 
 async def _own(conn: Connection, dispute_id: str) -> Dispute:

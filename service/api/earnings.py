@@ -13,6 +13,7 @@ from licensing.analytics.erosion import ALERT_PERCENT, PriceWatch, price_watch
 from licensing.analytics.forecasts import earnings_forecast
 from licensing.analytics.spans import today
 from licensing.money import Money
+from licensing.sentence import say
 from licensing.statements import Statement
 from service.accounts import account_by_id
 from service.api.shapes import (
@@ -89,10 +90,10 @@ async def get_statement(web: Web, asker: CreatorReading, month: str, request: Re
                 conn, creator_id=asker.account_id, month=month, currency=web.prices.currency
             )
     except ValueError as error:
-        raise Problem("invalid_request", f"{month!r} is no month; write it like 2026-03.") from error
+        raise Problem("invalid_request", say("{month!r} is no month; write it like 2026-03.", month=month)) from error
     form = form_asked_for(request, ("json", "csv", "pdf"))
     if form == "json":
-        return JSONResponse(_document(found))
+        return JSONResponse(statement_document(found))
     async with web.house() as conn:
         creator = await account_by_id(conn, asker.account_id)
         names = await style_names(conn, {line.style_id for line in found.lines})
@@ -156,7 +157,8 @@ def _paper(web: Gateway, found: Statement, form: str, creator: str, names: Mappi
     return file_response(written, "application/pdf", f"statement-{found.month}.pdf")
 
 
-def _document(found: Statement) -> dict[str, Any]:
+def statement_document(found: Statement) -> dict[str, Any]:
+    """A month's statement as programs read it."""
     return {
         "month": found.month,
         "lines": [_line(line) for line in found.lines],

@@ -107,8 +107,9 @@ async def get_events(web: Web, asker: ClientReading, generation_id: str, request
 def generation_document(web: Gateway, order: Order, outputs: list[Output]) -> dict[str, Any]:
     """A generation as its client sees it. `amount` is held while it is made, then what was charged; `refused` are
     the pictures that a check objected to, each by its number with a `kind` and a sentence, and not charged. `approval`
-    is there where the creator looks at the pictures first; its `until` once they wait for that. `prompt`, `image` and
-    `mask` are null from `prompt_kept_until` on, which is known when it has ended."""
+    is there where the creator looks at the pictures first; its `until` once they wait for that. `by` is the account of
+    the person who ordered it in a browser, null for a program. `prompt`, `image`, `mask` and `start` are null from
+    `prompt_kept_until` on, which is known when it has ended."""
     return {
         "id": order.id,
         "state": order.state,
@@ -126,9 +127,11 @@ def generation_document(web: Gateway, order: Order, outputs: list[Output]) -> di
         "strength": order.request["strength"],
         "image": order.request["image"],
         "mask": order.request["mask"],
+        "start": order.request.get("start"),
         "tier": order.tier,
         "test": order.test,
         "ownership_terms": order.ownership_terms,
+        "by": order.ordered_by,
         "amount": {"amount": order.amount, "currency": order.currency},
         "approval": {"until": order.approval_until} if order.needs_approval else None,
         "eta_s": order.eta_s,

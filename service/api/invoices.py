@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from licensing.billing import buyers, issuing
-from licensing.billing.invoices import Invoice, TaxRate
+from licensing.billing.invoices import Invoice, Paper, TaxRate
 from licensing.billing.parties import Party
 from licensing.errors import Refusal
 from service.api.shapes import Cursor, Limit, bytes_of, file_response, form_asked_for, money, page
@@ -57,10 +57,11 @@ async def put_buyer(web: Web, asker: Client, body: BuyerBody) -> dict[str, Any]:
 
 @router.get("/invoices")
 async def get_invoices(web: Web, asker: ClientReading, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
-    """Invoices and credit notes, the newest first. They are issued at the beginning of each month."""
+    """Invoices and credit notes, the newest first, each without its lines. They are issued at the beginning of each
+    month."""
     async with web.pool.acquire() as conn:
         found = await issuing.list_invoices(conn, client_id=asker.account_id, limit=limit + 1, before=cursor)
-    return page(found, limit, invoice_document)
+    return page(found, limit, paper_document)
 
 
 @router.get(
@@ -108,8 +109,8 @@ def _paper(paper: Invoice, form: str, pay_to: str) -> Response:
     return file_response(whole, "application/pdf", f"invoice-{paper.number}.pdf")
 
 
-def invoice_document(paper: Invoice) -> dict[str, Any]:
-    """An invoice or a credit note; `id` is its number."""
+def paper_document(paper: Paper) -> dict[str, Any]:
+    """An invoice or a credit note as lists have it; `id` is its number."""
     sums = ("net", "tax", "total", "paid", "due", "settled")
     return {
         "id": paper.number,
@@ -121,24 +122,29 @@ def invoice_document(paper: Invoice) -> dict[str, Any]:
         "due_on": paper.due_on,
         "seller": asdict(paper.seller),
         "buyer": asdict(paper.buyer),
-        "lines": [
-            {
-                "kind": line.kind,
-                "text": line.text,
-                "style": line.style_id,
-                "tier": line.tier,
-                "quantity": line.quantity,
-                "unit": money(line.unit),
-                "net": money(line.net),
-                "tax": _rate_document(line.rate),
-            }
-            for line in paper.lines
-        ],
         "taxes": [
             _rate_document(line.rate) | {"net": money(line.net), "amount": money(line.tax)} for line in paper.taxes
         ],
         **{name: money(getattr(paper, name)) for name in sums},
     }
+
+
+def invoice_document(paper: Invoice) -> dict[str, Any]:
+    """The same with its lines."""
+    lines = [
+        {
+            "kind": line.kind,
+            "text": line.text,
+            "style": line.style_id,
+            "tier": line.tier,
+            "quantity": line.quantity,
+            "unit": money(line.unit),
+            "net": money(line.net),
+            "tax": _rate_document(line.rate),
+        }
+        for line in paper.lines
+    ]
+    return paper_document(paper) | {"lines": lines}
 
 
 def _buyer_document(buyer: Party | None, rate: TaxRate) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from licensing.errors import EventRefused, ProviderUnreachable, Refusal
 from licensing.money import Money
 from licensing.payments import Charge, CreatorAccount, Transfer
 from licensing.prices import Pack
+from licensing.sentence import say
 from service.api.shapes import Cursor, Limit, money, page
 from service.api.styles import Body
 from service.auth import Client, ClientReading, Identity, Operator, Web, check_terms
@@ -106,7 +107,14 @@ async def receive_payment(web: Web, asker: Operator, any_payment_id: str) -> dic
     async with web.house() as conn:
         found = await _any_payment(conn, any_payment_id)
         if found.provider != "manual":
-            raise Problem("conflict", f"Whether {found.id} has arrived is said by {found.provider}, not by a person.")
+            raise Problem(
+                "conflict",
+                say(
+                    "Whether {id} has arrived is said by {provider}, not by a person.",
+                    id=found.id,
+                    provider=found.provider,
+                ),
+            )
         told = Charge(payment_id=found.id, reference=found.reference, state="succeeded", amount=found.amount)
         ended = await end_payment(conn, "manual", told, now=web.clock())
     if isinstance(ended, Refusal):
@@ -176,11 +184,13 @@ async def setup_page(web: Gateway, client_id: str) -> str:
                 conn, web.provider, setup_id=setup_id, client_id=client_id, return_url=back, now=web.clock()
             )
     except ProviderUnreachable as error:
-        raise Problem("overloaded", f"The payment provider does not answer: {error}; try again in a moment.") from error
+        raise Problem(
+            "overloaded", say("The payment provider does not answer: {error}; try again in a moment.", error=error)
+        ) from error
     if isinstance(begun, Refusal):
         raise refused(begun)
     if begun is None:
-        raise Problem("conflict", "Nothing is saved to pay by here: payments are made by bank transfer.")
+        raise Problem("conflict", say("Nothing is saved to pay by here: payments are made by bank transfer."))
     return begun.url
 
 
@@ -190,7 +200,7 @@ async def check_can_pay(web: Gateway, client_id: str) -> None:
         saved = await methods.saved_method(conn, client_id)
     by_hand = web.provider.instructions(payment_id="", amount=Money(0, web.prices.currency)) is not None
     if not by_hand and (saved is None or saved.provider != web.provider.name):
-        raise Problem("conflict", "Nothing is saved to pay by; save a card first: POST /v1/payment-method.")
+        raise Problem("conflict", say("Nothing is saved to pay by; save a card first: POST /v1/payment-method."))
 
 
 def payment_document(web: Gateway, payment: Payment) -> dict[str, Any]:
@@ -215,12 +225,14 @@ async def _wish(web: Gateway, asker: Identity, body: PaymentBody) -> tuple[Purpo
     """What is to be paid. Raises Problem."""
     given = [name for name in ("pack", "amount", "invoice") if getattr(body, name) is not None]
     if len(given) != 1:
-        raise Problem("invalid_request", "Name one of pack, amount and invoice: that is what will be paid.")
+        raise Problem("invalid_request", say("Name one of pack, amount and invoice: that is what will be paid."))
     if body.pack is not None:
         pack = web.prices.packs.get(body.pack)
         if pack is None:
             known = ", ".join(web.prices.packs) or "none"
-            raise Problem("invalid_request", f"There is no pack {body.pack!r}; there is {known}.")
+            raise Problem(
+                "invalid_request", say("There is no pack {pack!r}; there is {known}.", pack=body.pack, known=known)
+            )
         return "pack", pack.id, pack.price, pack.gives - pack.price
     if body.amount is not None:
         return "prepaid", None, Money(body.amount, web.prices.currency), None
@@ -229,7 +241,7 @@ async def _wish(web: Gateway, asker: Identity, body: PaymentBody) -> tuple[Purpo
     if paper is None:
         raise not_found("invoice", body.invoice or "")
     if paper.due == paper.settled:
-        raise Problem("conflict", f"Invoice {paper.number} is paid; there is nothing to pay.")
+        raise Problem("conflict", say("Invoice {number} is paid; there is nothing to pay.", number=paper.number))
     return "invoice", paper.number, paper.due - paper.settled, None
 
 

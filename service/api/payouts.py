@@ -12,12 +12,14 @@ from licensing.errors import ProviderUnreachable, Refusal
 from licensing.money import Money
 from licensing.payees import BankAccount, Payee
 from licensing.payouts import Payout
+from licensing.sentence import say
 from service import audit, onboarding
 from service.api.shapes import Cursor, Limit, bytes_of, form_asked_for, money, page
 from service.api.styles import Body
 from service.auth import Creator, CreatorReading, Operator, OperatorReading, Web
 from service.errors import Problem, not_found, refused
 from service.resources import Gateway
+from service.telling.of_money import tell_payouts
 
 router = APIRouter(tags=["payouts"])
 
@@ -85,9 +87,11 @@ async def connect_payee(web: Web, asker: Creator) -> dict[str, Any]:
     try:
         begun = await onboarding.begin(web, creator_id=asker.account_id, by=asker.who)
     except ProviderUnreachable as error:
-        raise Problem("overloaded", f"The payment provider does not answer: {error}; try again in a moment.") from error
+        raise Problem(
+            "overloaded", say("The payment provider does not answer: {error}; try again in a moment.", error=error)
+        ) from error
     if begun is None:
-        raise Problem("conflict", "Creators are paid by bank transfer here: give an IBAN instead.")
+        raise Problem("conflict", say("Creators are paid by bank transfer here: give an IBAN instead."))
     return {"url": begun.url}
 
 
@@ -166,9 +170,11 @@ async def get_run_file(web: Web, asker: OperatorReading, run_id: str, request: R
 async def confirm_run(web: Web, asker: Operator, run_id: str, body: ReferenceBody) -> dict[str, Any]:
     """The bank carried it out: what of it is still open was paid."""
     async with web.house() as conn, conn.transaction():
-        done = await payouts.confirm_run(conn, run_id=run_id, reference=body.reference, now=web.clock())
+        now = web.clock()
+        done = await payouts.confirm_run(conn, run_id=run_id, reference=body.reference, now=now)
         if isinstance(done, Refusal):
             raise refused(done)
+        await tell_payouts(conn, now=now)
     return {"id": run_id, "payouts": [payout_document(one) for one in done]}
 
 
@@ -186,6 +192,7 @@ async def fail_payout(web: Web, asker: Operator, any_payout_id: str, body: Reaso
             moved = await payouts.end_payout(conn, payout_id=found.id, outcome="failed", detail=body.reason, now=now)
         if isinstance(moved, Refusal):
             raise refused(moved)
+        await tell_payouts(conn, now=now)
     return payout_document(moved)
 
 

@@ -1,13 +1,16 @@
 """The record: who opened a creator's files, and what was done with what is an account's."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
 from service import audit, data_use
+from service.accounts import accounts_by_id
 from service.api.shapes import Cursor, Limit, page
 from service.auth import CreatorReading, Identity, MemberReading, Web
-from service.errors import Problem, not_found
+from service.errors import invalid, not_found
 from service.resources import Gateway
 
 router = APIRouter(tags=["record"])
@@ -42,9 +45,16 @@ async def get_use(web: Web, asker: CreatorReading, use_id: str) -> dict[str, Any
 async def get_audit(
     web: Web, asker: MemberReading, style: OfStyle = None, limit: Limit = 50, cursor: Cursor = None
 ) -> dict[str, Any]:
-    """What was done with what is yours, by whom, newest first."""
+    """What was done with what is yours, by whom, newest first. `person` is whoever of your team did it, by name."""
     found = await entries_of(web, asker, style_id=style, limit=limit + 1, cursor=cursor)
-    return page(found, limit, entry_document)
+    people = {entry.person for entry in found if entry.person}
+    if not people:
+        return page(found, limit, entry_document)
+    # A client does not see the accounts of its team.
+    async with web.house() as conn:
+        accounts = await accounts_by_id(conn, people)
+    names = {account.id: account.name for account in accounts.values()}
+    return page(found, limit, lambda entry: entry_document(entry, names))
 
 
 async def entries_of(
@@ -55,7 +65,7 @@ async def entries_of(
         async with web.pool.acquire() as conn:
             return await audit.list_entries(conn, asker.account_id, style_id=style_id, limit=limit, before=cursor)
     except ValueError as error:
-        raise Problem("invalid_request", f"{error}.") from error
+        raise invalid(error) from error
 
 
 def use_document(use: data_use.UseEntry) -> dict[str, Any]:
@@ -74,12 +84,13 @@ def use_document(use: data_use.UseEntry) -> dict[str, Any]:
     }
 
 
-def entry_document(entry: audit.AuditEntry) -> dict[str, Any]:
-    """A line of the record."""
+def entry_document(entry: audit.AuditEntry, names: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """A line of the record. names: of the people of the account's team, by their ids."""
     return {
         "id": entry.id,
         "at": entry.at,
         "who": _who(entry.role, entry.via),
+        "person": {"id": entry.person, "name": names.get(entry.person, "")} if entry.person else None,
         "what": entry.kind,
         "style": entry.style_id,
         "subject": entry.subject or None,

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 
 from licensing.rulebooks import current_rules
 from licensing.rules import Objection, unsound
+from licensing.sentence import say
 from service import rules
 from service.api.styles import Body, RulesBody, check_exists, own_style, rules_document, store_rules
 from service.auth import Creator, CreatorReading, Identity, Web
@@ -75,7 +76,7 @@ async def dry_run(web: Web, asker: CreatorReading, style_id: str, body: DryRun) 
         tried = body.rules.rules if body.rules else held.rules
         what = unsound(tried, web.categories) if body.rules else None
         if what:
-            raise Problem("invalid_request", f"{what}.")
+            raise Problem("invalid_request", say("{what}.", what=what))
         past = await rules.try_on_past_orders(conn, web, tried, style_id=style.id)
     found = rules.try_on(web, tried, body.examples)
     return {

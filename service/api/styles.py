@@ -15,11 +15,13 @@ from licensing.money import Money
 from licensing.prices import Prices
 from licensing.rulebooks import Rulebook, current_rules, put_rules
 from licensing.rules import CLIENTS_MAX, TERM_CHARACTERS_MAX, TERMS_MAX, Rules
+from licensing.sentence import say
 from licensing.terms import Approval, Offer, StyleTerms, Tier, current_terms, put_terms
 from service.api.shapes import money, permissions_document
 from service.auth import Creator, CreatorReading, Web
+from service.bases import require_for_sale
 from service.delivery import delivered_size
-from service.errors import Problem, not_found, refused
+from service.errors import Problem, invalid, not_found, refused
 from service.resources import Gateway
 from service.styles import NAME_CHARACTERS_MAX, SUMMARY_CHARACTERS_MAX, Style, add_style, change_style, find_style
 
@@ -111,7 +113,9 @@ async def make_style(web: Web, asker: Creator, body: NewStyle, response: Respons
     try:
         base_spec(base, folder=web.settings.configs / "bases")
     except BaseUnusable as error:
-        raise Problem("invalid_request", f"{error}.") from error
+        raise invalid(error) from error
+    if body.tiers is not None:
+        require_for_sale(web.settings, base)
     style_id, now = web.new_id("sty"), web.clock()
     async with web.pool.acquire() as conn, conn.transaction():
         style = await add_style(
@@ -138,7 +142,10 @@ async def get_deletion(web: Web, asker: CreatorReading, style_id: str) -> dict[s
     async with web.pool.acquire() as conn:
         style = await own_style(conn, style_id, asker.account_id)
     if style.deletion is None:
-        raise Problem("conflict", f"{style.name} was not destroyed, or its files are still being deleted; look again.")
+        raise Problem(
+            "conflict",
+            say("{name} was not destroyed, or its files are still being deleted; look again.", name=style.name),
+        )
     return {"style": style.id, "destroyed_at": style.destroyed_at, "document": style.deletion}
 
 
@@ -161,6 +168,8 @@ async def patch_style(web: Web, asker: Creator, style_id: str, body: StyleChange
             await store_rules(conn, web, asker.account_id, style_id, body.prompt_rules.rules)
         terms = await current_terms(conn, style_id)
         assert terms is not None, "every style gets terms in the transaction that makes it"
+        if body.tiers is not None:
+            require_for_sale(web.settings, style.base)
         if any(part is not None for part in (body.tiers, body.licence, body.notice_days, body.approval)):
             await _put(conn, changed_terms(terms, body, web.prices), by=asker.account_id, web=web)
         return await style_document(conn, web, style)
@@ -171,7 +180,11 @@ def check_exists(style: Style) -> None:
     if style.destroyed_at is not None:
         raise Problem(
             "style_destroyed",
-            f"{style.name} was destroyed on {style.destroyed_at:%Y-%m-%d} and cannot come back; make a new style.",
+            say(
+                "{name} was destroyed on {destroyed_at:%Y-%m-%d} and cannot come back; make a new style.",
+                name=style.name,
+                destroyed_at=style.destroyed_at,
+            ),
         )
 
 
@@ -266,7 +279,10 @@ def _tier(terms: StyleTerms, name: str, body: TierBody, prices: Prices) -> Tier:
     before = terms.tiers.get(name)
     use = body.use or (before.use if before else None)
     if use is None:
-        raise Problem("invalid_request", f"Tier {name} is new here; say in `use` what a buyer may do with a picture.")
+        raise Problem(
+            "invalid_request",
+            say("Tier {name} is new here; say in `use` what a buyer may do with a picture.", name=name),
+        )
     offer = before.offer if before else None
     if "licence" in body.model_fields_set:
         offer = _offer(body.licence) if body.licence else None
@@ -280,22 +296,37 @@ def _floor(name: str, body: TierBody, before: Tier | None, prices: Prices) -> in
     lowest = Money(least, currency)
     if body.price.amount < least:
         raise Problem(
-            "invalid_request", f"A picture of tier {name} costs {lowest} here at least; ask that much for it, or more."
+            "invalid_request",
+            say(
+                "A picture of tier {name} costs {lowest} here at least; ask that much for it, or more.",
+                name=name,
+                lowest=lowest,
+            ),
         )
     if body.floor is None:
         return max(before.floor if before else 0, least)
     if body.floor.currency != currency:
-        raise Problem("invalid_request", f"The floor of tier {name} must be in {currency}, as its price is.")
+        raise Problem(
+            "invalid_request",
+            say("The floor of tier {name} must be in {currency}, as its price is.", name=name, currency=currency),
+        )
     if body.floor.amount < least:
         raise Problem(
             "invalid_request",
-            f"Nobody sells a picture of tier {name} for less than {lowest} here; give a floor of {lowest} or more.",
+            say(
+                "Nobody sells a picture of tier {name} for less than {lowest} here; give a floor of {lowest} or more.",
+                name=name,
+                lowest=lowest,
+            ),
         )
     if body.floor.amount > body.price.amount:
         raise Problem(
             "invalid_request",
-            f"The floor of tier {name} is above its price of {Money(body.price.amount, currency)}; give a floor up to"
-            " that, or ask more for it.",
+            say(
+                "The floor of tier {name} is above its price of {amount}; give a floor up to that, or ask more for it.",
+                name=name,
+                amount=Money(body.price.amount, currency),
+            ),
         )
     return body.floor.amount
 

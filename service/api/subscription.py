@@ -12,6 +12,7 @@ from licensing.errors import Refusal
 from licensing.money import Money
 from licensing.plans import Allowance
 from licensing.prices import Plan
+from licensing.sentence import say
 from service.api.licences import allowance_document
 from service.api.shapes import money
 from service.auth import Client, ClientReading, Identity, Web, check_terms
@@ -84,8 +85,12 @@ async def pause_subscription(web: Web, asker: Client, body: PauseBody) -> dict[s
     if until > latest:
         raise Problem(
             "invalid_request",
-            f"A plan can be paused for {web.prices.pause_days_most} days at most, until {latest:%Y-%m-%d};"
-            " give an earlier day.",
+            say(
+                "A plan can be paused for {pause_days_most} days at most, until {latest:%Y-%m-%d}; give"
+                " an earlier day.",
+                pause_days_most=web.prices.pause_days_most,
+                latest=latest,
+            ),
         )
     return await _changed(web, asker, lambda conn: plans.pause(conn, client_id=asker.account_id, until=until, now=now))
 
@@ -112,7 +117,7 @@ async def _put(web: Gateway, conn: Connection, asker: Identity, body: Subscripti
     running = await plans.current_plan(conn, client_id=client_id, now=now)
     if body.plan is None:
         if running is None:
-            raise Problem("conflict", "No plan runs, so there is no renewal to end; name a plan to buy one.")
+            raise Problem("conflict", say("No plan runs, so there is no renewal to end; name a plan to buy one."))
         return await plans.end_renewal(conn, client_id=client_id, allowance_id=running.id)
     plan = _offered(web, body.plan)
     if running is not None and running.name != plan.id and body.change:
@@ -142,7 +147,10 @@ async def _changed(web: Gateway, asker: Identity, verb: Any) -> dict[str, Any]:
 def _offered(web: Gateway, plan_id: str) -> Plan:
     offered = web.prices.plans
     if plan_id not in offered:
-        raise Problem("invalid_request", f"There is no plan {plan_id!r}; choose one of {', '.join(offered)}.")
+        raise Problem(
+            "invalid_request",
+            say("There is no plan {plan_id!r}; choose one of {offered}.", plan_id=plan_id, offered=", ".join(offered)),
+        )
     return offered[plan_id]
 
 

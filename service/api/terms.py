@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict
 
+from licensing.sentence import say
 from service.accounts import account_by_id
 from service.auth import Anyone, Identity, Member, Web
 from service.errors import Problem, not_found
@@ -53,7 +54,11 @@ async def accept_version(web: Gateway, asker: Identity, version: int) -> None:
     if version != web.ownership.version:
         raise Problem(
             "conflict",
-            f"Version {version} is not in force, version {web.ownership.version} is; read that one and accept it.",
+            say(
+                "Version {version} is not in force, version {ownership_version} is; read that one and accept it.",
+                version=version,
+                ownership_version=web.ownership.version,
+            ),
         )
     async with web.pool.acquire() as conn:
         await accept(conn, account_id=asker.account_id, version=version, by=asker.who, now=web.clock())

@@ -12,12 +12,13 @@ from inference.errors import BaseUnusable
 from licensing.database import Connection
 from licensing.errors import Refusal
 from licensing.money import Money
+from licensing.sentence import say
 from service import audit, finetuning, trainings
 from service.api.shapes import Cursor, Limit, bytes_of, money, page
 from service.api.styles import check_exists, own_style
 from service.auth import Creator, CreatorReading, Identity, Web, is_let_in
 from service.data_use import Use, read_file
-from service.errors import ObjectMissing, Problem, not_found, refused
+from service.errors import ObjectMissing, Problem, invalid, not_found, refused
 from service.events import End, stream
 from service.resources import Gateway
 from service.speeds import Plan, known_plan, plan_training
@@ -183,6 +184,33 @@ async def resume_training(web: Web, asker: Creator, training_id: str, body: Resu
     return training_document(found)
 
 
+@router.post("/trainings/{training_id}/candidates/{step}", status_code=201)
+async def examine_candidate(
+    web: Web, asker: Creator, training_id: str, step: int, response: Response
+) -> dict[str, Any]:
+    """Have the adapter after `step` steps examined in place of the one that was taken: one of the `candidates`.
+
+    A training of its own that learns nothing and costs nothing: it goes through the whole release gate, and ends with a
+    version, or with the sentence why it may not be published. Works that came or went since make it a conflict.
+    """
+    training = await _own(web, asker, training_id)
+    async with web.pool.acquire() as conn:
+        check_exists(await own_style(conn, training.style_id, asker.account_id))
+        made = await trainings.add_retake(
+            conn,
+            training,
+            training_id=web.new_id("trn"),
+            step=step,
+            currency=web.prices.currency,
+            now=web.clock(),
+        )
+    if isinstance(made, Refusal):
+        raise refused(made)
+    await finetuning.start_training(made)
+    response.headers["Location"] = f"/v1/trainings/{made.id}"
+    return training_document(made)
+
+
 async def check_works(conn: Connection, style: Style, recipe: Recipe) -> int:
     """How many works are included and have a right. Raises Problem unless they are enough."""
     works = [work for work in await list_works(conn, style_id=style.id, creator_id=style.creator_id) if work.include]
@@ -193,11 +221,24 @@ async def check_works(conn: Connection, style: Style, recipe: Recipe) -> int:
     if unsure:
         raise Problem(
             "rights_missing",
-            f"Only {may} of {len(works)} works may train, and {recipe.min_works} are needed: the rights to {unsure} are"
-            " unsure. Say for each whose it is; unsure works never train.",
+            say(
+                "Only {may} of {number} works may train, and {min_works} are needed: the rights to"
+                " {unsure} are unsure. Say for each whose it is; unsure works never train.",
+                may=may,
+                number=len(works),
+                min_works=recipe.min_works,
+                unsure=unsure,
+            ),
             extra={"works": [work.id for work in works if not work.may_train]},
         )
-    raise Problem("conflict", f"{may} works are too few to learn a style; upload at least {recipe.min_works}.")
+    raise Problem(
+        "conflict",
+        say(
+            "{may} works are too few to learn a style; upload at least {min_works}.",
+            may=may,
+            min_works=recipe.min_works,
+        ),
+    )
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -216,7 +257,9 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def training_document(training: Training) -> dict[str, Any]:
-    """A training as its creator sees it."""
+    """A training as its creator sees it. `candidates` are adapters beside the one that was taken, best first, each with
+    its held-out `gain` and the standard `error` of that; one that examines such a one says of which training it is
+    (`of`), and after how many steps (`takes`)."""
     samples = f"/v1/trainings/{training.id}/samples"
     return {
         "id": training.id,
@@ -239,6 +282,9 @@ def training_document(training: Training) -> dict[str, Any]:
         "samples": [{"step": one["step"], "url": f"{samples}/{one['name']}"} for one in training.samples],
         "scores": training.scores,
         "version": training.version_id,
+        "candidates": training.alternatives,
+        "of": training.of_training,
+        "takes": training.take_step,
         "created_at": training.created_at,
         "started_at": training.started_at,
         "ended_at": training.ended_at,
@@ -256,13 +302,15 @@ async def _priced_plan(
     if plan.state == "measuring":
         raise Problem(
             "conflict",
-            "What this training costs is being measured on this machine; ask again in a few seconds.",
+            say("What this training costs is being measured on this machine; ask again in a few seconds."),
             retry_after_s=2.0,
         )
     raise Problem(
         "conflict",
-        "What this training costs could not be measured, so it does not start; it is tried again within the hour, and"
-        " the operator's log says why.",
+        say(
+            "What this training costs could not be measured, so it does not start; it is tried again"
+            " within the hour, and the operator's log says why."
+        ),
     )
 
 
@@ -271,7 +319,10 @@ def _allowed(web: Gateway, minutes: float) -> float:
     most = web.settings.max_training_minutes
     if minutes <= most:
         return minutes
-    raise Problem("invalid_request", f"{minutes:g} minutes are too many: a training may take at most {most:g} here.")
+    raise Problem(
+        "invalid_request",
+        say("{minutes:g} minutes are too many: a training may take at most {most:g} here.", minutes=minutes, most=most),
+    )
 
 
 def _limit(web: Gateway, plan: Plan, wanted: float | None) -> float:
@@ -280,8 +331,14 @@ def _limit(web: Gateway, plan: Plan, wanted: float | None) -> float:
     if plan.estimate and plan.estimate.seconds > allowed * 60:
         raise Problem(
             "conflict",
-            f"This training would take about {plan.estimate.seconds / 60:.1f} minutes here, and its limit is"
-            f" {allowed:g} {'minute' if allowed == 1 else 'minutes'}. Allow more, or choose a recipe with fewer steps.",
+            say(
+                "This training would take about {minutes:.1f} minutes here, and its limit is {limit}. Allow more, or"
+                " choose a recipe with fewer steps.",
+                minutes=plan.estimate.seconds / 60,
+                limit=say("{minutes:g} minute", minutes=allowed)
+                if allowed == 1
+                else say("{minutes:g} minutes", minutes=allowed),
+            ),
             extra={"estimate": plan_document(plan)},
         )
     return allowed
@@ -293,7 +350,7 @@ def find_recipe(web: Gateway, style: Style, name: str | None) -> Recipe:
     try:
         return recipe_for(base_spec(style.base, folder=bases), name or "", folder=recipes)
     except (RecipeInvalid, BaseUnusable) as error:
-        raise Problem("invalid_request", f"{error}.") from error
+        raise invalid(error) from error
 
 
 async def _own(web: Gateway, asker: Identity, training_id: str) -> Training:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
 
 from licensing.certificates import Certificate
+from licensing.sentence import say
 from licensing.verify import Verdict, verify
 from service.api.shapes import money, permissions_document
 from service.auth import Anyone, Identity, Web
@@ -58,7 +59,7 @@ async def judge(web: Gateway, content: bytes, asker: Identity | None) -> dict[st
     """The verdict on a file's bytes or a certificate's text, as much of it as `asker` may know. Raises Problem where
     there is nothing to judge."""
     if not content:
-        raise Problem("invalid_request", "The file is empty; send the picture or the certificate you want judged.")
+        raise Problem("invalid_request", say("The file is empty; send the picture or the certificate you want judged."))
     async with web.house() as conn:
         verdict = await verify(conn, web.authority, content, now=web.clock(), watermark=web.watermark)
     return verdict_document(verdict, asker)

@@ -11,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
+from inference.messages import MAX_IMAGE_BYTES
 from licensing.database import Connection
 from licensing.errors import Refusal
+from licensing.sentence import say
 from service import audit, reviews, works
 from service.api.shapes import Cursor, Limit, bytes_of, page
 from service.api.styles import check_exists, own_style
@@ -21,6 +23,7 @@ from service.auth import Creator, CreatorReading, Identity, Web, check_terms
 from service.cases import SENTENCE_CHARACTERS_MAX, appeal, cases_about
 from service.data_use import Purpose, Use, note_deleted, read_file
 from service.describing import ask_for_words
+from service.ending_starts import end_orders_without_start
 from service.errors import ObjectMissing, Problem, not_found, refused
 from service.resources import Gateway
 from service.styles import Style
@@ -62,6 +65,7 @@ class WorkChange(BaseModel):
     rights: works.Rights | None = None
     captions: list[Caption] | None = Field(default=None, max_length=MAX_CAPTIONS_PER_WORK)
     include: bool | None = None
+    start: bool | None = Field(default=None, description="Whether clients may start variations from it")
 
 
 class Answer(BaseModel):
@@ -97,15 +101,17 @@ async def add_works(web: Web, asker: Creator, style_id: str, request: Request) -
 async def upload_form(request: Request, web: Gateway) -> AsyncIterator[FormData]:
     """The request's form, its files on disk as long as this is open. Raises Problem for what is no upload."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise Problem("unsupported_media_type", "Send the files as multipart/form-data, in the field `files`.")
+        raise Problem("unsupported_media_type", say("Send the files as multipart/form-data, in the field `files`."))
     most = web.settings.max_files_per_upload
     try:
         async with request.form(max_files=most, max_fields=most) as form:
             yield form
     except HTTPException as error:
         if "Too many" not in str(error.detail):
-            raise Problem("invalid_request", f"The upload cannot be read: {error.detail}") from error
-        sentence = f"More than {most} files came at once; send at most {most} at a time. None of these was kept."
+            raise Problem("invalid_request", say("The upload cannot be read: {detail}", detail=error.detail)) from error
+        sentence = say(
+            "More than {most} files came at once; send at most {most} at a time. None of these was kept.", most=most
+        )
         raise Problem("payload_too_large", sentence) from error
 
 
@@ -114,11 +120,14 @@ async def take_files(web: Gateway, asker: Identity, style: Style, form: FormData
     check_terms(web, asker)
     rights = form.get("rights") or "unsure"
     if rights not in RIGHTS:
-        raise Problem("invalid_request", f"rights is {rights!r}; it is one of {', '.join(RIGHTS)}.")
+        raise Problem(
+            "invalid_request",
+            say("rights is {rights!r}; it is one of {known}.", rights=rights, known=", ".join(RIGHTS)),
+        )
     known = cast(works.Rights, rights)
     files = [value for value in form.getlist("files") if isinstance(value, UploadFile) and value.filename]
     if not files:
-        raise Problem("invalid_request", "No file came; send at least one, in the field `files`.")
+        raise Problem("invalid_request", say("No file came; send at least one, in the field `files`."))
     taken = []
     for file in files:
         # One byte more than allowed is enough to know; the look at it then says so.
@@ -177,14 +186,17 @@ async def answer_finding(web: Web, asker: Creator, work_id: str, body: Answer) -
     async with web.pool.acquire() as conn:
         if body.kind == reviews.OTHERS_WORK:
             if not body.reason:
-                raise Problem("invalid_request", "reason is empty; say in a sentence why the picture is yours.")
+                raise Problem("invalid_request", say("reason is empty; say in a sentence why the picture is yours."))
             said = await appeal(conn, subject=work_id, creator_id=asker.account_id, sentence=body.reason, now=now)
             if isinstance(said, Refusal):
                 raise refused(said)
             return work_document(work)
         if body.kind not in JUDGEMENTS:
             known = ", ".join(sorted({*JUDGEMENTS, reviews.OTHERS_WORK}))
-            raise Problem("invalid_request", f"kind is {body.kind!r}; what can be answered is {known}.")
+            raise Problem(
+                "invalid_request",
+                say("kind is {kind!r}; what can be answered is {known}.", kind=body.kind, known=known),
+            )
         kept = await works.keep_work(
             conn, work_id=work_id, creator_id=asker.account_id, kind=body.kind, reason=body.reason, now=now
         )
@@ -199,6 +211,10 @@ async def patch_work(web: Web, asker: Creator, work_id: str, body: WorkChange) -
 
     A work without captions trains with `suggested`, what a captioning model says of it where one is configured; without
     either, with its file's name. To change a suggestion, send it as `captions`.
+
+    With `start`, clients see it small and may order variations that start from it; so only works whose rights are
+    `mine`, or whose consent covers that, can be offered. Other rights take the offer back. Open orders that started
+    from a work that is no longer offered end without a charge.
     """
     async with web.pool.acquire() as conn, conn.transaction():
         if body.rights not in (None, "unsure"):
@@ -206,6 +222,8 @@ async def patch_work(web: Web, asker: Creator, work_id: str, body: WorkChange) -
         before = await works.find_work(conn, work_id, creator_id=asker.account_id)
         if before is not None:
             check_not_locked(before)
+            if body.rights not in (None, "unsure"):
+                _check_not_refused(before)
         work = await works.change_work(
             conn,
             work_id=work_id,
@@ -218,7 +236,55 @@ async def patch_work(web: Web, asker: Creator, work_id: str, body: WorkChange) -
         if before is None or work is None:
             raise not_found("work", work_id)
         await note_rights(conn, asker, [(before, work)], now=web.clock())
+        if body.start is not None:
+            work = await _offer(conn, web, work, is_offered=body.start)
+        await _note_offer(conn, asker, before, work, now=web.clock())
+    if before.offered_at is not None:
+        await end_orders_without_start(web)
     return work_document(work)
+
+
+async def _offer(conn: Connection, web: Gateway, work: StoredWork, *, is_offered: bool) -> StoredWork:
+    """Raises Problem for a work that may be no starting point."""
+    if is_offered and work.num_bytes > MAX_IMAGE_BYTES:
+        raise Problem(
+            "conflict",
+            say(
+                "Work {id} has {size:.1f} MiB, and a variation starts from at most {most} MiB; upload it smaller.",
+                id=work.id,
+                size=work.num_bytes / 1024**2,
+                most=MAX_IMAGE_BYTES // 1024**2,
+            ),
+        )
+    own = {"work_id": work.id, "creator_id": work.creator_id}
+    offered = await works.offer_work(conn, **own, is_offered=is_offered, now=web.clock())
+    if offered is None:
+        raise Problem(
+            "conflict",
+            say(
+                "Work {id} can be no starting point: clients would see it, so its rights must be `mine`, or whoever you"
+                " asked must have said yes to that as well. Its rights are {rights}.",
+                id=work.id,
+                rights=work.rights,
+            ),
+        )
+    return offered
+
+
+async def _note_offer(
+    conn: Connection, asker: Identity, before: StoredWork, after: StoredWork, *, now: datetime
+) -> None:
+    if (before.offered_at is None) is (after.offered_at is None):
+        return
+    await audit.note(
+        conn,
+        "start_offered" if after.offered_at else "start_taken_back",
+        account_id=after.creator_id,
+        by=asker.who,
+        now=now,
+        style_id=after.style_id,
+        subject=after.id,
+    )
 
 
 @router.delete("/works/{work_id}", status_code=204)
@@ -231,6 +297,8 @@ async def delete_work(web: Web, asker: Creator, work_id: str) -> None:
             raise not_found("work", work_id)
         own = {"creator_id": work.creator_id, "style_id": work.style_id}
         await note_deleted(web, conn, asker.who, hashes=works.hashes_of([work]), **own)
+    if work.offered_at is not None:
+        await end_orders_without_start(web)
     for key in (work.storage_key, thumbnail_key(work.storage_key)):
         await asyncio.to_thread(web.storage.delete, key)
 
@@ -267,7 +335,9 @@ def work_document(work: StoredWork) -> dict[str, Any]:
         "captions": list(work.captions),
         "suggested": list(work.suggested),
         "include": work.include,
+        "start": work.offered_at is not None,
         "locked": work.is_locked,
+        "consent_refused": work.is_refused,
         "kept": work.kept,
         "file_url": f"/v1/works/{work.id}/file",
         "thumbnail_url": f"/v1/works/{work.id}/thumbnail",
@@ -298,16 +368,29 @@ def check_not_locked(work: StoredWork) -> None:
     if work.is_locked:
         raise Problem(
             "conflict",
-            f"Work {work.id} is locked: the operator upheld a claim to it. Your claims say what you can do.",
+            say("Work {id} is locked: the operator upheld a claim to it. Your claims say what you can do.", id=work.id),
+        )
+
+
+def _check_not_refused(work: StoredWork) -> None:
+    if work.is_refused:
+        raise Problem(
+            "conflict",
+            say(
+                "The rights of work {id} stay unsure: whoever you asked for consent said no, or took a"
+                " yes back. Ask again by a new link, or leave the work out.",
+                id=work.id,
+            ),
         )
 
 
 async def _check_not_held(conn: Connection, work_id: str, asker: Identity) -> None:
     case = (await cases_about(conn, [work_id])).get(work_id)
     if case is not None and case.holds and case.creator_id == asker.account_id:
-        sentence = (
-            f"The rights of work {work_id} stay unsure: it looks like a picture that somebody else had uploaded here"
-            " before. If it is yours, say so in a sentence; a person decides."
+        sentence = say(
+            "The rights of work {work_id} stay unsure: it looks like a picture that somebody else had"
+            " uploaded here before. If it is yours, say so in a sentence; a person decides.",
+            work_id=work_id,
         )
         raise Problem("conflict", sentence, extra={"case": case.id})
 

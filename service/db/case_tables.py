@@ -36,6 +36,8 @@ cases = sa.Table(
     time("opened_at"),
     time("decided_at", optional=True),
     sa.Index("cases_of_subject", "subject"),
+    sa.Index("cases_of_creator", "creator_id", "opened_at"),
+    sa.Index("cases_decided", "decided_at", postgresql_where=sa.text("state = 'decided'")),
     sa.Index("cases_open", "opened_at", postgresql_where=sa.text("state = 'open'")),
     sa.CheckConstraint("(state = 'decided') = (outcome IS NOT NULL)", name="decided_has_an_outcome"),
     one_of("kind", CASE_KINDS),

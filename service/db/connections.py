@@ -12,7 +12,14 @@ import asyncpg
 import sqlalchemy as sa
 
 from licensing.tenancy import ACTING, APPLICATION, HOUSE, NOBODY
-from service.db.tenancy import LentConnection, take_back, tell_party
+from service.db.tenancy import LendingPool, LentConnection, take_back, tell_party
+
+IDLE_TRANSACTION_S = 60.0
+# As asyncpg has them where nobody says anything.
+_QUERIES_MAX, _UNUSED_S = 50_000, 300.0
+_BESIDE_POOLS = {"web": 3, "worker": 4, "both": 5}
+"""Connections that hear notices: of queues and the workflow engine's own; of switches in the web role; in a worker of
+adapters to bring, and of switches, where it also confirms its orders."""
 
 Kind = TypeVar("Kind")
 
@@ -35,17 +42,29 @@ async def connect(database_url: str, **options: Any) -> asyncpg.Connection:
     return await asyncpg.connect(application_url(database_url), server_settings={ACTING: HOUSE}, **options)
 
 
-async def open_pool(database_url: str, size: int) -> asyncpg.Pool:
-    """Connections of the application's role for one process; each acts for its borrower (`service.db.tenancy`).
+def most_connections(role: str, *, num_pool: int, num_workflow: int) -> int:
+    """How many connections a process of a role (`web`, `worker`, `both`) may have open at once, with pools so large."""
+    return num_pool + num_workflow + _BESIDE_POOLS[role]
+
+
+async def open_pool(database_url: str, size: int, *, idle_transaction_s: float = IDLE_TRANSACTION_S) -> asyncpg.Pool:
+    """Up to `size` connections of the application's role for one process; each acts for its borrower and waits as long
+    as they do (`service.db.tenancy`, `service.db.patience`). The server ends one whose transaction rests for
+    `idle_transaction_s`: what it has locked is free again.
 
     JSON columns are text: `json.dumps` what goes in, `read` what comes out.
     """
-    return await asyncpg.create_pool(
+    resting_ms = str(round(idle_transaction_s * 1000))
+    return await LendingPool(
         application_url(database_url),
         min_size=1,
         max_size=size,
-        server_settings={ACTING: NOBODY},
+        max_queries=_QUERIES_MAX,
+        max_inactive_connection_lifetime=_UNUSED_S,
+        server_settings={ACTING: NOBODY, "idle_in_transaction_session_timeout": resting_ms},
         connection_class=LentConnection,
+        record_class=asyncpg.Record,
+        loop=None,
         setup=tell_party,
         reset=take_back,
     )

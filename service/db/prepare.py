@@ -1,6 +1,8 @@
 """Databases made ready: made where there is none, every room's tables brought up to date, the application let in."""
 
+import logging
 import time
+from collections.abc import Callable
 
 import psycopg
 import psycopg.sql
@@ -13,15 +15,23 @@ from service.db.connections import application_url
 from service.db.migrate import migrate as migrate_service
 from service.errors import NotStarted
 
+log = logging.getLogger("ownhand.prepare")
+
 # Any number, the same for every process.
 _LOCK = 6_027_000
+LOCK_S = 5.0
+"""How long a change of tables waits for a lock. Whoever comes meanwhile waits behind it, so then it lets them pass."""
+LOCK_TRIES = 12
+BETWEEN_TRIES_S = 2.0
 
 
 def prepare_database(database_url: str) -> None:
     """Create the database that the URL names if it is not there, and bring every room's tables up to date.
 
-    Processes that do so at once do it one after the other. Raises NotStarted where no server answers, or where the
-    application's role cannot sign in. With the URL of that role nothing is done: tables are its owner's to change.
+    Processes that do so at once do it one after the other. A table that somebody uses for long is waited for without
+    holding up others. Raises NotStarted where no server answers, where such a table does not become free within a
+    minute and a half, or where the application's role cannot sign in. With the URL of that role nothing is done: tables
+    are its owner's to change.
     """
     if sa.make_url(database_url).username == APPLICATION:
         return
@@ -32,10 +42,37 @@ def prepare_database(database_url: str) -> None:
         _create_database(sa.make_url(database_url))
     with psycopg.connect(database_url, autocommit=True) as connection:
         _lock(connection)
-        migrate_licensing(database_url)
-        migrate_service(database_url)
+        _change_tables(migrate_licensing, database_url)
+        _change_tables(migrate_service, database_url)
         DBOS.migrate(database_url, application_role=APPLICATION)
         _let_in(connection, sa.make_url(application_url(database_url)))
+
+
+def _change_tables(migrate: Callable[[str], None], database_url: str) -> None:
+    """Migrate with a time-out for locks. What a try changed before one is undone with its transaction."""
+    url = sa.make_url(database_url)
+    options = " ".join([*_listed(url.query.get("options")), f"-c lock_timeout={round(LOCK_S * 1000)}"])
+    hurried = url.update_query_dict({"options": options}).render_as_string(hide_password=False)
+    for left in reversed(range(LOCK_TRIES)):
+        try:
+            migrate(hurried)
+            return
+        except (sa.exc.OperationalError, psycopg.errors.LockNotAvailable) as error:
+            told = error.orig if isinstance(error, sa.exc.OperationalError) else error
+            if not isinstance(told, psycopg.errors.LockNotAvailable):
+                raise
+            if not left:
+                raise NotStarted(
+                    f"the tables could not be brought up to date: in {LOCK_TRIES} tries of {LOCK_S:g} s one of them"
+                    f" was never free ({str(told).splitlines()[0]}); see pg_stat_activity for a transaction that is"
+                    " open for long, end it and start again"
+                ) from error
+        log.warning("a table that is to be changed is in use; it is tried again in %g s", BETWEEN_TRIES_S)
+        time.sleep(BETWEEN_TRIES_S)
+
+
+def _listed(options: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (options,) if isinstance(options, str) else options or ()
 
 
 def _let_in(connection: psycopg.Connection, url: sa.URL) -> None:
@@ -65,7 +102,14 @@ def _create_database(url: sa.URL) -> None:
                 name = psycopg.sql.Identifier(url.database)
                 connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(name))
     except psycopg.OperationalError as error:
-        raise NotStarted(f"the database at {url} does not answer ({str(error).strip()}); is it running?") from error
+        said = str(error).strip()
+        # libpq tells its errors in words alone.
+        hint = (
+            "compare its certificate with sslmode, sslrootcert and the host"
+            if "certificate" in said
+            else "is it running?"
+        )
+        raise NotStarted(f"the database at {url} does not answer ({said}); {hint}") from error
 
 
 def _lock(connection: psycopg.Connection) -> None:

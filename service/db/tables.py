@@ -7,6 +7,15 @@ that every query can filter by it.
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from service.db.account_tables import (
+    WAYS,
+    passwords,
+    recovery_codes,
+    second_factors,
+    sign_in_steps,
+    sign_in_tries,
+    sign_ups,
+)
 from service.db.case_tables import cases, claim_contacts, claims, looks
 from service.db.columns import SCHEMA, metadata
 from service.db.columns import flag as _flag
@@ -18,8 +27,40 @@ from service.db.columns import real as _real
 from service.db.columns import row_of as _of
 from service.db.columns import text as _text
 from service.db.columns import time as _time
+from service.db.letter_tables import letter_choices, letters
+from service.db.office_tables import fees, reports, self_tests
+from service.db.portfolio_tables import consent_works, consents, tries, upload_files, uploads
+from service.db.search_tables import appearances, searches
+from service.db.team_tables import team_invitations, team_members
 
-__all__ = ["SCHEMA", "cases", "claim_contacts", "claims", "looks", "metadata"]
+__all__ = [
+    "SCHEMA",
+    "appearances",
+    "cases",
+    "claim_contacts",
+    "claims",
+    "consent_works",
+    "consents",
+    "fees",
+    "letter_choices",
+    "letters",
+    "looks",
+    "metadata",
+    "passwords",
+    "recovery_codes",
+    "reports",
+    "searches",
+    "second_factors",
+    "self_tests",
+    "sign_in_steps",
+    "sign_in_tries",
+    "sign_ups",
+    "team_invitations",
+    "team_members",
+    "tries",
+    "upload_files",
+    "uploads",
+]
 
 ROLES = ("creator", "client", "operator")
 RIGHTS = ("mine", "client_consented", "licensed", "unsure")
@@ -55,9 +96,12 @@ DATA_USE_PURPOSES = (
     "description",
     "training",
     "drawing",
+    "variation",
     "checking",
+    "showing",
     "own",
     "case",
+    "consent",
     "export",
     "deletion",
 )
@@ -76,7 +120,10 @@ accounts = sa.Table(
     _time("erased_at", optional=True),  # its e-mail and name are made up since
     _number("ownership_terms", "0"),  # the version it was opened under, then the one its person accepted last
     _time("accepted_at", optional=True),
+    _text("language", optional=True),  # in which letters are written; learned at the first sign-in, then chosen
+    sa.CheckConstraint("language ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'", name="language_is_a_tag"),
     sa.UniqueConstraint("email", name="one_account_per_email"),
+    sa.Index("accounts_of_role", "role", "id"),
     _one_of("role", ROLES),
 )
 
@@ -108,6 +155,11 @@ sessions = sa.Table(
     _time("expires_at"),
     _time("seen_at"),
     _time("ended_at", optional=True),
+    _text("way", "link"),  # how it was opened
+    _text("device", ""),  # of the browser, in words; empty for sessions of before
+    _of("accounts", "acts_for", optional=True),  # a client whose team the person is in; none: for themselves
+    sa.Index("sessions_of_account", "account_id"),
+    _one_of("way", WAYS),
 )
 
 styles = sa.Table(
@@ -160,10 +212,12 @@ works = sa.Table(
     sa.Column("suggested", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),  # by a captioning model
     _flag("include", "true"),
     _json("kept"),  # what its creator answered to findings: {kind: why it stays}
+    _time("offered_at", optional=True),  # since when clients may start variations from it (`service.starting_points`)
     _time("created_at"),
     _time("updated_at"),
     sa.UniqueConstraint("style_id", "sha256", name="a_file_once_per_style"),
     sa.Index("works_of_style", "style_id", "id"),
+    sa.Index("works_offered", "style_id", "id", postgresql_where=sa.text("offered_at IS NOT NULL")),
     _one_of("rights", RIGHTS),
 )
 
@@ -171,6 +225,9 @@ trainings = sa.Table(
     "trainings",
     metadata,
     _id(),
+    _of("trainings", "of_training", optional=True),  # it judges an adapter that this one kept, and learns nothing
+    _number("take_step", optional=True),  # the one after so many steps
+    _json("kept"),  # of an ended one: {"looks": [{"step", "gain", "error"}], "files": [{"name", "key", "sha256"}]}
     _of("styles", "style_id"),
     _of("accounts", "creator_id"),
     _text("base"),
@@ -201,6 +258,7 @@ trainings = sa.Table(
     _time("updated_at"),
     sa.CheckConstraint("wanted IN ('pause', 'cancel')", name="wanted_is_known"),
     sa.Index("trainings_of_style", "style_id", "id"),
+    sa.Index("trainings_of_creator", "creator_id", "id"),
     _one_of("state", TRAINING_STATES),
 )
 
@@ -273,6 +331,7 @@ generations = sa.Table(
     _id(),
     _of("accounts", "client_id"),
     _text("key_id", optional=True),
+    _text("ordered_by", optional=True),  # the account of the person who ordered it in a browser; none: a program
     _of("styles", "style_id"),
     _of("accounts", "creator_id"),
     _of("versions", "version_id"),
@@ -330,6 +389,8 @@ approvals = sa.Table(
     _time("decided_at", optional=True),
     sa.CheckConstraint("(decision IS NULL) = (decided_at IS NULL)", name="decided_has_a_time"),
     sa.Index("approvals_of_creator", "creator_id", "client_id"),
+    sa.Index("approvals_waiting", "creator_id", "generation_id", postgresql_where=sa.text("decision IS NULL")),
+    sa.Index("approvals_decided", "creator_id", "decided_at", postgresql_where=sa.text("decision IS NOT NULL")),
     sa.Index("approvals_kept", "generation_id", postgresql_where=sa.text("kept <> '{}'")),
     _one_of("decision", APPROVAL_DECISIONS),
 )
@@ -470,8 +531,10 @@ executors = sa.Table(
     _time("started_at"),
     _time("seen_at"),
     _json("speeds"),  # how fast a worker draws, by base: `inference.pace.Speed`
+    _json("machine"),  # what a worker says of its machine: `service.machines`
 )
 
+_IN_RECORD = "refused IS NOT NULL OR purpose = 'case' OR (purpose = 'deletion' AND role <> 'place')"
 data_use = sa.Table(
     "data_use",  # who opened a creator's files, or was refused; a trigger keeps it from being changed
     metadata,
@@ -490,6 +553,9 @@ data_use = sa.Table(
     _text("refused", optional=True),  # why; then nothing was opened
     sa.Index("data_use_of_creator", "creator_id", "id"),
     sa.Index("data_use_of_style", "style_id", "id"),
+    # What of it the records of accounts tell: `service.audit`.
+    sa.Index("data_use_in_record", "creator_id", "at", postgresql_where=sa.text(_IN_RECORD)),
+    sa.Index("data_use_by_operator", "actor", "at", postgresql_where=sa.text("purpose = 'case' AND refused IS NULL")),
     sa.Index(
         "data_use_told_once_a_day",
         *("creator_id", "style_id", "purpose", "actor", "via", "day"),

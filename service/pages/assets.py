@@ -15,6 +15,8 @@ STATIC = Path(__file__).resolve().parent.parent / "static"
 ASSETS = {
     "app.css": STATIC / "app.css",
     "app.js": STATIC / "app.js",
+    "brush.js": STATIC / "brush.js",
+    "upload.js": STATIC / "upload.js",
     "mark.svg": STATIC / "mark.svg",
     "htmx.min.js": STATIC / "node_modules" / "htmx.org" / "dist" / "htmx.min.js",
 }
@@ -27,7 +29,7 @@ def digest_of(name: str) -> str:
     return hashlib.sha256(ASSETS[name].read_bytes()).hexdigest()[:12]
 
 
-def asset_url(name: Literal["app.css", "app.js", "mark.svg", "htmx.min.js"]) -> str:
+def asset_url(name: Literal["app.css", "app.js", "brush.js", "upload.js", "mark.svg", "htmx.min.js"]) -> str:
     return f"/static/{digest_of(name)}/{name}"
 
 

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from babel.dates import format_date
+
 from licensing.analytics.forecasts import Forecast
 from licensing.analytics.spans import Span
-from licensing.money import Money
+from licensing.money import Money, minor_digits
+from licensing.sentence import say
 from service.api.shapes import days_asked_for
+from service.languages import spoken
 from service.pages.charts import Bar, Columns, Outlook, columns_of, outlook_of, rows_of
 from service.pages.forms import day
 from service.pages.visits import Member
@@ -35,11 +39,12 @@ class DaySum:
 
 @dataclass(frozen=True, kw_only=True)
 class ByDay:
-    """Days as columns. `months` are the names under them and where they begin, `levels` the lines across."""
+    """Days as columns. `months` are where those begin that are named under them, and the names; `levels` the lines
+    across."""
 
     columns: Columns
     days: tuple[DaySum, ...]
-    months: tuple[tuple[float, date], ...]
+    months: tuple[tuple[float, str], ...]
     levels: tuple[tuple[float, Money], ...]
 
     @property
@@ -50,6 +55,11 @@ class ByDay:
     @property
     def highest(self) -> DaySum:
         return max(self.days, key=lambda one: one.sum)
+
+    @property
+    def levels_are_whole(self) -> bool:
+        """True where no line across needs cents."""
+        return all(value.amount % 10 ** minor_digits(value.currency) == 0 for _, value in self.levels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +88,8 @@ async def days_of(visit: Member, today: date) -> Span:
     """The days that the page's form asks for; this month and the two before it where it asks for none. Raises
     Problem."""
     typed = {name: visit.request.query_params.get(name, "").strip() for name in ("from", "to")}
-    first, last = [day(text, name=name.capitalize()).date() if text else None for name, text in typed.items()]
+    names = {"from": say("From"), "to": say("To")}
+    first, last = [day(text, name=names[name]).date() if text else None for name, text in typed.items()]
     return days_asked_for(first, last, today)
 
 
@@ -94,7 +105,7 @@ def by_day(days: Sequence[tuple[date, int, Money, Money]]) -> ByDay:
             DaySum(day=on, pictures=pictures, sum=total, tax=tax, bar=bar)
             for (on, pictures, total, tax), bar in zip(days, columns.bars, strict=True)
         ),
-        months=tuple((columns.bars[at].x, days[at][0]) for at in named),
+        months=tuple((columns.bars[at].x, format_date(days[at][0], "MMM", locale=spoken())) for at in named),
         levels=tuple((one.at, Money(one.value, currency)) for one in columns.levels),
     )
 

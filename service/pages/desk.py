@@ -1,6 +1,6 @@
-"""The desk's front: what a client may spend, what was made, one order as it is made, and the history."""
+"""The desk's front: what a client may spend, what was made, and one order as it is made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fastapi import APIRouter
@@ -14,19 +14,21 @@ from service.api.generations import cancel_generation
 from service.api.outputs import get_certificate
 from service.errors import Problem, not_found
 from service.forecasts import with_fresh_eta
+from service.languages import gettext
 from service.orders import Order, find_order, list_orders
 from service.outputs import Output, find_output, outputs_of
+from service.pages.desk_endings import endings
 from service.pages.render import page, see_other
 from service.pages.shelf import Book, shelf
 from service.pages.visits import ClientVisit, Member
 from service.resources import Gateway
 from service.retention import words_kept_until
 from service.styles import find_style
+from service.teams import names_of_people
 
 router = APIRouter(include_in_schema=False)
 
 _FRAGMENTS = {"order": "_order.html"}
-_PER_PAGE = 20
 _RECENT = 12
 
 
@@ -49,6 +51,9 @@ class Shown:
     kept_until: datetime | None
     """Until when its prompt is kept; None while it is being made."""
 
+    by: str = ""
+    """The name of whoever ordered it, where the client has a team."""
+
     @property
     def prompt(self) -> str:
         """What was asked for; empty where that was deleted."""
@@ -56,7 +61,7 @@ class Shown:
 
     @property
     def title(self) -> str:
-        return self.prompt or f"An order of {self.style_name}"
+        return self.prompt or gettext("An order of {style}").format(style=self.style_name)
 
 
 @router.get("/desk")
@@ -64,20 +69,11 @@ async def desk(visit: ClientVisit) -> HTMLResponse:
     """Balance, usage, the last pictures, and the styles one can order from."""
     async with visit.web.pool.acquire() as conn:
         usage = await plans.usage(conn, visit.account.id, visit.now, currency=visit.web.prices.currency)
-        recent = await _shown(visit.web, conn, await list_orders(conn, client_id=visit.account.id, limit=_RECENT))
+        recent = await shown_orders(visit.web, conn, await list_orders(conn, client_id=visit.account.id, limit=_RECENT))
         books: list[Book] = await shelf(conn, visit)
-    return page(visit, "desk.html", usage=usage, recent=recent, books=books, plans=visit.web.prices.plans)
-
-
-@router.get("/desk/history")
-async def history(visit: ClientVisit, before: str | None = None) -> HTMLResponse:
-    """All orders, newest first, a page at a time."""
-    async with visit.web.pool.acquire() as conn:
-        found = await list_orders(conn, client_id=visit.account.id, limit=_PER_PAGE + 1, before=before)
-        shown = await _shown(visit.web, conn, found[:_PER_PAGE])
-    return page(
-        visit, "desk_history.html", shown=shown, older=found[_PER_PAGE - 1].id if len(found) > _PER_PAGE else ""
-    )
+    ending = await endings(visit, usage)
+    plans_offered = visit.web.prices.plans
+    return page(visit, "desk.html", usage=usage, recent=recent, books=books, plans=plans_offered, ending=ending)
 
 
 @router.get("/desk/orders/{order_id}")
@@ -126,8 +122,9 @@ async def _order(visit: Member, order_id: str, problem: Problem | None = None) -
     # Takes a connection of its own: who held one meanwhile could wait for it for ever.
     order = await with_fresh_eta(visit.web, order)
     async with visit.web.pool.acquire() as conn:
-        (shown,) = await _shown(visit.web, conn, [order])
+        (shown,) = await shown_orders(visit.web, conn, [order])
         preview = await _preview(conn, order)
+    (shown,) = await with_people(visit, [shown])
     return page(
         visit,
         "desk_order.html",
@@ -148,7 +145,16 @@ async def _preview(conn: Connection, order: Order) -> str:
     return next((event.data["preview"] for event in reversed(seen) if "preview" in event.data), "")
 
 
-async def _shown(web: Gateway, conn: Connection, orders: list[Order]) -> list[Shown]:
+async def with_people(visit: Member, shown: list[Shown]) -> list[Shown]:
+    """The same orders with who ordered them. It takes a connection of its own."""
+    people = {one.order.ordered_by for one in shown if one.order.ordered_by}
+    async with visit.web.house() as conn:
+        names = await names_of_people(conn, visit.account.id, people) if people else {}
+    return [replace(one, by=names.get(one.order.ordered_by or "", "")) for one in shown]
+
+
+async def shown_orders(web: Gateway, conn: Connection, orders: list[Order]) -> list[Shown]:
+    """Orders as pages show them, in their order."""
     outputs = await outputs_of(conn, [order.id for order in orders])
     names: dict[str, str] = {}
     for order in orders:

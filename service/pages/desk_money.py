@@ -9,10 +9,11 @@ from fastapi.responses import HTMLResponse, Response
 
 from licensing import plans
 from licensing.billing import buyers, issuing
-from licensing.billing.invoices import Invoice
+from licensing.billing.invoices import Paper
 from licensing.billing.parties import Party
 from licensing.database import Connection
 from licensing.plans import Allowance
+from licensing.sentence import say
 from service.api.invoices import BuyerBody, put_buyer
 from service.api.subscription import (
     OverageBody,
@@ -47,7 +48,7 @@ class Position:
     can_try: bool
     next_try: datetime | None
     """When a renewal is tried again that found no money."""
-    unpaid: list[Invoice]
+    unpaid: list[Paper]
 
 
 @router.get("/desk/money")
@@ -104,7 +105,7 @@ async def pause_plan(visit: ClientVisit) -> Response:
     try:
         typed = await visit.field("until")
         await pause_subscription(
-            visit.web, visit.identity, PauseBody(until=day(typed, name="Until") if typed else None)
+            visit.web, visit.identity, PauseBody(until=day(typed, name=say("Until")) if typed else None)
         )
     except Problem as problem:
         return await _show(visit, problem=problem)
@@ -125,7 +126,7 @@ async def resume_plan(visit: ClientVisit) -> Response:
 async def cap_overage(visit: ClientVisit) -> Response:
     """How much may be made on account beyond the quota."""
     try:
-        cap = price(await visit.field("cap"), currency=visit.web.prices.currency, name="Limit")
+        cap = price(await visit.field("cap"), currency=visit.web.prices.currency, name=say("Limit"))
         await put_overage(visit.web, visit.identity, OverageBody(cap=cap.amount))
     except Problem as problem:
         return await _show(visit, problem=problem)
@@ -170,10 +171,12 @@ async def _check_agreed(visit: Member, body: SubscriptionBody) -> None:
         current = await plans.current_plan(conn, client_id=visit.account.id, now=visit.now)
         found = await offered(conn, visit, current)
     if current is None:
-        raise Problem("conflict", "The plan that you wanted to change has ended; subscribe to one of those below.")
+        raise Problem("conflict", say("The plan that you wanted to change has ended; subscribe to one of those below."))
     wanted = next((one for one in found if one.plan.id == body.plan), None)
     if body.change == "now" and wanted is not None and await visit.field("agreed") != wanted.agreed:
-        raise Problem("conflict", "The sums are others by now; look at them again, and press the button if you agree.")
+        raise Problem(
+            "conflict", say("The sums are others by now; look at them again, and press the button if you agree.")
+        )
 
 
 async def _position(conn: Connection, visit: Member, wish: Wish) -> Position:

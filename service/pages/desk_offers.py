@@ -9,6 +9,7 @@ from licensing.errors import Refusal
 from licensing.money import Money
 from licensing.plans import Allowance, Discounted
 from licensing.prices import Plan
+from licensing.sentence import say
 from service.errors import Problem, refused
 from service.pages.visits import Member
 
@@ -78,7 +79,7 @@ async def _less(conn: Connection, visit: Member, plan: Plan, code: str) -> Disco
         return None
     answer = await plans.quote(conn, client_id=visit.account.id, plan=plan, coupon=code, now=visit.now)
     if isinstance(answer, Refusal) and answer.slug == "not_found":
-        sentence = f"There is no coupon {code[:40]}; look how it is written, or subscribe without it."
+        sentence = say("There is no coupon {code}; look how it is written, or subscribe without it.", code=code[:40])
         raise Problem("not_found", sentence)
     if isinstance(answer, Refusal):
         raise refused(answer)

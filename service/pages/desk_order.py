@@ -1,47 +1,34 @@
 """Ordering pictures: what they cost is shown before the order, and the order is refused where that changed since."""
 
-import asyncio
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
-from starlette.datastructures import UploadFile
 
 from licensing import plans
+from licensing.database import Connection
 from licensing.rates import prices_for
+from licensing.sentence import Sentence, say
 from licensing.terms import terms_at
 from service import intake
 from service.errors import Problem, not_found
-from service.images import keep_image
-from service.outputs import find_output
+from service.languages import translate
+from service.pages.drafts import Draft, image_of, marked, uploaded
 from service.pages.forms import checked, chosen, whole_number
 from service.pages.render import is_fragment, page, see_other
-from service.pages.shelf import Book, shelf
+from service.pages.shelf import Book, shelf, starts_of, take
 from service.pages.visits import ClientVisit, Member
 from service.rules import check_client
+from service.starting_points import LEAST_SHARE, find_start
 
 router = APIRouter(include_in_schema=False)
 
 _FRAGMENTS = {"price": "_price.html"}
-_USUAL_TIER = "personal"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """The form as somebody filled it in. `source` is the id of an own picture or of a bought one to start from."""
-
-    style: str = ""
-    prompt: str = ""
-    tier: str = _USUAL_TIER
-    count: str = "1"
-    seed: str = ""
-    strength: str = "0.6"
-    source: str = ""
-    key: str = ""
-    """Names this filled-in form: sending it twice orders once."""
+_NO_AREA = {"left": "", "top": "", "width": "", "height": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,21 +58,39 @@ async def price_of(visit: ClientVisit, request: Request) -> Response:
 async def make(visit: ClientVisit) -> Response:
     """Order, if the price is the one that was shown; else show the price."""
     draft = Draft(**{name: await visit.field(name) for name in vars(Draft())})
+    if start := await visit.field("start"):
+        return await _start_from(visit, draft, start)
     try:
-        draft = replace(draft, source=await _uploaded(visit) or draft.source)
+        if sent := await uploaded(visit, "picture"):
+            # A part that was marked before was of another picture.
+            draft = replace(draft, source=sent, mask="")
+        draft = replace(draft, mask=await marked(visit, draft))
         body = await _body(visit, draft)
         wanted = await intake.check(visit.web, visit.identity, body)
         priced = await intake.price(visit.web, visit.identity, wanted)
         seen, wants_price = await visit.field("agreed"), bool(await visit.field("only"))
         if wants_price or seen != agreed(priced):
-            asked = {**vars(draft), "changed": "" if wants_price else "yes"}
-            return see_other(f"/desk/make?{urlencode({name: text for name, text in asked.items() if text})}")
+            return see_other(_address(draft, changed="" if wants_price else "yes"))
         order, _ = await intake.place(
             visit.web, visit.identity, wanted, idempotency_key=draft.key, request_hash=intake.hash_of(body)
         )
     except Problem as problem:
         return await _show(visit, draft, problem=problem)
     return see_other(f"/desk/orders/{order.id}")
+
+
+async def _start_from(visit: Member, draft: Draft, start_id: str) -> Response:
+    """The form as it was filled in, with a work of the style's maker to start from."""
+    async with visit.web.house() as conn:
+        start = await find_start(conn, start_id)
+    if start is None:
+        return await _show(visit, draft, problem=not_found("starting point", start_id[:80]))
+    return see_other(_address(replace(draft, style=start.style_id, source=start.id, mask="", **_NO_AREA)) + "#from")
+
+
+def _address(draft: Draft, **more: str) -> str:
+    filled = {name: text for name, text in {**vars(draft), **more}.items() if text}
+    return f"/desk/make?{urlencode(filled)}"
 
 
 def agreed(priced: intake.Priced) -> str:
@@ -95,46 +100,29 @@ def agreed(priced: intake.Priced) -> str:
 
 
 async def _body(visit: Member, draft: Draft) -> intake.OrderBody:
-    image = await _image(visit, draft.source)
+    image = "" if draft.starts_from_work else await image_of(visit, draft.source)
     values: dict[str, Any] = {
         "style": draft.style,
         "prompt": draft.prompt,
         "tier": draft.tier,
-        "count": whole_number(draft.count, name="Number of pictures"),
+        "count": whole_number(draft.count, name=say("Number of pictures")),
     }
     if draft.seed:
-        values["seed"] = whole_number(draft.seed, name="Seed")
+        values["seed"] = whole_number(draft.seed, name=say("Seed"))
+    if draft.starts_from_work:
+        values |= {"start": draft.source, "strength": draft.strength}
     if image:
         values |= {"image": image, "strength": draft.strength}
+    if draft.mask:
+        values["mask"] = draft.mask
     return checked(intake.OrderBody, **values)
-
-
-async def _uploaded(visit: Member) -> str:
-    """The id of the picture that came with the form; empty where none came. Raises Problem."""
-    file = (await visit.form()).get("picture")
-    if not isinstance(file, UploadFile) or not file.filename:
-        return ""
-    image = await keep_image(visit.web, client_id=visit.account.id, content=await file.read(), name=file.filename)
-    return image.id
-
-
-async def _image(visit: Member, source: str) -> str:
-    """The id of the own picture to start from; a bought picture becomes one. Raises Problem."""
-    if not source.startswith("out_"):
-        return source
-    async with visit.web.pool.acquire() as conn:
-        output = await find_output(conn, source, client_id=visit.account.id)
-    if output is None:
-        raise not_found("picture", source)
-    content = await asyncio.to_thread(visit.web.storage.get, output.storage_key)
-    image = await keep_image(visit.web, client_id=visit.account.id, content=content, name="The picture")
-    return image.id
 
 
 async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) -> HTMLResponse:
     async with visit.web.pool.acquire() as conn:
         usage = await plans.usage(conn, visit.account.id, visit.now, currency=visit.web.prices.currency)
-        books = await shelf(conn, visit)
+        books = await _books(conn, visit, draft.style)
+        said = await _by_name(conn, visit, draft.style, problem) if problem else None
     book = next((one for one in books if one.style.id == draft.style), books[0] if books else None)
     is_missing = bool(draft.style) and (book is None or book.style.id != draft.style)
     if book is not None:
@@ -144,18 +132,20 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
     async with visit.web.pool.acquire() as conn:
         terms = await terms_at(conn, draft.style, priced.quote.terms_version) if priced else None
         own = await prices_for(conn, client_id=visit.account.id, terms=book.terms) if book else {}
+    starts = await starts_of(visit.web, book.style.id) if book else []
     return page(
         visit,
         "desk_make.html",
         fragments=_FRAGMENTS,
         status=problem.status if problem else 200,
-        problem=problem.document if problem else None,
+        problem=said,
         draft=draft,
         books=books,
         book=book,
         own_prices=own,
         has_own_prices=book is not None and any(own[name] != tier.price for name, tier in book.terms.tiers.items()),
         usage=usage,
+        free_drafts=sum(one.left for one in usage.allowances if one.kind == "free"),
         quote=priced.quote if priced else None,
         terms=terms,
         quote_problem=quote_problem.document if quote_problem else None,
@@ -165,10 +155,35 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
         approval_s=visit.web.settings.approval_hours * 3600 if priced and priced.needs_approval else 0,
         is_missing=is_missing and problem is None,
         has_changed="changed" in visit.request.query_params and problem is None,
+        starts=starts,
+        least_share=LEAST_SHARE,
         count_max=intake.COUNT_MAX,
         prompt_days=visit.web.settings.prompt_days,
         image_days=visit.web.settings.image_days,
     )
+
+
+async def _by_name(conn: Connection, visit: Member, style_id: str, problem: Problem) -> dict[str, Any]:
+    """A problem's document. A sentence that has the style's id is for programs; people read the style's name in it."""
+    sentence = problem.detail
+    if isinstance(sentence, Sentence) and sentence.values.get("style_id") == style_id:
+        with suppress(Problem):
+            name = (await take(conn, visit, style_id)).style.name
+            sentence = Sentence(sentence.template, {**sentence.values, "style_id": f"“{name}”"})
+    return problem.document | {"detail": translate(sentence)}
+
+
+async def _books(conn: Connection, visit: Member, style_id: str) -> list[Book]:
+    """The styles to choose from, and the one that was asked for where there are more than a list holds."""
+    books = await shelf(conn, visit)
+    if not style_id or any(one.style.id == style_id for one in books):
+        return books
+    try:
+        asked = await take(conn, visit, style_id)
+    except Problem:
+        # The page says that it is not on sale.
+        return books
+    return books if asked.switch.level in ("off", "destroyed") else [asked, *books]
 
 
 def _short(visit: Member, draft: Draft, usage: plans.Usage) -> Short | None:
@@ -184,9 +199,9 @@ def _short(visit: Member, draft: Draft, usage: plans.Usage) -> Short | None:
 async def _price(visit: Member, draft: Draft, book: Book) -> tuple[intake.Priced | None, Problem | None]:
     """The price of what is chosen, or why there is none. What it is to show does not matter yet."""
     try:
-        count = whole_number(draft.count, name="Number of pictures")
+        count = whole_number(draft.count, name=say("Number of pictures"))
         if not 1 <= count <= intake.COUNT_MAX:
-            raise Problem("invalid_request", f"Order 1 to {intake.COUNT_MAX} pictures at once.")
+            raise Problem("invalid_request", say("Order 1 to {most} pictures at once.", most=intake.COUNT_MAX))
         tier = chosen(draft.tier, ("draft", "personal", "commercial", "exclusive"))
         await check_client(visit.web, visit.identity, book.rules, style_id=book.style.id, style_name=book.style.name)
         priced = await intake.usual_price(

@@ -7,6 +7,7 @@ from licensing.billing import issuing, methods
 from licensing.billing.payments import payments
 from licensing.errors import ProviderUnreachable, Refusal
 from licensing.money import Money
+from licensing.sentence import say
 from service.api.payments import (
     PaymentBody,
     check_can_pay,
@@ -41,7 +42,7 @@ async def pay(visit: ClientVisit) -> Response:
         currency = visit.web.prices.currency
         wish = {
             "pack": await visit.field("pack") or None,
-            "amount": price(typed, currency=currency, name="Amount").amount if typed else None,
+            "amount": price(typed, currency=currency, name=say("Amount")).amount if typed else None,
             "invoice": await visit.field("invoice") or None,
         }
         body = checked(PaymentBody, **wish)

@@ -14,6 +14,7 @@ from licensing.errors import Refusal
 from licensing.keys import ListedKey
 from service.api.shapes import days_asked_for
 from service.errors import Problem, refused
+from service.languages import gettext
 from service.pages.day_charts import PartSum, by_day, by_part, days_of, foreseen
 from service.pages.render import page
 from service.pages.visits import ClientVisit, Member
@@ -66,7 +67,7 @@ async def _keys(conn: Connection, visit: Member, found: tuple[Part, ...]) -> lis
     return by_part(
         [
             (
-                "On these pages" if one.of is None else known[one.of].hint + "…",
+                gettext("On these pages") if one.of is None else known[one.of].hint + "…",
                 _note(known.get(one.of or "")),
                 "" if one.of is None else "/desk/keys",
                 one.pictures,
@@ -80,5 +81,5 @@ async def _keys(conn: Connection, visit: Member, found: tuple[Part, ...]) -> lis
 
 def _note(key: ListedKey | None) -> str:
     if key is None:
-        return "plans, licences and pictures ordered here"
-    return "revoked" if key.revoked_at else ""
+        return gettext("plans, licences and pictures ordered here")
+    return gettext("revoked") if key.revoked_at else ""

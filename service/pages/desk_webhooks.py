@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
+from licensing.sentence import known_again, say
 from service.api.webhooks import (
     WebhookBody,
     delete_webhook,
@@ -18,6 +19,8 @@ from service.api.webhooks import (
 )
 from service.errors import Problem
 from service.formats import clock
+from service.kept_sentences import OF_DELIVERIES
+from service.languages import gettext, translate
 from service.outbox import Delivery, list_deliveries
 from service.pages.forms import checked
 from service.pages.render import page, see_other
@@ -66,7 +69,7 @@ async def add_webhook(visit: ClientVisit) -> HTMLResponse:
     typed = Typed(url=await visit.field("url"), description=await visit.field("description"), kinds=kinds)
     try:
         if not kinds:
-            raise Problem("invalid_request", "It would never be told anything; tick at least one thing.")
+            raise Problem("invalid_request", say("It would never be told anything; tick at least one thing."))
         body = checked(
             WebhookBody,
             url=typed.url,
@@ -136,5 +139,10 @@ def _line(delivery: Delivery) -> Line:
 
 
 def _words(attempt: dict[str, Any]) -> str:
-    came = attempt["error"] or f"It answered {attempt['status']}."
+    why = attempt["error"]
+    came = (
+        translate(known_again(why, OF_DELIVERIES))
+        if why
+        else gettext("It answered {status}.").format(status=attempt["status"])
+    )
     return f"{clock(datetime.fromisoformat(attempt['at']))}, {attempt['ms']} ms. {came}"

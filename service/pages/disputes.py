@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from licensing import docket
 from licensing.disputes import GROUNDS
-from licensing.docket import Dispute
+from licensing.docket import Dispute, Side
 from service.accounts import accounts_by_id
 from service.api.disputes import (
     DecisionBody,
@@ -22,6 +22,7 @@ from service.api.disputes import (
 )
 from service.api.outputs import get_certificate
 from service.errors import Problem, not_found
+from service.languages import gettext
 from service.pages import words
 from service.pages.forms import checked, price
 from service.pages.proceedings import Verb, home_of, proceeding_page, speak
@@ -83,7 +84,7 @@ async def decide(visit: OperatorVisit, dispute_id: str) -> Response:
             DecisionBody,
             outcome=await visit.field("outcome"),
             reason=await visit.field("reason"),
-            amount=price(typed, currency=visit.web.prices.currency, name="Amount").amount if typed else None,
+            amount=price(typed, currency=visit.web.prices.currency, name=gettext("Amount")).amount if typed else None,
         )
         await decide_dispute(visit.web, visit.identity, dispute_id, body)
     except Problem as problem:
@@ -151,7 +152,7 @@ async def _show_form(
         "dispute_form.html",
         problem,
         paper=paper,
-        grounds=GROUNDS[visit.account.role],
+        grounds=_grounds(visit.account.role),
         typed=typed or {"ground": "", "words": ""},
         action=visit.request.url.path,
     )
@@ -214,13 +215,18 @@ def _outcomes(dispute: Dispute) -> tuple[docket.Outcome, ...]:
     return ("corrected", "released") if dispute.opener == "creator" else ("released", "partly", "refunded")
 
 
+def _grounds(side: Side) -> dict[str, str]:
+    """In the language that is spoken."""
+    return {name: gettext(said) for name, said in GROUNDS[side].items()}
+
+
 def _page(visit: Member, template: str, problem: Problem | None, **values: Any) -> HTMLResponse:
     return proceeding_page(
         visit,
         template,
         problem,
         home=_home(visit),
-        ground_words={ground: said for sides in GROUNDS.values() for ground, said in sides.items()},
+        grounds_of={side: _grounds(side) for side in GROUNDS},
         currency=visit.web.prices.currency,
         **values,
     )

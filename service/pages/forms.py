@@ -6,9 +6,12 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from licensing.money import Money, minor_digits
+from licensing.sentence import say
 from service.errors import Problem
+from service.languages import ENGLISH, Words, gettext, spoken
 
 Shape = TypeVar("Shape", bound=BaseModel)
 Word = TypeVar("Word", bound=str)
@@ -17,14 +20,31 @@ AMOUNT_MAX = 10**12
 """In minor units; what the ledger holds is far larger."""
 PART_MAX = 10_000
 """All of something, in hundredths of a percent."""
+_UNFIT = Words(
+    {
+        "missing": "it is missing.",
+        "string_type": "it is missing.",
+        "string_too_short": "it is too short; {min_length} characters or more.",
+        "string_too_long": "it is too long; {max_length} characters at most.",
+        "string_pattern_mismatch": "it is not written as it has to be.",
+        "int_type": "it is no whole number.",
+        "int_parsing": "it is no whole number.",
+        "greater_than": "more than {gt}.",
+        "greater_than_equal": "{ge} or more.",
+        "less_than": "less than {lt}.",
+        "less_than_equal": "{le} or less.",
+        "literal_error": "one of {expected}.",
+    }
+)
+"""What does not fit a shape, by pydantic's name for it, for other languages than pydantic's own."""
 
 
 def checked(shape: type[Shape], **values: Any) -> Shape:
-    """A body of the API from a form's values. Raises Problem with the API's own words for what does not fit."""
+    """A body of the API from a form's values. Raises Problem with words for what does not fit, in English the API's."""
     try:
         return shape(**values)
     except ValidationError as error:
-        sentences = [f"{_name_of(one['loc'])}: {_sentence(one['msg'])}" for one in error.errors()]
+        sentences = [f"{gettext(_name_of(one['loc']))}: {_sentence(one)}" for one in error.errors()]
         raise Problem("invalid_request", " ".join(sentences)) from error
 
 
@@ -33,7 +53,9 @@ def chosen(word: str, known: Sequence[Word]) -> Word:
     for one in known:
         if one == word:
             return one
-    raise Problem("invalid_request", f"{word!r} is none of {', '.join(known)}; choose one of them.")
+    raise Problem(
+        "invalid_request", say("{word!r} is none of {known}; choose one of them.", word=word, known=", ".join(known))
+    )
 
 
 def whole_number(text: str, *, name: str) -> int:
@@ -41,7 +63,9 @@ def whole_number(text: str, *, name: str) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise Problem("invalid_request", f"{name}: {text!r} is no whole number; write it like 12.") from error
+        raise Problem(
+            "invalid_request", say("{name}: {text!r} is no whole number; write it like 12.", name=name, text=text)
+        ) from error
 
 
 def price(text: str, *, currency: str, name: str) -> Money:
@@ -49,9 +73,14 @@ def price(text: str, *, currency: str, name: str) -> Money:
     try:
         minor = Decimal(text.replace(",", ".")) * 10 ** minor_digits(currency)
     except InvalidOperation as error:
-        raise Problem("invalid_request", f"{name}: {text!r} is no amount; write it like 1.20.") from error
+        raise Problem(
+            "invalid_request", say("{name}: {text!r} is no amount; write it like 1.20.", name=name, text=text)
+        ) from error
     if not minor.is_finite() or minor != minor.to_integral_value() or not 0 <= minor <= AMOUNT_MAX:
-        raise Problem("invalid_request", f"{name}: {text!r} is no amount of whole cents from 0 up; write it like 1.20.")
+        raise Problem(
+            "invalid_request",
+            say("{name}: {text!r} is no amount of whole cents from 0 up; write it like 1.20.", name=name, text=text),
+        )
     return Money(int(minor), currency)
 
 
@@ -60,10 +89,18 @@ def part(text: str, *, name: str) -> int:
     try:
         hundredths = Decimal(text.replace(",", ".").removesuffix("%").strip()) * 100
     except InvalidOperation as error:
-        raise Problem("invalid_request", f"{name}: {text!r} is no percentage; write it like 25 or 33.33.") from error
+        raise Problem(
+            "invalid_request",
+            say("{name}: {text!r} is no percentage; write it like 25 or 33.33.", name=name, text=text),
+        ) from error
     if not hundredths.is_finite() or hundredths != hundredths.to_integral_value() or not 1 <= hundredths <= PART_MAX:
         raise Problem(
-            "invalid_request", f"{name}: {text!r} cannot be; a part is 0.01 to 100 percent, with two digits at most."
+            "invalid_request",
+            say(
+                "{name}: {text!r} cannot be; a part is 0.01 to 100 percent, with two digits at most.",
+                name=name,
+                text=text,
+            ),
         )
     return int(hundredths)
 
@@ -73,12 +110,17 @@ def day(text: str, *, name: str) -> datetime:
     try:
         return datetime.combine(date.fromisoformat(text), time(), tzinfo=UTC)
     except ValueError as error:
-        raise Problem("invalid_request", f"{name}: {text!r} is no day; write it like 2026-11-24.") from error
+        raise Problem(
+            "invalid_request", say("{name}: {text!r} is no day; write it like 2026-11-24.", name=name, text=text)
+        ) from error
 
 
 def _name_of(where: tuple[int | str, ...]) -> str:
-    return " ".join(str(part).replace("_", " ") for part in where).capitalize() or "The form"
+    return " ".join(str(part).replace("_", " ") for part in where).capitalize() or gettext("The form")
 
 
-def _sentence(message: str) -> str:
+def _sentence(error: ErrorDetails) -> str:
+    message, known = error["msg"], _UNFIT.get(error["type"])
+    if known is not None and spoken() != ENGLISH:
+        return known.format(**error.get("ctx", {}))
     return message[:1].lower() + message[1:].rstrip(".") + "."

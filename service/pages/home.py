@@ -1,33 +1,73 @@
 """What anybody sees: the front page with the catalogue, and the page of one style."""
 
+from dataclasses import replace
+
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
+from starlette.datastructures import UploadFile
 
 from licensing import plans
 from licensing.database import Connection
 from licensing.money import Money
 from licensing.rates import prices_for
+from licensing.sentence import say
 from service.api.licences import LicenceBody, post_licence
 from service.api.style_licences import licence_link
+from service.appearances import ask_by_picture, wait_until_seen
 from service.errors import Problem
+from service.limits import count_search
+from service.pages.finding import Asked, look_up
 from service.pages.forms import checked
 from service.pages.render import page, see_other
-from service.pages.shelf import Book, shelf, take
+from service.pages.shelf import Book, starts_of, take
 from service.pages.visits import ClientVisit, Visit, Visitor
 
 router = APIRouter(include_in_schema=False)
 
-_QUERY_CHARACTERS_MAX = 200
+_WAIT_S = 8.0
+"""How long the form waits for a worker to have looked; the page then asks for itself."""
+_FRAGMENTS = {"catalogue": "_catalogue.html"}
 
 
 @router.get("/")
-async def home(visit: Visitor, query: str = "") -> HTMLResponse:
+async def home(visit: Visitor) -> HTMLResponse:
     """What this is, and the styles that can be ordered from."""
-    wanted = query.strip()[:_QUERY_CHARACTERS_MAX]
-    async with visit.web.pool.acquire() as conn:
-        books = await shelf(conn, visit, query=wanted)
-    done = visit.request.query_params.get("done", "")
-    return page(visit, "home.html", fragments={"catalogue": "_catalogue.html"}, books=books, query=wanted, done=done)
+    return await _home(visit, Asked.of(visit.request.query_params))
+
+
+@router.post("/styles/like")
+async def find_by_picture(visit: Visitor) -> Response:
+    """The styles that are drawn most like a picture. It is looked at by a worker and not kept."""
+    count_search(visit.request, visit.session.account.id if visit.session else None)
+    asked = Asked.of(await visit.form())
+    try:
+        file = (await visit.form()).get("picture")
+        if not isinstance(file, UploadFile) or not file.filename:
+            raise Problem("invalid_request", say("No picture came with the form; choose one to find styles like it."))
+        search = await ask_by_picture(visit.web, await file.read())
+    except Problem as problem:
+        return await _home(visit, asked, problem)
+    await wait_until_seen(visit.web, search, seconds=_WAIT_S)
+    return see_other(replace(asked, like=search.id).address())
+
+
+async def _home(visit: Visitor, asked: Asked, problem: Problem | None = None) -> HTMLResponse:
+    try:
+        found = await look_up(visit, asked)
+    except Problem as wrong:
+        found, problem = await look_up(visit, Asked()), problem or wrong
+    return page(
+        visit,
+        "home.html",
+        fragments=_FRAGMENTS,
+        status=problem.status if problem else 200,
+        problem=problem.document if problem else None,
+        asked=asked,
+        found=found,
+        categories=visit.web.categories,
+        currency=visit.web.prices.currency,
+        done=visit.request.query_params.get("done", ""),
+    )
 
 
 @router.get("/styles/{style_id}")
@@ -52,6 +92,7 @@ async def _show(visit: Visit, style_id: str, problem: Problem | None = None) -> 
         book = await take(conn, visit, style_id)
         own = await _own_prices(conn, visit, book)
         costs = await _licence_costs(conn, visit, book)
+    is_client = visit.session is not None and visit.session.account.role == "client"
     answer = page(
         visit,
         "style.html",
@@ -60,6 +101,7 @@ async def _show(visit: Visit, style_id: str, problem: Problem | None = None) -> 
         book=book,
         own_prices=own,
         costs=costs,
+        starts=await starts_of(visit.web, style_id) if is_client and book.serves_its_clients else [],
     )
     answer.headers["Link"] = licence_link(style_id)
     return answer

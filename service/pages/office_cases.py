@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
+from licensing.sentence import say
 from service.accounts import account_by_id
 from service.cases import SENTENCE_CHARACTERS_MAX, Case, Outcome, decide, find_case
 from service.data_use import Use, read_file
@@ -10,6 +11,7 @@ from service.errors import ObjectMissing, Problem, not_found
 from service.pages.forms import chosen
 from service.pages.render import page, see_other
 from service.pages.visits import Member, OperatorVisit
+from service.telling.of_disputes import tell_case_decided
 from service.works import StoredWork, release_work, thumbnail_key, work_by_id
 
 router = APIRouter(include_in_schema=False)
@@ -31,10 +33,11 @@ async def decide_case(visit: OperatorVisit, case_id: str) -> Response:
         outcome = chosen(await visit.field("outcome"), OUTCOMES)
         sentence = (await visit.field("sentence"))[:SENTENCE_CHARACTERS_MAX]
         if not sentence:
-            raise Problem("invalid_request", "The sentence is empty; say why, for the creator reads it.")
+            raise Problem("invalid_request", say("The sentence is empty; say why, for the creator reads it."))
         async with visit.web.pool.acquire() as conn, conn.transaction():
             case = await _found(visit, case_id)
-            await decide(conn, case, outcome, sentence=sentence, now=visit.now)
+            decided = await decide(conn, case, outcome, sentence=sentence, now=visit.now)
+            await tell_case_decided(conn, decided, now=visit.now)
             if outcome == "allowed" and case.kind == "near_duplicate":
                 await release_work(conn, work_id=case.subject, rights=case.evidence["rights"], now=visit.now)
     except Problem as problem:

@@ -8,6 +8,7 @@ from licensing.dues import NOTICE_DAYS, DuesStanding
 from service.accounts import accounts_by_id
 from service.api.dues import DuesNow, DuesPaidBody, DuesWaivedBody, post_dues_payment, post_dues_waiver
 from service.errors import Problem
+from service.languages import gettext
 from service.pages.forms import checked, price
 from service.pages.render import page, see_other
 from service.pages.visits import Member, OperatorVisit
@@ -25,7 +26,7 @@ async def dues_page(visit: OperatorVisit) -> HTMLResponse:
 async def receive(visit: OperatorVisit, creator_id: str) -> Response:
     """A transfer arrived."""
     try:
-        amount = price(await visit.field("amount"), currency=visit.web.prices.currency, name="Amount")
+        amount = price(await visit.field("amount"), currency=visit.web.prices.currency, name=gettext("Amount"))
         body = checked(DuesPaidBody, amount=amount.amount, reference=await visit.field("reference"))
         await post_dues_payment(visit.web, visit.identity, creator_id, body)
     except Problem as problem:
@@ -37,7 +38,7 @@ async def receive(visit: OperatorVisit, creator_id: str) -> Response:
 async def waive(visit: OperatorVisit, creator_id: str) -> Response:
     """So much is not asked for any more."""
     try:
-        amount = price(await visit.field("amount"), currency=visit.web.prices.currency, name="Amount")
+        amount = price(await visit.field("amount"), currency=visit.web.prices.currency, name=gettext("Amount"))
         body = checked(DuesWaivedBody, amount=amount.amount, why=await visit.field("why"))
         await post_dues_waiver(visit.web, visit.identity, creator_id, body)
     except Problem as problem:

@@ -9,6 +9,7 @@ from licensing.billing import coupons, issuing
 from service.api.coupons import CouponBody, delete_coupon, post_coupon
 from service.api.invoices import paper_response
 from service.errors import Problem
+from service.languages import gettext
 from service.pages.forms import checked, day, whole_number
 from service.pages.render import page, see_other
 from service.pages.visits import Member, OperatorVisit
@@ -38,12 +39,12 @@ async def make_coupon(visit: OperatorVisit) -> Response:
         body = checked(
             CouponBody,
             code=await visit.field("code"),
-            percent=whole_number(await visit.field("percent"), name="Percent"),
-            periods=whole_number(await visit.field("periods"), name="Periods"),
+            percent=whole_number(await visit.field("percent"), name=gettext("Percent")),
+            periods=whole_number(await visit.field("periods"), name=gettext("Periods")),
             plan=await visit.field("plan") or None,
-            uses_most=whole_number(uses, name="Clients at most") if uses else None,
+            uses_most=whole_number(uses, name=gettext("Clients at most")) if uses else None,
             # The last day counts.
-            expires_at=day(last, name="Last day") + timedelta(days=1) if last else None,
+            expires_at=day(last, name=gettext("Last day")) + timedelta(days=1) if last else None,
         )
         await post_coupon(visit.web, visit.identity, body)
     except Problem as problem:

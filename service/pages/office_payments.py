@@ -18,6 +18,7 @@ from service.api.refunds import (
 )
 from service.bank_statements import list_statements
 from service.errors import Problem, not_found
+from service.languages import gettext
 from service.pages.forms import checked, price
 from service.pages.render import page, see_other
 from service.pages.visits import Member, OperatorVisit
@@ -68,7 +69,7 @@ async def receive(visit: OperatorVisit, any_payment_id: str) -> Response:
 async def give_back(visit: OperatorVisit, any_payment_id: str) -> Response:
     """Give money back that is not spent."""
     try:
-        amount = price(await visit.field("amount"), currency=visit.web.prices.currency, name="Amount")
+        amount = price(await visit.field("amount"), currency=visit.web.prices.currency, name=gettext("Amount"))
         body = checked(GiveBackBody, amount=amount.amount, why=await visit.field("why"))
         await post_refund(visit.web, visit.identity, any_payment_id, body)
     except Problem as problem:

@@ -9,6 +9,7 @@ from service.accounts import accounts_by_id
 from service.api.bank_statements import confirm_statement, delete_statement, own_statement
 from service.bank_statements import lines_of
 from service.errors import Problem
+from service.languages import translate
 from service.pages.render import page, see_other
 from service.pages.visits import Member, OperatorVisit
 
@@ -51,6 +52,7 @@ async def _show(visit: Member, statement_id: str, problem: Problem | None = None
         problem=problem.document if problem else None,
         statement=statement,
         lines=lines,
+        translate=translate,
         counts=Counter(one.does for one in lines),
         people=people,
         done=visit.request.query_params.get("done", ""),

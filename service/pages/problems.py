@@ -9,13 +9,18 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from licensing.tenancy import NOBODY
-from service.auth import browser_session
+from service.auth import known_session
+from service.db.patience import Patience, waiting_for
 from service.db.tenancy import acting_for
+from service.edge import UNANSWERED, language_of
+from service.languages import ENGLISH, speaking
 from service.pages.render import page
 from service.pages.visits import SignInFirst, Visit
 
 _PROBLEM_TYPE = "application/problem+json"
 _PART = "_problem.html"
+# For whose page it is. The answer is there already.
+_PATIENCE = Patience(connect_s=1.0, statement_s=1.0)
 
 
 def install_problem_pages(app: FastAPI) -> None:
@@ -24,7 +29,8 @@ def install_problem_pages(app: FastAPI) -> None:
     broken = app.exception_handlers[Exception]
 
     async def say_broken(request: Request, error: Exception) -> Response:
-        response: Response = await broken(request, error)  # type: ignore[misc]
+        with speaking(language_of(request.scope) if _wants_page(request.scope) else ENGLISH):
+            response: Response = await broken(request, error)  # type: ignore[misc]
         return await _as_page(request, response) if _wants_page(request.scope) else response
 
     # The framework calls this one outside of all layers.
@@ -65,12 +71,16 @@ async def _as_page(request: Request, response: Response) -> HTMLResponse:
     """The page for a response that holds a problem document, with its status and its headers."""
     document: dict[str, Any] = json.loads(bytes(response.body))
     gateway = request.app.state.gateway
-    # Outside of the layer that ends what a request acts for (`service.edge.Common`).
-    with acting_for(NOBODY):
-        session = await browser_session(request, gateway)
-    visit = Visit(request=request, web=gateway, session=session, now=gateway.clock())
     is_part = "hx-request" in request.headers
-    said = page(visit, _PART if is_part else "problem.html", status=response.status_code, said=document)
+    # Outside of the layer that says for whom and in which language a request is answered (`service.edge.Common`).
+    with acting_for(NOBODY), waiting_for(_PATIENCE), speaking(language_of(request.scope)):
+        try:
+            session = await known_session(request, gateway)
+        except UNANSWERED:
+            # What is to be said is perhaps just that; it is said as to a stranger.
+            session = None
+        visit = Visit(request=request, web=gateway, session=session, now=gateway.clock())
+        said = page(visit, _PART if is_part else "problem.html", status=response.status_code, said=document)
     if is_part:
         # What was asked for stays as it is; the sentence goes to the top of the page.
         said.headers["HX-Retarget"], said.headers["HX-Reswap"] = "#problems", "innerHTML show:window:top"

@@ -1,20 +1,43 @@
 """The catalogue as pages show it: each published style with its terms, its switch and its example pictures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from inference.base_licences import sale_of
 from inference.catalog import base_spec
 from licensing import plans, switch
 from licensing.database import Connection
 from licensing.money import Money
-from licensing.rulebooks import current_rules
+from licensing.rulebooks import current_rules_of
 from licensing.rules import Rules
-from licensing.terms import StyleTerms, current_terms
-from service.catalogue import Listed, list_published, published_style
+from licensing.terms import StyleTerms, current_terms_of
+from service.api.starting_points import start_document
+from service.catalogue import EVERYTHING, Listed, find_styles, published_style
 from service.delivery import delivered_size
+from service.formats import count, percent
+from service.languages import Words, gettext, ngettext
+from service.pages import words
 from service.pages.standing import lowest_price
 from service.pages.visits import Visit
+from service.pages.words import Said
+from service.resources import Gateway
+from service.starting_points import list_starts
+
+_LISTED_MAX = 100
+_STARTS_MAX = 60
+# Of the way from the base's own hand to the works': see `training.recognise`.
+_FAITH = ((0.7, "very"), (0.4, "close"), (0.15, "partly"), (float("-inf"), "hardly"))
+_FAITH_WORDS = Words(
+    {
+        "very": "Very close to its maker's hand ({share})",
+        "close": "Close to its maker's hand ({share})",
+        "partly": "Partly like its maker's hand ({share})",
+        "hardly": "Hardly like its maker's hand ({share})",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,43 +71,97 @@ class Book:
     @property
     def can_order(self) -> bool:
         """Whether somebody new could order now."""
-        return self.switch.level == "live"
+        return self.switch.level == "live" and self.may_be_sold
 
     @property
     def serves_its_clients(self) -> bool:
         """Whether those who have ordered before still can; the gateway knows who they are."""
-        return self.switch.level in ("live", "closed", "wind_down")
+        return self.switch.level in ("live", "closed", "wind_down") and self.may_be_sold
+
+    @property
+    def may_be_sold(self) -> bool:
+        """Whether its base lets anything be sold: the operator may have found out otherwise since."""
+        spec = base_spec(self.style.base, folder=self.bases)
+        return sale_of(spec.licence, spec.commercial).is_allowed
+
+    @property
+    def why_not(self) -> Said | None:
+        """What a buyer reads where nobody new can order now."""
+        if not self.may_be_sold:
+            return words.BASE_NOT_FOR_SALE
+        level = self.switch.level
+        return (
+            None
+            if level == "live"
+            else Said(words.LEVELS[level].words, words.FOR_BUYERS[level], words.LEVELS[level].tone)
+        )
+
+    @property
+    def looks(self) -> str:
+        """At whose pictures the maker looks before they are delivered, as a sentence; empty where at nobody's."""
+        approval = self.terms.permissions.approval
+        if approval == "all":
+            return gettext("Its maker looks at every picture")
+        return gettext("Its maker looks at a new client's first pictures") if approval == "new_clients" else ""
+
+    @property
+    def faith(self) -> str:
+        """How near its pictures come to the maker's own hand, in a buyer's words; empty where it was not measured."""
+        share = self.style.scores.get("hand")
+        if share is None:
+            return ""
+        near = next(name for least, name in _FAITH if share >= least)
+        return _FAITH_WORDS[near].format(share=percent(min(max(share, 0.0), 1.0)))
+
+    @property
+    def copies(self) -> str:
+        """How often a test picture came out nearly the same as a work, as words; empty where it was not measured."""
+        scores = self.style.scores
+        if not scores.get("samples"):
+            return ""
+        found, of = int(scores.get("copies", 0)), int(scores["samples"])
+        copies = count(found, "near-copy", "near-copies") if found else gettext("No near-copy")
+        return ngettext("{copies} in {of} test picture", "{copies} in {of} test pictures", of).format(
+            copies=copies, of=f"{of:,}"
+        )
 
     @property
     def from_price(self) -> Money:
         return lowest_price(self.terms)
 
 
-async def shelf(conn: Connection, visit: Visit, *, query: str = "") -> list[Book]:
-    """All published styles that `query` fits, those one can order first, newest first."""
-    found = await list_published(conn, query=query)
-    states = await switch.states(conn, style_ids=[style.id for style in found], now=visit.now)
-    shown = [style for style in found if states[style.id].level not in ("off", "destroyed")]
-    alone = await plans.windows(conn, [style.id for style in shown], now=visit.now)
-    books = [await _book(conn, visit, style, states[style.id], alone.get(style.id)) for style in shown]
-    return sorted(books, key=lambda book: not book.can_order)
+async def shelf(conn: Connection, visit: Visit) -> list[Book]:
+    """Published styles, those one can order first, newest first; no more than fit into a list to choose from."""
+    return await books_of(conn, visit, await find_styles(conn, EVERYTHING, now=visit.now, limit=_LISTED_MAX))
+
+
+async def books_of(conn: Connection, visit: Visit, found: Sequence[Listed]) -> list[Book]:
+    """What the cards of styles say, in their order."""
+    style_ids = [style.id for style in found]
+    states = await switch.states(conn, style_ids=style_ids, now=visit.now)
+    alone = await plans.windows(conn, style_ids, now=visit.now)
+    terms, rules = await current_terms_of(conn, style_ids), await current_rules_of(conn, style_ids)
+    return [
+        _book(visit, style, states[style.id], terms[style.id], rules[style.id].rules, alone.get(style.id))
+        for style in found
+    ]
 
 
 async def take(conn: Connection, visit: Visit, style_id: str) -> Book:
     """One published style. Raises Problem."""
     style = await published_style(conn, style_id)
-    state = await switch.state(conn, style_id=style_id, now=visit.now)
-    assert state is not None, "every style gets terms, and with them a switch, in the transaction that makes it"
-    alone = await plans.windows(conn, [style.id], now=visit.now)
-    return await _book(conn, visit, style, state, alone.get(style.id))
+    (book,) = await books_of(conn, visit, [style])
+    return book
 
 
-async def _book(
-    conn: Connection, visit: Visit, style: Listed, state: switch.SwitchState, alone_until: datetime | None
+def _book(
+    visit: Visit,
+    style: Listed,
+    state: switch.SwitchState,
+    terms: StyleTerms,
+    rules: Rules,
+    alone_until: datetime | None,
 ) -> Book:
-    terms = await current_terms(conn, style.id)
-    assert terms is not None, "every style gets terms in the transaction that makes it"
-    rules = (await current_rules(conn, creator_id=style.creator_id, style_id=style.id)).rules
     known = visit.web.categories
     return Book(
         style=style,
@@ -95,3 +172,9 @@ async def _book(
         alone_until=alone_until,
         bases=visit.web.settings.configs / "bases",
     )
+
+
+async def starts_of(web: Gateway, style_id: str) -> list[dict[str, Any]]:
+    """What clients may start variations from, as the API shows it: as many as a page holds."""
+    async with web.house() as conn:
+        return [start_document(one) for one in await list_starts(conn, style_id, limit=_STARTS_MAX)]

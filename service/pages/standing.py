@@ -1,20 +1,25 @@
 """Where a style stands on its way from works to sales: what the studio's pages of one style all show."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from licensing import statements, switch
 from licensing.database import Connection
 from licensing.money import Money
-from licensing.terms import StyleTerms, current_terms
-from service import trainings, versions, works
+from licensing.terms import StyleTerms, current_terms, current_terms_of
+from service import outlines, trainings, versions, works
 from service.api.styles import own_style
 from service.formats import count, money
+from service.languages import gettext
 from service.pages.visits import Member
 from service.pages.words import LEVELS
 from service.styles import Style
 from service.trainings import Training
 from service.versions import Version
 from service.works import StoredWork
+
+_TRAININGS_MAX, _VERSIONS_MAX, _SHOWN_MAX = 6, 20, 12
+"""What pages of one style list of it: each of these has a list of all works in it, which adds up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +34,13 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """A creator's style with everything around it. `trainings` and `versions` are newest first."""
+class Outline:
+    """A creator's style, and what of it fits on a card: `found` are its works, trainings and versions in numbers."""
 
     style: Style
     terms: StyleTerms
     switch: switch.SwitchState
-    works: list[StoredWork]
-    trainings: list[Training]
-    versions: list[Version]
+    found: outlines.Found
     earned: statements.StyleEarnings | None
 
     @property
@@ -45,56 +48,61 @@ class Standing:
         return f"/studio/styles/{self.style.id}"
 
     @property
-    def published(self) -> Version | None:
-        return next((one for one in self.versions if one.id == self.style.published_version_id), None)
+    def is_published(self) -> bool:
+        return self.style.published_version_id is not None
 
     @property
     def pictures(self) -> list[str]:
-        """Addresses of small pictures of the works."""
-        return [f"/v1/works/{work.id}/thumbnail" for work in self.works if not work.is_locked]
+        """Addresses of small pictures of some works."""
+        return [f"/v1/works/{work_id}/thumbnail" for work_id in self.found.shown]
 
     @property
     def num_ready(self) -> int:
         """Works that may train."""
-        return sum(work.may_train for work in self.works)
+        return self.found.num_ready
 
     @property
     def num_unsure(self) -> int:
         """Works that would train if the creator said whose they are."""
-        return sum(work.include and work.rights == "unsure" for work in self.works)
+        return self.found.num_unsure
 
     @property
     def num_locked(self) -> int:
         """Works to which a claim was upheld."""
-        return sum(work.is_locked for work in self.works)
+        return self.found.num_locked
 
     @property
     def steps(self) -> list[Step]:
         """The path that every page of the style shows, with the creator's next move marked."""
-        latest = self.trainings[0] if self.trainings else None
+        found = self.found
         path = [
-            Step(name="Works", url=f"{self.url}/works", line=self._works_line(), is_done=bool(self.works)),
+            Step(name=gettext("Works"), url=f"{self.url}/works", line=self._works_line(), is_done=found.num_ready > 0),
             Step(
-                name="Train",
+                name=gettext("Train"),
                 url=f"{self.url}/training",
-                line=_training_line(latest, len(self.versions)),
-                is_done=any(version.gate_passed for version in self.versions),
+                line=_training_line(found.latest_state, found.num_versions),
+                is_done=found.has_passed,
             ),
             Step(
-                name="Price and publish",
+                name=gettext("Price and publish"),
                 url=f"{self.url}/offer",
-                line="Published, from " + money(lowest_price(self.terms)) if self.published else "Not published yet",
-                is_done=self.published is not None,
+                line=self._offer_line(),
+                is_done=self.is_published,
             ),
             Step(
-                name="Switch",
+                name=gettext("Switch"),
                 url=f"{self.url}/switch",
-                line=LEVELS[self.switch.level].words if self.published else "Yours at any moment",
-                is_done=self.published is not None,
+                line=LEVELS[self.switch.level].words if self.is_published else gettext("Yours at any moment"),
+                is_done=self.is_published,
             ),
         ]
         following = next((at for at, step in enumerate(path) if not step.is_done), None)
         return [replace(step, is_next=at == following) for at, step in enumerate(path)]
+
+    @property
+    def is_being_trained(self) -> bool:
+        """True where a training waits, runs or rests: then nothing else is to be done."""
+        return self.found.latest_state in trainings.OPEN
 
     @property
     def next_step(self) -> Step | None:
@@ -104,10 +112,31 @@ class Standing:
         return next((step for step in self.steps if step.is_next), None)
 
     def _works_line(self) -> str:
-        if not self.works:
-            return "Upload your pictures"
-        unsure = f", {self.num_unsure} without rights" if self.num_unsure else ""
-        return count(self.num_ready, "work") + " ready" + unsure
+        if not self.found.num_works:
+            return gettext("Upload your pictures")
+        ready = count(self.num_ready, "work", "works")
+        if self.num_unsure:
+            return gettext("{works} ready, {num} without rights").format(works=ready, num=self.num_unsure)
+        return gettext("{works} ready").format(works=ready)
+
+    def _offer_line(self) -> str:
+        if not self.is_published:
+            return gettext("Not published yet")
+        return gettext("Published, from {price}").format(price=money(lowest_price(self.terms)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing(Outline):
+    """The same with what its pages list: all works, the newest of its trainings and versions, newest first. The version
+    that is on sale is always among them."""
+
+    works: list[StoredWork]
+    trainings: list[Training]
+    versions: list[Version]
+
+    @property
+    def published(self) -> Version | None:
+        return next((one for one in self.versions if one.id == self.style.published_version_id), None)
 
 
 async def load_earnings(conn: Connection, visit: Member) -> statements.Earnings:
@@ -116,9 +145,27 @@ async def load_earnings(conn: Connection, visit: Member) -> statements.Earnings:
     return await statements.earnings(conn, creator_id=visit.account.id, now=visit.now, currency=currency)
 
 
-async def load_standing(
-    conn: Connection, visit: Member, style_id: str, *, earnings: statements.Earnings | None = None
-) -> Standing:
+async def load_outlines(
+    conn: Connection, visit: Member, styles: Sequence[Style], *, earnings: statements.Earnings
+) -> list[Outline]:
+    """Cards of some of the visitor's own styles, in their order: as many statements for many as for one."""
+    ids = [style.id for style in styles]
+    terms, states = await current_terms_of(conn, ids), await switch.states(conn, style_ids=ids, now=visit.now)
+    found = await outlines.find(conn, ids, creator_id=visit.account.id)
+    by_style = {one.style_id: one for one in earnings.by_style}
+    return [
+        Outline(
+            style=style,
+            terms=terms[style.id],
+            switch=states[style.id],
+            found=found[style.id],
+            earned=by_style.get(style.id),
+        )
+        for style in styles
+    ]
+
+
+async def load_standing(conn: Connection, visit: Member, style_id: str) -> Standing:
     """The standing of one of the visitor's own styles. Raises Problem where there is no such style."""
     creator_id = visit.account.id
     style = await own_style(conn, style_id, creator_id)
@@ -126,16 +173,27 @@ async def load_standing(
     state = await switch.state(conn, style_id=style_id, now=visit.now)
     assert terms is not None
     assert state is not None
-    earned = await statements.earnings(conn, creator_id=creator_id, now=visit.now, currency=visit.web.prices.currency)
     return Standing(
         style=style,
         terms=terms,
         switch=state,
+        found=(await outlines.find(conn, [style_id], creator_id=creator_id, shown=_SHOWN_MAX))[style_id],
+        earned=await statements.style_earnings(
+            conn, creator_id=creator_id, style_id=style_id, now=visit.now, currency=visit.web.prices.currency
+        ),
         works=await works.list_works(conn, style_id=style_id, creator_id=creator_id),
-        trainings=await trainings.list_trainings(conn, style_id=style_id, creator_id=creator_id),
-        versions=await versions.list_versions(conn, style_id=style_id, creator_id=creator_id),
-        earned=next((one for one in earned.by_style if one.style_id == style_id), None),
+        trainings=await trainings.list_trainings(conn, style_id=style_id, creator_id=creator_id, limit=_TRAININGS_MAX),
+        versions=await _versions(conn, style),
     )
+
+
+async def _versions(conn: Connection, style: Style) -> list[Version]:
+    found = await versions.list_versions(conn, style_id=style.id, creator_id=style.creator_id, limit=_VERSIONS_MAX)
+    on_sale = style.published_version_id
+    if on_sale is not None and all(one.id != on_sale for one in found):
+        older = await versions.find_version(conn, on_sale, creator_id=style.creator_id)
+        found += [older] if older is not None else []
+    return found
 
 
 def lowest_price(terms: StyleTerms) -> Money:
@@ -144,9 +202,9 @@ def lowest_price(terms: StyleTerms) -> Money:
     return min(prices or [tier.price for tier in terms.tiers.values()])
 
 
-def _training_line(latest: Training | None, num_versions: int) -> str:
-    if latest is not None and latest.state in (*trainings.RUNNING, "queued"):
-        return "Training now"
-    if latest is not None and latest.state == "paused":
-        return "Paused"
-    return count(num_versions, "version") if num_versions else "Nothing trained yet"
+def _training_line(latest: str | None, num_versions: int) -> str:
+    if latest in (*trainings.RUNNING, "queued"):
+        return gettext("Training now")
+    if latest == "paused":
+        return gettext("Paused")
+    return count(num_versions, "version", "versions") if num_versions else gettext("Nothing trained yet")

@@ -15,20 +15,21 @@ from service.claims import count_running
 from service.errors import Problem
 from service.pages.forms import checked, chosen
 from service.pages.render import page, see_other
-from service.pages.standing import load_earnings, load_standing
+from service.pages.standing import load_earnings, load_outlines, load_standing
 from service.pages.visits import CreatorVisit, Member
 from service.styles import list_styles
 
 router = APIRouter(include_in_schema=False)
 
+_PER_PAGE = 50
 EVERYTHING: tuple[switch.Level, ...] = ("live", "off")
 """What one button sets for all styles. Destroying is done style by style, each with its name typed."""
 
 
 @router.get("/studio")
-async def studio(visit: CreatorVisit) -> HTMLResponse:
-    """All styles of the creator."""
-    return await _studio(visit)
+async def studio(visit: CreatorVisit, before: str | None = None) -> HTMLResponse:
+    """The creator's styles, the newest first, a page at a time."""
+    return await _studio(visit, before=before)
 
 
 @router.get("/studio/new")
@@ -78,12 +79,12 @@ async def change_words(visit: CreatorVisit, style_id: str) -> Response:
     return see_other(f"/studio/styles/{style_id}?done=saved")
 
 
-async def _studio(visit: Member, problem: Problem | None = None) -> HTMLResponse:
+async def _studio(visit: Member, problem: Problem | None = None, *, before: str | None = None) -> HTMLResponse:
     creator_id = visit.account.id
     async with visit.web.pool.acquire() as conn:
         earned = await load_earnings(conn, visit)
-        styles = await list_styles(conn, creator_id=creator_id)
-        found = [await load_standing(conn, visit, style.id, earnings=earned) for style in styles]
+        styles = await list_styles(conn, creator_id=creator_id, limit=_PER_PAGE + 1, before=before)
+        found = await load_outlines(conn, visit, styles[:_PER_PAGE], earnings=earned)
         history = await switch.history(conn, creator_id=creator_id, limit=1)
         num_waiting = await count_waiting(conn, creator_id)
         shared = await authorships.of_account(conn, creator_id)
@@ -94,6 +95,7 @@ async def _studio(visit: Member, problem: Problem | None = None) -> HTMLResponse
         status=problem.status if problem else 200,
         problem=problem.document if problem else None,
         styles=found,
+        older=found[-1].style.id if len(styles) > _PER_PAGE else "",
         earned=earned,
         dues=await dues_now(visit.web, creator_id),
         num_waiting=num_waiting,
@@ -102,6 +104,7 @@ async def _studio(visit: Member, problem: Problem | None = None) -> HTMLResponse
         num_claims=num_claims,
         last_change=history[0] if history else None,
         is_all_off=any(one.switch.scope == "creator" and one.switch.level == "off" for one in found),
+        is_first=before is None,
         done=visit.request.query_params.get("done", ""),
     )
 

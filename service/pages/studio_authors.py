@@ -8,7 +8,8 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from licensing.money import Money, split
-from licensing.terms import StyleTerms, current_terms
+from licensing.sentence import Sentence, say
+from licensing.terms import StyleTerms, current_terms_of
 from service.accounts import accounts_by_id
 from service.api.authorships import (
     AuthorsBody,
@@ -26,7 +27,7 @@ from service.pages.forms import checked, part
 from service.pages.render import page, see_other
 from service.pages.standing import load_standing, lowest_price
 from service.pages.visits import CreatorVisit, Member
-from service.styles import Style, find_style
+from service.styles import Style, styles_by_id
 
 router = APIRouter(include_in_schema=False)
 
@@ -162,15 +163,34 @@ async def _typed(visit: Member) -> Typed:
 def _asked(typed: Typed) -> AuthorsBody:
     """Raises Problem where the parts do not add up, or nobody is named."""
     if not typed.rows:
-        raise Problem("invalid_request", "Nobody is named to share with; give an e-mail address and a part.")
-    own = part(typed.own, name="Your part")
-    others = [part(row.part, name=f"Part of {row.email or 'the author without an address'}") for row in typed.rows]
+        raise Problem("invalid_request", say("Nobody is named to share with; give an e-mail address and a part."))
+    own = part(typed.own, name=say("Your part"))
+    others = [part(row.part, name=_whose_part(row)) for row in typed.rows]
     total = own + sum(others)
     if total != WHOLE:
-        gap = f"{rate(WHOLE - total)} is missing" if total < WHOLE else f"{rate(total - WHOLE)} is too much"
-        raise Problem("invalid_request", f"The parts add up to {rate(total)} and must add up to {rate(WHOLE)}: {gap}.")
+        raise Problem("invalid_request", _does_not_add_up(total))
     named = [{"email": row.email, "weight": weight} for row, weight in zip(typed.rows, others, strict=True)]
     return checked(AuthorsBody, weight=own, authors=named)
+
+
+def _whose_part(row: Row) -> Sentence:
+    return say("Part of {email}", email=row.email) if row.email else say("Part of the author without an address")
+
+
+def _does_not_add_up(total: int) -> Sentence:
+    if total < WHOLE:
+        return say(
+            "The parts add up to {total} and must add up to {whole}: {gap} is missing.",
+            total=rate(total),
+            whole=rate(WHOLE),
+            gap=rate(WHOLE - total),
+        )
+    return say(
+        "The parts add up to {total} and must add up to {whole}: {gap} is too much.",
+        total=rate(total),
+        whole=rate(WHOLE),
+        gap=rate(total - WHOLE),
+    )
 
 
 async def _show(
@@ -215,14 +235,10 @@ async def _as_it_is(visit: Member, in_force: Sharing | None) -> Typed:
 
 async def _show_shared(visit: Member, problem: Problem | None = None) -> HTMLResponse:
     found = (await get_authorships(visit.web, visit.identity))["items"]
+    ids = sorted({one["style"] for one in found})
     async with visit.web.house() as conn:
-        sharings = []
-        for one in found:
-            style = await find_style(conn, one["style"], creator_id=one["creator"])
-            terms = await current_terms(conn, one["style"])
-            assert style is not None
-            assert terms is not None
-            sharings.append(_sharing(one, style, terms))
+        styles, terms = await styles_by_id(conn, ids), await current_terms_of(conn, ids)
+    sharings = [_sharing(one, styles[one["style"]], terms[one["style"]]) for one in found]
     others = [one for one in sharings if one.creator_id != visit.account.id]
     return page(
         visit,

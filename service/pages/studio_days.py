@@ -13,6 +13,7 @@ from licensing.database import Connection
 from licensing.money import Money
 from service.api.shapes import days_asked_for
 from service.errors import Problem
+from service.languages import gettext
 from service.pages.day_charts import PartSum, by_day, by_part, days_of, foreseen
 from service.pages.render import page
 from service.pages.visits import CreatorVisit, Member
@@ -61,7 +62,7 @@ async def _styles(conn: Connection, visit: Member, found: Earned) -> list[PartSu
         [
             (
                 names.get(one.of, one.of),
-                "" if one.of in own else "your part of a shared style",
+                "" if one.of in own else gettext("your part of a shared style"),
                 f"/studio/styles/{one.of}" if one.of in own else "/studio/shared",
                 one.pictures,
                 one.share,

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 from licensing import statements
 from licensing.dues import NOTICE_DAYS
 from licensing.money import Money
+from licensing.sentence import say
 from licensing.statements import Line, Statement
 from service.api.dues import ConsentBody, dues_now, put_dues
 from service.api.shapes import file_response
@@ -81,7 +82,9 @@ async def _show(visit: Member, month: str, number: int, problem: Problem | None 
         try:
             found = await statements.statement(conn, creator_id=creator_id, month=month, currency=currency)
         except ValueError as error:
-            raise Problem("invalid_request", f"{month!r} is no month; write it like 2026-03.") from error
+            raise Problem(
+                "invalid_request", say("{month!r} is no month; write it like 2026-03.", month=month)
+            ) from error
         months = dict(await statements.months(conn, creator_id=creator_id, currency=currency))
         shown = _cut(found, number)
         style_ids = {line.style_id for line in shown.lines}

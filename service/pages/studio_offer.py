@@ -6,9 +6,11 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from licensing.money import Money
+from licensing.sentence import say
 from service.api.styles import LicenceBody, Price, StyleChange, TierBody, patch_style
 from service.errors import Problem
-from service.formats import money
+from service.formats import inline, money
+from service.languages import gettext
 from service.pages.forms import checked, price, whole_number
 from service.pages.render import page, see_other
 from service.pages.standing import Standing, load_standing
@@ -46,14 +48,16 @@ async def _asked(visit: Member, standing: Standing) -> StyleChange:
         floor = await visit.field(f"floor-{name}")
         tiers[name] = checked(
             TierBody,
-            price=_price(await visit.field(f"price-{name}"), currency, f"Price of {name}"),
-            floor=_price(floor, currency, f"Never below, {name}") if floor else None,
+            price=_price(await visit.field(f"price-{name}"), currency, say("Price of {tier}", tier=_inline(name))),
+            floor=_price(floor, currency, say("Never below, {tier}", tier=_inline(name))) if floor else None,
             use=await visit.field(f"use-{name}") or None,
             **await _licence(visit, name, currency),
         )
     if not tiers:
-        raise Problem("invalid_request", "No tier is for sale; tick at least one, or switch the style off instead.")
-    notice = whole_number(await visit.field("notice_days"), name="Days of notice")
+        raise Problem(
+            "invalid_request", say("No tier is for sale; tick at least one, or switch the style off instead.")
+        )
+    notice = whole_number(await visit.field("notice_days"), name=say("Days of notice"))
     return checked(
         StyleChange,
         tiers=tiers,
@@ -61,6 +65,10 @@ async def _asked(visit: Member, standing: Standing) -> StyleChange:
         notice_days=notice,
         approval=await visit.field("approval") or None,
     )
+
+
+def _inline(tier: str) -> str:
+    return inline(TIERS[tier].words)
 
 
 def _price(text: str, currency: str, name: str) -> Price:
@@ -74,12 +82,12 @@ async def _licence(visit: Member, tier: str, currency: str) -> dict[str, Any]:
     cost, units, months = [await visit.field(f"licence-{part}-{tier}") for part in ("price", "units", "months")]
     if not (cost or units or months):
         return {"licence": None}
-    paid = price(cost, currency=currency, name=f"Price of all pictures, {tier}")
+    paid = price(cost, currency=currency, name=say("Price of all pictures, {tier}", tier=_inline(tier)))
     return {
         "licence": {
             "price": {"amount": paid.amount, "currency": currency},
-            "units": whole_number(units, name=f"Pictures of the licence, {tier}"),
-            "months": whole_number(months, name=f"Months of the licence, {tier}"),
+            "units": whole_number(units, name=say("Pictures of the licence, {tier}", tier=_inline(tier))),
+            "months": whole_number(months, name=say("Months of the licence, {tier}", tier=_inline(tier))),
         }
     }
 
@@ -90,7 +98,7 @@ async def _permissions(visit: Member) -> LicenceBody | None:
         return None
     ticks = {name: bool(await visit.field(name)) for name in ("attribution", "derivatives", "training")}
     limits = {}
-    for name, words in (("ceiling", "Copies of each picture"), ("expiry_days", "Days until the right ends")):
+    for name, words in (("ceiling", say("Copies of each picture")), ("expiry_days", say("Days until the right ends"))):
         typed = await visit.field(name)
         limits[name] = whole_number(typed, name=words) if typed else None
     return checked(LicenceBody, **ticks, **limits)
@@ -116,7 +124,9 @@ async def _show(visit: Member, style_id: str, problem: Problem | None = None) ->
         standing=standing,
         floors=_floors(visit, standing),
         least=[
-            f"{money(Money(tier.floor, visit.web.prices.currency))} for {TIERS[name].words.lower()}"
+            gettext("{price} for {tier}").format(
+                price=money(Money(tier.floor, visit.web.prices.currency)), tier=_inline(name)
+            )
             for name, tier in visit.web.prices.tiers.items()
             if tier.floor
         ],

@@ -10,6 +10,7 @@ from licensing import payees, payouts
 from licensing.errors import ProviderUnreachable, Refusal
 from licensing.payees import SCHEDULES
 from licensing.payments import CreatorAccount
+from licensing.sentence import say
 from service import onboarding
 from service.api.payouts import PayeeBody, connect_payee, post_payout, put_payee
 from service.errors import Problem, refused
@@ -50,7 +51,7 @@ async def change_payee(visit: CreatorVisit) -> Response:
             holder=typed["holder"],
             iban=typed["iban"],
             bic=typed["bic"] or None,
-            minimum=price(typed["minimum"], currency=visit.web.prices.currency, name="Minimum").amount,
+            minimum=price(typed["minimum"], currency=visit.web.prices.currency, name=say("Minimum")).amount,
             schedule=chosen(typed["schedule"], SCHEDULES),
         )
         await put_payee(visit.web, visit.identity, body)
@@ -85,11 +86,11 @@ async def be_paid_there(visit: CreatorVisit) -> Response:
     """Be paid at the provider, when and from as much on as the form says."""
     web = visit.web
     try:
-        minimum = price(await visit.field("minimum"), currency=web.prices.currency, name="Minimum")
+        minimum = price(await visit.field("minimum"), currency=web.prices.currency, name=say("Minimum"))
         schedule = chosen(await visit.field("schedule"), SCHEDULES)
         found = await onboarding.look(web, visit.account.id)
         if found is None or not found.is_ready:
-            raise Problem("conflict", "Your account there does not take money yet; finish it first.")
+            raise Problem("conflict", say("Your account there does not take money yet; finish it first."))
         stored = await onboarding.be_paid_there(
             web, found, creator_id=visit.account.id, minimum=minimum, schedule=schedule, by=visit.identity.who
         )

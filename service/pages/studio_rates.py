@@ -7,15 +7,19 @@ from fastapi.responses import HTMLResponse, Response
 
 from licensing import rates
 from licensing.money import Money
+from licensing.sentence import say
 from licensing.terms import StyleTerms
 from service.accounts import Account, account_by_email, account_by_id, accounts_by_id
 from service.api.rates import RateBody, put_client_rate
 from service.api.styles import Price
 from service.errors import Problem
+from service.formats import inline, money
+from service.languages import gettext
 from service.pages.forms import checked, price
 from service.pages.render import page, see_other
 from service.pages.standing import load_standing
 from service.pages.visits import CreatorVisit, Member
+from service.pages.words import TIERS
 
 router = APIRouter(include_in_schema=False)
 
@@ -51,7 +55,7 @@ async def set_rate(visit: CreatorVisit, style_id: str) -> Response:
         async with visit.web.pool.acquire() as conn:
             terms = (await load_standing(conn, visit, style_id)).terms
         client = await _find(visit, typed["client"])
-        asked = price(typed["price"], currency=terms.currency, name="Price")
+        asked = price(typed["price"], currency=terms.currency, name=say("Price"))
         wanted = checked(Price, amount=asked.amount, currency=asked.currency)
         body = checked(RateBody, tier=typed["tier"], price=wanted)
         await put_client_rate(visit.web, visit.identity, style_id, client.id, body)
@@ -81,8 +85,11 @@ async def _find(visit: Member, name: str) -> Account:
     if found is None or found.role != "client" or found.disabled_at is not None:
         raise Problem(
             "not_found",
-            f"There is no client {name[:200]!r} here; check the address, or ask {visit.web.settings.operator_name} to"
-            " invite them.",
+            say(
+                "There is no client {name!r} here; check the address, or ask {operator} to invite them.",
+                name=name[:200],
+                operator=visit.web.settings.operator_name,
+            ),
         )
     return found
 
@@ -106,7 +113,13 @@ async def _show(
         problem=problem.document if problem else None,
         standing=standing,
         rates=sorted(shown, key=lambda one: (one.client.name, one.client.id, one.tier)),
-        floors={name: Money(one.floor, one.price.currency) for name, one in standing.terms.tiers.items() if one.floor},
+        floors=[
+            gettext("{price} for {tier}").format(
+                price=money(Money(one.floor, one.price.currency)), tier=inline(TIERS[name].words)
+            )
+            for name, one in standing.terms.tiers.items()
+            if one.floor
+        ],
         typed=typed or {"client": "", "tier": "", "price": ""},
         done=visit.request.query_params.get("done", ""),
     )

@@ -10,6 +10,7 @@ from service import data_use
 from service.api.record import entries_of
 from service.audit import AuditEntry
 from service.errors import not_found
+from service.languages import gettext, translate
 from service.pages.render import page
 from service.pages.visits import CreatorVisit, Member
 from service.pages.words import PURPOSES
@@ -55,7 +56,8 @@ async def files_of_use(visit: CreatorVisit, use_id: str) -> HTMLResponse:
         works = await list_works(conn, style_id=use.style_id, creator_id=visit.account.id)
     names = {work.storage_key: work.filename for work in works}
     shown = [(_name_of(file["key"] or "", names), file["sha256"]) for file in files]
-    return page(visit, "studio_record_files.html", use=use, said=PURPOSES[use.purpose], files=shown)
+    said = PURPOSES[use.purpose]
+    return page(visit, "studio_record_files.html", use=use, said=said, files=shown, translate=translate)
 
 
 def _page(
@@ -70,7 +72,7 @@ def _page(
     if len(found) > _PER_PAGE:
         query = {"before": found[_PER_PAGE - 1].id} | ({"style": style} if style else {})
         older = f"{url}?{urlencode(query)}"
-    shown: dict[str, Any] = {"uses": None, "entries": None, "purposes": {}} | values
+    shown: dict[str, Any] = {"uses": None, "entries": None, "purposes": {}, "translate": translate} | values
     return page(visit, "studio_record.html", url=url, styles=styles, style=style, older=older, **shown)
 
 
@@ -78,5 +80,5 @@ def _name_of(key: str, names: dict[str, str]) -> str:
     """What the creator calls a file; the end of its key where it is no work of theirs any more."""
     plain = key.removesuffix(".thumbnail.jpg")
     if plain in names:
-        return names[plain] + (" (small)" if plain != key else "")
+        return names[plain] if plain == key else gettext("{name} (small)").format(name=names[plain])
     return key.rsplit("/", 1)[-1]

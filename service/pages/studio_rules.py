@@ -6,11 +6,13 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from licensing.rulebooks import Rulebook, current_rules
-from licensing.rules import Objection, Rules, unsound
+from licensing.rules import Rules, unsound
+from licensing.sentence import say
 from service import rules
 from service.api.rules import EXAMPLES_MAX, DryRun, delete_rules, put_default_rules, put_rules
 from service.api.styles import RulesBody
 from service.errors import Problem
+from service.languages import translate
 from service.pages.forms import checked
 from service.pages.render import page, see_other
 from service.pages.standing import load_standing
@@ -22,9 +24,10 @@ router = APIRouter(include_in_schema=False)
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """Examples with what the rules object to in each, and how many of the newest orders they would have refused."""
+    """Examples with what the rules object to in each, in words, and how many of the newest orders they would have
+    refused."""
 
-    examples: list[tuple[str, list[Objection]]]
+    examples: list[tuple[str, str]]
     past: PastOrders | None
 
 
@@ -90,14 +93,15 @@ async def _try(visit: Member, style_id: str | None, typed: Rules) -> Tried:
     body = checked(DryRun, rules=checked(RulesBody, **vars(typed)), examples=list(examples))
     what = unsound(typed, visit.web.categories)
     if what:
-        raise Problem("invalid_request", f"{what}.")
+        raise Problem("invalid_request", say("{what}.", what=what))
     past = None
     if style_id is not None:
         async with visit.web.pool.acquire() as conn:
             await load_standing(conn, visit, style_id)
             past = await rules.try_on_past_orders(conn, visit.web, typed, style_id=style_id)
     found = rules.try_on(visit.web, typed, body.examples)
-    return Tried(examples=list(zip(body.examples, found, strict=True)), past=past)
+    said = [", ".join(translate(one.words) for one in objections) for objections in found]
+    return Tried(examples=list(zip(body.examples, said, strict=True)), past=past)
 
 
 async def _show(

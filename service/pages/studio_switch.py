@@ -1,9 +1,14 @@
 """The creator's switch of one style: the ladder, what each level does, and what the last change did."""
 
+from datetime import timedelta
+
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from licensing import switch
+from licensing.reach import reach_of
+from licensing.sentence import Sentence, say
+from service import stops
 from service.api.styles import own_style
 from service.api.switch import set_switch
 from service.errors import Problem
@@ -43,22 +48,36 @@ async def destroy_style(visit: CreatorVisit, style_id: str) -> Response:
             style = await own_style(conn, style_id, visit.account.id)
         typed = await visit.field("typed")
         if typed != style.name:
-            said = f"You typed “{typed}”" if typed else "Nothing was typed"
-            raise Problem(
-                "invalid_request",
-                f"{said}, and the style is called “{style.name}”. Nothing was destroyed; type its name exactly as"
-                " it is written here if you mean it.",
-            )
+            raise Problem("invalid_request", _not_its_name(typed, style.name))
         await set_switch(visit.web, visit.identity, "destroyed", await visit.field("reason") or None, style_id=style_id)
     except Problem as problem:
         return await _show(visit, style_id, problem)
     return see_other(f"/studio/styles/{style_id}/switch?done=set")
 
 
+def _not_its_name(typed: str, name: str) -> Sentence:
+    if not typed:
+        return say(
+            "Nothing was typed, and the style is called “{name}”. Nothing was destroyed; type its name exactly as"
+            " it is written here if you mean it.",
+            name=name,
+        )
+    return say(
+        "You typed “{typed}”, and the style is called “{name}”. Nothing was destroyed; type its name exactly as"
+        " it is written here if you mean it.",
+        typed=typed,
+        name=name,
+    )
+
+
 async def _show(visit: Member, style_id: str, problem: Problem | None = None) -> HTMLResponse:
     async with visit.web.pool.acquire() as conn:
         standing = await load_standing(conn, visit, style_id)
         history = await switch.history(conn, creator_id=visit.account.id, style_id=style_id, limit=20)
+        measured = await stops.measured(conn, now=visit.now)
+        took = await stops.took(conn, history[0].event_no) if history else None
+    async with visit.web.house() as conn:
+        reach = await reach_of(conn, creator_id=visit.account.id, style_id=style_id, now=visit.now)
     return page(
         visit,
         "studio_switch.html",
@@ -66,6 +85,11 @@ async def _show(visit: Member, style_id: str, problem: Problem | None = None) ->
         problem=problem.document if problem else None,
         standing=standing,
         history=history,
+        measured=measured,
+        measured_days=stops.DAYS,
+        took=took,
+        reach=reach,
+        ends_at=visit.now + timedelta(days=reach.notice_days) if reach else None,
         choices=CHOICES,
         done=visit.request.query_params.get("done", ""),
     )

@@ -5,10 +5,12 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
+from licensing.sentence import say
 from service.api import trainings as api
 from service.api.versions import publish_version
 from service.errors import Problem, not_found
 from service.formats import percent
+from service.languages import gettext
 from service.pages.charts import Chart, chart_of
 from service.pages.forms import checked, chosen, whole_number
 from service.pages.render import is_fragment, page, see_other
@@ -16,7 +18,7 @@ from service.pages.sheets import COLUMNS, num_rows, open_sheet
 from service.pages.standing import Standing, load_standing
 from service.pages.visits import CreatorVisit, Member
 from service.speeds import Plan, plan_training
-from service.trainings import OPEN, Training
+from service.trainings import OPEN, RUNNING, Training, find_training
 from service.versions import Version, find_version
 
 router = APIRouter(include_in_schema=False)
@@ -43,9 +45,12 @@ async def start_training(visit: CreatorVisit, style_id: str) -> Response:
 
 @router.post("/studio/styles/{style_id}/training/{training_id}")
 async def steer_training(visit: CreatorVisit, style_id: str, training_id: str) -> Response:
-    """Pause, resume or cancel; the form that resumes may name a new limit."""
+    """Pause, resume or cancel, or examine another adapter; the form that resumes may name a new limit."""
     try:
-        match chosen(await visit.field("act"), ("pause", "resume", "cancel")):
+        match chosen(await visit.field("act"), ("pause", "resume", "cancel", "examine")):
+            case "examine":
+                step = whole_number(await visit.field("step"), name=say("Step"))
+                await api.examine_candidate(visit.web, visit.identity, training_id, step, Response())
             case "pause":
                 await api.pause_training(visit.web, visit.identity, training_id)
             case "cancel":
@@ -82,18 +87,29 @@ async def sheet_picture(visit: CreatorVisit, version_id: str, row: int, column: 
 
 async def _minutes(visit: Member) -> int | None:
     text = await visit.field("max_minutes")
-    return whole_number(text, name="Minutes") if text else None
+    return whole_number(text, name=say("Minutes")) if text else None
 
 
 async def _show(visit: Member, style_id: str, problem: Problem | None = None) -> HTMLResponse:
     async with visit.web.pool.acquire() as conn:
         standing = await load_standing(conn, visit, style_id)
     latest = standing.trainings[0] if standing.trainings else None
+    origin = latest
+    if latest is not None and latest.of_training is not None:
+        async with visit.web.pool.acquire() as conn:
+            origin = await find_training(conn, latest.of_training, creator_id=visit.account.id)
     version = next((one for one in standing.versions if latest and one.id == latest.version_id), None)
     values: dict[str, Any] = {
         "standing": standing,
         "training": latest,
         "version": version,
+        "origin": origin,
+        "examined": {
+            one.take_step
+            for one in standing.trainings
+            if origin is not None and one.of_training == origin.id and one.state in ("passed", "refused")
+        },
+        "so_far_s": _so_far_s(visit, latest),
         "is_open": latest is not None and latest.state in OPEN,
         "sheet": f"/studio/versions/{version.id}/sheet" if version else "",
         "num_rows": await num_rows(visit, version.sheet_key if version else None),
@@ -112,20 +128,36 @@ async def _show(visit: Member, style_id: str, problem: Problem | None = None) ->
     return answer
 
 
+def _so_far_s(visit: Member, training: Training | None) -> float | None:
+    """For how long the latest run of a training has gone on; None where none does."""
+    if training is None or training.started_at is None or training.state not in RUNNING:
+        return None
+    return (visit.now - training.started_at).total_seconds()
+
+
 def learnt(training: Training | None, version: Version | None = None) -> str:
     """What the held-out measurements say so far, in words; of a version that was made what they say of that."""
     if training is None or not training.heldout:
         return ""
     if version is not None and "heldout_gain" in version.scores:
-        return f"It is {percent(version.scores['heldout_gain'])} closer to works it has never seen than the plain base."
+        return _closer(percent(version.scores["heldout_gain"]))
     gains = [float(look["gain"]) for look in training.heldout]
     share = percent(max(gains))
     if max(gains) <= 0:
-        return "It does not yet draw your style better than the plain base. That is normal at the beginning."
+        return gettext("It does not yet draw your style better than the plain base. That is normal at the beginning.")
     if len(gains) > 1 and gains[-1] < max(gains):
-        return f"It is {share} closer to works it has never seen than the plain base; it has nearly stopped improving."
-    trend = ", and still improving" if training.state in OPEN else ""
-    return f"It is {share} closer to works it has never seen than the plain base{trend}."
+        return gettext(
+            "It is {share} closer to works it has never seen than the plain base; it has nearly stopped improving."
+        ).format(share=share)
+    if training.state in OPEN:
+        return gettext(
+            "It is {share} closer to works it has never seen than the plain base, and still improving."
+        ).format(share=share)
+    return _closer(share)
+
+
+def _closer(share: str) -> str:
+    return gettext("It is {share} closer to works it has never seen than the plain base.").format(share=share)
 
 
 async def _plan(visit: Member, standing: Standing) -> Plan | None:

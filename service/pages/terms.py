@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from licensing.dues import NOTICE_DAYS
+from licensing.sentence import say
 from service.api.dues import dues_now
 from service.api.terms import accept_version
 from service.auth import identity_of
@@ -27,7 +28,7 @@ async def accept_terms(visit: Visitor) -> Response:
     if visit.session is None:
         raise SignInFirst(visit.request)
     try:
-        version = whole_number(await visit.field("version"), name="Version")
+        version = whole_number(await visit.field("version"), name=say("Version"))
         await accept_version(visit.web, identity_of(visit.session), version)
     except Problem as problem:
         return await _show(visit, problem)

@@ -13,9 +13,22 @@ from urllib.parse import urlencode
 from fastapi import Depends, Request
 from starlette.datastructures import FormData
 
-from service.accounts import Account, Role
-from service.auth import SAFE_METHODS, Identity, Web, browser_session, check_form, check_origin, identity_of
+from licensing.sentence import say
+from service.accounts import ROLE_NAMES, Account, Role
+from service.auth import (
+    SAFE_METHODS,
+    Identity,
+    Web,
+    browser_session,
+    check_form,
+    check_origin,
+    identity_of,
+    owes_second_factor,
+    party_of,
+)
+from service.db.tenancy import acting_for
 from service.errors import Problem
+from service.inbox import count_unread
 from service.limits import count_form
 from service.resources import Gateway
 from service.sessions import Session
@@ -30,14 +43,23 @@ class SignInFirst(Exception):
         super().__init__(self.url)
 
 
+class SecondFactorFirst(SignInFirst):
+    """Raised where an operator who needs a second factor has none yet; `url` leads to where one is set up."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.url = "/account/second-factor"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Visit:
-    """One request for a page. `now` is the same for everything the page does."""
+    """One request for a page. `now` is the same for everything the page does. `unread` letters lie in the inbox."""
 
     request: Request
     web: Gateway
     session: Session | None
     now: datetime
+    unread: int = 0
 
     async def form(self) -> FormData:
         return await self.request.form()
@@ -70,7 +92,9 @@ async def visitor(request: Request, web: Web) -> Visit:
             check_origin(request, web)
         else:
             await check_form(request, web, session)
-    return Visit(request=request, web=web, session=session, now=web.clock())
+    return Visit(
+        request=request, web=web, session=session, now=web.clock(), unread=await _count_unread(request, web, session)
+    )
 
 
 async def any_member(visit: Annotated[Visit, Depends(visitor)]) -> Member:
@@ -107,11 +131,36 @@ def _member(visit: Visit, role: Role | None) -> Member:
     if visit.session is None:
         raise SignInFirst(visit.request)
     account = visit.session.account
+    if owes_second_factor(visit.web, visit.session) and not visit.request.url.path.startswith("/account"):
+        raise SecondFactorFirst(visit.request)
     if role is not None and account.role != role:
         raise Problem(
-            "forbidden", f"This page is for a {role}; you are signed in as {account.email}, a {account.role}."
+            "forbidden",
+            say(
+                "This page is for a {role}; you are signed in as {email}, a {account_role}.",
+                role=ROLE_NAMES[role],
+                email=visit.session.person.email,
+                account_role=ROLE_NAMES[account.role],
+            ),
         )
-    return Member(request=visit.request, web=visit.web, session=visit.session, now=visit.now, account=account)
+    return Member(
+        request=visit.request,
+        web=visit.web,
+        session=visit.session,
+        now=visit.now,
+        unread=visit.unread,
+        account=account,
+    )
+
+
+async def _count_unread(request: Request, web: Gateway, session: Session | None) -> int:
+    """For the page's head, which a part that replaces another does not have."""
+    if session is None or "hx-request" in request.headers:
+        return 0
+    # The inbox is the person's own, whoever they act for.
+    with acting_for(party_of(session.person.id, session.person.role)):
+        async with web.pool.acquire() as conn:
+            return await count_unread(conn, session.person.id)
 
 
 Visitor = Annotated[Visit, Depends(visitor)]

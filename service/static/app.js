@@ -9,10 +9,7 @@
     if (!(input instanceof HTMLInputElement) || input.type !== "file") return;
     const form = input.form;
     const list = form && form.querySelector("[data-chosen]");
-    if (list) {
-      const names = Array.from(input.files || [], (file) => file.name);
-      list.textContent = names.length > 3 ? `${names.length} files chosen` : names.join(", ");
-    }
+    if (list) list.textContent = Array.from(input.files || [], (file) => file.name).join(", ");
     if (form && form.hasAttribute("data-send-at-once") && input.files && input.files.length) form.requestSubmit();
   });
 
@@ -23,12 +20,31 @@
     });
   }
 
-  document.addEventListener("htmx:xhr:progress", (event) => {
-    const bar = event.target instanceof Element ? event.target.querySelector("progress[data-upload]") : null;
-    if (!bar || !event.detail.lengthComputable) return;
-    bar.hidden = false;
-    bar.max = event.detail.total;
-    bar.value = event.detail.loaded;
+  // Pictures that were kept to go on with an upload stay with nobody who signs out.
+  document.addEventListener("submit", (event) => {
+    if (event.target instanceof HTMLFormElement && event.target.getAttribute("action") === "/sign-out") {
+      indexedDB.deleteDatabase("ownhand-uploads");
+    }
+  });
+
+  // What is wider than its place can be reached by the keyboard to be moved; what fits is no stop on the way.
+  const reachWide = () => {
+    for (const part of document.querySelectorAll(".scroll, pre")) {
+      if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
+      else part.removeAttribute("tabindex");
+    }
+  };
+  reachWide();
+  addEventListener("resize", reachWide);
+  document.addEventListener("htmx:afterSettle", reachWide);
+  document.addEventListener("toggle", reachWide, true);
+  // Everything of one name at once, and back.
+  document.addEventListener("click", (event) => {
+    const button = event.target instanceof Element ? event.target.closest("[data-tick-all]") : null;
+    if (!button || !button.form) return;
+    const boxes = Array.from(button.form.querySelectorAll(`input[type=checkbox][name="${button.dataset.tickAll}"]`));
+    const isAll = boxes.every((box) => box.checked);
+    for (const box of boxes) box.checked = !isAll;
   });
 
   // Words that were shown once can be copied with a click.
@@ -37,7 +53,7 @@
     const source = button && document.getElementById(button.dataset.copy);
     if (!source || !navigator.clipboard) return;
     navigator.clipboard.writeText(source.textContent.trim()).then(() => {
-      button.textContent = "Copied";
+      button.textContent = button.dataset.copied || "✓";
     });
   });
 })();

@@ -63,11 +63,18 @@ class Storage(Protocol):
     def move(self, source: str, target: str) -> None:
         """Afterwards the object lies under `target` alone. Raises ObjectMissing where `source` is missing."""
 
+    def drop_unfinished(self, prefix: str) -> int:
+        """Delete what was begun to be stored under keys with this prefix and never finished; how many."""
+
+    def link(self, key: str, *, seconds: int, mime: str, filename: str) -> str | None:
+        """A URL that gives the object to anybody for so long, as a file of this name; None where the storage has none
+        and whoever asks sends it."""
+
 
 def open_storage(url: str | None, home: Path) -> Storage:
     """The storage that `url` names, `file:/folder` or `s3://bucket/prefix?endpoint=...`; without one, `home/objects`.
 
-    Raises ValueError for a scheme nobody knows.
+    Raises ValueError for a scheme or an option that nobody knows.
     """
     scheme = urlsplit(url).scheme if url else "file"
     if scheme not in STORAGES:

@@ -8,6 +8,7 @@ from service.storage import Storage, Version
 
 _CREATORS = ("works/", "trainings/")
 _FOR_ANYBODY = "/examples/"
+_SOLD = "outputs/"
 
 
 def is_creators(key: str) -> bool:
@@ -53,6 +54,16 @@ class Closed:
 
     def move(self, source: str, target: str) -> None:
         self.unlocked.move(_open_to_all(source), target)
+
+    def drop_unfinished(self, prefix: str) -> int:
+        return self.unlocked.drop_unfinished(prefix)
+
+    def link(self, key: str, *, seconds: int, mime: str, filename: str) -> str | None:
+        """Of a sold picture alone, which stays its buyer's at every level of the switch. A link works until it runs
+        out, whatever is switched off meanwhile. Raises FileRefused for everything else."""
+        if not key.startswith(_SOLD):
+            raise FileRefused(f"{key} is no sold picture; it is sent by us, who can stop at once")
+        return self.unlocked.link(key, seconds=seconds, mime=mime, filename=filename)
 
 
 def _open_to_all(key: str) -> str:

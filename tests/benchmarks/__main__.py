@@ -15,10 +15,14 @@ BENCHMARKS = {
     "enlarger": "tests.benchmarks.enlarger",
     "gate": "tests.benchmarks.gate",
     "gateway": "tests.benchmarks.gateway",
+    "pages": "tests.benchmarks.pages",
     "review": "tests.benchmarks.review",
+    "scale": "tests.benchmarks.scale",
     "seal": "tests.benchmarks.seal",
+    "seed": "tests.benchmarks.seed",
     "styles": "tests.benchmarks.styles",
     "training": "tests.benchmarks.training",
+    "workers": "tests.benchmarks.workers",
 }
 """Name -> module with `measure(seed, say, **options) -> list[Figure]` and `add_options(parser)`."""
 

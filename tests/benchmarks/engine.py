@@ -44,7 +44,7 @@ from training.recipe import load_recipe
 RANKS = (4, 8, 16, 32, 4, 8, 16, 32)
 """Of the eight adapters: mixed, as creators' are."""
 STRENGTH = 0.1
-"""Of the random adapters, so that pictures stay pictures."""
+"""Of the random adapters."""
 HEAVY = 200
 """Pictures that one client asks for before another asks for one."""
 COLD_READS = 9
@@ -71,15 +71,9 @@ def measure(*, seed: int, say: Callable[[str], None], base: str, rounds: int, st
     # As stock pipelines ask: two questions a step, both through the adapter.
     spec = replace(base_spec(base), style_guidance=0.0)
     opened = open_base(spec)
-    endings = load_recipe(f"{base}-style").targets
-    adapters = [
-        random_adapter(opened.denoiser, endings, seed=seed + number, rank=rank) for number, rank in enumerate(RANKS)
-    ]
+    adapters = random_adapters(opened, RANKS, seed=seed)
     with TemporaryDirectory() as folder:
-        refs = [
-            replace(write_adapter(Path(folder) / f"{number}.safetensors", adapter), strength=STRENGTH)
-            for number, adapter in enumerate(adapters)
-        ]
+        refs = written(Path(folder), adapters)
         say("one step ...")
         figures = steps_side_by_side(opened, adapters, rounds=rounds, seed=seed)
         say("whole pictures ...")
@@ -93,6 +87,20 @@ def measure(*, seed: int, say: Callable[[str], None], base: str, rounds: int, st
         figures += two_clients(spec, steps=max(steps // 4, 2))
         say("estimates ...")
         return figures + estimates(spec, refs, steps=steps, seed=seed)
+
+
+def random_adapters(base: Base, ranks: Sequence[int], *, seed: int) -> list[Adapter]:
+    """One of each rank, over the layers that the base's recipe trains."""
+    endings = load_recipe(f"{base.spec.id}-style").targets
+    return [random_adapter(base.denoiser, endings, seed=seed + number, rank=rank) for number, rank in enumerate(ranks)]
+
+
+def written(folder: Path, adapters: Sequence[Adapter]) -> list[AdapterRef]:
+    """Adapters as files, so weak that pictures stay pictures."""
+    return [
+        replace(write_adapter(folder / f"{number}.safetensors", adapter), strength=STRENGTH)
+        for number, adapter in enumerate(adapters)
+    ]
 
 
 def steps_side_by_side(base: Base, adapters: Sequence[Adapter], *, rounds: int, seed: int) -> list[Figure]:

@@ -1,7 +1,7 @@
 """People in front of a real Chromium that shows a real service."""
 
-import colorsys
 import itertools
+import random
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.browser.served import Served, serve
@@ -33,8 +33,8 @@ MADE_MS = 180_000
 REFUSED = "Failed to load resource: the server responded with a status of 4"
 _NUMBERS = itertools.count(1)
 _PORTFOLIOS = itertools.count(1)
-GOLDEN_SHARE = 0.618
-"""Of the circle of hues: steps of this size never come back to where they were."""
+QUARTER = 256
+"""Edge of each of the four drawings of a portfolio's picture, in pixels."""
 
 
 @dataclass(kw_only=True)
@@ -90,9 +90,7 @@ class Office:
 
     def credit(self, email: str, amount: str) -> None:
         """Prepaid money, `amount` as people type it."""
-        account = re.search(rf'<option value="(acc_\w+)">[^<]*\({re.escape(email)}\)', self.http.get("/office").text)
-        assert account, email
-        form = {"csrf": self.csrf, "client": account[1], "amount": amount, "reference": f"for {email}"}
+        form = {"csrf": self.csrf, "client": email, "amount": amount, "reference": f"for {email}"}
         assert self.http.post("/office/credits", data=form).status_code == 303
 
 
@@ -169,20 +167,20 @@ def drawings() -> list[Path]:
 
 @pytest.fixture
 def portfolio(drawings: list[Path], tmp_path: Path) -> list[Path]:
-    """24 pictures that nobody else has uploaded: the demonstration's on paper of another colour and another way up in
-    every test.
+    """24 pictures that nobody else has uploaded: each shows four of the demonstration's, other ones in every test.
 
     The same pictures from two creators would be a case for the operator.
     """
     number = next(_PORTFOLIOS)
-    hue = number * GOLDEN_SHARE % 1
-    paper = tuple(round(255 * level) for level in colorsys.hsv_to_rgb(hue, 0.4, 1 - 0.2 * (number % 2)))
     paths = []
     for path in drawings:
-        with Image.open(path) as drawing:
-            picture = drawing.convert("RGB").resize((512, 512)).rotate(90 * (number % 4))
+        picture = Image.new("RGB", (2 * QUARTER, 2 * QUARTER))
+        shown = random.Random(f"{number} {path.name}").sample(drawings, 4)
+        for corner, drawn in zip(itertools.product((0, QUARTER), repeat=2), shown, strict=True):
+            with Image.open(drawn) as drawing:
+                picture.paste(drawing.convert("RGB").resize((QUARTER, QUARTER)), corner)
         paths.append(tmp_path / path.name)
-        ImageChops.multiply(picture, Image.new("RGB", picture.size, paper)).save(paths[-1])
+        picture.save(paths[-1])
     return paths
 
 
@@ -208,18 +206,23 @@ def open_shop(served: Served, drawings: list[Path]) -> Iterator[Shop]:
     served.ownhand("invite", "--role", "creator", "--email", email, "--name", "Shopkeeper")
     headers = {"Authorization": f"Bearer {served.ownhand('token', '--email', email)}"}
     with httpx.Client(base_url=served.origin, headers=headers, timeout=120) as creator:
-        words = {"name": name, "summary": "Everyday things under a firm line.", "base": "tiny"}
-        style = creator.post("/v1/styles", json=words).json()
-        files = [("files", (path.name, path.read_bytes(), "image/png")) for path in drawings[:12]]
-        creator.post(f"/v1/styles/{style['id']}/works", files=files, data={"rights": "mine"}).raise_for_status()
-        training = creator.post(f"/v1/styles/{style['id']}/trainings", json={}).json()
-        # The stream ends when the training does.
-        with creator.stream("GET", f"/v1/trainings/{training['id']}/events", timeout=300) as events:
-            last = [line for line in events.iter_lines() if line.startswith("event: ")][-1]
-        assert last == "event: passed", creator.get(f"/v1/trainings/{training['id']}").json()
-        version = creator.get(f"/v1/trainings/{training['id']}").json()["version"]
-        creator.post(f"/v1/versions/{version}/publish").raise_for_status()
-        yield Shop(style_id=style["id"], name=name, creator=creator)
+        yield Shop(style_id=put_on_sale(creator, name, drawings[:12]), name=name, creator=creator)
+
+
+def put_on_sale(creator: httpx.Client, name: str, works: list[Path]) -> str:
+    """A style over the random base, trained and published through its creator's API; its id."""
+    words = {"name": name, "summary": "Everyday things under a firm line.", "base": "tiny"}
+    style_id: str = creator.post("/v1/styles", json=words).json()["id"]
+    files = [("files", (path.name, path.read_bytes(), "image/png")) for path in works]
+    creator.post(f"/v1/styles/{style_id}/works", files=files, data={"rights": "mine"}).raise_for_status()
+    training = creator.post(f"/v1/styles/{style_id}/trainings", json={}).json()
+    # The stream ends when the training does.
+    with creator.stream("GET", f"/v1/trainings/{training['id']}/events", timeout=300) as events:
+        last = [line for line in events.iter_lines() if line.startswith("event: ")][-1]
+    assert last == "event: passed", creator.get(f"/v1/trainings/{training['id']}").json()
+    version = creator.get(f"/v1/trainings/{training['id']}").json()["version"]
+    creator.post(f"/v1/versions/{version}/publish").raise_for_status()
+    return style_id
 
 
 @pytest.fixture

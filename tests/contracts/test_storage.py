@@ -1,10 +1,9 @@
-"""What every storage keeps: the folder, and S3 over its protocol against a server process."""
+"""What every storage keeps: the folder, S3 over its protocol against a server process, the memory that tests use."""
 
 import hashlib
 import io
 import socket
-import subprocess
-import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,40 +13,24 @@ import pytest
 
 from service.errors import ObjectMissing
 from service.storage import Storage, open_storage
-
-SERVER = "from moto.server import main; main()"
+from tests.contracts.memory_storage import Memory
+from tests.setups import s3_server
 
 
 @pytest.fixture(scope="module")
 def s3_endpoint() -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-c", SERVER, "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            break
-        except OSError:
-            assert server.poll() is None, "the S3 server ended"
-            assert time.monotonic() < deadline, "the S3 server did not start"
-            time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}"
-    server.terminate()
-    server.wait(10)
+    with s3_server() as endpoint:
+        yield endpoint
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", "bucket", "memory"])
 def storage(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3_endpoint: str
 ) -> Storage:
     if request.param == "folder":
         return open_storage(f"file:{tmp_path / 'objects'}", tmp_path)
+    if request.param == "memory":
+        return Memory()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "something")
     bucket = f"b{abs(hash(tmp_path))}"
@@ -121,6 +104,28 @@ def test_keys_are_listed_by_prefix_in_order(storage: Storage):
     assert list(storage.list_keys("a/")) == ["a/1", "a/10"]
     assert list(storage.list_keys("")) == ["a-b/1", "a/1", "a/10", "ab", "b/2"]
     assert list(storage.list_keys("zzz")) == []
+
+
+def test_keys_are_listed_while_others_delete_them(tmp_path: Path):
+    storage, over = open_storage(f"file:{tmp_path / 'objects'}", tmp_path), threading.Event()
+    storage.put("stays", b"")
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            path = tmp_path / "objects" / "pending" / "order" / "1"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+            storage.delete("pending/order/1")
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        for _ in range(2000):
+            assert set(storage.list_keys("")) - {"pending/order/1"} == {"stays"}
+            assert {version.key for version in storage.list_versions("")} - {"pending/order/1"} == {"stays"}
+    finally:
+        over.set()
+        thread.join()
 
 
 @pytest.mark.parametrize(
@@ -209,3 +214,10 @@ def test_a_bucket_with_versions_forgets_all_of_them(tmp_path: Path, monkeypatch:
     left = client.list_object_versions(Bucket="versions", Prefix="here/works/")
     assert "DeleteMarkers" not in left
     assert storage.get("works/ab") == b"another"
+
+
+def test_what_was_never_finished_is_forgotten(storage: Storage):
+    storage.put("works/a/1", b"whole")
+
+    assert storage.drop_unfinished("works/") == 0
+    assert storage.get("works/a/1") == b"whole"

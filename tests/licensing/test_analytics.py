@@ -13,6 +13,7 @@ from licensing.analytics.forecasts import Forecast, earnings_forecast, forecast,
 from licensing.analytics.spans import DAYS_MOST, Span, months_over, span
 from licensing.analytics.spent import Spent, charges, purses, spent
 from licensing.compute import charge_training
+from licensing.errors import Refusal
 from licensing.money import Money
 from licensing.terms import StyleTerms, put_terms
 from tests.licensing.world import World, eur, new_id, refused
@@ -353,9 +354,7 @@ async def test_a_picture_that_was_taken_back_has_no_price(world: World):
 async def test_ten_thousand_sales_are_summed_by_one_query_over_an_index(world: World):
     style, client = await world.style(), await world.client(prepaid=1000)
     sale = await world.sold(style, client)
-    async with world.pool.acquire() as conn:
-        undone = conn.transaction()
-        await undone.start()
+    async with world.undone() as conn:
         await many_sales(conn, f"out_{sale.order_id}_0", style.creator_id, 10_000)
         for _ in range(10):
             await many_sales(conn, f"out_{sale.order_id}_0", new_id("acc"), 1_000)
@@ -366,13 +365,79 @@ async def test_ten_thousand_sales_are_summed_by_one_query_over_an_index(world: W
         found = await earned(conn, creator_id=style.creator_id, days=NOVEMBER, now=world.now)
         seconds = (datetime.now(UTC) - start).total_seconds()
         plan = await conn.fetch("EXPLAIN " + statements.LINES, style.creator_id, "EUR", NOVEMBER.since, NOVEMBER.until)
-        await undone.rollback()
 
     assert found.pictures == 10_001
     assert found.share == Money(10_001 * 51, "EUR")
     assert "output_by_creator" in "\n".join(row[0] for row in plan)
     assert not any("Seq Scan on output" in row[0] or "Seq Scan on entry" in row[0] for row in plan)
     assert seconds < 3, "about 0.07 on a quiet machine; a page waits for it"
+
+
+async def test_a_month_reads_nothing_of_the_months_before_it(world: World):
+    style, client = await world.style(), await world.client(prepaid=1000)
+    sale = await world.sold(style, client)
+    later = world.now + timedelta(days=60)
+    async with world.undone() as conn:
+        await many_sales(conn, f"out_{sale.order_id}_0", style.creator_id, 10_000)
+        await conn.execute("ANALYZE licensing.output, licensing.entry, licensing.entry_group")
+        before = await read_here(conn)
+        found = await statements.statement(conn, creator_id=style.creator_id, month=f"{later:%Y-%m}")
+        after = await read_here(conn)
+
+    assert (found.lines, found.opening) == ((), Money(10_001 * 51, "EUR"))
+    # What was payable before is a sum over an index; of what is older hardly a group is read: a stretch of a thousand
+    # for each of the statement's questions.
+    assert after["entry_group"] - before["entry_group"] < 6_000
+    assert after["output"] - before["output"] < 100
+
+
+async def test_what_a_client_spent_is_found_without_reading_what_others_bought(world: World):
+    style, client = await world.style(), await world.client(prepaid=10_000)
+    sales = [await world.sold(style, client) for _ in range(5)]
+    await world.refund(f"out_{sales[0].order_id}_0")
+    async with world.undone() as conn:
+        await many_sales(conn, f"out_{sales[1].order_id}_0", style.creator_id, 10_000)
+        await conn.execute("ANALYZE licensing.output, licensing.entry, licensing.entry_group")
+        await conn.execute("SET LOCAL ROLE ownhand_app")
+        await conn.execute("SELECT set_config('ownhand.acting', $1, true)", client)
+        before = await read_here(conn)
+        found = await spent(conn, client_id=client, days=NOVEMBER)
+        page = await charges(conn, client_id=client, limit=50)
+        after = await read_here(conn)
+
+    assert (found.pictures, found.net) == (4, eur(4 * 60))
+    assert not isinstance(page, Refusal)
+    assert len(page) == 6
+    assert after["output"] - before["output"] < 20
+    assert after["entry_group"] - before["entry_group"] < 100
+
+
+async def test_all_that_was_ever_earned_is_the_sum_of_all_lines(world: World):
+    style, client = await world.style(), await world.client(prepaid=1000)
+    sale = await world.sold(style, client)
+    later = world.now + timedelta(days=60)
+    async with world.undone() as conn:
+        await many_sales(conn, f"out_{sale.order_id}_0", style.creator_id, 3_000)
+        found = await statements.earnings(conn, creator_id=style.creator_id, now=later)
+        before = await statements.earnings(conn, creator_id=style.creator_id, now=world.now)
+        lines = await conn.fetchrow(
+            f"SELECT count(*) AS pictures, sum(share)::bigint AS share FROM ({statements.LINES}) AS lines",
+            *(style.creator_id, "EUR", world.now - timedelta(days=1), later),
+        )
+
+    assert (
+        (found.pictures, found.by_style[0].share.amount) == (lines["pictures"], lines["share"]) == (3_001, 3_001 * 51)
+    )
+    assert (before.pictures, before.by_style[0].share) == (1, eur(51))
+
+
+async def read_here(conn: asyncpg.Connection) -> dict[str, int]:
+    """By table, what this transaction read of it so far."""
+    rows = await conn.fetch(
+        "SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) AS num FROM pg_stat_xact_user_tables"
+        " WHERE schemaname = 'licensing'"
+    )
+    return {row["relname"]: row["num"] for row in rows}
 
 
 async def many_sales(conn: asyncpg.Connection, output_id: str, creator_id: str, count: int) -> None:

@@ -1,16 +1,19 @@
 """The ledger keeps itself: rows that may not change, a chain that shows who changed them all the same."""
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
 import pytest_asyncio
 from sqlalchemy import create_engine, inspect, make_url
 
-from licensing import tables
-from licensing.ledger import balance, check, entries
+import licensing
+from licensing import checkpoints, tables
+from licensing.ledger import RULES, balance, check, entries
 from licensing.migrate import migrate
 from licensing.payments import manual
 from tests.licensing.world import World, eur, new_id, refused
@@ -263,3 +266,15 @@ async def post_credit(conn: asyncpg.Connection, number: int) -> None:
         " ARRAY[-100, 100])",
         f"payment {number}",
     )
+
+
+def test_the_list_of_rules_names_every_rule_that_is_recomputed():
+    found = set()
+    for file in (Path(licensing.__file__).parent / "sql").glob("*.sql"):
+        for body in re.findall(r"FUNCTION licensing\.problems\w*\(\).*?\$\$(.*?)\$\$", file.read_text(), re.DOTALL):
+            rules = re.findall(r"^ +SELECT '((?:[^']|'')+)',", body, re.MULTILINE)
+            found |= {rule.replace("''", "'") for rule in rules}
+    of_checkpoints = set(re.findall(r'rule="([^"]+)"', Path(checkpoints.__file__).read_text()))
+
+    assert found | of_checkpoints == set(RULES)
+    assert len(RULES) == len(set(RULES))

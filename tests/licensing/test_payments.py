@@ -502,12 +502,9 @@ async def test_the_ledger_s_check_finds_rows_that_say_another_thing_than_its_ent
     await refund(world, payment, 1000)
     await charged_back(world, payment, "open", 2000)
 
-    async with world.pool.acquire() as conn:
-        undone = conn.transaction()
-        await undone.start()
+    async with world.undone() as conn:
         await conn.execute(broken, payment.id)
         found = await conn.fetch("SELECT rule FROM licensing.problems()")
-        await undone.rollback()
 
     assert found
 

@@ -419,9 +419,7 @@ async def test_the_tables_refuse_what_must_never_be(world: World, statement: str
 async def test_the_check_finds_what_was_tampered_with(world: World, tampering: str, rule: str):
     payout = await opened(world, (await seller(world)).creator_id)
 
-    async with world.pool.acquire() as conn:
-        undone = conn.transaction()
-        await undone.start()
+    async with world.undone() as conn:
         await conn.execute("SET LOCAL session_replication_role = replica")
         await conn.execute(
             "ALTER TABLE licensing.payout DROP CONSTRAINT payout_check, DROP CONSTRAINT payout_check1,"
@@ -429,7 +427,6 @@ async def test_the_check_finds_what_was_tampered_with(world: World, tampering: s
         )
         await conn.execute(tampering, payout.id)
         found = [row["rule"] for row in await conn.fetch("SELECT rule FROM licensing.problems()")]
-        await undone.rollback()
 
     assert any(one.startswith(rule) for one in found), found
 

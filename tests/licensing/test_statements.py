@@ -92,6 +92,10 @@ async def test_earnings_show_a_sale_at_once_and_by_style(world: World):
         (good.style_id, 2, eur(766)),
         (bad.style_id, 1, eur(51)),
     ]
+    async with world.pool.acquire() as conn:
+        which = {"creator_id": creator, "now": world.now}
+        assert await statements.style_earnings(conn, style_id=good.style_id, **which) == found.by_style[0]
+        assert await statements.style_earnings(conn, style_id="sty_none", **which) is None
 
 
 async def test_nobody_sees_anothers_earnings_in_theirs(world: World):
@@ -113,13 +117,10 @@ async def test_a_statement_that_the_ledger_contradicts_is_not_given_out(world: W
     style, client = await world.style(), await world.client(prepaid=1000)
     await world.sold(style, client)
 
-    async with world.pool.acquire() as conn:
-        undone = conn.transaction()
-        await undone.start()
+    async with world.undone() as conn:
         await conn.execute("SET LOCAL session_replication_role = replica")
         await conn.execute(
             "UPDATE licensing.output SET price = 100, share = 85 + 15 - fee WHERE style_id = $1", style.style_id
         )
         with pytest.raises(LedgerBroken, match="the ledger posted 51"):
             await statements.statement(conn, creator_id=style.creator_id, month="2025-11")
-        await undone.rollback()

@@ -7,6 +7,7 @@ import pytest
 
 from licensing import gateway, switch
 from licensing.orders import Hold, Settled
+from licensing.reach import Reach, reach_of
 from licensing.switch import SwitchChange
 from tests.licensing.world import World, eur, new_id, refused
 
@@ -347,3 +348,35 @@ async def test_the_history_names_who_when_and_what_it_did(world: World):
 async def test_a_style_without_terms_has_no_state(world: World):
     async with world.pool.acquire() as conn:
         assert await switch.state(conn, style_id="sty_none", now=world.now) is None
+
+
+async def reach(world: World, style: Any, **given: Any) -> Reach | None:
+    async with world.pool.acquire() as conn:
+        asked = {"creator_id": style.creator_id, "style_id": style.style_id, "now": world.now} | given
+        return await reach_of(conn, **asked)
+
+
+async def test_whom_off_would_reach_is_whom_it_reaches(world: World):
+    style, other = await world.style(), await world.style()
+    licensed, ordering, elsewhere = [await world.client(prepaid=10_000) for _ in range(3)]
+    await world.buy_licence(style, licensed)
+    waiting = await world.held(style, ordering)
+    await world.begin(await world.held(style, licensed))
+    await world.held(other, elsewhere)
+
+    told = await reach(world, style)
+    change = await world.set_level(style, "off")
+    after = await reach(world, style)
+
+    assert told is not None
+    assert after is not None
+    assert (told.clients, told.waiting, told.running, told.licences) == (2, 1, 1, 1)
+    assert (told.waiting + told.running, told.running, told.refund) == (change.voided, change.stopped, change.refunded)
+    assert waiting.order_id in change.order_ids
+    assert (after.clients, after.refund) == (0, eur(0))
+
+
+async def test_nobody_is_told_whom_the_switch_of_another_would_reach(world: World):
+    style, other = await world.style(), await world.style()
+
+    assert await reach(world, style, creator_id=other.creator_id) is None

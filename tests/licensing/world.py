@@ -2,6 +2,8 @@
 
 import hashlib
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -68,6 +70,17 @@ class World:
     def later(self, **interval: float) -> datetime:
         self.now += timedelta(**interval)
         return self.now
+
+    @asynccontextmanager
+    async def undone(self) -> AsyncIterator[asyncpg.Connection]:
+        """Whatever is written inside was never there afterwards."""
+        async with self.pool.acquire() as conn:
+            transaction = conn.transaction()
+            await transaction.start()
+            try:
+                yield conn
+            finally:
+                await transaction.rollback()
 
     async def style(self, creator_id: str | None = None, **changes: Any) -> terms.StyleTerms:
         """A style on sale at the default prices, with `changes` to its terms."""

@@ -6,11 +6,15 @@ fail. A guard whose absence no test notices is no guard, for the next change may
 
 from pathlib import Path
 
+from tests.mutants.accounts import ACCOUNTS
+from tests.mutants.fleets import FLEETS
 from tests.mutants.guard import Guard
 from tests.mutants.payments import PAYMENTS
 from tests.mutants.sales import SALES
+from tests.mutants.starting import STARTING
+from tests.mutants.teams import TEAMS
 
 __all__ = ["GUARDS", "ROOT", "Guard"]
 
 ROOT = Path(__file__).parents[2]
-GUARDS = (*SALES, *PAYMENTS)
+GUARDS = (*SALES, *PAYMENTS, *ACCOUNTS, *STARTING, *TEAMS, *FLEETS)

@@ -301,7 +301,7 @@ SALES = (
     Guard(
         name="browser: a change shows the session's token",
         file="service/auth.py",
-        text="if not hmac.compare_digest(session.csrf.encode(), token.encode()):",
+        text="if not hmac.compare_digest(wanted.encode(), given.encode()):",
         gone="if session is None:",
         tests=(f"{_ACCESS}::test_a_browser_reads_with_its_cookie_and_changes_only_with_the_csrf_token",),
     ),

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,11 @@ from service.clock import utc_now
 from service.db.prepare import prepare_database
 from service.ids import new_id
 from service.resources import Gateway
-from service.sessions import Session, open_session
+from service.sessions import Session, open_session, use_link
 from service.settings import ROOT, Settings
 from tests.licensing.payments.fake_stripe import FakeStripe, running
 from tests.postgres import Server
+from tests.setups import more_settings
 
 SCRIPTED_TRAINER = f"{sys.executable} -m tests.service.scripted_trainer"
 SCRIPTED_PROBER = f"{sys.executable} -m tests.service.scripted_prober"
@@ -92,15 +93,17 @@ class Place:
         finally:
             await conn.close()
 
-    async def person(self, role: Role, *, kind: keys.KeyKind | None = None, scopes: tuple[str, ...] = ()) -> Person:
-        """A new account of a role, with a token of it."""
+    async def person(
+        self, role: Role, *, kind: keys.KeyKind | None = None, scopes: tuple[str, ...] = (), email: str | None = None
+    ) -> Person:
+        """A new account of a role, or the one with that address, with a token of it."""
         web = self.gateway
         kinds: dict[Role, keys.KeyKind] = {"creator": "creator", "client": "live", "operator": "operator"}
         async with web.pool.acquire() as conn:
             account = await ensure_account(
                 conn,
                 role=role,
-                email=f"{role}-{next(_NUMBERS)}@example.org",
+                email=email or f"{role}-{next(_NUMBERS)}@example.org",
                 name=None,
                 ownership_terms=web.ownership.version,
                 now=web.clock(),
@@ -176,11 +179,8 @@ async def place(database_url: str, configs: Path, tmp_path_factory: pytest.TempP
 
 
 @asynccontextmanager
-async def open_place(
-    database_url: str, configs: Path, *, home: Path, captioner: str = "", webhook_networks: str = ""
-) -> AsyncIterator[Place]:
-    """The application until the end of the block; with a captioning model, or networks that it may send messages to,
-    where a test names some."""
+async def open_place(database_url: str, configs: Path, *, home: Path, **more: Any) -> AsyncIterator[Place]:
+    """The application until the end of the block, with further settings where a test names some."""
     settings = Settings(
         home=home,
         configs=configs,
@@ -189,12 +189,11 @@ async def open_place(
         reviewer=SCRIPTED_REVIEWER,
         prober=SCRIPTED_PROBER,
         describer=SCRIPTED_DESCRIBER,
-        captioner=captioner,
-        webhook_networks=webhook_networks,
         device="cpu",
         poll_interval_s=0.05,
         max_files_per_upload=20,
         max_works_per_style=30,
+        **more_settings() | more,
     )
     app = create_app(settings, database_url, clock=utc_now, role="both")
     async with app.router.lifespan_context(app):
@@ -255,6 +254,12 @@ async def sign_in(place: Place, account: Account) -> Session:
     return session
 
 
+async def redeem_link(conn: asyncpg.Connection, *, word: str, now: datetime, days: int) -> Session | None:
+    """What the button behind a link does."""
+    account_id = await use_link(conn, word=word, now=now)
+    return await open_session(conn, account_id=account_id, now=now, days=days) if account_id else None
+
+
 async def make_style(person: Person, **fields: Any) -> str:
     """A new style of a creator; its id."""
     answer = await person.http.post("/v1/styles", json={"name": "Ink", "summary": "Loose ink", **fields})
@@ -279,7 +284,7 @@ async def with_works(person: Person, *, count: int = 6, rights: str = "mine") ->
 
 async def wait_for(person: Person, training_id: str, *states: str) -> dict[str, Any]:
     """The training once it is in one of these states."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             training: dict[str, Any] = (await person.http.get(f"/v1/trainings/{training_id}")).json()
             if training["state"] in states:

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,14 +37,18 @@ from licensing.money import Money
 from licensing.payments import manual
 from service import generation
 from service.app import create_app
+from service.appearances import seeing_with
 from service.clock import Clock, utc_now
 from service.drawing import drawing_with
+from service.fleet.cluster import open_fleet
 from service.ids import new_id
 from service.resources import Gateway
 from service.settings import ROOT, Settings
 from tests.inference.random_adapters import random_adapter, write_adapter
 from tests.inference.tiny_base import write_tiny_base
 from tests.service.conftest import Person, Place, connect, copy_words, make_style
+from tests.service.plain_eye import see
+from tests.setups import more_settings, new_storage
 
 TRIGGER = "zorvik"
 PRICE = 60
@@ -147,11 +151,10 @@ class Curtain:
 
 
 class CurtainedEngine:
-    """The real engine; a test may hold it between two steps."""
+    """An engine; a test may hold it, or what is heard of one elsewhere, between two steps."""
 
-    def __init__(self, spec: BaseSpec, curtain: Curtain) -> None:
-        self._engine = Engine(spec, max_rows=4)
-        self._curtain = curtain
+    def __init__(self, engine: Draws, curtain: Curtain) -> None:
+        self._engine, self._curtain = engine, curtain
 
     def submit(
         self,
@@ -189,6 +192,20 @@ class CurtainedEngine:
         self._engine.close()
 
 
+@asynccontextmanager
+async def real_engines(
+    settings: Settings, database_url: str, curtain: Curtain
+) -> AsyncIterator[Callable[[BaseSpec], CurtainedEngine]]:
+    """What opens real engines behind the curtain: in this process, or where the run draws on a cluster, there."""
+    if settings.engine == "ray":
+        with open_fleet(settings, database_url) as fleet:
+            # Processes take longer to start than a client waits for a picture: the base is open before anybody comes.
+            await asyncio.to_thread(fleet.engine, base_spec(settings.default_base, folder=settings.configs / "bases"))
+            yield lambda spec: CurtainedEngine(fleet.engine(spec), curtain)
+    else:
+        yield lambda spec: CurtainedEngine(Engine(spec, max_rows=settings.max_rows), curtain)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Market(Place):
     """The application with a worker in it, a creator and one published style."""
@@ -198,9 +215,9 @@ class Market(Place):
     adapter: bytes
     curtain: Curtain
 
-    async def client(self, *, cents: int = 10_000, kind: Any = None) -> Person:
-        """A new client with prepaid money."""
-        person = await self.person("client", kind=kind)
+    async def client(self, *, cents: int = 10_000, kind: Any = None, email: str | None = None) -> Person:
+        """A new client with prepaid money, or the one with that address with so much more."""
+        person = await self.person("client", kind=kind, email=email)
         if cents:
             web = self.gateway
             async with web.pool.acquire() as conn, conn.transaction():
@@ -306,11 +323,12 @@ async def open_market(
     draws: Callable[[BaseSpec], Draws] | None = None,
     clock: Clock = utc_now,
     words: Mapping[str, str] = MappingProxyType({}),
+    creator_email: str | None = None,
     **settings: Any,
 ) -> AsyncIterator[Market]:
     """A market in this process: web and worker together. base: the tiny one, or one that is shipped. draws: opens
     another engine than one with a curtain. clock: one that a test moves. words: files of the configuration by their
-    names, in place of the shipped ones; for the tiny base."""
+    names, in place of the shipped ones; for the tiny base. creator_email: of one who has an account already."""
     configs = write_configs(folder / "configs", enlarger=enlarger) if base == "tiny" else ROOT / "configs"
     for name, text in words.items():
         (configs / name).write_text(text)
@@ -320,16 +338,18 @@ async def open_market(
         default_base=base,
         poll_interval_s=0.05,
         max_rows=4,
-        **{"checks_per_minute": 1000} | settings,
+        **more_settings() | {"checks_per_minute": 1000, "storage_url": new_storage()} | settings,
     )
     app, curtain = create_app(chosen, database_url, clock=clock, role="both"), Curtain()
-
-    def open_engine(spec: BaseSpec) -> Draws:
-        return CurtainedEngine(spec, curtain) if draws is None else draws(spec)
-
-    async with app.router.lifespan_context(app), drawing_with(app.state.gateway, open_engine):
+    opening = real_engines(chosen, database_url, curtain) if draws is None else nullcontext(draws)
+    async with (
+        app.router.lifespan_context(app),
+        opening as open_engine,
+        drawing_with(app.state.gateway, open_engine),
+        seeing_with(lambda: see),
+    ):
         place = Place(app=app, settings=chosen, database_url=database_url, stranger=connect(app))
-        creator = await place.person("creator")
+        creator = await place.person("creator", email=creator_email)
         adapter = write_style_adapter(configs, folder / "adapter.safetensors", base=base)
         style_id = await publish_style(
             place.gateway, creator, adapter, base=base, name="Inky Apples", summary="Round and inky"

@@ -21,6 +21,7 @@ from pathlib import Path
 from PIL import Image
 
 from inference.likeness import look_at, pack_looks
+from training.kept import KEPT, look_name, place_of
 from training.report import Pair, draw_sheet
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -74,6 +75,11 @@ class Script:
         yield None
         checkpoint = self.scratch / "step"
         start = int(checkpoint.read_text()) if checkpoint.exists() else 0
+        if self.request["take"]:
+            # What an earlier one kept is judged, and nothing is learnt.
+            content = place_of(look_name(self.request["take"]), self.scratch).read_bytes()
+            assert content == f"the adapter after {self.request['take']} steps".encode()
+            start = self.steps
         for step in range(start + 1, self.steps + 1):
             if (yield None):
                 self.say(event="state", state="interrupted", message="stopped")
@@ -104,7 +110,7 @@ class Script:
         if step % 10 == 0:
             self.say(event="heldout", step=step, gain=step / 100)
             sample = self.scratch / "sample.png"
-            sample.write_bytes(b"\x89PNG\r\n\x1a\n not much of a picture")
+            Image.new("RGB", (24, 24), BLUE).save(sample)
             self.say(event="sample", step=step, path=str(sample))
 
     def end(self) -> int:
@@ -142,7 +148,16 @@ class Script:
         looks = self.scratch / "looks.npy"
         looks.write_bytes(pack_looks([[look_at(Image.new("RGB", (24, 24), RED))] for _ in self.request["works"]]))
         paths["looks"] = str(looks)
-        self.say(event="done", scores={"heldout_gain": 0.2}, examples=examples, **paths)
+        kept = [] if self.request["take"] else self.keep()
+        self.say(event="done", scores={"heldout_gain": 0.2}, examples=examples, kept=kept, **paths)
+
+    def keep(self) -> list[str]:
+        """The look in the middle, as something that could be released instead."""
+        paths = [place_of(name, self.scratch) for name in (KEPT, look_name(10))]
+        paths[1].parent.mkdir(parents=True, exist_ok=True)
+        paths[0].write_text(json.dumps({"looks": [{"step": 10, "gain": 0.1, "error": 0.02}]}))
+        paths[1].write_text("the adapter after 10 steps")
+        return [str(path) for path in paths]
 
     def draw_pictures(self) -> list[str]:
         """The sheet, as the last sample, and the examples, whose paths are returned."""

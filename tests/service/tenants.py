@@ -1,15 +1,12 @@
-"""Two of everybody who owns things here, and what the first of each owns: for tests that try what the second may do.
-
-`CALLS` describes the API from outside, for the matrix to hold it against; `PARAMETERS` says what a name in braces is,
-`FORMS` what some pages must be sent. A call that is added later needs its line here.
-"""
+"""Two of everybody who owns things here, and what the first of each owns: for tests that try what the second may do."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any
 
 import httpx
 
@@ -20,8 +17,11 @@ from licensing.billing.taxes import Seller
 from licensing.billing.transfers_back import note_payer
 from licensing.money import Money
 from licensing.payees import CHANGE_DELAY
+from service import teams
 from service.accounts import Role
 from service.ids import new_id
+from service.letters import Letter, write_letter
+from service.who import Who
 from tests.licensing.test_bank_statements import entry, statement
 from tests.service.conftest import (
     SCRIPTED_DESCRIBER,
@@ -33,357 +33,12 @@ from tests.service.conftest import (
     connect,
     draw,
     make_style,
+    sign_in,
     wait_for,
     with_works,
 )
 from tests.service.market import Market, open_market, publish_style
 from tests.service.webhooks.receiver import NETWORKS
-
-Scope = Literal["read", "write", "generate", "change", "whole"]
-"""`change`: the one with which each role changes things; `whole`: only one without scopes, which carries them all."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """One call of the API: who may make it with which scope (nobody named: everybody), and a body that would do: JSON,
-    or a picture in the field `file`."""
-
-    roles: tuple[Role, ...] = ()
-    scope: Scope = "read"
-    json: Any = None
-    file: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
-    is_end: bool = False
-    """After it the object is gone or ended, so it is tried last."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parameter:
-    """What a name in a path stands for. `owner` is who has such objects, None where it belongs to nobody."""
-
-    owner: Role | None
-    missing: str
-    """One that does not exist, as long as the real ones."""
-
-
-def _id(prefix: str) -> str:
-    return f"{prefix}_{'0' * 26}"
-
-
-PARAMETERS = {
-    "style_id": Parameter(owner="creator", missing=_id("sty")),
-    "work_id": Parameter(owner="creator", missing=_id("wrk")),
-    "training_id": Parameter(owner="creator", missing=_id("trn")),
-    "version_id": Parameter(owner="creator", missing=_id("ver")),
-    "payment_id": Parameter(owner="client", missing="pay_" + "0" * 26),
-    "any_payment_id": Parameter(owner=None, missing="pay_" + "0" * 26),
-    "setup_id": Parameter(owner=None, missing=_id("set")),
-    "provider_name": Parameter(owner=None, missing="nobody"),
-    "payout_id": Parameter(owner="creator", missing=_id("pyt")),
-    "any_payout_id": Parameter(owner=None, missing=_id("pyt")),
-    "run_id": Parameter(owner=None, missing=_id("run")),
-    "sold_id": Parameter(owner="client", missing=_id("out")),
-    "dispute_id": Parameter(owner="client", missing=_id("dsp")),
-    "authorship_id": Parameter(owner="creator", missing=_id("aut")),
-    "approval_id": Parameter(owner="creator", missing=_id("gen")),
-    "use_id": Parameter(owner="creator", missing=_id("use")),
-    "generation_id": Parameter(owner="client", missing=_id("gen")),
-    "order_id": Parameter(owner="client", missing=_id("gen")),
-    "output_id": Parameter(owner="client", missing=_id("out")),
-    "webhook_id": Parameter(owner="client", missing=_id("whk")),
-    "message_id": Parameter(owner="client", missing=_id("msg")),
-    "key_id": Parameter(owner="client", missing=_id("key")),
-    "image_id": Parameter(owner="client", missing=_id("img")),
-    "client_id": Parameter(owner=None, missing=_id("acc")),
-    "refund_id": Parameter(owner=None, missing=_id("rfd")),
-    "file_id": Parameter(owner=None, missing=_id("rff")),
-    "statement_id": Parameter(owner=None, missing=_id("bst")),
-    "creator_id": Parameter(owner=None, missing=_id("acc")),
-    "claim_id": Parameter(owner="creator", missing=_id("clm")),
-    "case_id": Parameter(owner=None, missing=_id("cas")),
-    "number": Parameter(owner=None, missing="999"),
-    "name": Parameter(owner=None, missing="00000"),
-    "version": Parameter(owner=None, missing="999"),
-    "month": Parameter(owner=None, missing="1999-01"),
-    "row": Parameter(owner=None, missing="9"),
-    "column": Parameter(owner=None, missing="nothing"),
-    "side": Parameter(owner=None, missing="nothing"),
-    "invoice_number": Parameter(owner="client", missing="1999-00001"),
-    "code": Parameter(owner=None, missing="NO-SUCH-CODE"),
-    "digest": Parameter(owner=None, missing="0"),
-}
-
-_LIVE = {"level": "live", "reason": None}
-
-_CREATOR_READS, _CREATOR = Call(roles=("creator",)), Call(roles=("creator",), scope="write")
-_CLIENT_READS, _CLIENT = Call(roles=("client",)), Call(roles=("client",), scope="generate")
-_EVERYBODY = Call()
-
-CALLS: dict[str, Call] = {
-    "GET /.well-known/jwks.json": _EVERYBODY,
-    "GET /.well-known/ownhand-root.pem": _EVERYBODY,
-    "GET /v1/styles": _EVERYBODY,
-    "GET /v1/styles/{style_id}": _EVERYBODY,
-    "GET /v1/styles/{style_id}/examples/{number}": _EVERYBODY,
-    "GET /v1/revocations": _EVERYBODY,
-    "GET /v1/revocations/signed": _EVERYBODY,
-    "POST /v1/verify": Call(json={"certificate": "nothing"}),
-    "POST /v1/styles": Call(roles=("creator",), scope="write", json={"name": "Ink", "summary": "Loose ink"}),
-    "PATCH /v1/styles/{style_id}": Call(roles=("creator",), scope="write", json={"name": "Ink"}),
-    "GET /v1/styles/{style_id}/deletion": _CREATOR_READS,
-    "POST /v1/styles/{style_id}/works": Call(roles=("creator",), scope="write", file="files"),
-    "GET /v1/styles/{style_id}/works": _CREATOR_READS,
-    "GET /v1/styles/{style_id}/review": _CREATOR_READS,
-    "POST /v1/works/{work_id}/answers": Call(
-        roles=("creator",), scope="write", json={"kind": "blurred", "reason": "meant so"}
-    ),
-    "PATCH /v1/works/{work_id}": Call(roles=("creator",), scope="write", json={"include": True}),
-    "DELETE /v1/works/{work_id}": Call(roles=("creator",), scope="write", is_end=True),
-    "GET /v1/works/{work_id}/file": _CREATOR_READS,
-    "GET /v1/works/{work_id}/thumbnail": _CREATOR_READS,
-    "POST /v1/styles/{style_id}/trainings": Call(roles=("creator",), scope="write", json={}, is_end=True),
-    "GET /v1/styles/{style_id}/trainings": _CREATOR_READS,
-    "GET /v1/styles/{style_id}/estimate": _CREATOR_READS,
-    "GET /v1/trainings/{training_id}": _CREATOR_READS,
-    "GET /v1/trainings/{training_id}/events": _CREATOR_READS,
-    "GET /v1/trainings/{training_id}/samples/{name}": _CREATOR_READS,
-    "POST /v1/trainings/{training_id}/cancel": _CREATOR,
-    "POST /v1/trainings/{training_id}/pause": _CREATOR,
-    "POST /v1/trainings/{training_id}/resume": Call(roles=("creator",), scope="write", json={}),
-    "GET /v1/styles/{style_id}/versions": _CREATOR_READS,
-    "GET /v1/versions/{version_id}": _CREATOR_READS,
-    "POST /v1/versions/{version_id}/publish": _CREATOR,
-    "GET /v1/versions/{version_id}/report": _CREATOR_READS,
-    "GET /v1/versions/{version_id}/sheet": _CREATOR_READS,
-    "GET /v1/versions/{version_id}/receipt": _CREATOR_READS,
-    "GET /v1/versions/{version_id}/adapter": _CREATOR_READS,
-    "PUT /v1/styles/{style_id}/switch": Call(roles=("creator",), scope="write", json=_LIVE),
-    "PUT /v1/switch": Call(roles=("creator",), scope="write", json=_LIVE),
-    "PUT /v1/styles/{style_id}/clients/{client_id}/switch": Call(roles=("creator",), scope="write", json=_LIVE),
-    "GET /v1/switch/history": _CREATOR_READS,
-    "GET /v1/data-use": _CREATOR_READS,
-    "GET /v1/data-use/{use_id}": _CREATOR_READS,
-    "GET /v1/audit": Call(roles=("creator", "client", "operator")),
-    "GET /v1/payments": _CLIENT_READS,
-    "POST /v1/payments": Call(roles=("client",), scope="generate", json={"pack": "small"}),
-    "GET /v1/payments/{payment_id}": _CLIENT_READS,
-    "POST /v1/payments/{any_payment_id}/received": Call(roles=("operator",), scope="write"),
-    "POST /v1/payments/{any_payment_id}/refunds": Call(
-        roles=("operator",), scope="write", json={"amount": 1, "why": "a matrix"}
-    ),
-    "GET /v1/refunds": Call(roles=("operator",)),
-    "POST /v1/refunds/{refund_id}/sent": Call(roles=("operator",), scope="write"),
-    "POST /v1/refunds/{refund_id}/returned": Call(
-        roles=("operator",), scope="write", json={"reason": "a matrix"}, is_end=True
-    ),
-    "GET /v1/refund-files": Call(roles=("operator",)),
-    "POST /v1/refund-files": Call(roles=("operator",), scope="write"),
-    "GET /v1/refund-files/{file_id}/file": Call(roles=("operator",)),
-    "POST /v1/refund-files/{file_id}/sent": Call(roles=("operator",), scope="write"),
-    "POST /v1/bank-statements": Call(roles=("operator",), scope="write", file="file"),
-    "GET /v1/bank-statements": Call(roles=("operator",)),
-    "GET /v1/bank-statements/{statement_id}": Call(roles=("operator",)),
-    "POST /v1/bank-statements/{statement_id}/confirm": Call(roles=("operator",), scope="write"),
-    "DELETE /v1/bank-statements/{statement_id}": Call(roles=("operator",), scope="write", is_end=True),
-    "POST /v1/payment-method": _CLIENT,
-    "DELETE /v1/payment-method": Call(roles=("client",), scope="generate", is_end=True),
-    "POST /v1/provider-events/{provider_name}": _EVERYBODY,
-    "GET /v1/payee": _CREATOR_READS,
-    "PUT /v1/payee": Call(
-        roles=("creator",),
-        scope="write",
-        json={"holder": "Mara", "iban": "DE89370400440532013000", "minimum": 100, "schedule": "never"},
-    ),
-    "POST /v1/payee/connect": _CREATOR,
-    "GET /v1/payouts": _CREATOR_READS,
-    "POST /v1/payouts": _CREATOR,
-    "GET /v1/payouts/{payout_id}": _CREATOR_READS,
-    "POST /v1/payouts/{any_payout_id}/fail": Call(
-        roles=("operator",), scope="write", json={"reason": "no such account"}
-    ),
-    "GET /v1/payout-runs": Call(roles=("operator",)),
-    "POST /v1/payout-runs": Call(roles=("operator",), scope="write"),
-    "GET /v1/payout-runs/{run_id}": Call(roles=("operator",)),
-    "GET /v1/payout-runs/{run_id}/file": Call(roles=("operator",)),
-    "POST /v1/payout-runs/{run_id}/confirm": Call(roles=("operator",), scope="write", json={"reference": "bank 1"}),
-    "GET /v1/dues": _CREATOR_READS,
-    "PUT /v1/dues": Call(roles=("creator",), scope="write", json={"from_earnings": False}),
-    "GET /v1/creator-dues": Call(roles=("operator",)),
-    "POST /v1/creator-dues/{creator_id}/payments": Call(
-        roles=("operator",), scope="write", json={"amount": 1, "reference": "bank 1"}
-    ),
-    "POST /v1/creator-dues/{creator_id}/waivers": Call(
-        roles=("operator",), scope="write", json={"amount": 1, "why": "a matrix"}
-    ),
-    "POST /v1/outputs/{sold_id}/disputes": Call(
-        roles=("client", "creator"), scope="change", json={"ground": "other", "words": "a matrix"}
-    ),
-    "POST /v1/takedowns": Call(
-        roles=("operator",), scope="write", json={"output": "{sold_id}", "words": "mine", "contact": "a@example.org"}
-    ),
-    "POST /v1/claims/matches": Call(roles=("operator",), scope="write", file="picture"),
-    "POST /v1/claims": Call(
-        roles=("operator",), scope="write", json={"work": "{work_id}", "words": "It is mine.", "contact": "Jo"}
-    ),
-    "GET /v1/claims": Call(roles=("creator", "operator")),
-    "GET /v1/claims/{claim_id}": Call(roles=("creator", "operator")),
-    "POST /v1/claims/{claim_id}/notes": Call(
-        roles=("creator", "operator"), scope="change", json={"words": "It is mine."}
-    ),
-    "POST /v1/claims/{claim_id}/appeal": Call(
-        roles=("creator", "operator"), scope="change", json={"words": "It is mine."}
-    ),
-    "POST /v1/claims/{claim_id}/withdraw": Call(
-        roles=("operator",), scope="write", json={"words": "They were wrong."}, is_end=True
-    ),
-    "POST /v1/claims/{claim_id}/decide": Call(
-        roles=("operator",), scope="write", json={"outcome": "rejected", "reason": "No proof."}, is_end=True
-    ),
-    "POST /v1/claims/{claim_id}/retrain": Call(roles=("creator",), scope="write", json={}),
-    "POST /v1/styles/{style_id}/withheld": Call(
-        roles=("creator",), scope="write", json={"sha256": "0" * 64, "reason": "It is mine."}
-    ),
-    "GET /v1/disputes": Call(roles=("client", "creator", "operator")),
-    "GET /v1/disputes/{dispute_id}": Call(roles=("client", "creator", "operator")),
-    "POST /v1/disputes/{dispute_id}/notes": Call(
-        roles=("client", "creator", "operator"), scope="change", json={"words": "a matrix"}
-    ),
-    "POST /v1/disputes/{dispute_id}/appeal": Call(
-        roles=("client", "creator", "operator"), scope="change", json={"words": "a matrix"}
-    ),
-    "POST /v1/disputes/{dispute_id}/withdraw": Call(
-        roles=("client", "creator", "operator"), scope="change", json={"words": "a matrix"}, is_end=True
-    ),
-    "POST /v1/disputes/{dispute_id}/decide": Call(
-        roles=("operator",), scope="write", json={"outcome": "released", "reason": "a matrix"}, is_end=True
-    ),
-    "GET /v1/styles/{style_id}/authors": _CREATOR_READS,
-    "POST /v1/styles/{style_id}/authors": Call(
-        roles=("creator",), scope="write", json={"weight": 1, "authors": [{"email": "nobody@example.org", "weight": 1}]}
-    ),
-    "GET /v1/authorships": _CREATOR_READS,
-    "POST /v1/authorships/{authorship_id}/accept": _CREATOR,
-    "POST /v1/authorships/{authorship_id}/decline": _CREATOR,
-    "POST /v1/authorships/{authorship_id}/leave": Call(roles=("creator",), scope="write", is_end=True),
-    "GET /v1/earnings": _CREATOR_READS,
-    "GET /v1/statements/{month}": _CREATOR_READS,
-    "GET /v1/styles/{style_id}/rates": _CREATOR_READS,
-    "PUT /v1/styles/{style_id}/rates/{client_id}": Call(
-        roles=("creator",), scope="write", json={"tier": "personal", "price": {"amount": 55, "currency": "EUR"}}
-    ),
-    "POST /v1/quotes": Call(roles=("client",), scope="generate", json={"style": "{style_id}", "prompt": "an apple"}),
-    "POST /v1/images": Call(roles=("client",), scope="generate", file="file"),
-    "POST /v1/generations": Call(
-        roles=("client",),
-        scope="generate",
-        json={"style": "{style_id}", "prompt": "an apple"},
-        headers={"Idempotency-Key": "the matrix"},
-        is_end=True,
-    ),
-    "GET /v1/generations": _CLIENT_READS,
-    "GET /v1/generations/{generation_id}": _CLIENT_READS,
-    "POST /v1/generations/{generation_id}/cancel": _CLIENT,
-    "GET /v1/generations/{generation_id}/events": _CLIENT_READS,
-    "GET /v1/outputs/{output_id}": _CLIENT_READS,
-    "GET /v1/outputs/{output_id}/certificate": Call(roles=("client", "creator")),
-    "GET /v1/outputs/{output_id}/receipt": _CLIENT_READS,
-    "POST /v1/outputs/{output_id}/refund": Call(
-        roles=("operator",), scope="write", json={"reason": "a matrix"}, is_end=True
-    ),
-    "GET /v1/usage": _CLIENT_READS,
-    "GET /v1/spend": _CLIENT_READS,
-    "GET /v1/spend/charges": _CLIENT_READS,
-    "GET /v1/subscription": _CLIENT_READS,
-    "PUT /v1/subscription": Call(roles=("client",), scope="generate", json={"plan": None}),
-    "POST /v1/subscription/pause": Call(roles=("client",), scope="generate", json={}),
-    "POST /v1/subscription/resume": _CLIENT,
-    "PUT /v1/subscription/overage": Call(roles=("client",), scope="generate", json={"cap": 0}),
-    "GET /v1/buyer": _CLIENT_READS,
-    "PUT /v1/buyer": Call(
-        roles=("client",),
-        scope="generate",
-        json={"name": "Harbour", "street": "Kai 1", "postcode": "1", "city": "Hamburg", "country": "DE"},
-    ),
-    "GET /v1/invoices": _CLIENT_READS,
-    "GET /v1/invoices/{invoice_number}": _CLIENT_READS,
-    "GET /v1/coupons": Call(roles=("operator",)),
-    "POST /v1/coupons": Call(roles=("operator",), scope="write", json={"code": "MATRIX", "percent": 10}),
-    "DELETE /v1/coupons/{code}": Call(roles=("operator",), scope="write", is_end=True),
-    "GET /v1/licences": _CLIENT_READS,
-    "POST /v1/licences": Call(roles=("client",), scope="generate", json={"style": "{style_id}", "tier": "personal"}),
-    "POST /v1/webhooks": Call(roles=("client",), scope="generate", json={"url": "http://127.0.0.1:9/matrix"}),
-    "GET /v1/webhooks": _CLIENT_READS,
-    "GET /v1/webhooks/{webhook_id}": _CLIENT_READS,
-    "DELETE /v1/webhooks/{webhook_id}": Call(roles=("client",), scope="generate", is_end=True),
-    "POST /v1/webhooks/{webhook_id}/rotate": _CLIENT,
-    "POST /v1/webhooks/{webhook_id}/ping": _CLIENT,
-    "GET /v1/webhooks/{webhook_id}/deliveries": _CLIENT_READS,
-    "POST /v1/webhooks/{webhook_id}/deliveries/{message_id}/redeliver": _CLIENT,
-    "GET /v1/images/{image_id}": _CLIENT_READS,
-    "GET /v1/styles/{style_id}/licence": _EVERYBODY,
-    "GET /v1/styles/{style_id}/licence.xml": _EVERYBODY,
-    "GET /v1/styles/{style_id}/licence/{version}": _EVERYBODY,
-    "GET /v1/switch/latency": _EVERYBODY,
-    "GET /v1/terms": _EVERYBODY,
-    "GET /v1/terms/{version}": _EVERYBODY,
-    "POST /v1/terms/accept": Call(roles=("creator", "client", "operator"), scope="change", json={"version": 1}),
-    "GET /v1/rules": _CREATOR_READS,
-    "PUT /v1/rules": Call(roles=("creator",), scope="write", json={"refuse": ["swords"]}),
-    "GET /v1/styles/{style_id}/rules": _CREATOR_READS,
-    "PUT /v1/styles/{style_id}/rules": Call(roles=("creator",), scope="write", json={"refuse": ["swords"]}),
-    "DELETE /v1/styles/{style_id}/rules": _CREATOR,
-    "POST /v1/styles/{style_id}/rules/dry-run": Call(roles=("creator",), json={"examples": ["an apple"]}),
-    "GET /v1/approvals": _CREATOR_READS,
-    "GET /v1/approvals/clients": _CREATOR_READS,
-    "PUT /v1/approvals/clients/{client_id}": Call(roles=("creator",), scope="write", json={"trust": "trusted"}),
-    "GET /v1/approvals/{approval_id}/pictures/{number}": _CREATOR_READS,
-    "POST /v1/approvals/{approval_id}/approve": _CREATOR,
-    "POST /v1/approvals/{approval_id}/reject": Call(roles=("creator",), scope="write", json={"reason": "no"}),
-    "GET /v1/account": Call(roles=("creator", "client")),
-    "DELETE /v1/account": Call(
-        roles=("creator", "client"), scope="whole", json={"confirm": "nobody@example.org"}, is_end=True
-    ),
-}
-
-NAMED = {
-    # What else may name an object than a path: members of a body, and words of a query.
-    "POST /v1/quotes": ("image", "mask", "webhook", "version"),
-    "POST /v1/generations": ("image", "mask", "webhook", "version"),
-    "GET /v1/switch/history": ("style_id",),
-    "GET /v1/data-use": ("style", "cursor"),
-    "GET /v1/audit": ("style",),
-    "GET /v1/generations": ("cursor",),
-}
-NAMED_OBJECTS = {
-    "image": ("image", _id("img")),
-    "mask": ("image", _id("img")),
-    "webhook": ("webhook_id", _id("whk")),
-    "version": ("hidden_version", _id("ver")),
-    "style_id": ("style_id", _id("sty")),
-    "style": ("style_id", _id("sty")),
-    "cursor": ("use_id", _id("use")),
-}
-"""Of NAMED: which of the things in `Tenants.owned` it is, and one that does not exist."""
-
-FORMS: dict[str, dict[str, str]] = {
-    # Pages that look at what was typed before they look whose it is; others are tried without a field.
-    "POST /studio/styles/{style_id}": {"name": "Ink", "summary": "Loose ink"},
-    "POST /studio/styles/{style_id}/training/{training_id}": {"act": "cancel"},
-    "POST /studio/styles/{style_id}/switch": {"level": "live"},
-    "POST /studio/works/{work_id}": {"rights": "mine"},
-    "POST /studio/approvals/{approval_id}": {"decision": "reject", "reason": "not mine"},
-    "POST /desk/keys/{key_id}/cap": {"cap": "5.00"},
-    "POST /desk/outputs/{output_id}/dispute": {"ground": "other", "words": "It is not mine."},
-    "POST /studio/sales/{output_id}/dispute": {"ground": "other", "words": "It is not mine."},
-    **{
-        f"POST /{place}/disputes/{{dispute_id}}/{act}": {"words": "It is not mine."}
-        for place in ("desk", "studio")
-        for act in ("notes", "appeal", "withdraw")
-    },
-    "POST /studio/claims/{claim_id}/notes": {"words": "It is mine."},
-    "POST /studio/claims/{claim_id}/appeal": {"words": "It is mine."},
-    "POST /studio/styles/{style_id}/withheld": {"sha256": "0" * 64, "reason": "It is mine."},
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -395,6 +50,8 @@ class Tenants:
     others: dict[Role, Person]
     owned: dict[str, str]
     """Of `owners`."""
+    own_of: dict[Role, dict[str, str]]
+    """Of `owners`, where each role has one of its own."""
     others_own: dict[str, str]
     """Of `others`: what a path may name first, so that only its second name is somebody else's."""
 
@@ -416,10 +73,13 @@ class Tenants:
 
 
 @asynccontextmanager
-async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants]:
-    """A market with a trainer that follows a script, and everybody's things made through the API."""
+async def open_tenants(
+    database_url: str, folder: Path, *, emails: Mapping[Role, str] = MappingProxyType({}), **settings: Any
+) -> AsyncIterator[Tenants]:
+    """A market with a trainer that follows a script, and everybody's things made through the API. emails: of owners who
+    have an account already. settings: whatever else `open_market` takes."""
     recipes = folder / "configs" / "recipes"
-    recipes.mkdir(parents=True)
+    recipes.mkdir(parents=True, exist_ok=True)
     (recipes / "tiny-style.toml").write_text(TINY_RECIPE)
     async with open_market(
         database_url,
@@ -434,11 +94,13 @@ async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants
         checks_per_minute=1_000_000,
         forms_per_minute=1_000_000,
         sign_ins_per_minute=1_000_000,
+        creator_email=emails.get("creator"),
+        **settings,
     ) as market:
         owners: dict[Role, Person] = {
             "creator": market.creator,
-            "client": await market.client(),
-            "operator": await market.person("operator"),
+            "client": await market.client(email=emails.get("client")),
+            "operator": await market.person("operator", email=emails.get("operator")),
         }
         others: dict[Role, Person] = {
             "creator": await market.person("creator"),
@@ -446,6 +108,7 @@ async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants
             "operator": await market.person("operator"),
         }
         owned = await _creators_things(owners["creator"]) | await _clients_things(market, owners["client"])
+        owned["try_id"] = await _try(market, owners["creator"], owned)
         owned["approval_id"] = await _waiting_order(market, owners["creator"], owners["client"])
         owned["client_id"] = owners["client"].account.id
         owned["creator_id"] = owners["creator"].account.id
@@ -463,9 +126,19 @@ async def open_tenants(database_url: str, folder: Path) -> AsyncIterator[Tenants
         owned["code"] = coupon.json()["code"]
         owned["statement_id"] = await _bank_statement(owners["operator"])
         owned |= await _refund(market, owners["client"], owners["operator"])
+        own_of = {
+            role: {
+                "letter_id": await _letter(market, owner),
+                "session_id": (await sign_in(market, owner.account)).mark,
+            }
+            for role, owner in owners.items()
+        }
+        owned["letter_id"], owned["account_id"] = own_of["client"]["letter_id"], owners["client"].account.id
+        owned["session_id"] = own_of["client"]["session_id"]
+        owned |= await _team(market, owners["client"])
         webhook = await others["client"].http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/"})
         others_own = {"style_id": await make_style(others["creator"]), "webhook_id": webhook.json()["id"]}
-        yield Tenants(market=market, owners=owners, others=others, owned=owned, others_own=others_own)
+        yield Tenants(market=market, owners=owners, others=others, owned=owned, own_of=own_of, others_own=others_own)
 
 
 async def _creators_things(creator: Person) -> dict[str, str]:
@@ -480,20 +153,30 @@ async def _creators_things(creator: Person) -> dict[str, str]:
     hidden_style = await with_works(creator)
     hidden = (await creator.http.post(f"/v1/styles/{hidden_style}/trainings", json={})).json()["id"]
     hidden_version = (await wait_for(creator, hidden, "passed"))["version"]
+    offered = await creator.http.patch(f"/v1/works/{works[1]['id']}", json={"start": True})
+    assert offered.json()["start"], offered.text
     uses = (await creator.http.get("/v1/data-use")).json()["items"]
+    named = {"files": [{"filename": "a.png", "bytes": 9}]}
+    about = {"asked": "Jo", "works": [works[0]["id"]]}
+    question = (await creator.http.post(f"/v1/styles/{style_id}/consents", json=about)).json()
+    begun = (await creator.http.post(f"/v1/styles/{style_id}/uploads", json=named)).json()
     return {
         "style_id": style_id,
         "hidden_style": hidden_style,
         "hidden_version": hidden_version,
         "work_id": works[0]["id"],
+        "start_id": works[1]["id"],
         "training_id": training_id,
         "version_id": training["version"],
         "use_id": uses[0]["id"],
+        "consent_id": question["id"],
+        "upload_file_id": begun["items"][0]["id"],
         "name": training["samples"][0]["url"].rsplit("/", 1)[-1],
         "number": "1",
         "version": "1",
         "month": "2026-03",
         "row": "0",
+        "step": "10",
         "column": "with",
     }
 
@@ -505,6 +188,20 @@ async def _authorship(creator: Person, style_id: str, market: Market) -> str:
     made = await creator.http.post(f"/v1/styles/{style_id}/authors", json=asked)
     assert made.status_code == 201, made.text
     return str(made.json()["id"])
+
+
+async def _try(market: Market, creator: Person, owned: dict[str, str]) -> str:
+    """A picture that a creator had drawn of an own version."""
+    try_id, web = new_id("try"), market.gateway
+    key = f"trainings/{owned['training_id']}/tries/{try_id}.png"
+    web.storage.put(key, draw())
+    async with web.house() as conn:
+        await conn.execute(
+            "INSERT INTO service.tries (id, creator_id, style_id, version_id, prompt, seed, state, storage_key,"
+            " created_at) VALUES ($1, $2, $3, $4, 'an apple', 1, 'drawn', $5, $6)",
+            *(try_id, creator.account.id, owned["style_id"], owned["version_id"], key, web.clock()),
+        )
+    return try_id
 
 
 async def _payout(market: Market, creator: Person, operator: Person) -> dict[str, str]:
@@ -534,6 +231,17 @@ async def _bank_statement(operator: Person) -> str:
     return str(kept.json()["id"])
 
 
+async def _letter(market: Market, person: Person) -> str:
+    """Something that somebody was told."""
+    letter = Letter(
+        kind="style.switched", account_id=person.account.id, about="matrix", subject="s", words="w", path="/account"
+    )
+    async with market.gateway.house() as conn:
+        assert await write_letter(conn, letter, now=market.gateway.clock())
+    found = (await person.http.get("/v1/letters")).json()["items"]
+    return str(next(one["id"] for one in found if one["about"] == "matrix"))
+
+
 async def _refund(market: Market, client: Person, operator: Person) -> dict[str, str]:
     """A refund that stands in a file for the bank."""
     payment_id = (await client.http.post("/v1/payments", json={"amount": 900})).json()["id"]
@@ -544,6 +252,20 @@ async def _refund(market: Market, client: Person, operator: Person) -> dict[str,
     made = await operator.http.post("/v1/refund-files")
     assert made.status_code == 201, made.text
     return {"refund_id": back.json()["id"], "file_id": made.json()["id"]}
+
+
+async def _team(market: Market, client: Person) -> dict[str, str]:
+    """Somebody who is in the client's team, and somebody who is asked to."""
+    web, ada = market.gateway, await market.person("client")
+    asked = {"level": "makes", "by": Who(role="client", actor=client.account.id), "now": web.clock()}
+    joins = await teams.invite(web, client_id=client.account.id, email=ada.account.email, **asked)
+    word = joins.link.partition("word=")[2]
+    await teams.accept(web, word, person=ada.account, via="", now=web.clock())
+    waits = await teams.invite(web, client_id=client.account.id, email=f"{new_id('bert')}@example.org", **asked)
+    async with web.house() as conn:
+        (member,) = await teams.list_members(conn, client.account.id)
+    word = waits.link.partition("word=")[2]
+    return {"member_id": member.id, "invitation_id": waits.invitation.id, "join_word": word}
 
 
 async def _waiting_order(market: Market, creator: Person, client: Person) -> str:
@@ -557,10 +279,11 @@ async def _waiting_order(market: Market, creator: Person, client: Person) -> str
 
 
 async def _invoice(market: Market, client: Person) -> str:
-    """A paper over what this client was charged until now."""
+    """The newest paper of what this client was charged until now; in a place that is opened again, all may be on papers
+    already."""
     seller = Party(name="Bildwerk", street="Kai 2", postcode="1", city="Hamburg", country="DE", tax_number="1")
     async with market.gateway.house() as conn, conn.transaction():
-        numbers = await issuing.issue_papers(
+        await issuing.issue_papers(
             conn,
             client_id=client.account.id,
             currency="EUR",
@@ -571,7 +294,8 @@ async def _invoice(market: Market, client: Person) -> str:
             payment_days=14,
             now=market.gateway.clock(),
         )
-    return numbers[0]
+        newest = await issuing.list_invoices(conn, client_id=client.account.id, limit=1)
+    return newest[0].number
 
 
 async def _clients_things(market: Market, client: Person) -> dict[str, str]:

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from licensing import keys
 from service.retention import prune_sign_ins
-from service.sessions import end_all_sessions, find_session, make_link, redeem_link
-from tests.service.conftest import Person, Place, browser, connect, make_style, sign_in, slug_of
+from service.sessions import end_all_sessions, find_session, make_link
+from tests.service.conftest import Person, Place, browser, connect, make_style, redeem_link, sign_in, slug_of
 
 BODY = {"name": "Ink", "summary": "Loose ink"}
 

@@ -8,8 +8,19 @@ import pytest
 from licensing import keys
 from service.audit import _SENTENCES, Kind, list_entries
 from service.retention import prune_sign_ins
-from service.sessions import end_session, find_session, make_link, redeem_link
-from tests.service.conftest import Person, Place, browser, draw, sign_in, slug_of, upload, wait_for, with_works
+from service.sessions import end_session, find_session, make_link
+from tests.service.conftest import (
+    Person,
+    Place,
+    browser,
+    draw,
+    redeem_link,
+    sign_in,
+    slug_of,
+    upload,
+    wait_for,
+    with_works,
+)
 from tests.service.test_cases import add, as_file, case_of, picture
 from tests.service.test_destruction import destroy
 from tests.service.test_trainings import LONG, start, wait_for_step

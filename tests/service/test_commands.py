@@ -18,10 +18,9 @@ from service.__main__ import main
 from service.clock import utc_now
 from service.doctor import examine
 from service.ids import new_id
-from service.sessions import redeem_link
 from service.worker import run_worker
 from tests.inference.tiny_base import write_tiny_base
-from tests.service.conftest import Person, Place, draw
+from tests.service.conftest import Person, Place, draw, redeem_link
 
 
 async def test_an_invitation_makes_the_account_once_and_a_new_link_each_time(place: Place):

@@ -90,10 +90,14 @@ async def test_health_readiness_and_counters(place: Place):
     await place.stranger.get("/healthz")
 
     ready = await place.stranger.get("/readyz")
+    await place.stranger.get("/v1/styles/none")
     metrics = await place.stranger.get("/metrics")
 
     assert ready.status_code == 200
     assert 'ownhand_http_requests_total{method="GET",route="/healthz",status="200"}' in metrics.text
+    # The answer of the API, and not the page of the same name.
+    assert 'ownhand_http_requests_total{method="GET",route="/v1/styles/{style_id}",status="404"}' in metrics.text
+    assert 'route="/styles/{style_id}",status="404"' not in metrics.text
     assert "ownhand_executors" in metrics.text
 
 
@@ -149,6 +153,7 @@ def test_every_problem_has_its_status():
         "forbidden": 403,
         "style_off": 403,
         "style_not_offered": 403,
+        "base_not_for_sale": 403,
         "style_closed": 403,
         "conflict": 409,
         "method_not_allowed": 405,

@@ -1,5 +1,6 @@
 """How pages write money, times and lengths of time, and how they read what people type."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from licensing.money import Money
 from service import formats
 from service.errors import Problem
+from service.languages import speaking
 from service.pages.forms import day, price, whole_number
 
 
@@ -124,3 +126,40 @@ def test_what_is_no_day_is_refused_with_the_value(typed: str):
     with pytest.raises(Problem, match=f"Until: '{typed}' is no day"):
         day(typed, name="Until")
     assert day("2026-11-24", name="Until") == datetime(2026, 11, 24, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("written", "german"),
+    [
+        (lambda: formats.money(Money(123_450, "EUR")), "1.234,50 EUR"),
+        (lambda: formats.money(Money(-250, "EUR")), "−2,50 EUR"),
+        (lambda: formats.money(Money(1200, "JPY")), "1.200 JPY"),
+        (lambda: formats.rate(725), "7,25 %"),
+        (lambda: formats.rate(1900), "19 %"),
+        (lambda: formats.tenths(1234.56), "1.234,6"),
+        (lambda: formats.percent(0.734), "73 %"),
+        (lambda: formats.day(date(2026, 11, 24)), "24. November 2026"),
+        (lambda: formats.month("2026-03"), "März 2026"),
+        (lambda: formats.days(date(2026, 11, 1), date(2026, 11, 30)), "November 2026"),
+        (lambda: formats.days(date(2026, 10, 15), date(2026, 11, 30)), "15. Oktober bis 30. November 2026"),
+        (
+            lambda: formats.days(date(2026, 12, 1), date(2027, 1, 31)),
+            "1. Dezember 2026 bis 31. Januar 2027",
+        ),
+        (lambda: formats.clock(datetime(2026, 11, 4, 15, 6, tzinfo=UTC)), "4. Nov. 2026, 15:06 UTC"),
+        (lambda: formats.duration(6000), "1 Stunde 40 Minuten"),
+        (lambda: formats.duration(0.2), "1 Sekunde"),
+        (lambda: formats.size(2_400_000), "2,4 MB"),
+        (lambda: formats.size(640_000), "640 KB"),
+        (lambda: formats.count(1200, "minute", "minutes"), "1.200 Minuten"),
+        (lambda: formats.amount(Money(123_450, "EUR")), "1234.50"),
+    ],
+)
+def test_germans_read_figures_as_they_write_them(written: Callable[[], str], german: str):
+    with speaking("de"):
+        assert written().replace("\N{NO-BREAK SPACE}", " ") == german
+
+
+def test_money_is_kept_on_one_line_in_german():
+    with speaking("de"):
+        assert formats.money(Money(5, "EUR")) == "0,05\N{NO-BREAK SPACE}EUR"

@@ -53,7 +53,7 @@ def test_a_draft_is_half_as_large_with_a_white_band_in_its_corner(size: tuple[in
 
 
 async def test_orders_take_their_places_in_turn():
-    places, order, go_on = Places(2), [], asyncio.Event()
+    places, order, go_on = Places(lambda: 2), [], asyncio.Event()
 
     async def draw(name: str, count: int) -> None:
         async with places.take(count, Turn(client="anna")):
@@ -72,7 +72,7 @@ async def test_orders_take_their_places_in_turn():
 
 
 async def test_a_place_is_free_as_soon_as_its_picture_is_done():
-    places, order = Places(2), []
+    places, order = Places(lambda: 2), []
 
     async def draw(name: str, count: int) -> None:
         async with places.take(count, Turn(client=name)) as given:
@@ -88,7 +88,7 @@ async def test_a_place_is_free_as_soon_as_its_picture_is_done():
 
 
 async def test_pictures_of_an_order_let_another_client_in_between():
-    places, order = Places(1), []
+    places, order = Places(lambda: 1), []
 
     async def draw(client: str, count: int) -> None:
         async with places.take(count, Turn(client=client)) as given:
@@ -103,7 +103,7 @@ async def test_pictures_of_an_order_let_another_client_in_between():
 
 
 async def test_one_order_stands_at_the_door():
-    places = Places(1)
+    places = Places(lambda: 1)
     assert places.has_room
 
     with places.at_door():
@@ -114,7 +114,7 @@ async def test_one_order_stands_at_the_door():
 
 
 async def test_a_clients_one_order_does_not_wait_behind_anothers_many():
-    places, order, go_on = Places(1), [], asyncio.Event()
+    places, order, go_on = Places(lambda: 1), [], asyncio.Event()
 
     async def draw(name: str, client: str) -> None:
         async with places.take(1, Turn(client=client)):
@@ -132,7 +132,7 @@ async def test_a_clients_one_order_does_not_wait_behind_anothers_many():
 
 
 async def test_who_gives_up_waiting_leaves_the_places_to_others():
-    places, order = Places(1), []
+    places, order = Places(lambda: 1), []
 
     async def draw(name: str) -> None:
         async with places.take(1, Turn()):

@@ -25,7 +25,8 @@ from schemathesis.specs.openapi.checks import (
 
 from service.accounts import Role
 from service.errors import SLUGS
-from tests.service.tenants import CALLS, Tenants, open_tenants
+from tests.service.calls import CALLS
+from tests.service.tenants import Tenants, open_tenants
 from tests.stories.processes import free_port
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

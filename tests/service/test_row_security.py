@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from licensing.tenancy import ACTING, APPLICATION, EVERYBODY, HOUSE, NOBODY
+from licensing.tenancy import ACTING, APPLICATION, EVERYBODY, HOUSE, NOBODY, VERBS
 from licensing.tenancy import TABLES as LICENSING
 from service.db.connections import application_url, open_pool
+from service.db.functions import LENT
 from service.db.tenancy import TABLES as SERVICE
 from service.db.tenancy import acting_for
 from service.orders import find_order
@@ -147,6 +148,9 @@ async def test_even_the_house_may_not_write_past_the_verbs(connection: asyncpg.C
         "INSERT INTO licensing.terms (style_id, version, fee_bps, notice_days, permissions, actor, created_at)"
         " VALUES ('{style}', 99, 0, 0, '{{}}', '{me}', now())",
         "INSERT INTO licensing.checkpoint (at, document) VALUES (now(), 'mine')",
+        "SELECT service.accept_plain('[]', '[]', now())",
+        "SELECT service.begin_orders('{{}}', now())",
+        "SELECT service.settle_orders('[]', 10, now())",
     ],
 )
 @pytest.mark.parametrize("party", ["a client", "nobody"])
@@ -159,6 +163,20 @@ async def test_a_party_does_nothing_for_others_and_nothing_that_is_the_houses(
 
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await connection.execute(filled)
+
+
+async def test_whatever_runs_with_the_owners_rights_finds_its_tables_by_no_path_of_the_caller(
+    connection: asyncpg.Connection,
+):
+    lent = await connection.fetch(
+        "SELECT pronamespace::regnamespace::text || '.' || proname AS name, coalesce(proconfig, '{}') AS config"
+        " FROM pg_proc WHERE prosecdef AND pronamespace IN ('licensing'::regnamespace, 'service'::regnamespace)"
+    )
+
+    assert {row["name"] for row in lent} == {f"licensing.{name}" for name in VERBS} | {
+        f"service.{name}" for name in LENT
+    }
+    assert all("search_path=pg_catalog, pg_temp" in row["config"] for row in lent)
 
 
 async def test_a_party_changes_no_row_of_another(market: Market, connection: asyncpg.Connection):

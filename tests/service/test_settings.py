@@ -50,7 +50,12 @@ def test_a_secret_can_lie_in_a_file(tmp_path: Path):
         ({"OWNHAND_PORT": "many"}, "'many'; it must be a int"),
         ({"OWNHAND_PORT": "70000"}, "ports end at 65535"),
         ({"OWNHAND_MAX_ROWS": "0"}, "must be above 0"),
+        ({"OWNHAND_ENGINE": "cloud"}, "write one of here, ray"),
+        ({"OWNHAND_RAY_GPUS": "-1"}, "must be 0 or above"),
         ({"OWNHAND_SUPERVISED": "perhaps"}, "true or false"),
+        ({"OWNHAND_SMTP_URL": "mail.example.org"}, "OWNHAND_SMTP_URL: the scheme"),
+        ({"OWNHAND_SMTP_URL": "smtp://mail.example.org"}, "OWNHAND_MAIL_FROM: '' is no address"),
+        ({"OWNHAND_SMTP_URL": "smtp://mail.example.org", "OWNHAND_MAIL_FROM": "Office"}, "no address"),
     ],
 )
 def test_a_wrong_setting_is_named_with_the_way_out(environ: dict[str, str], sentence: str):

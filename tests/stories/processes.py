@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 
 from service.settings import Settings
+from tests import setups
 
 START_S = 120.0
 
@@ -64,7 +65,7 @@ class Processes:
     ) -> None:
         """Start a role, under its own name where none is given; it kills itself at the point `crash_at`. port: of a
         second web process, elsewhere than the first."""
-        settings = replace(self.settings, crash_at=crash_at, port=port or self.settings.port)
+        settings = replace(self.settings, crash_at=crash_at, port=port or self.settings.port, **setups.more_settings())
         process = self._context.Process(target=_run, args=(role, settings, self.log), daemon=True)
         process.start()
         self._running[name or role] = process
@@ -84,6 +85,14 @@ class Processes:
         process.terminate()
         process.join(START_S)
         assert process.exitcode == 0, self.log.read_text()[-4000:]
+
+    def pid(self, name: str) -> int:
+        pid = self._running[name].pid
+        assert pid is not None
+        return pid
+
+    def name_of(self, pid: int) -> str:
+        return next(name for name, process in self._running.items() if process.pid == pid)
 
     def wait_until_dead(self, role: str, *, within_s: float = 120.0) -> None:
         """Until the role has killed itself."""

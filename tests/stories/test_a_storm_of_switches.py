@@ -147,6 +147,9 @@ class Press:
     was_sold: bool
     """The picture had been sold before off answered."""
     stopped_s: float
+    steps_after: int
+    """Steps that ended after off had answered: the one it was in, and what more. A picture that waits for an answer of
+    the database makes none."""
     step_s: float
     leaked: int
     """Outputs, previews or cents that could be had after off had answered."""
@@ -237,6 +240,7 @@ async def press(stage: Stage, question: int, *, loses: bool, reference: np.ndarr
         lost=stage.storm.lost,
         was_sold=was_sold,
         stopped_s=mine.ended_s - answered_s,
+        steps_after=sum(ended_s > answered_s for ended_s in mine.steps_s),
         step_s=float(statistics.median(np.diff(beside.steps_s))),
         leaked=abs(gone) + late_outputs + late_previews + (end["state"] != told["state"]),
         changed=int(np.abs(pixels(beside.picture) - reference).max()),
@@ -303,6 +307,18 @@ def as_figures(done: Sequence[Press], questions: int) -> list[Figure]:
             at_most=True,
         ),
         Figure(name="stopped after off answered, latest", value=max(in_steps), unit="steps", goal=1.0, at_most=True),
+        Figure(
+            name="steps ended after off answered, most",
+            value=max(one.steps_after for one in told),
+            unit="steps",
+            goal=1,
+            at_most=True,
+        ),
+        Figure(
+            name="stopped more than a step after off answered",
+            value=sum(one > 1 for one in in_steps),
+            unit=f"of {len(in_steps)}",
+        ),
         Figure(name="notices lost", value=sum(one.lost for one in done), unit="notices"),
         Figure(
             name="notice lost: stopped later than a step, latest",

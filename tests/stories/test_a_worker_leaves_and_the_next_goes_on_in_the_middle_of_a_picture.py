@@ -31,11 +31,12 @@ async def test_the_next_worker_goes_on_where_the_last_one_stopped(town: Town, le
     asked = await town.ask(key, wait=0, **ORDER)
     assert asked is not None
     kept = await half_made(town, asked["id"])
-    leave(town.processes, "worker")
+    who = await town.who_draws(asked["id"])
+    leave(town.processes, who)
     kept = max(kept, await half_made(town, asked["id"]))
     heard = await steps_told(town, asked["id"])
 
-    town.processes.start("worker")
+    town.processes.start("worker", name=who)
     generation = await town.ask(key, wait=60, **ORDER)
 
     assert generation is not None

@@ -20,14 +20,15 @@ from service.faults import POINTS
 from tests.service.market import PRICE, publish_style, write_style_adapter
 from tests.stories.town import Town, open_town
 
-ELSEWHERE = ("waiting", "approved", "voided", "message_sent")
+ELSEWHERE = ("waiting", "approved", "voided", "message_sent", "letter_sent")
 WEB_POINTS = [point for point, meaning in POINTS.items() if meaning.startswith("web:") and point not in ELSEWHERE]
 WORKER_POINTS = [point for point, meaning in POINTS.items() if meaning.startswith("worker:")]
 
 
 @pytest.fixture(scope="module")
 async def town(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
-    async with open_town(database_url, tmp_path_factory.mktemp("town")) as opened:
+    # One worker wherever it runs: it is the one that is to take the order and die.
+    async with open_town(database_url, tmp_path_factory.mktemp("town"), workers=1) as opened:
         yield opened
 
 

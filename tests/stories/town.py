@@ -20,6 +20,7 @@ from service.resources import Gateway, open_gateway
 from service.settings import Settings
 from tests.service.conftest import Person
 from tests.service.market import publish_style, write_configs, write_style_adapter
+from tests.setups import new_storage, num_workers
 from tests.stories.processes import Processes, free_port
 
 CENTS = 1_000_000
@@ -46,6 +47,20 @@ class Town:
             return dict(answer.json())
         return None
 
+    async def who_draws(self, order_id: str) -> str:
+        """The name of the process that draws an order now."""
+        async with self.web.pool.acquire() as conn, asyncio.timeout(60):
+            while True:
+                pid = await conn.fetchval(
+                    "SELECT e.pid FROM dbos.workflow_status s JOIN service.executors e ON e.id = s.executor_id"
+                    " WHERE s.queue_name = 'render' AND s.status = 'PENDING'"
+                    " AND split_part(s.workflow_uuid, '.', 1) = $1",
+                    order_id,
+                )
+                if pid is not None:
+                    return self.processes.name_of(pid)
+                await asyncio.sleep(0.02)
+
     async def spent(self) -> int:
         found = (await self.client.http.get("/v1/usage")).json()
         assert found["prepaid_held"]["amount"] == 0
@@ -66,8 +81,10 @@ class Town:
 
 
 @asynccontextmanager
-async def open_town(database_url: str, folder: Path, *, has_worker: bool = True, **more: Any) -> AsyncIterator[Town]:
-    """Both processes running, or the web process alone."""
+async def open_town(
+    database_url: str, folder: Path, *, has_worker: bool = True, workers: int | None = None, **more: Any
+) -> AsyncIterator[Town]:
+    """Both processes running, or the web process alone. workers: how many, where not as many as the set-up has."""
     settings = Settings(
         home=folder / "home",
         configs=write_configs(folder / "configs"),
@@ -77,13 +94,16 @@ async def open_town(database_url: str, folder: Path, *, has_worker: bool = True,
         poll_interval_s=0.05,
         num_threads=1,
         num_database_connections=4,
-        **more,
+        num_workflow_connections=4,
+        **{"storage_url": new_storage()} | more,
     )
     processes = Processes(settings=settings, log=folder / "log")
     try:
         async with open_gateway(settings, database_url) as web:
             if has_worker:
                 processes.start("worker")
+                for number in range(2, (workers or num_workers()) + 1):
+                    processes.start("worker", name=f"worker-{number}")
             processes.start("web")
             creator, client = await person(web, "creator", "creator"), await person(web, "client", "live")
             adapter = write_style_adapter(settings.configs, folder / "adapter.safetensors")

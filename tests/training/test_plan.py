@@ -38,6 +38,13 @@ def test_near_duplicates_are_never_on_both_sides(seed):
         assert set(cluster) <= set(split.held_out) or set(cluster).isdisjoint(split.held_out)
 
 
+def test_a_portfolio_of_pairs_holds_one_of_them_out():
+    split = split_works([(0, 1), (2, 3), (4, 5)], RECIPE, seed=1)
+
+    assert len(split.held_out) == 2, "without any there would be no gain to judge by"
+    assert len(split.trained) == 2
+
+
 def test_the_split_depends_on_the_seed_alone():
     assert split_works(singles(40), RECIPE, seed=3) == split_works(singles(40), RECIPE, seed=3)
     assert split_works(singles(40), RECIPE, seed=3) != split_works(singles(40), RECIPE, seed=4)

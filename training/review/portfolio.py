@@ -82,8 +82,10 @@ def review_portfolio(
         findings += _on_style(good, groups, min_works=min_works, go_on=go_on)
     if len(works) > MAX_WORKS:
         findings.append(sentences.too_many(len(works), MAX_WORKS))
-    if len(good) < min_works:
-        findings.append(sentences.too_few(len(good), min_works))
+    # One picture in many files leaves nothing to judge by.
+    num_usable = len(good) if len(groups) > 1 else len(groups)
+    if num_usable < min_works:
+        findings.append(sentences.too_few(num_usable, min_works))
     return Review(good=tuple(good), findings=tuple(findings), clusters=groups)
 
 

@@ -17,12 +17,11 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 from torch import Tensor
 
+from training.review.appearance import PLAIN_WEIGHT
+
 INPUT = 224
 BATCH = 16
 PLAIN_EDGE = 256
-PLAIN_WEIGHT = 10**0.5
-"""A plain number weighs in squared distances as much as ten of the network's, which are forty times as many."""
-
 Strokes = NDArray[np.float32]
 
 
@@ -71,6 +70,12 @@ def strokes_of(images: Sequence[Image.Image], *, go_on: Callable[[], None] = lam
         textures.append(_tamed(network.textures(images[start : start + BATCH])))
     plain = np.stack([colours_and_grain(image) for image in images])
     return np.concatenate([_standardised(np.concatenate(textures)), PLAIN_WEIGHT * _standardised(plain)], axis=1)
+
+
+def numbers_of(images: Sequence[Image.Image], network: Network) -> Strokes:
+    """How each RGB picture is drawn by itself, (N, T + C) float32, held against no other: see `appearance`."""
+    plain = np.stack([colours_and_grain(image) for image in images])
+    return np.concatenate([_tamed(network.textures(images)), plain], axis=1)
 
 
 def colours_and_grain(image: Image.Image) -> Strokes:

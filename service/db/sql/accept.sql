@@ -5,7 +5,8 @@
 -- comes alone a fifth of its sale: so the functions that are called for every order go by one plan for any number.
 
 -- `p_wishes` as `licensing.reserve_plain` takes them; `p_orders` says the rest of each row: id, number (their order),
--- version_id, request, work, steps, eta_s, webhook_id, rules_version, ownership_terms, told. Answers those that are held.
+-- version_id, request, work, steps, eta_s, webhook_id, rules_version, ownership_terms, ordered_by, told. Answers those
+-- that are held.
 --
 -- Each goes behind all that its client has in the line, as `service.turns` says where no order of another creator of
 -- the same client waits. The caller has looked; where one has come since, all is undone, and the caller goes by `turns`.
@@ -36,14 +37,14 @@ BEGIN
         FROM unnest(v_held) AS h
         JOIN jsonb_to_recordset(p_orders) AS o (
             id text, number integer, version_id text, request jsonb, work bigint, steps bigint, eta_s double precision,
-            webhook_id text, rules_version bigint, ownership_terms bigint, told jsonb) ON o.id = h.order_id
+            webhook_id text, rules_version bigint, ownership_terms bigint, ordered_by text, told jsonb) ON o.id = h.order_id
         LEFT JOIN behind ON behind.client_id = h.client_id
     ), stored AS (
         INSERT INTO service.generations (
             id, client_id, key_id, style_id, creator_id, version_id, state, tier, count, amount, currency, test, request,
-            work, turn, steps, eta_s, webhook_id, rules_version, ownership_terms, created_at, updated_at)
+            work, turn, steps, eta_s, webhook_id, rules_version, ownership_terms, ordered_by, created_at, updated_at)
         SELECT id, client_id, key_id, style_id, creator_id, version_id, 'queued', tier, count, amount, currency, test,
-               request, work, turn, steps, eta_s, webhook_id, rules_version, ownership_terms, p_now, p_now
+               request, work, turn, steps, eta_s, webhook_id, rules_version, ownership_terms, ordered_by, p_now, p_now
         FROM placed
     ), told AS (
         -- Nobody else can tell of an order before this is committed, so its events need no lock yet.

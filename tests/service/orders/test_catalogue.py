@@ -1,5 +1,10 @@
 """The catalogue: what anybody sees, and when a style leaves it."""
 
+import re
+from typing import Any
+
+from licensing.rulebooks import current_rules, current_rules_of
+from licensing.terms import current_terms, current_terms_of
 from tests.service.conftest import slug_of
 from tests.service.market import Market, publish_style
 
@@ -72,3 +77,78 @@ async def test_a_creator_sees_an_own_style_before_it_is_published(market: Market
 
     assert (own.json()["id"], own.json()["version"]) == (made["id"], None)
     assert slug_of(others) == "not_found"
+
+
+async def found_by(market: Market, **asked: str) -> list[str]:
+    """Names of styles on the front page, in its order."""
+    page = await market.stranger.get("/", params=asked, headers={"Accept": "text/html"})
+    assert page.status_code == 200, page.text
+    return re.findall(r'<h3><a href="/styles/sty_\w+">([^<]+)</a></h3>', page.text)
+
+
+async def test_a_word_in_the_name_comes_before_one_in_the_description(market: Market):
+    told = await publish_style(market.gateway, market.creator, market.adapter, name="Loose", summary="Velvety washes")
+    named = await publish_style(market.gateway, market.creator, market.adapter, name="Velvet", summary="Anything")
+    last = await publish_style(market.gateway, market.creator, market.adapter, name="Dusk", summary="Like (velvet)")
+
+    assert await found_by(market, query="velvet") == ["Velvet", "Loose", "Dusk"]
+    for style_id in (told, named, last):
+        await market.switch("off", style_id)
+    assert await found_by(market, query="velvet") == []
+
+
+async def test_filters_leave_what_fits_and_orders_are_kept(market: Market):
+    async def priced(name: str, cents: int, **terms: Any) -> str:
+        style_id = await publish_style(market.gateway, market.creator, market.adapter, name=name, summary="Of glass")
+        price = {"amount": cents, "currency": "EUR"}
+        changed = await market.creator.http.patch(
+            f"/v1/styles/{style_id}", json={"tiers": {"personal": {"price": price}}} | terms
+        )
+        assert changed.status_code == 200, changed.text
+        return style_id
+
+    cheap = await priced("Glass cheap", 40, notice_days=90)
+    dear = await priced("Glass dear", 4000, approval="all")
+    shut = await priced("Glass shut", 900)
+    await market.switch("closed", shut)
+
+    assert await found_by(market, query="glass", order="cheapest") == ["Glass cheap", "Glass dear", "Glass shut"]
+    assert await found_by(market, query="glass", order="dearest") == ["Glass dear", "Glass cheap", "Glass shut"]
+    assert await found_by(market, query="glass", most="9,00") == ["Glass cheap", "Glass shut"]
+    assert await found_by(market, query="glass", notice="60") == ["Glass cheap"]
+    assert await found_by(market, query="glass", on_sale="yes", order="cheapest") == ["Glass cheap", "Glass dear"]
+    assert await found_by(market, query="glass", at_once="yes", order="cheapest") == ["Glass cheap", "Glass shut"]
+    assert await found_by(market, query="glass", tier="exclusive", most="1") == []
+    listed = await market.stranger.get("/v1/styles", params={"query": "glass", "price_max": 900, "on_sale": True})
+    assert [one["id"] for one in listed.json()["items"]] == [cheap]
+    rules = await market.creator.http.put(f"/v1/styles/{dear}/rules", json={"categories": ["weapons"]})
+    assert rules.status_code == 200, rules.text
+    assert "Glass dear" not in await found_by(market, query="glass", draws="weapons")
+    assert "Glass dear" in await found_by(market, query="glass", draws="gambling")
+
+
+async def test_a_filter_that_cannot_be_is_said_and_all_styles_are_shown(market: Market):
+    page = await market.stranger.get("/", params={"most": "cheap"}, headers={"Accept": "text/html"})
+
+    assert page.status_code == 422
+    assert "is no amount; write it like 1.20" in page.text
+    assert 'value="cheap"' in page.text
+    assert "Inky Apples" in page.text
+
+
+async def test_many_styles_read_at_once_have_the_terms_and_rules_that_each_has_alone(market: Market):
+    other = await publish_style(market.gateway, market.creator, market.adapter, name="Twofold")
+    await market.creator.http.patch(f"/v1/styles/{other}", json={"notice_days": 77})
+    await market.creator.http.put(f"/v1/styles/{other}/rules", json={"refuse": ["dragon*"]})
+
+    async with market.gateway.pool.acquire() as conn:
+        terms = await current_terms_of(conn, [market.style_id, other, "sty_never"])
+        rules = await current_rules_of(conn, [market.style_id, other, "sty_never"])
+
+        assert terms == {one: await current_terms(conn, one) for one in (market.style_id, other)}
+        assert rules == {
+            one: await current_rules(conn, creator_id=market.creator.account.id, style_id=one)
+            for one in (market.style_id, other)
+        }
+    assert terms[other].notice_days == 77
+    assert rules[other].is_own

@@ -73,7 +73,7 @@ async def test_a_client_is_told_what_is_in_the_way(market: Market):
     assert slug_of(wrong) == "invalid_request"
     assert slug_of(refused) == "conflict"
     assert "of prepaid money left" in refused.json()["detail"]
-    assert f"The personal licence of style {market.style_id} runs until" in refused.json()["detail"]
+    assert "The personal licence of Inky Apples runs until" in refused.json()["detail"]
     assert shown["in_the_way"] == refused.json()["in_the_way"]
     assert (await client.http.get("/v1/usage")).status_code == 200
 

@@ -93,6 +93,24 @@ async def test_a_browsers_stream_ends_with_its_session(market: Market, origin: s
     market.curtain.wait_at(None)
 
 
+async def test_a_browsers_stream_ends_when_its_session_is_ended_in_another_browser(market: Market, origin: str):
+    client, heard = await market.client(), asyncio.Event()
+    lost, here = await sign_in(market, client.account), await sign_in(market, client.account)
+    order_id = await running_order(market, client)
+    url = f"{origin}/v1/generations/{order_id}/events"
+    reading = asyncio.create_task(follow(url, heard, cookies={"ownhand": lost.word}))
+    await asyncio.wait_for(heard.wait(), 10)
+
+    ended = await browser(market, here).post(f"/account/sessions/{lost.mark}/end", data={"csrf": here.csrf})
+    began = time.monotonic()
+    kinds = await asyncio.wait_for(reading, 10)
+
+    assert ended.status_code == 303
+    assert time.monotonic() - began < A_SECOND
+    assert kinds[-1] == "unauthenticated"
+    market.curtain.wait_at(None)
+
+
 async def test_a_call_that_waits_ends_and_its_order_goes_on(market: Market):
     client = await market.client()
     market.curtain.wait_at(1)

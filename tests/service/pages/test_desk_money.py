@@ -322,6 +322,9 @@ async def test_what_comes_on_account_is_said_before_invoiced_after_and_due_here(
     assert "On account, invoiced after the month" in order
     assert "Order for EUR 0.72" in order
     (paper,) = (await person.http.get("/v1/invoices")).json()["items"]
+    whole = (await person.http.get(f"/v1/invoices/{paper['id']}")).json()
+    assert {name: value for name, value in whole.items() if name != "lines"} == paper
+    assert sum(line["net"]["amount"] for line in whole["lines"]) == paper["net"]["amount"]
     assert f"EUR 0.71 of invoice {paper['id']} is due on" in open_page
     assert "Transfer to DE89 3704 0044 0532 0130 00." in open_page
     assert "Overdue" in overdue

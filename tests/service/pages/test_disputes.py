@@ -45,7 +45,8 @@ async def test_a_client_disputes_the_creator_answers_the_office_decides_and_an_a
     one = await opened(desk, form, ground="not_as_ordered", words="It is a pear.")
     listed = await studio.read("/studio/disputes")
     assert "It is not what was ordered." in listed
-    assert "the other side’s answer, until" in listed
+    assert "your answer, until" in listed
+    assert "the other side’s answer, until" in await desk.read("/desk/disputes")
     assert "It is a pear." in await studio.read(f"/studio/disputes/{one}")
     assert "Decide" not in (await office.read(f"/office/disputes/{one}")).split("About")[0].split("What was said")[1]
     early = await office.send(f"/office/disputes/{one}/decide", outcome="refunded", reason="Too early.")

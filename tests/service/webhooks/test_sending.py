@@ -8,10 +8,11 @@ import pytest
 from standardwebhooks import WebhookVerificationError
 
 from service import sending, webhooks
+from service.carrying import back_off_s
 from service.posting import Answer
 from service.resources import open_gateway
 from service.retention import prune_messages
-from service.sending import BACK_OFF_S, LEASE, PATIENCE, back_off_s, send_next
+from service.sending import BACK_OFF_S, LEASE, PATIENCE, send_next
 from tests.service.webhooks.conftest import Sender
 from tests.service.webhooks.receiver import Receiver, receiving
 
@@ -358,9 +359,9 @@ async def test_old_messages_go_and_those_that_wait_stay(sender: Sender, receiver
 
 
 def test_pauses_grow_and_differ_by_their_seed_within_a_fifth():
-    pauses = [back_off_s(tries, seed="a") for tries in range(len(BACK_OFF_S))]
+    pauses = [back_off_s(BACK_OFF_S, tries, seed="a") for tries in range(len(BACK_OFF_S))]
 
     assert all(pause <= found <= pause * 1.2 for pause, found in zip(BACK_OFF_S, pauses, strict=True))
     assert pauses == sorted(pauses)
-    assert pauses == [back_off_s(tries, seed="a") for tries in range(len(BACK_OFF_S))]
-    assert pauses[0] != back_off_s(0, seed="b")
+    assert pauses == [back_off_s(BACK_OFF_S, tries, seed="a") for tries in range(len(BACK_OFF_S))]
+    assert pauses[0] != back_off_s(BACK_OFF_S, 0, seed="b")
