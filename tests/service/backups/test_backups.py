@@ -153,37 +153,47 @@ async def test_a_place_is_made_of_last_nights_backup(database_url: str, postgres
             )
 
 
+@pytest.fixture
+def own_database_url(postgres: Server, migrated: str) -> Iterator[str]:
+    """A database that no other test has sold in."""
+    name = postgres.create_database(template=migrated)
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
 async def test_a_checkpoint_of_what_the_snapshot_has_not_seen_is_not_taken(
-    market: Market, shelf: Shelf, elsewhere: Elsewhere, database_url: str, monkeypatch: pytest.MonkeyPatch
+    own_database_url: str, postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The nightly look at the ledger comes while a backup is taken, and signs for a sale that the dump has not."""
-    web = market.gateway
-    client = await market.client()
-    await market.order(client, tier="personal")
-    await audit_ledger(on_day(web, 1))
-    known = set(web.storage.list_keys(CHECKPOINTS))
-    assert known
-    loop = asyncio.get_running_loop()
+    async with open_market(own_database_url, tmp_path) as market:
+        web, shelf = market.gateway, shelf_of(market, tmp_path)
+        client = await market.client()
+        await market.order(client, tier="personal")
+        await audit_ledger(on_day(web, 1))
+        known = set(web.storage.list_keys(CHECKPOINTS))
+        assert known
+        loop = asyncio.get_running_loop()
 
-    async def sell_and_audit() -> None:
-        await market.order(client, tier="personal", seed=8)
-        await audit_ledger(on_day(web, 2))
+        async def sell_and_audit() -> None:
+            await market.order(client, tier="personal", seed=8)
+            await audit_ledger(on_day(web, 2))
 
-    @contextmanager
-    def dumping_meanwhile(url: str, snapshot: str) -> Iterator[Any]:
-        asyncio.run_coroutine_threadsafe(sell_and_audit(), loop).result()
-        with dumping(url, snapshot) as dump:
-            yield dump
+        @contextmanager
+        def dumping_meanwhile(url: str, snapshot: str) -> Iterator[Any]:
+            asyncio.run_coroutine_threadsafe(sell_and_audit(), loop).result()
+            with dumping(url, snapshot) as dump:
+                yield dump
 
-    monkeypatch.setattr("service.backups.taking.dumping", dumping_meanwhile)
-    taken = await back_up(market, shelf, database_url)
+        monkeypatch.setattr("service.backups.taking.dumping", dumping_meanwhile)
+        taken = await back_up(market, shelf, own_database_url)
 
-    assert len(set(web.storage.list_keys(CHECKPOINTS)) - known) >= 1
-    kept = await asyncio.to_thread(shelf.read_objects, taken.folder)
-    assert {one.key for one in kept if one.key.startswith(CHECKPOINTS)} == known
-    restored = await bring_back(shelf, taken.folder, elsewhere)
-    findings = await look_after(elsewhere.settings, elsewhere.database_url, restored, now=utc_now())
-    assert not [finding for finding in findings if not finding.is_well]
+        assert len(set(web.storage.list_keys(CHECKPOINTS)) - known) >= 1
+        kept = await asyncio.to_thread(shelf.read_objects, taken.folder)
+        assert {one.key for one in kept if one.key.startswith(CHECKPOINTS)} == known
+    with another_machine(market, postgres, tmp_path) as elsewhere:
+        restored = await bring_back(shelf, taken.folder, elsewhere)
+        findings = await look_after(elsewhere.settings, elsewhere.database_url, restored, now=utc_now())
+        assert not [finding for finding in findings if not finding.is_well]
 
 
 async def test_a_second_backup_holds_what_is_new_and_the_first_goes_whole(
