@@ -6,6 +6,7 @@ from datetime import datetime
 from licensing.database import Connection
 from licensing.sentence import say
 
+SUMMED = say("sums of days that are over are those of their lines")
 RULES = (
     say("the entries of a group sum to zero"),
     say("every entry is in the account it names, in that account's unit"),
@@ -37,11 +38,13 @@ RULES = (
     say("what a bank took back left the cash, and came back where that was won"),
     say("a month's dues are posted once, and as its row says"),
     say("nothing is taken for dues without a yes"),
+    SUMMED,
     say("no lane of the chain is shorter than it was"),
     say("no lane of the chain was rewritten"),
     say("checkpoints are signed here"),
 )
-"""Every rule that `check` recomputes and, the last three, that checkpoints are compared by."""
+"""Every rule that `check` recomputes, that sums are held against (`licensing.analytics.over`) and, the last three, that
+checkpoints are compared by."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,6 @@ _FUNCTIONS = (
     "payouts",
     "dues",
     "disputes",
-    "earned",
     "audit",
     "looks",
     "rules",

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from licensing.database import Connection
 from licensing.dues import DuesMonth, dues_month
 from licensing.errors import LedgerBroken
-from licensing.ledger import balance
 from licensing.money import Money
 
 
@@ -72,25 +71,6 @@ class Statement:
     dues: DuesMonth
 
 
-@dataclass(frozen=True, kw_only=True)
-class StyleEarnings:
-    """One style's part of a creator's earnings."""
-
-    style_id: str
-    pictures: int
-    share: Money
-
-
-@dataclass(frozen=True, kw_only=True)
-class Earnings:
-    """What a creator has earned and not been paid, this month's part of it, and where it came from."""
-
-    payable: Money
-    month: Money
-    pictures: int
-    by_style: tuple[StyleEarnings, ...]
-
-
 async def statement(conn: Connection, *, creator_id: str, month: str, currency: str = "EUR") -> Statement:
     """The statement of `month` ("2025-11"). Raises ValueError for a month that is none, LedgerBroken where the lines do
     not sum to what the ledger posted."""
@@ -147,40 +127,6 @@ async def months(conn: Connection, *, creator_id: str, currency: str = "EUR") ->
     return [(row["month"], Money(row["total"], currency)) for row in rows]
 
 
-async def earnings(conn: Connection, *, creator_id: str, now: datetime, currency: str = "EUR") -> Earnings:
-    """A creator's earnings up to `now`; they are counted from the ledger, so a sale shows at once."""
-    start, _ = _bounds(now.astimezone(UTC).strftime("%Y-%m"))
-    by_style = await _by_style(conn, creator_id=creator_id, style_id=None, now=now, currency=currency)
-    return Earnings(
-        payable=Money(await balance(conn, f"payable:{creator_id}:{currency}"), currency),
-        month=Money(await _posted(conn, creator_id, currency, start, now + _TICK), currency),
-        pictures=sum(one.pictures for one in by_style),
-        by_style=by_style,
-    )
-
-
-async def style_earnings(
-    conn: Connection, *, creator_id: str, style_id: str, now: datetime, currency: str = "EUR"
-) -> StyleEarnings | None:
-    """One style's part of a creator's earnings up to `now`; None where it earned nothing and cost nothing."""
-    found = await _by_style(conn, creator_id=creator_id, style_id=style_id, now=now, currency=currency)
-    return found[0] if found else None
-
-
-async def _by_style(
-    conn: Connection, *, creator_id: str, style_id: str | None, now: datetime, currency: str
-) -> tuple[StyleEarnings, ...]:
-    rows = await conn.fetch(
-        "SELECT style_id, pictures, share FROM licensing.earned_by_style($1, $2, $3, $4)",
-        *(creator_id, currency, now + _TICK, style_id),
-    )
-    return tuple(
-        StyleEarnings(style_id=row["style_id"], pictures=row["pictures"], share=Money(row["share"], currency))
-        for row in rows
-    )
-
-
-_TICK = timedelta(microseconds=1)
 _IN_STRETCH = """
     SELECT e.group_no, g.kind, g.at, g.subject, e.amount
     FROM licensing.stretch_of($1, $2, $3, 1000) part
@@ -224,7 +170,7 @@ LINES = """
     UNION ALL
     SELECT rest.kind, g.at, g.body ->> 'style', rest.tier, NULL, NULL, NULL, rest.price, 0, rest.fee, e.amount,
            rest.others, NULL
-    FROM licensing.stretch_of(ARRAY['payable:' || $1 || ':' || $2], $3, $4, 1000) part
+    FROM licensing.stretch_of(ARRAY['payable:' || $1 || ':' || $2], $3, $4, 100) part
     JOIN licensing.entry e ON e.account_id = part.account_id AND e.group_no > part.after AND e.group_no < part.upto
     CROSS JOIN LATERAL (SELECT * FROM licensing.entry_group g WHERE g.group_no = e.group_no LIMIT 1) g,
          LATERAL (SELECT 'unused' AS kind, g.body ->> 'tier' AS tier, (g.body ->> 'price')::bigint AS price,

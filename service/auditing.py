@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 
 from licensing import checkpoints, ledger
+from licensing.analytics import over
 from licensing.audits import begin_audit, end_audit
 from licensing.authority import Authority
 from licensing.database import Connection
@@ -36,12 +37,12 @@ async def audit_ledger(web: Gateway) -> None:
 
 
 async def look_over(conn: Connection, authority: Authority | None, copies: Sequence[str]) -> tuple[list[Problem], int]:
-    """Every rule of the ledger, and every checkpoint: what is wrong, and how many checkpoints there were.
+    """Every rule of the ledger, its sums and every checkpoint: what is wrong, and how many checkpoints there were.
 
     copies: checkpoints kept outside the database. Without an authority none can be read, so there must be none.
     """
     documents = [*copies, *await checkpoints.kept_checkpoints(conn)]
-    problems = await ledger.check(conn)
+    problems = [*await ledger.check(conn), *await over.differences(conn)]
     if authority is not None:
         problems += await checkpoints.compare(conn, authority, documents)
     elif documents:

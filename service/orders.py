@@ -167,12 +167,16 @@ async def list_orders(
     return [_order(row) for row in rows]
 
 
-async def styles_ordered(conn: Connection, *, client_id: str) -> dict[str, str]:
-    """The styles that a client has ever ordered, by id, with their names, by name."""
+async def styles_ordered(
+    conn: Connection, *, client_id: str, since: datetime | None = None, with_tests: bool = True
+) -> dict[str, str]:
+    """The styles that a client has ordered, ever or since then, by id, with their names, by name."""
+    # Each style is looked up by itself: there are fewer of them than a busy client has orders.
     rows = await conn.fetch(
-        "SELECT s.id, s.name FROM service.styles s WHERE EXISTS (SELECT FROM service.generations g"
-        " WHERE g.client_id = $1 AND g.style_id = s.id) ORDER BY lower(s.name), s.id",
-        client_id,
+        "SELECT s.id, s.name FROM service.styles s, LATERAL (SELECT FROM service.generations g"
+        " WHERE g.client_id = $1 AND g.style_id = s.id AND ($2::timestamptz IS NULL OR g.created_at > $2)"
+        " AND ($3 OR NOT g.test) LIMIT 1) ordered ORDER BY lower(s.name), s.id",
+        *(client_id, since, with_tests),
     )
     return {row["id"]: row["name"] for row in rows}
 

@@ -15,7 +15,8 @@
     every hour                                 old prompts, clients' pictures, events, messages and finished stories
                                                deleted; uploads that nobody goes on with, and tries,
                                                forgotten; papers issued; payments compared with the provider's list;
-                                               once a day, the audit; once a month, the public report
+                                               once a day, days that are over summed, and the audit; once a month, the
+                                               public report
 
 Each sweep may run in several processes at once; each does nothing where nothing is to be done. Where tests move the
 clock, all look at once when it was moved.
@@ -29,6 +30,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from licensing.analytics.over import close_days
 from licensing.gateway import expire_due, renew, standing
 from licensing.plans import due_periods, roll_over
 from licensing.switch import CHANNEL, due_notices, end_notice
@@ -100,7 +102,7 @@ async def sweeping(web: Gateway) -> AsyncIterator[None]:
     slow = (keep_leases, collect, *told, *money, *ended, *searched)
     words = (delete_words, delete_images, prune_events, prune_messages, prune_letters)
     old = (prune_stories, *words, prune_executors, prune_sign_ins, forget_uploads, forget_tries)
-    rare = (*old, issue_monthly, compare_with_provider, audit_ledger, publish_reports)
+    rare = (*old, sum_days_over, issue_monthly, compare_with_provider, audit_ledger, publish_reports)
     slowly, rarely, switched = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def hear(_: str) -> None:
@@ -236,6 +238,13 @@ async def tell_what_waits(web: Gateway) -> None:
     async with web.house() as conn:
         await tell_waiting(conn, None, now=web.clock())
         await tell_cases_waiting(conn, now=web.clock())
+
+
+async def sum_days_over(web: Gateway) -> None:
+    """Add up what days that are over brought and cost, for the pages that show many of them."""
+    async with web.house() as conn:
+        if (until := await close_days(conn, now=web.clock())) is not None:
+            log.info("sums of all days before %s are kept", until)
 
 
 async def _ring_when_moved(web: Gateway, bells: tuple[asyncio.Event, ...]) -> None:

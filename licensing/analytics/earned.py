@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from licensing.analytics.over import EARNED, EARNED_FROM_CLIENTS, over_until
 from licensing.analytics.spans import Span, months_over, today
 from licensing.database import Connection
 from licensing.money import Money
-from licensing.statements import LINES
 
 FEWEST_CLIENTS = 10
 """The least number of people behind sums that are told of them, as statistics usually have it: of fewer, each stands
@@ -80,7 +80,8 @@ class Earned:
 
 async def earned(conn: Connection, *, creator_id: str, days: Span, now: datetime, currency: str = "EUR") -> Earned:
     """A creator's earnings over `days`, those without any included."""
-    rows = await conn.fetch(_SUMS, creator_id, currency, days.since, days.until)
+    over = await over_until(conn, since=days.since, until=days.until)
+    rows = await conn.fetch(_SUMS, creator_id, currency, over, days.until, days.since)
     by_day = {row["day"]: row for row in rows if row["day"] is not None}
     by_client = await _by_client(conn, creator_id, currency, months_over(days, today(now)))
     return Earned(
@@ -100,23 +101,18 @@ _WHY = (
     " there is none in these days."
 )
 _NOTHING: Mapping[str, Any] = {"pictures": 0, "share": 0}
-_PICTURES = "(count(*) FILTER (WHERE kind = 'sale') - count(*) FILTER (WHERE kind = 'refund'))::int AS pictures"
 _SUMS = f"""
-    SELECT day, style_id, tier, sum(share)::bigint AS share, {_PICTURES}
-    FROM (SELECT (at AT TIME ZONE 'UTC')::date AS day, style_id, tier, kind, share FROM ({LINES}) AS lines) AS dated
+    SELECT day, style_id, tier, sum(share)::bigint AS share, sum(sales - refunds)::int AS pictures
+    FROM ({EARNED}) AS earned
     GROUP BY GROUPING SETS ((day), (style_id), (tier)) ORDER BY sum(share) DESC, style_id, tier
 """
 _CLIENTS = f"""
-    WITH sold AS (
-        SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM') AS month, client_id, kind, share
-        FROM ({LINES}) AS lines WHERE client_id IS NOT NULL
-    ), bought AS (
-        SELECT month, client_id, count(*) OVER (PARTITION BY month) AS clients
-        FROM sold WHERE kind = 'sale' GROUP BY month, client_id
+    WITH sold AS MATERIALIZED ({EARNED_FROM_CLIENTS}), told AS (
+        SELECT month FROM sold WHERE sales > 0 GROUP BY month HAVING count(*) >= $6
     )
-    SELECT client_id, sum(share)::bigint AS share, {_PICTURES},
-           (SELECT array_agg(DISTINCT month ORDER BY month) FROM bought WHERE clients >= $5) AS months
-    FROM sold JOIN bought USING (month, client_id) WHERE clients >= $5
+    SELECT client_id, sum(share)::bigint AS share, sum(sales - refunds)::int AS pictures,
+           (SELECT array_agg(to_char(month, 'YYYY-MM') ORDER BY month) FROM told) AS months
+    FROM sold JOIN told USING (month) WHERE sales > 0
     GROUP BY client_id ORDER BY sum(share) DESC, client_id
 """
 
@@ -124,7 +120,8 @@ _CLIENTS = f"""
 async def _by_client(conn: Connection, creator_id: str, currency: str, months: Span | None) -> ByClient | None:
     if months is None:
         return None
-    rows = await conn.fetch(_CLIENTS, creator_id, currency, months.since, months.until, FEWEST_CLIENTS)
+    over = await over_until(conn, since=months.since, until=months.until, by_month=True)
+    rows = await conn.fetch(_CLIENTS, creator_id, currency, over, months.until, months.since, FEWEST_CLIENTS)
     if not rows:
         return None
     return ByClient(months=tuple(rows[0]["months"]), clients=_parts(rows, "client_id", currency))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from licensing.analytics.over import PRICED, over_until
 from licensing.analytics.spans import moment, today
 from licensing.database import Connection
 from licensing.money import Money
@@ -48,7 +49,8 @@ async def price_watch(
     """
     on = today(now)
     start, middle = (moment(on - timedelta(days=WINDOW_DAYS * windows)) for windows in (2, 1))
-    rows = await conn.fetch(_MEDIANS, creator_id, currency, start, moment(on), middle)
+    over = await over_until(conn, since=start, until=moment(on))
+    rows = await conn.fetch(_MEDIANS, creator_id, currency, over, moment(on), start, middle)
     found = {(row["tier"], row["is_late"]): (Money(row["median"], currency), row["pictures"]) for row in rows}
     tiers = sorted({row["tier"] for row in rows})
     nothing: tuple[Money | None, int] = (None, 0)
@@ -61,13 +63,23 @@ async def price_watch(
     )
 
 
-_MEDIANS = """
-    SELECT o.tier, o.settled_at >= $5 AS is_late, count(*)::int AS pictures,
-           percentile_disc(0.5) WITHIN GROUP (ORDER BY o.share + o.fee) AS median
-    FROM licensing.output o
-    WHERE o.output_id IN (SELECT output_id FROM licensing.outputs_of($1, $3, $4))
-      AND o.currency = $2 AND NOT o.test AND o.settled_at >= $3 AND o.settled_at < $4 AND o.revoked_at IS NULL
-    GROUP BY o.tier, is_late
+# The median is the first price up to which half of the pictures lie.
+_MEDIANS = f"""
+    WITH sold AS (
+        {PRICED}
+        UNION ALL
+        SELECT (o.settled_at AT TIME ZONE 'UTC')::date, o.tier, o.share + o.fee, -1 FROM licensing.output o
+        WHERE o.output_id IN (SELECT output_id FROM licensing.revoked_of($1, $5, 'infinity'))
+          AND o.currency = $2 AND NOT o.test AND o.settled_at >= $5 AND o.settled_at < $4
+    ), counted AS (
+        SELECT tier, day >= ($6::timestamptz AT TIME ZONE 'UTC')::date AS is_late, price, sum(pictures) AS pictures
+        FROM sold GROUP BY tier, is_late, price HAVING sum(pictures) > 0
+    ), ranked AS (
+        SELECT *, sum(pictures) OVER (PARTITION BY tier, is_late) AS num,
+               sum(pictures) OVER (PARTITION BY tier, is_late ORDER BY price) AS upto FROM counted
+    )
+    SELECT tier, is_late, max(num)::int AS pictures, min(price) AS median FROM ranked WHERE 2 * upto >= num
+    GROUP BY tier, is_late
 """
 
 

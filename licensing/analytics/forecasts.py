@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from licensing.analytics.over import EARNED, SPENT, over_until
 from licensing.analytics.spans import Span, moment, month_of, today
-from licensing.analytics.spent import CHARGES, purses
+from licensing.charges import purses
 from licensing.database import Connection
 from licensing.money import Money
-from licensing.statements import LINES
 
 WEEKS_MOST = 8
 WEEKS_LEAST = 2
@@ -70,7 +70,8 @@ async def earnings_forecast(
     day = today(now)
     days = _looked_at(day)
     since = await _first(conn, [f"payable:{creator_id}:{currency}"], 1)
-    rows = await conn.fetch(_EARNED, creator_id, currency, days.since, days.until)
+    over = await over_until(conn, since=days.since, until=days.until)
+    rows = await conn.fetch(_EARNED, creator_id, currency, over, days.until, days.since)
     return forecast(
         {row["day"]: row["running"] for row in rows},
         booked=sum(row["booked"] for row in rows if row["day"] >= day.replace(day=1)),
@@ -87,7 +88,8 @@ async def spend_forecast(conn: Connection, *, client_id: str, now: datetime, cur
     day = today(now)
     days, end = _looked_at(day), moment(month_of(day).last + timedelta(days=1))
     since = await _first(conn, purses(client_id, currency), -1)
-    rows = await conn.fetch(_SPENT, purses(client_id, currency), days.since, days.until)
+    over = await over_until(conn, since=days.since, until=days.until)
+    rows = await conn.fetch(_SPENT, purses(client_id, currency), over, days.until, client_id, currency, days.since)
     return forecast(
         {row["day"]: row["running"] for row in rows},
         booked=sum(row["booked"] for row in rows if row["day"] >= day.replace(day=1)),
@@ -100,14 +102,10 @@ async def spend_forecast(conn: Connection, *, client_id: str, now: datetime, cur
 
 # A day's whole sum, and that of it which goes on from week to week.
 _EARNED = f"""
-    SELECT (at AT TIME ZONE 'UTC')::date AS day, sum(share)::bigint AS booked,
-           coalesce(sum(share) FILTER (WHERE kind <> 'compute'), 0)::bigint AS running
-    FROM ({LINES}) AS lines GROUP BY day
+    SELECT day, sum(share)::bigint AS booked, sum(running)::bigint AS running FROM ({EARNED}) AS earned GROUP BY day
 """
 _SPENT = f"""
-    SELECT (at AT TIME ZONE 'UTC')::date AS day, sum(net)::bigint AS booked,
-           coalesce(sum(net) FILTER (WHERE kind IN ('sale', 'refund')), 0)::bigint AS running
-    FROM ({CHARGES}) AS charges GROUP BY day
+    SELECT day, sum(net)::bigint AS booked, sum(running)::bigint AS running FROM ({SPENT}) AS spent GROUP BY day
 """
 _RENEWALS = """
     SELECT coalesce(sum(coalesce((next_plan ->> 'price')::bigint, price)), 0)::bigint FROM licensing.allowance

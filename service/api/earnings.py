@@ -12,6 +12,7 @@ from licensing.analytics.earned import Day, Earned, Part, earned
 from licensing.analytics.erosion import ALERT_PERCENT, PriceWatch, price_watch
 from licensing.analytics.forecasts import earnings_forecast
 from licensing.analytics.spans import today
+from licensing.analytics.totals import earnings
 from licensing.money import Money
 from licensing.sentence import say
 from licensing.statements import Statement
@@ -56,7 +57,7 @@ async def get_earnings(
     days = days_asked_for(first, last, today(now))
     who: dict[str, Any] = {"creator_id": asker.account_id, "now": now, "currency": currency}
     async with web.pool.acquire() as conn:
-        found = await statements.earnings(conn, **who)
+        found = await earnings(conn, **who)
         over_days = await earned(conn, days=days, **who)
         forecast = await earnings_forecast(conn, **who)
         prices = await price_watch(conn, percent=erosion_percent, **who)

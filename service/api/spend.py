@@ -7,7 +7,8 @@ from fastapi import APIRouter, Query
 
 from licensing.analytics.forecasts import spend_forecast
 from licensing.analytics.spans import today
-from licensing.analytics.spent import Charge, Day, Part, Spent, charges, spent
+from licensing.analytics.spent import Day, Part, Spent, spent
+from licensing.charges import Charge, charges
 from licensing.errors import Refusal
 from service.api.shapes import First, Last, Limit, days_asked_for, forecast_document, money, page
 from service.auth import ClientReading, Web

@@ -363,6 +363,7 @@ generations = sa.Table(
     _time("words_deleted_at", optional=True),  # prompt and pictures it began at are gone since (`service.retention`)
     sa.Index("generations_of_client", "client_id", "id"),
     sa.Index("generations_of_style", "style_id", "id"),
+    sa.Index("generations_by_style_of_client", "client_id", "style_id", "created_at"),
     sa.Index(
         "generations_not_ended",
         "state",

@@ -9,6 +9,7 @@ from licensing.money import Money
 from service.appearances import styles_like
 from service.catalogue import Sought, find_styles, published_style
 from service.errors import Problem
+from service.orders import styles_ordered
 from service.pages.shelf import Book, books_of
 from service.pages.visits import Member
 
@@ -35,11 +36,9 @@ async def endings(visit: Member, usage: plans.Usage) -> list[Ending]:
     """The styles that wind down among those that the client has a licence of, or ordered lately; the soonest first."""
     licences = [one for one in usage.allowances if one.kind == "licence" and one.style_id]
     async with visit.web.pool.acquire() as conn:
-        rows = await conn.fetch(
-            "SELECT DISTINCT style_id FROM service.generations WHERE client_id = $1 AND NOT test AND created_at > $2",
-            *(visit.account.id, visit.now - _USED_LATELY),
-        )
-        style_ids = sorted({row["style_id"] for row in rows} | {one.style_id for one in licences if one.style_id})
+        since = visit.now - _USED_LATELY
+        lately = await styles_ordered(conn, client_id=visit.account.id, since=since, with_tests=False)
+        style_ids = sorted({*lately, *(one.style_id for one in licences if one.style_id)})
         states = await switch.states(conn, style_ids=style_ids, client_id=visit.account.id, now=visit.now)
     ending = sorted(
         (state.ends_at, style_id) for style_id, state in states.items() if state.level == "wind_down" and state.ends_at

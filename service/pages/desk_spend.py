@@ -8,7 +8,8 @@ from fastapi.responses import HTMLResponse
 from licensing import keys
 from licensing.analytics.forecasts import spend_forecast
 from licensing.analytics.spans import today
-from licensing.analytics.spent import Part, charges, spent
+from licensing.analytics.spent import Part, spent
+from licensing.charges import charges
 from licensing.database import Connection
 from licensing.errors import Refusal
 from licensing.keys import ListedKey

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from licensing import statements, switch
+from licensing import switch
+from licensing.analytics import totals
 from licensing.database import Connection
 from licensing.money import Money
 from licensing.terms import StyleTerms, current_terms, current_terms_of
@@ -41,7 +42,7 @@ class Outline:
     terms: StyleTerms
     switch: switch.SwitchState
     found: outlines.Found
-    earned: statements.StyleEarnings | None
+    earned: totals.StyleEarnings | None
 
     @property
     def url(self) -> str:
@@ -139,14 +140,14 @@ class Standing(Outline):
         return next((one for one in self.versions if one.id == self.style.published_version_id), None)
 
 
-async def load_earnings(conn: Connection, visit: Member) -> statements.Earnings:
+async def load_earnings(conn: Connection, visit: Member) -> totals.Earnings:
     """What the visitor earned, this month's part of it, and by which style."""
     currency = visit.web.prices.currency
-    return await statements.earnings(conn, creator_id=visit.account.id, now=visit.now, currency=currency)
+    return await totals.earnings(conn, creator_id=visit.account.id, now=visit.now, currency=currency)
 
 
 async def load_outlines(
-    conn: Connection, visit: Member, styles: Sequence[Style], *, earnings: statements.Earnings
+    conn: Connection, visit: Member, styles: Sequence[Style], *, earnings: totals.Earnings
 ) -> list[Outline]:
     """Cards of some of the visitor's own styles, in their order: as many statements for many as for one."""
     ids = [style.id for style in styles]
@@ -178,7 +179,7 @@ async def load_standing(conn: Connection, visit: Member, style_id: str) -> Stand
         terms=terms,
         switch=state,
         found=(await outlines.find(conn, [style_id], creator_id=creator_id, shown=_SHOWN_MAX))[style_id],
-        earned=await statements.style_earnings(
+        earned=await totals.style_earnings(
             conn, creator_id=creator_id, style_id=style_id, now=visit.now, currency=visit.web.prices.currency
         ),
         works=await works.list_works(conn, style_id=style_id, creator_id=creator_id),

@@ -297,7 +297,7 @@ CHARGES = {
     "adjustment": Said("Given back after a dispute"),
     "adjustment_undone": Said("Dispute’s part counted against a refund"),
 }
-"""What a client is charged and given back (`licensing.analytics.spent`)."""
+"""What a client is charged and given back (`licensing.charges`)."""
 PAYMENTS = {
     "pending": Said("Waiting", "", "busy"),
     "succeeded": Said("Arrived", "", "good"),

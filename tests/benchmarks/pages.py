@@ -20,6 +20,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import make_url
 
+from service.db.prepare import prepare_database
 from service.postgres import embedded_postgres
 from tests.benchmarks.crowd.filling import HOME, Crowd
 from tests.benchmarks.crowd.hand import owner
@@ -83,6 +84,8 @@ def measure(
         with embedded_postgres(folder / HOME) as url:
             crowd = fill_once(url, folder, size, seed=seed, say=say)
             with copied(url) as own:
+                # It may have been filled by an earlier version.
+                prepare_database(own)
                 asked = asyncio.run(_ask_all(own, folder, crowd, tally, requests=requests, only=only, say=say))
     return _figures(asked)
 

@@ -1,7 +1,9 @@
 """Sums of what was earned and spent agree with statements and invoices, and let nobody watch a single client."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
 
 import asyncpg
 import pytest
@@ -10,26 +12,52 @@ from licensing import plans, statements
 from licensing.analytics.earned import FEWEST_CLIENTS, Earned, earned
 from licensing.analytics.erosion import PriceWatch, price_watch
 from licensing.analytics.forecasts import Forecast, earnings_forecast, forecast, spend_forecast
+from licensing.analytics.over import close_days, differences
 from licensing.analytics.spans import DAYS_MOST, Span, months_over, span
-from licensing.analytics.spent import Spent, charges, purses, spent
+from licensing.analytics.spent import Spent, spent
+from licensing.analytics.totals import earnings
+from licensing.charges import charges, purses
 from licensing.compute import charge_training
 from licensing.errors import Refusal
 from licensing.money import Money
+from licensing.refunds import refund_output
 from licensing.terms import StyleTerms, put_terms
 from tests.licensing.world import World, eur, new_id, refused
 
+Answer = TypeVar("Answer")
 NOVEMBER = Span(first=date(2025, 11, 1), last=date(2025, 11, 30))
 DECEMBER_1 = datetime(2025, 12, 1, 9, tzinfo=UTC)
 
 
 async def earned_in(world: World, creator_id: str, days: Span = NOVEMBER) -> Earned:
-    async with world.pool.acquire() as conn:
+    """The same, whatever days were summed before."""
+
+    async def ask(conn: asyncpg.Connection) -> Earned:
         return await earned(conn, creator_id=creator_id, days=days, now=world.now)
+
+    return await whatever_is_summed(world, ask)
 
 
 async def spent_in(world: World, client_id: str, days: Span = NOVEMBER) -> Spent:
-    async with world.pool.acquire() as conn:
+    """The same, whatever days were summed before."""
+
+    async def ask(conn: asyncpg.Connection) -> Spent:
         return await spent(conn, client_id=client_id, days=days)
+
+    return await whatever_is_summed(world, ask)
+
+
+async def whatever_is_summed(world: World, ask: Callable[[asyncpg.Connection], Awaitable[Answer]]) -> Answer:
+    async with world.pool.acquire() as conn:
+        answer = await ask(conn)
+    for days_ago in (0, 1, 12, 31, 45):
+        async with world.undone() as conn:
+            await close_days(conn, now=world.now - timedelta(days=days_ago))
+            assert await ask(conn) == answer
+            await close_days(conn, now=world.now)
+            assert await ask(conn) == answer
+            assert await differences(conn) == []
+    return answer
 
 
 async def sold_to(world: World, style: StyleTerms, num_clients: int, **changes: object) -> list[str]:
@@ -291,10 +319,14 @@ async def test_forecasts_of_both_sides_go_by_what_was_sold(world: World):
     await world.subscribe(client, plan=replace(world.prices.plans["studio"], price=eur(777)))
     world.later(days=1)
 
-    async with world.pool.acquire() as conn:
-        earning = await earnings_forecast(conn, creator_id=style.creator_id, now=world.now)
-        spending = await spend_forecast(conn, client_id=client, now=world.now)
-        later = await spend_forecast(conn, client_id=client, now=world.now + timedelta(days=22))
+    async def ask(conn: asyncpg.Connection) -> list[Forecast | None]:
+        return [
+            await earnings_forecast(conn, creator_id=style.creator_id, now=world.now),
+            await spend_forecast(conn, client_id=client, now=world.now),
+            await spend_forecast(conn, client_id=client, now=world.now + timedelta(days=22)),
+        ]
+
+    earning, spending, later = await whatever_is_summed(world, ask)
 
     # Of the Mondays from 1 September on the last sale was on 3 November; it is Tuesday the 11th.
     assert earning is not None
@@ -339,13 +371,23 @@ async def priced(world: World, style: StyleTerms, amount: int) -> StyleTerms:
 
 
 async def watch(world: World, style: StyleTerms, now: datetime, **given: int) -> PriceWatch:
-    async with world.pool.acquire() as conn:
-        return await price_watch(conn, creator_id=style.creator_id, now=now, **given)
+    """The same, whichever days were summed before."""
+    async with world.undone() as conn:
+        found = await price_watch(conn, creator_id=style.creator_id, now=now, **given)
+        await close_days(conn, now=now - timedelta(days=now.day))
+        assert await price_watch(conn, creator_id=style.creator_id, now=now, **given) == found
+        return found
 
 
 async def test_a_picture_that_was_taken_back_has_no_price(world: World):
     style, client = await world.style(), await world.client(prepaid=10_000)
     sale = await world.sold(style, client)
+    async with world.undone() as conn:
+        await close_days(conn, now=world.now + timedelta(days=2))
+        # Taken back after its day was summed.
+        await refund_output(conn, output_id=f"out_{sale.order_id}_0", reason="broken", by="test", now=world.now)
+        watched = await price_watch(conn, creator_id=style.creator_id, now=world.now + timedelta(days=3))
+        assert watched.tiers == ()
     await world.refund(f"out_{sale.order_id}_0")
 
     assert (await watch(world, style, world.now + timedelta(days=1))).tiers == ()
@@ -418,8 +460,8 @@ async def test_all_that_was_ever_earned_is_the_sum_of_all_lines(world: World):
     later = world.now + timedelta(days=60)
     async with world.undone() as conn:
         await many_sales(conn, f"out_{sale.order_id}_0", style.creator_id, 3_000)
-        found = await statements.earnings(conn, creator_id=style.creator_id, now=later)
-        before = await statements.earnings(conn, creator_id=style.creator_id, now=world.now)
+        found = await earnings(conn, creator_id=style.creator_id, now=later)
+        before = await earnings(conn, creator_id=style.creator_id, now=world.now)
         lines = await conn.fetchrow(
             f"SELECT count(*) AS pictures, sum(share)::bigint AS share FROM ({statements.LINES}) AS lines",
             *(style.creator_id, "EUR", world.now - timedelta(days=1), later),

@@ -3,6 +3,7 @@
 import pytest
 
 from licensing import statements
+from licensing.analytics.totals import earnings
 from licensing.errors import Refusal
 from tests.licensing.world import World, eur, new_id
 
@@ -39,7 +40,7 @@ async def test_each_author_has_a_statement_whose_lines_add_up(world: World):
                 assert found.lines
                 for line in found.lines:
                     assert line.price == line.tax + line.fee + line.share + line.others
-            earned = await statements.earnings(conn, creator_id=who, now=world.now)
+            earned = await earnings(conn, creator_id=who, now=world.now)
             assert earned.payable.amount == await world.balance(f"payable:{who}:EUR")
             assert earned.pictures == 4
     assert await world.balance(f"payable:{mara}:EUR") > await world.balance(f"payable:{colourist}:EUR") > 0

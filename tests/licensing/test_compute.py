@@ -3,6 +3,7 @@
 import pytest
 
 from licensing import statements
+from licensing.analytics.totals import earnings
 from licensing.compute import charge_training, training_price
 from licensing.errors import LedgerBroken
 from licensing.ledger import check
@@ -61,7 +62,7 @@ async def test_the_first_sales_fill_up_what_computing_took(world: World):
     await world.sold(style, client, count=2)
 
     async with world.pool.acquire() as conn:
-        earned = await statements.earnings(conn, creator_id=style.creator_id, now=world.now)
+        earned = await earnings(conn, creator_id=style.creator_id, now=world.now)
     assert earned.payable == eur(2 * 51 - 60)
     assert earned.by_style[0].share == eur(2 * 51 - 60)
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from licensing import plans, statements
+from licensing.analytics.totals import earnings, style_earnings
 from licensing.errors import LedgerBroken
 from licensing.refunds import refund_output
 from tests.licensing.world import World, eur, new_id
@@ -85,7 +86,7 @@ async def test_earnings_show_a_sale_at_once_and_by_style(world: World):
     await world.sold(good, client, tier="commercial", count=2)
 
     async with world.pool.acquire() as conn:
-        found = await statements.earnings(conn, creator_id=creator, now=world.now)
+        found = await earnings(conn, creator_id=creator, now=world.now)
 
     assert (found.payable, found.month, found.pictures) == (eur(51 + 2 * 383), eur(2 * 383), 3)
     assert [(line.style_id, line.pictures, line.share) for line in found.by_style] == [
@@ -94,8 +95,8 @@ async def test_earnings_show_a_sale_at_once_and_by_style(world: World):
     ]
     async with world.pool.acquire() as conn:
         which = {"creator_id": creator, "now": world.now}
-        assert await statements.style_earnings(conn, style_id=good.style_id, **which) == found.by_style[0]
-        assert await statements.style_earnings(conn, style_id="sty_none", **which) is None
+        assert await style_earnings(conn, style_id=good.style_id, **which) == found.by_style[0]
+        assert await style_earnings(conn, style_id="sty_none", **which) is None
 
 
 async def test_nobody_sees_anothers_earnings_in_theirs(world: World):

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 from licensing import disputes, docket, dues, payouts, plans, rates, statements
+from licensing.analytics.earned import earned
+from licensing.analytics.over import close_days, differences
+from licensing.analytics.spans import Span
 from licensing.billing import issuing, payments
 from licensing.billing.coupons import Coupon, make_coupon
 from licensing.ledger import check
@@ -62,6 +65,9 @@ class Years:
 
     async def begin(self) -> None:
         await forget_words(self.world)
+        # These years begin again with each seed, in the same books.
+        async with self.world.pool.acquire() as conn:
+            await conn.execute("DELETE FROM licensing.closing")
         for fee_bps in (1500, 0, 3333):
             creator = new_id("acc")
             authors = {creator: 2, new_id("acc"): 1} if fee_bps == 3333 else {}
@@ -113,6 +119,10 @@ class Years:
             await self.random.choice(acts)(self.random.choice(self.clients))
         self.world.now = start + timedelta(days=1)
         await self.sweep()
+        # Whatever changes a day that is over, and whenever that was summed, is found at the month's end.
+        if self.random.random() < 0.1:
+            async with self.world.pool.acquire() as conn:
+                await close_days(conn, now=self.world.now)
 
     async def order(self, client: str) -> None:
         style, tier = self.random.choice(self.styles), self.random.choice(TIERS)
@@ -335,6 +345,8 @@ class Years:
                     )
             assert await issuing.clients_to_invoice(conn, until=until) == []
             assert await check(conn) == []
+            await close_days(conn, now=self.world.now)
+            assert await differences(conn) == []
             month = (until - timedelta(days=1)).strftime("%Y-%m")
             for author in self.authors:
                 await self._check_statement(conn, author, month)
@@ -349,6 +361,11 @@ class Years:
         assert found.gross == found.tax + found.fee + found.others + found.total + found.compute
         moved = sum(one.amount.amount for one in found.movements)
         assert found.opening.amount + found.total.amount + moved == found.closing.amount
+        begins = dues.first_of(month)
+        days = Span(first=begins, last=self.world.now.date() - timedelta(days=1))
+        summed = await earned(conn, creator_id=author, days=days, now=self.world.now)
+        assert summed.share == found.total
+        assert summed.pictures == sum({"sale": 1, "refund": -1}.get(line.kind, 0) for line in found.lines)
         await self._check_dues(conn, author, month, found)
 
     async def _check_dues(self, conn: Any, author: str, month: str, found: statements.Statement) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 import pytest
 
 from licensing import disputes, docket, statements
+from licensing.analytics.totals import earnings
 from licensing.money import Money
 from licensing.refunds import Refund
 from tests.licensing.disputes.case import FEE, PRICE, Case, case_of, notes, settled_at
@@ -248,7 +249,7 @@ async def test_the_statement_has_a_line_for_what_a_dispute_changed_and_for_its_e
     async def lines(month: datetime) -> list[statements.Line]:
         async with world.pool.acquire() as conn:
             found = await statements.statement(conn, creator_id=case.creator, month=f"{month:%Y-%m}")
-            earned = await statements.earnings(conn, creator_id=case.creator, now=world.now)
+            earned = await earnings(conn, creator_id=case.creator, now=world.now)
         assert found.total.amount == sum(line.share.amount for line in found.lines)
         assert earned.payable == sum((line.share for line in earned.by_style), eur(0))
         return list(found.lines)
