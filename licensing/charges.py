@@ -74,14 +74,12 @@ def purses(client_id: str, currency: str) -> list[str]:
 # name finds nothing by an index where Postgres first has to ask whose each row is.
 _CHARGES = """
     WITH charge AS MATERIALIZED (
-        SELECT g.group_no, g.kind, g.at, g.subject, g.body, p.charged,
+        SELECT g.group_no, g.kind, g.at, g.subject, g.body, g.charged,
                CASE WHEN g.kind = 'sale' THEN g.subject END AS of_order,
                CASE g.kind WHEN 'refund' THEN g.subject WHEN 'adjustment' THEN g.body ->> 'output'
                    WHEN 'adjustment_undone' THEN g.body ->> 'output' END AS of_output,
                CASE WHEN g.kind IN ('plan', 'licence', 'plan_end', 'licence_end') THEN g.subject END AS of_allowance
-        FROM ({purse}) p
-        CROSS JOIN LATERAL (SELECT * FROM licensing.entry_group g WHERE g.group_no = p.group_no LIMIT 1) g
-        WHERE {wanted}
+        FROM ({groups}) g
     )
     SELECT g.group_no, g.kind, g.at, g.subject, coalesce(h.style_id, o.style_id, a.style_id) AS style_id,
            coalesce(h.key_id, back.key_id) AS key_id, coalesce(h.tier, o.tier, a.tier) AS tier, g.charged,
@@ -105,12 +103,11 @@ _KINDS = (
     "('sale', 'plan', 'licence', 'refund', 'plan_end', 'licence_end', 'tax_rounding', 'adjustment',"
     " 'adjustment_undone')"
 )
-# Of a long purse only what may lie in the days is read.
-_PURSE = """SELECT e.group_no, -sum(e.amount)::bigint AS charged
-          FROM licensing.stretch_of($1, $2, $3, 100) part JOIN licensing.entry e
-               ON e.account_id = part.account_id AND e.group_no > part.after AND e.group_no < part.upto
-          GROUP BY e.group_no"""
-CHARGES = _CHARGES.format(purse=_PURSE, wanted=f"g.kind IN {_KINDS} AND g.at >= $2 AND g.at < $3")
+CHARGES = _CHARGES.format(
+    groups=f"""SELECT b.group_no, b.kind, b.at, b.subject, b.body, -sum(b.amount)::bigint AS charged
+             FROM licensing.booked($1, $2, $3) b WHERE b.kind IN {_KINDS}
+             GROUP BY b.group_no, b.kind, b.at, b.subject, b.body"""
+)
 """What was charged and given back, by group: `charged` with its tax, `net` without. $1 purses, $2 <= at < $3."""
 # The newest groups of each purse before $2, and of all of them the newest: none of those is missing in its own purse.
 _NEWEST = f"""SELECT e.group_no, -sum(e.amount)::bigint AS charged FROM unnest($1::text[]) purse (account_id), LATERAL (
@@ -118,4 +115,10 @@ _NEWEST = f"""SELECT e.group_no, -sum(e.amount)::bigint AS charged FROM unnest($
               WHERE e.account_id = purse.account_id AND e.group_no < $2 AND g.kind IN {_KINDS}
               ORDER BY e.group_no DESC LIMIT $3) e
           GROUP BY e.group_no ORDER BY e.group_no DESC LIMIT $3"""
-_PAGE = _CHARGES.format(purse=_NEWEST, wanted="true") + " ORDER BY g.group_no DESC"
+_PAGE = (
+    _CHARGES.format(
+        groups=f"""SELECT g.group_no, g.kind, g.at, g.subject, g.body, p.charged FROM ({_NEWEST}) p
+                 CROSS JOIN LATERAL (SELECT * FROM licensing.entry_group g WHERE g.group_no = p.group_no LIMIT 1) g"""
+    )
+    + " ORDER BY g.group_no DESC"
+)

@@ -71,9 +71,7 @@ class Problem:
 
 async def balance(conn: Connection, account_id: str) -> int:
     """The sum of an account's entries; 0 for an account that has none."""
-    total: int = await conn.fetchval(
-        "SELECT coalesce(sum(amount), 0)::bigint FROM licensing.entry WHERE account_id = $1", account_id
-    )
+    total: int = await conn.fetchval("SELECT licensing.balance_at($1, 'infinity')", account_id)
     return total
 
 

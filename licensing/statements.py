@@ -117,25 +117,15 @@ async def months(conn: Connection, *, creator_id: str, currency: str = "EUR") ->
     """The months in which something was earned, reversed, paid out or owed, the newest first, with what each earned."""
     rows = await conn.fetch(
         """
-        SELECT to_char(g.at AT TIME ZONE 'UTC', 'YYYY-MM') AS month,
-               coalesce(sum(e.amount) FILTER (WHERE g.kind = ANY ($2)), 0)::bigint AS total
-        FROM licensing.entry e JOIN licensing.entry_group g USING (group_no)
-        WHERE e.account_id = ANY ($1) GROUP BY 1 ORDER BY 1 DESC
+        SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM') AS month,
+               coalesce(sum(amount) FILTER (WHERE kind = ANY ($2)), 0)::bigint AS total
+        FROM licensing.booked($1, '-infinity', 'infinity') GROUP BY 1 ORDER BY 1 DESC
         """,
         *([f"payable:{creator_id}:{currency}", f"dues:{creator_id}:{currency}"], list(_EARNING)),
     )
     return [(row["month"], Money(row["total"], currency)) for row in rows]
 
 
-_IN_STRETCH = """
-    SELECT e.group_no, g.kind, g.at, g.subject, e.amount
-    FROM licensing.stretch_of($1, $2, $3, 1000) part
-    JOIN licensing.entry e ON e.account_id = part.account_id AND e.group_no > part.after AND e.group_no < part.upto
-    CROSS JOIN LATERAL (SELECT * FROM licensing.entry_group g WHERE g.group_no = e.group_no LIMIT 1) g
-    WHERE g.at >= $2 AND g.at < $3
-"""
-"""Entries of accounts $1, $2 <= at < $3: of a long account only what may lie in that time is read. Group by group, for
-Postgres cannot know how short a stretch is, and would go through all groups there are."""
 _EARNING = ("sale", "refund", "licence_end", "compute", "adjustment", "adjustment_undone")
 """Kinds of groups that are lines of a statement; what else moves a creator's balance is a movement."""
 
@@ -168,16 +158,13 @@ LINES = """
     WHERE (o.creator_id = $1 OR o.shared) AND own.amount IS NOT NULL AND o.currency = $2
       AND (d.from_share <> 0 OR d.from_fee <> 0) AND change.at >= $3 AND change.at < $4
     UNION ALL
-    SELECT rest.kind, g.at, g.body ->> 'style', rest.tier, NULL, NULL, NULL, rest.price, 0, rest.fee, e.amount,
+    SELECT rest.kind, g.at, g.body ->> 'style', rest.tier, NULL, NULL, NULL, rest.price, 0, rest.fee, g.amount,
            rest.others, NULL
-    FROM licensing.stretch_of(ARRAY['payable:' || $1 || ':' || $2], $3, $4, 100) part
-    JOIN licensing.entry e ON e.account_id = part.account_id AND e.group_no > part.after AND e.group_no < part.upto
-    CROSS JOIN LATERAL (SELECT * FROM licensing.entry_group g WHERE g.group_no = e.group_no LIMIT 1) g,
+    FROM licensing.booked(ARRAY['payable:' || $1 || ':' || $2], $3, $4) g,
          LATERAL (SELECT 'unused' AS kind, g.body ->> 'tier' AS tier, (g.body ->> 'price')::bigint AS price,
-                         (g.body ->> 'fee')::bigint AS fee, (g.body ->> 'share')::bigint - e.amount AS others
+                         (g.body ->> 'fee')::bigint AS fee, (g.body ->> 'share')::bigint - g.amount AS others
                   WHERE g.kind = 'licence_end'
-                  UNION ALL SELECT 'compute', 'training', 0, -e.amount, 0 WHERE g.kind = 'compute') rest
-    WHERE g.at >= $3 AND g.at < $4
+                  UNION ALL SELECT 'compute', 'training', 0, -g.amount, 0 WHERE g.kind = 'compute') rest
 """
 """The lines of a statement as a query: sales and refunds by output, what clients left unused of licences, and
 trainings. $1 creator, $2 currency, $3 <= at < $4. `client_id` is for sums over many clients; no statement has it."""
@@ -201,18 +188,7 @@ def _sum(lines: Sequence[Line], name: str, currency: str) -> Money:
 async def _payable_at(conn: Connection, creator_id: str, currency: str, moment: datetime) -> int:
     """What was payable just before a moment."""
     payable: int = await conn.fetchval(
-        """
-        WITH part AS MATERIALIZED (SELECT * FROM licensing.stretch_of(ARRAY[$1], $2, $2, 1000))
-        SELECT coalesce(sum(amount), 0)::bigint FROM (
-            SELECT e.amount FROM part JOIN licensing.entry e
-                ON e.account_id = part.account_id AND e.group_no <= part.after
-            UNION ALL
-            SELECT e.amount FROM part JOIN licensing.entry e
-                ON e.account_id = part.account_id AND e.group_no > part.after AND e.group_no < part.upto
-            CROSS JOIN LATERAL (SELECT * FROM licensing.entry_group g WHERE g.group_no = e.group_no LIMIT 1) g
-            WHERE g.at < $2) AS before
-        """,
-        *(f"payable:{creator_id}:{currency}", moment),
+        "SELECT licensing.balance_at($1, $2)", f"payable:{creator_id}:{currency}", moment
     )
     return payable
 
@@ -220,9 +196,7 @@ async def _payable_at(conn: Connection, creator_id: str, currency: str, moment: 
 async def _posted(conn: Connection, creator_id: str, currency: str, start: datetime, end: datetime) -> int:
     """What the ledger posted as earned, start <= at < end."""
     posted: int = await conn.fetchval(
-        f"""
-        SELECT coalesce(sum(amount), 0)::bigint FROM ({_IN_STRETCH}) AS entries WHERE kind = ANY ($4)
-        """,
+        "SELECT coalesce(sum(amount), 0)::bigint FROM licensing.booked($1, $2, $3) WHERE kind = ANY ($4)",
         *([f"payable:{creator_id}:{currency}"], start, end, list(_EARNING)),
     )
     return posted
@@ -232,9 +206,7 @@ async def _movements(
     conn: Connection, creator_id: str, currency: str, start: datetime, end: datetime
 ) -> tuple[Movement, ...]:
     rows = await conn.fetch(
-        f"""
-        SELECT kind, at, subject, amount FROM ({_IN_STRETCH}) AS entries WHERE kind <> ALL ($4) ORDER BY group_no
-        """,
+        "SELECT kind, at, subject, amount FROM licensing.booked($1, $2, $3) WHERE kind <> ALL ($4) ORDER BY group_no",
         *([f"payable:{creator_id}:{currency}"], start, end, list(_EARNING)),
     )
     return tuple(Movement(**dict(row) | {"amount": Money(row["amount"], currency)}) for row in rows)

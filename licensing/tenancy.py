@@ -138,11 +138,13 @@ TABLES: Mapping[str, Table] = {
 }
 VERBS = (
     "appeal_dispute",
+    "balance_at",
     "begin_all",
     "begin_attempt",
     "begin_payment",
     "begin_payment_refund",
     "begin_setup",
+    "booked",
     "buy_licence",
     "buy_plan",
     "cap_overage",

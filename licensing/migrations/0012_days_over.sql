@@ -19,9 +19,10 @@ CREATE TABLE licensing.earned_day (
     refunds    integer NOT NULL CHECK (refunds >= 0),
     share      bigint NOT NULL,
     running    bigint NOT NULL,
-    CONSTRAINT earned_day_once PRIMARY KEY (creator_id, currency, style_id, day, tier),
+    CONSTRAINT earned_day_once PRIMARY KEY (creator_id, currency, day, style_id, tier),
     CONSTRAINT earned_day_is_over CHECK (day < closing)
 );
+CREATE INDEX earned_day_of_style ON licensing.earned_day (creator_id, style_id);
 CREATE INDEX earned_day_by_closing ON licensing.earned_day (closing);
 
 -- Those of pictures by month and client.

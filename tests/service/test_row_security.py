@@ -148,6 +148,7 @@ async def test_even_the_house_may_not_write_past_the_verbs(connection: asyncpg.C
         "INSERT INTO licensing.terms (style_id, version, fee_bps, notice_days, permissions, actor, created_at)"
         " VALUES ('{style}', 99, 0, 0, '{{}}', '{me}', now())",
         "INSERT INTO licensing.checkpoint (at, document) VALUES (now(), 'mine')",
+        "INSERT INTO licensing.closing (until, at) VALUES ('2100-01-01', now())",
         "SELECT service.accept_plain('[]', '[]', now())",
         "SELECT service.begin_orders('{{}}', now())",
         "SELECT service.settle_orders('[]', 10, now())",
@@ -163,6 +164,25 @@ async def test_a_party_does_nothing_for_others_and_nothing_that_is_the_houses(
 
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await connection.execute(filled)
+
+
+async def test_what_was_booked_is_for_its_owner_and_the_house_to_read(market: Market, connection: asyncpg.Connection):
+    client = await market.client()
+    await market.order(client, tier="personal")
+    payable = f"payable:{market.creator.account.id}:EUR"
+    questions = (
+        "SELECT count(*) FROM licensing.booked(ARRAY[$1], '-infinity', 'infinity')",
+        "SELECT licensing.balance_at($1, 'infinity')",
+    )
+
+    for reader in (market.creator.account.id, HOUSE):
+        await act_as(connection, reader)
+        assert all([await connection.fetchval(question, payable) > 0 for question in questions])
+    for stranger in (client.account.id, NOBODY):
+        await act_as(connection, stranger)
+        for question in questions:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.fetchval(question, payable)
 
 
 async def test_whatever_runs_with_the_owners_rights_finds_its_tables_by_no_path_of_the_caller(
