@@ -1,8 +1,9 @@
 """A backup is taken, while everything runs: one snapshot of the database, and the objects that lie there.
 
 The database comes first. An object that is deleted before its turn was to be deleted; one that came later is in no row
-of the snapshot and does no harm. Checkpoints of the ledger are the exception: one that came later names links that the
-snapshot does not have, so only those are taken that lay there before it.
+of the snapshot and does no harm. There are two exceptions. A checkpoint of the ledger that came later names links that
+the snapshot does not have, so only those are taken that lay there before it. And a picture that was paid for, and that
+was on its way to where it stays, is taken from wherever it is then, under the name that its row in the snapshot has.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -21,6 +22,7 @@ import psycopg
 
 from licensing.authority import open_authority, sign_document
 from licensing.tenancy import ACTING, HOUSE
+from service import pending
 from service.auditing import PREFIX as CHECKPOINTS
 from service.backups.dumps import dumping
 from service.backups.keys import PLACE
@@ -57,6 +59,8 @@ class _Seen:
     """That are not destroyed."""
     style_of: Mapping[str, str]
     """By training."""
+    on_their_way: Mapping[str, str]
+    """Sold pictures that lie where they were made, by the key that the snapshot has: which output each is."""
     facts: Mapping[str, Any]
 
 
@@ -78,6 +82,14 @@ def take_backup(settings: Settings, database_url: str, shelf: Shelf, *, now: dat
             one = _store(shelf, storage, key, _owner(key, seen), before.get(key), new)
             if one is not None:
                 objects.append(one)
+        known = {one.key for one in objects}
+        for key, output_id in seen.on_their_way.items():
+            # Copied before it was deleted here: whoever does not find it here any more finds it there.
+            for place in (key, pending.final_key(output_id)) if key not in known else ():
+                one = _store(shelf, storage, place, PLACE, before.get(place), new)
+                if one is not None:
+                    objects.append(replace(one, key=key))
+                    break
         shelf.write_objects(aside, objects)
         manifest = {
             "format": FORMAT,
@@ -105,6 +117,11 @@ def _snapshot(database_url: str) -> Iterator[_Seen]:
         yield _Seen(
             id=column("SELECT pg_export_snapshot()")[0],
             styles=frozenset(column("SELECT id FROM service.styles WHERE destroyed_at IS NULL")),
+            on_their_way=dict(
+                conn.execute(
+                    "SELECT storage_key, id FROM service.outputs WHERE storage_key LIKE %s", (f"{pending.PREFIX}%",)
+                ).fetchall()
+            ),
             style_of=dict(conn.execute("SELECT id, style_id FROM service.trainings").fetchall()),
             facts={
                 "switch_event": column("SELECT coalesce(max(event_no), 0) FROM licensing.switch_event")[0],

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.browser.served import Served, serve
 
@@ -29,6 +29,7 @@ FLAGS = (
 )
 PATIENCE_MS = 30_000
 MADE_MS = 180_000
+expect.set_options(timeout=PATIENCE_MS)
 # How Chromium itself notes an answer of status 4xx. Refusals are asserted where they are due.
 REFUSED = "Failed to load resource: the server responded with a status of 4"
 _NUMBERS = itertools.count(1)

@@ -177,9 +177,13 @@ def test_a_stop_is_heeded_before_and_after_enlarging(engine):
 
 
 def test_the_estimate_counts_the_enlarging(engine):
+    # So small a picture is enlarged in a moment, which a busy machine may hide.
+    for _ in range(64):
+        engine._pace.finished(1.0, 1.0, enlarged=False)
+        engine._pace.finished(1.0, 9.0, enlarged=True)
     plain, enlarged = (engine.estimate(asked(steps=6, enlarge=enlarge)).ends_s for enlarge in (False, True))
 
-    assert enlarged > plain
+    assert enlarged > plain + 5
 
 
 def test_the_fingerprint_covers_the_enlarger(enlarging_spec, tiny_spec, tmp_path):

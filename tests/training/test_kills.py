@@ -13,6 +13,7 @@ from tests.training.test_training import request_for, spawn
 from training.messages import TrainingRequest
 
 ROUNDS, ROUNDS_LONG = 2, 20
+_TOO_SOON_S = 0.05
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "resume.json"
 PATIENCE_S = 120
 
@@ -60,8 +61,11 @@ def test_kills_at_random_moments_leave_no_trace(portfolio, tiny_entry, longer_re
 
     killed, hashes = 0, []
     for number in range(rounds):
-        request = new_request(f"{number}")
-        killed += kill(request, after_s=pick.uniform(0.0, 0.85) * work_s)
+        request, after_s = new_request(f"{number}"), pick.uniform(0.0, 0.85) * work_s
+        while not (was_killed := kill(request, after_s=after_s)) and after_s > _TOO_SOON_S:
+            # The machine has become quicker since: a kill that comes after the end proves nothing.
+            request, after_s = new_request(f"{number} at {after_s:.2f} s"), after_s / 2
+        killed += was_killed
         run_to_end(request)
         hashes.append(file_sha256(request.out / "adapter.safetensors"))
 
@@ -73,5 +77,4 @@ def test_kills_at_random_moments_leave_no_trace(portfolio, tiny_entry, longer_re
         ]
         write(RESULTS, as_document("resume", figures, seed=rounds, now=datetime.now(UTC)))
     assert equal == rounds
-    # Some end a little sooner than the undisturbed ones did.
-    assert killed >= 0.7 * rounds, "kills that come after the end prove nothing"
+    assert killed == rounds, "kills that come after the end prove nothing"

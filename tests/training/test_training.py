@@ -94,7 +94,10 @@ def test_a_training_tells_its_story_in_order(trained):
     assert ended.outcome == "passed"
     states = [event.state for event in events if isinstance(event, StateChanged)]
     assert states == ["preparing", "preparing", "training", "measuring", "passed"]
-    assert [event.step for event in events if isinstance(event, Progress)] == [5, 10, 12]
+    told = [event.step for event in events if isinstance(event, Progress)]
+    # More often where a step takes long: it is told every second at least.
+    assert told == sorted(set(told))
+    assert {5, 10, 12} <= set(told)
     assert [event.step for event in events if isinstance(event, HeldOut)] == [6, 12]
     assert sum(isinstance(event, Estimate) for event in events) == 1
     assert all(event.path.is_file() for event in events if isinstance(event, Sample))

@@ -1,6 +1,7 @@
 """A place is backed up while it runs and made again elsewhere: same books, same pictures, what was off stays off."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from service.backups.taking import Taken, take_backup
 from service.clock import utc_now
 from service.db import connections as database
 from service.errors import NotStarted
+from service.outputs import move_output
+from service.pending import PREFIX, final_key
 from service.resources import Gateway
 from service.settings import Settings
 from tests.postgres import Server
@@ -151,6 +154,37 @@ async def test_a_place_is_made_of_last_nights_backup(database_url: str, postgres
             assert quotes == ["style_destroyed", "style_off", "style_off", "open"], (
                 "looser since is not taken for granted"
             )
+
+
+async def test_a_picture_that_moves_meanwhile_is_taken_under_the_name_that_the_snapshot_has(
+    market: Market, shelf: Shelf, database_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    """It was just paid for: its row says where it was made, and when its turn comes it lies where it stays."""
+    web = market.gateway
+    client = await market.client()
+    output_id = (await market.order(client, tier="personal", seed=31)).json()["outputs"][0]["id"]
+    here, there = f"{PREFIX}{output_id}/1.sealed.png", final_key(output_id)
+    content = web.storage.get(there)
+    async with web.house() as conn:
+        await move_output(conn, output_id, storage_key=here)
+    web.storage.put(here, content)
+    web.storage.delete(there)
+    listed = web.storage.list_keys
+
+    def list_and_move(_: object, prefix: str) -> Iterator[str]:
+        for key in sorted(listed(prefix)):
+            # What stays comes before what is on its way: neither place has it when its turn comes.
+            if key == here and not prefix:
+                web.storage.put(there, content)
+                web.storage.delete(here)
+            yield key
+
+    monkeypatch.setattr(type(web.storage), "list_keys", list_and_move)
+    taken = await back_up(market, shelf, database_url)
+
+    kept = {one.key: one for one in await asyncio.to_thread(shelf.read_objects, taken.folder)}
+    assert kept[here].sha256 == hashlib.sha256(content).hexdigest()
+    assert there not in kept
 
 
 @pytest.fixture
