@@ -116,6 +116,18 @@ async def emptied(market: Market, style_id: str) -> None:
     raise AssertionError(f"{style_id} was not emptied")
 
 
+async def moved(market: Market, output_id: str) -> bytes:
+    """A sold picture, once it lies where it stays, which is a moment after its order is settled."""
+    web = market.gateway
+    for _ in range(600):
+        async with web.house() as conn:
+            key = await conn.fetchval("SELECT storage_key FROM service.outputs WHERE id = $1", output_id)
+        if key == final_key(output_id):
+            return web.storage.get(key)
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{output_id} was not moved")
+
+
 async def test_a_place_is_made_of_last_nights_backup(database_url: str, postgres: Server, tmp_path: Path):
     async with open_market(database_url, tmp_path) as market:
         shelf = shelf_of(market, tmp_path)
@@ -164,7 +176,7 @@ async def test_a_picture_that_moves_meanwhile_is_taken_under_the_name_that_the_s
     client = await market.client()
     output_id = (await market.order(client, tier="personal", seed=31)).json()["outputs"][0]["id"]
     here, there = f"{PREFIX}{output_id}/1.sealed.png", final_key(output_id)
-    content = web.storage.get(there)
+    content = await moved(market, output_id)
     async with web.house() as conn:
         await move_output(conn, output_id, storage_key=here)
     web.storage.put(here, content)
