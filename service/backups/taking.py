@@ -84,12 +84,8 @@ def take_backup(settings: Settings, database_url: str, shelf: Shelf, *, now: dat
                 objects.append(one)
         known = {one.key for one in objects}
         for key, output_id in seen.on_their_way.items():
-            # Copied before it was deleted here: whoever does not find it here any more finds it there.
-            for place in (key, pending.final_key(output_id)) if key not in known else ():
-                one = _store(shelf, storage, place, PLACE, before.get(place), new)
-                if one is not None:
-                    objects.append(replace(one, key=key))
-                    break
+            if key not in known:
+                objects += _store_moving(shelf, storage, key, pending.final_key(output_id), before, new)
         shelf.write_objects(aside, objects)
         manifest = {
             "format": FORMAT,
@@ -164,6 +160,18 @@ def _store(
                 return None
             new.append(one.num_bytes)
     return one
+
+
+def _store_moving(
+    shelf: Shelf, storage: Storage, key: str, target: str, before: Mapping[str, StoredObject], new: list[int]
+) -> list[StoredObject]:
+    """A picture from where it was made or, if it is there no more, from where it stays; as if it were still there."""
+    # Copied before it is deleted: whoever does not find it at the first place finds it at the second.
+    for place in (key, target):
+        one = _store(shelf, storage, place, PLACE, before.get(place), new)
+        if one is not None:
+            return [replace(one, key=key)]
+    return []
 
 
 def _secrets(settings: Settings) -> dict[str, str]:
