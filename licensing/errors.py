@@ -8,6 +8,7 @@ Raised, because the caller or the machine is at fault:
     - WatermarkUnusable  an invisible mark that nobody knows or that is not installed was named
     - PricesInvalid      `prices.toml` says something that cannot be charged
     - RulesInvalid       `categories.toml` says something that no prompt can be judged by
+    - StillCalled        an upgrade would take away what processes of the version before still use
     - LedgerBroken       an answer of the database that no healthy ledger gives
     - ProviderUnusable   a payment provider was named that nobody knows, that is not installed or not set up
     - ProviderRefuses    a payment provider does not take what it is asked as we ask it; somebody has to look
@@ -49,6 +50,10 @@ class PricesInvalid(LicensingError):
 
 class RulesInvalid(LicensingError):
     """`categories.toml` says something that no prompt can be judged by."""
+
+
+class StillCalled(LicensingError):
+    """An upgrade would take away what processes of the version before still use; nothing was changed."""
 
 
 class LedgerBroken(LicensingError):

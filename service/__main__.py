@@ -5,6 +5,7 @@ import gc
 import sys
 import warnings
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -112,12 +113,13 @@ def demo(home: Path | None) -> None:
 
 
 @main.command()
+@click.option("--anyway", is_flag=True, help="Do not look whether processes of the version before still run.")
 @home_option
-def migrate(home: Path | None) -> None:
-    """Bring the database up to date."""
+def migrate(home: Path | None, anyway: bool) -> None:
+    """Bring the database up to date. Processes of the version before go on where all that changes is additions."""
     from service.db.prepare import prepare_database
 
-    in_database(settings_for(home=home), prepare_database)
+    in_database(settings_for(home=home), partial(prepare_database, anyway=anyway))
     click.echo("The database is up to date.")
 
 

@@ -6,6 +6,9 @@ else. How long something took is no date: that is `time.monotonic`.
 A test that looks from outside, through a browser, moves the clock of all processes of one home by a file in it, the
 seconds that it goes ahead of the machine's. Dates that are made up must never meet money that is not, so a home has
 such a file from its first start or never, and while it has one, nothing of it reaches anybody else.
+
+Machines' clocks differ, and a place has one: the database's. A process that is told how far its machine is from it
+(`service.clocks`) goes by the database's time.
 """
 
 from collections.abc import Callable
@@ -30,6 +33,17 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(kw_only=True)
+class MachineClock:
+    """The machine's time, put right by `ahead_s`, the seconds that it is ahead of the database's."""
+
+    machine: Clock = utc_now
+    ahead_s: float = 0.0
+
+    def __call__(self) -> datetime:
+        return self.machine() - timedelta(seconds=self.ahead_s)
+
+
 @dataclass(frozen=True)
 class MovedClock:
     """The machine's time and as many seconds as the file says, which may be written anew at any moment."""
@@ -48,7 +62,7 @@ def clock_of(settings: Settings) -> Clock:
             raise NotStarted(
                 f"The clock of {settings.home} was moved by tests, so its dates are made up; choose another --home."
             )
-        return utc_now
+        return MachineClock()
     if reason := _why_not_moved(settings):
         raise NotStarted(f"{_SETTING} is for tests alone and {reason}; take the setting away.")
     if not ahead.exists():

@@ -24,6 +24,8 @@ from licensing.rules import load_categories
 from licensing.watermarks import open_watermark
 from service.auditing import checkpoints_in, look_over
 from service.clock import Clock, clock_of
+from service.clocks import AGREES_S, put_right
+from service.clocks import sentence as clock_sentence
 from service.db.connections import connect, most_connections
 from service.db.prepare import prepare_database
 from service.errors import OwnhandError
@@ -78,7 +80,11 @@ async def examine(
     ]
     findings = [await asyncio.to_thread(_look, subject, check, settings) for subject, check in plain]
     clock = clock_of(settings)
-    checks: list[Check] = [functools.partial(_processes, clock), functools.partial(_connections, settings, clock)]
+    checks: list[Check] = [
+        functools.partial(_clocks, clock),
+        functools.partial(_processes, clock),
+        functools.partial(_connections, settings, clock),
+    ]
     if with_ledger:
         checks.append(functools.partial(look_at_ledger, settings, elsewhere))
     if style_id:
@@ -204,6 +210,21 @@ async def _in_database(url: str, checks: Sequence[Check]) -> list[Finding]:
         return [await check(conn) for check in checks]
     finally:
         await conn.close()
+
+
+async def _clocks(clock: Clock, conn: asyncpg.Connection) -> Finding:
+    """This machine's clock, and those of the processes that live, by what they say themselves."""
+    ahead_s = await put_right(conn, clock)
+    if ahead_s is None:
+        return Finding(subject="clocks", is_well=True, sentence="made up: this place is a test's")
+    rows = await conn.fetch(
+        "SELECT id, host, (machine ->> 'ahead_s')::float8 AS ahead_s FROM service.executors"
+        " WHERE seen_at > $1 AND abs((machine ->> 'ahead_s')::float8) > $2 ORDER BY id",
+        *(clock() - _SILENCE, AGREES_S),
+    )
+    wrong = [f"{row['id']} on {row['host']} is {row['ahead_s']:+.1f} s off" for row in rows]
+    is_well = abs(ahead_s) <= AGREES_S and not wrong
+    return Finding(subject="clocks", is_well=is_well, sentence="; ".join([clock_sentence(ahead_s), *wrong]))
 
 
 async def _processes(clock: Clock, conn: asyncpg.Connection) -> Finding:

@@ -36,6 +36,10 @@ UNION ALL SELECT 'letter', min(created_at) FROM service.letters WHERE mail = 'wa
 UNION ALL SELECT 'destruction', min(destroyed_at) FROM service.styles
     WHERE destroyed_at IS NOT NULL AND emptied_at IS NULL
 """
+_CLOCKS = """
+SELECT id, abs((machine ->> 'ahead_s')::float8) AS seconds FROM service.executors
+WHERE seen_at > $1::timestamptz - make_interval(secs => $2) AND machine ->> 'ahead_s' IS NOT NULL ORDER BY id
+"""
 _SLOWEST_OFF = """
 SELECT CASE place WHEN 'fence' THEN 'fence' ELSE 'workers' END AS of,
     max(extract(epoch FROM stopped_at - asked_at))::float8 AS seconds
@@ -72,7 +76,7 @@ async def read_gauges(web: Gateway) -> list[Gauge]:
     now = web.clock()
     async with web.house() as conn:
         gauges = [*await _counts(web, conn, now), *await _times(conn, now), *await _people(conn, now)]
-        gauges += await _books(conn, now)
+        gauges += [*await _books(conn, now), await _clocks(web, conn, now)]
     return [*gauges, *await asyncio.to_thread(_machine, web, now)]
 
 
@@ -112,6 +116,16 @@ async def _times(conn: Connection, now: datetime) -> list[Gauge]:
             values=slowest,
         ),
     ]
+
+
+async def _clocks(web: Gateway, conn: Connection, now: datetime) -> Gauge:
+    rows = await conn.fetch(_CLOCKS, now, web.settings.executor_silence_s)
+    return Gauge(
+        name="ownhand_clock_difference_seconds",
+        meaning="By how much the clock of a process's machine differs from the database's",
+        label="executor",
+        values=[(row["id"], row["seconds"]) for row in rows],
+    )
 
 
 async def _people(conn: Connection, now: datetime) -> list[Gauge]:

@@ -16,6 +16,7 @@ import asyncpg
 from inference.pace import Speed, mean_speed
 from licensing.database import Connection
 from service.beside import beside
+from service.clocks import put_right
 from service.db.connections import read
 from service.resources import Resources
 from service.who import Who
@@ -68,8 +69,8 @@ async def beating(
     speeds: Callable[[], Mapping[str, Speed]],
     machine: Callable[[], Awaitable[Mapping[str, Any]]] = _nothing,
 ) -> AsyncIterator[None]:
-    """Say now, and every two seconds until the end of the block, that this process lives, how fast it draws, and what
-    is to be said of its machine."""
+    """Say now, and every two seconds until the end of the block, that this process lives, how fast it draws, what is to
+    be said of its machine, and by how much its clock is ahead of the database's (`ahead_s`)."""
     global _executor
     _executor = executor
     steady: dict[str, Speed] = {}
@@ -78,8 +79,9 @@ async def beating(
         for base, speed in speeds().items():
             steady[base] = mean_speed([steady.get(base, speed), speed], weights=[1 - _NEWEST_SHARE, _NEWEST_SHARE])
         told = json.dumps({base: asdict(speed) for base, speed in steady.items()})
-        about = json.dumps(await machine())
+        about = await machine()
         async with opened.pool.acquire() as conn:
+            about = {**about, "ahead_s": await put_right(conn, opened.clock)}
             # What a process drew at before it was restarted holds until it knows better.
             await conn.execute(
                 "INSERT INTO service.executors AS known"
@@ -88,7 +90,7 @@ async def beating(
                 " ON CONFLICT (id) DO UPDATE SET host = $3, pid = $4, started_at = $5, seen_at = $6,"
                 "  speeds = known.speeds || $7::jsonb, content_check = $8, machine = $9",
                 *(executor, role, socket.gethostname(), os.getpid(), started_at, opened.clock(), told),
-                *(opened.settings.content_checker, about),
+                *(opened.settings.content_checker, json.dumps(about)),
             )
 
     async def go_on() -> None:

@@ -23,6 +23,7 @@ from licensing.rules import Category, load_categories
 from licensing.tenancy import HOUSE
 from licensing.watermarks import Watermark, open_watermark
 from service.clock import Clock, utc_now
+from service.clocks import put_right
 from service.db.connections import application_url, open_pool
 from service.db.patience import patience
 from service.db.tenancy import acting_for
@@ -103,6 +104,8 @@ async def open_worker_resources(
 ) -> AsyncIterator[Resources]:
     """A worker's resources, closed at the end."""
     async with await _pool(settings, database_url) as pool:
+        async with pool.acquire() as conn:
+            await put_right(conn, clock)
         yield Resources(
             settings=settings,
             database_url=application_url(database_url),
@@ -124,6 +127,7 @@ async def open_gateway(settings: Settings, database_url: str, *, clock: Clock = 
     async with await _pool(settings, database_url) as pool:
         provider = open_payments(settings)
         async with pool.acquire() as conn:
+            await put_right(conn, clock)
             await put_in_force(conn, ownership, now=clock())
             await apply_taxes(conn, taxes)
             await note_fees(conn, prices, now=clock())

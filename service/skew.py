@@ -1,10 +1,12 @@
 """Processes of different versions: whether this one may work here, and which of the others it shares no work with.
 
-Tables must be those that this version's code knows; stories must have the steps that it knows. `ownhand migrate` does
-the former, and the workflow engine keeps the latter apart: a story goes on with the steps it began with.
+Tables must be those that this version's code knows, or have got no more than additions since; stories must have the
+steps that it knows. `ownhand migrate` does the former, and the workflow engine keeps the latter apart: a story goes on
+with the steps it began with.
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +15,8 @@ import licensing
 from licensing.database import Connection
 from service import __version__
 from service.errors import NotStarted
+
+log = logging.getLogger("ownhand.skew")
 
 STEPS = "1"
 """Raised only when the steps of a story change: a story goes on with the code it started with."""
@@ -28,7 +32,7 @@ def known_revision(room: str) -> str:
 
 
 async def check_tables(conn: Connection) -> None:
-    """Raises NotStarted where tables are older or newer than this version of the code."""
+    """Raises NotStarted where tables are older than this version of the code, or newer by more than additions."""
     for room in _ROOMS:
         found, known = await conn.fetchval(f"SELECT version_num FROM {room}.alembic_version"), known_revision(room)
         if found < known:
@@ -37,6 +41,10 @@ async def check_tables(conn: Connection) -> None:
                 " migrate` with this version first"
             )
         if found > known:
+            oldest = await conn.fetchval("SELECT revision FROM service.oldest_code WHERE room = $1", room)
+            if oldest is not None and oldest <= known:
+                log.info("the tables of %s are at %s, which %s can work with", room, found, known)
+                continue
             raise NotStarted(
                 f"the tables of {room} are at {found}, of a newer version than this one ({__version__}, {known});"
                 " start that version here, too"

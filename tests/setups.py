@@ -116,22 +116,21 @@ def _plain(data: Path) -> None:
 
 
 @contextmanager
-def debian_postgres(*, change: Callable[[Path], None] = _plain) -> Iterator[Server]:
+def debian_postgres(*, change: Callable[[Path], None] = _plain, within: Path | None = None) -> Iterator[Server]:
     """The newest of Debian's servers here, with an owner that may make databases and roles and no more. change: is
-    given the folder of its data before it starts."""
-    tools = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-    assert tools, "no server under /usr/lib/postgresql; tests/stories/find_postgres.sh installs Debian's"
+    given the folder of its data before it starts. within: a folder for all of it."""
     from tests.stories.processes import free_port
 
-    folder, port = Path(tempfile.mkdtemp(prefix="ownhand-debian-")), free_port()
+    folder, port = Path(tempfile.mkdtemp(prefix="ownhand-debian-", dir=within)), free_port()
     data, secret = folder / "data", folder / "password"
     secret.write_text(_PASSWORD)
     give_away(folder, secret)
-    _as_somebody([tools[-1] / "initdb", "-D", data, "-U", "admin", "-A", "scram-sha-256", f"--pwfile={secret}"])
+    _as_somebody([_tool("initdb"), "-D", data, "-U", "admin", "-A", "scram-sha-256", f"--pwfile={secret}"])
+    with (data / "postgresql.conf").open("a") as conf:
+        conf.write(f"port = {port}\nunix_socket_directories = '{folder}'\n")
+        conf.write("listen_addresses = '127.0.0.1'\nmax_connections = 200\n")
     change(data)
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
-    log = folder / "log"
-    _as_somebody([tools[-1] / "pg_ctl", "-D", data, "-w", "-o", options, "-l", log, "start"])
+    start_again(folder)
     try:
         with psycopg.connect(
             f"postgresql://admin:{_PASSWORD}@127.0.0.1:{port}/postgres", autocommit=True
@@ -141,8 +140,28 @@ def debian_postgres(*, change: Callable[[Path], None] = _plain) -> Iterator[Serv
             )
         yield Server(socket_folder=folder, address=f"{_OWNER}:{_PASSWORD}@127.0.0.1:{port}")
     finally:
-        _as_somebody([tools[-1] / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"])
+        _as_somebody([_tool("pg_ctl"), "-D", data, "-w", "-m", "immediate", "stop"])
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_again(folder: Path) -> None:
+    """Start the server of Debian's that lies in a folder (`Server.socket_folder`), if it does not run."""
+    if _is_stopped(folder):
+        _as_somebody([_tool("pg_ctl"), "-D", folder / "data", "-w", "-l", folder / "log", "start"])
+
+
+def _is_stopped(folder: Path) -> bool:
+    try:
+        _as_somebody([_tool("pg_ctl"), "-D", folder / "data", "status"])
+    except subprocess.CalledProcessError:
+        return True
+    return False
+
+
+def _tool(name: str) -> Path:
+    tools = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    assert tools, "no server under /usr/lib/postgresql; tests/stories/find_postgres.sh installs Debian's"
+    return tools[-1] / name
 
 
 def give_away(*paths: Path) -> None:

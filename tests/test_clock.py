@@ -10,6 +10,7 @@ from tests.test_tidy import ROOMS, ROOT, product_modules, tracked
 
 READS_THE_MACHINES_TIME = {
     "service/clock.py": "the clock itself",
+    "service/clocks.py": "the database's, to compare a machine's with it",
     # X.509 dates are compared with the machine's clock by whoever opens a picture.
     "licensing/keymaking.py": "the dates of certificates",
     "training/base/__main__.py": "the time of day before a line of progress, at a shell",

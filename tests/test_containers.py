@@ -2,10 +2,13 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -63,6 +66,37 @@ def test_every_command_is_one_that_there_is(words: list[str]):
     # Parsed as it stands, and not run.
     context = command.make_context(words[1], [str(word) for word in words[2:]])
     assert context.params
+
+
+def kubernetes_objects() -> list[Any]:
+    """What Kubernetes itself knows: without `kustomization.yaml`, which is for a tool, and with the pods of the fleet's
+    nodes in place of the cluster that KubeRay makes of them."""
+    fleet = of_fleet()
+    cluster = fleet.pop("cluster")["spec"]
+    nodes = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    found = [one for one in [*manifests(), *fleet.values()] if one["kind"] != "Kustomization"]
+    found += [{"apiVersion": "v1", "kind": "Pod", **node["template"]} for node in nodes]
+    return [
+        pytest.param(one, id=f"{one['kind']}-{one['metadata'].get('name', number)}") for number, one in enumerate(found)
+    ]
+
+
+@pytest.mark.parametrize("one", kubernetes_objects())
+def test_kubernetes_knows_every_field_of_its_manifests(one: dict[str, Any]):
+    kubernetes_validate.validate(one, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_a_field_that_kubernetes_does_not_know_is_found():
+    web = next(one for one in manifests() if one["kind"] == "Deployment")
+    wrong = {**web, "spec": {**web["spec"], "replica": 2}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_compose_knows_every_field_of_its_file():
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*command, CONFIGS / "compose" / "compose.yaml"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_what_they_set_are_settings():

@@ -3,14 +3,17 @@
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 import psycopg
 import psycopg.sql
 import sqlalchemy as sa
 from dbos import DBOS
 
+from licensing.errors import StillCalled
 from licensing.migrate import migrate as migrate_licensing
 from licensing.tenancy import APPLICATION
+from licensing.upgrades import Upgrade
 from service.db.connections import application_url
 from service.db.migrate import migrate as migrate_service
 from service.errors import NotStarted
@@ -25,13 +28,16 @@ LOCK_TRIES = 12
 BETWEEN_TRIES_S = 2.0
 
 
-def prepare_database(database_url: str) -> None:
+def prepare_database(database_url: str, *, anyway: bool = False) -> None:
     """Create the database that the URL names if it is not there, and bring every room's tables up to date.
 
     Processes that do so at once do it one after the other. A table that somebody uses for long is waited for without
-    holding up others. Raises NotStarted where no server answers, where such a table does not become free within a
-    minute and a half, or where the application's role cannot sign in. With the URL of that role nothing is done: tables
-    are its owner's to change.
+    holding up others. Processes of the version before go on meanwhile where all that changes is additions; where more
+    does, they must have ended, unless `anyway`.
+
+    Raises NotStarted where they have not, where no server answers, where a table does not become free within a minute
+    and a half, or where the application's role cannot sign in. With the URL of that role nothing is done: tables are
+    its owner's to change.
     """
     if sa.make_url(database_url).username == APPLICATION:
         return
@@ -42,21 +48,50 @@ def prepare_database(database_url: str) -> None:
         _create_database(sa.make_url(database_url))
     with psycopg.connect(database_url, autocommit=True) as connection:
         _lock(connection)
-        _change_tables(migrate_licensing, database_url)
-        _change_tables(migrate_service, database_url)
+        may_break = anyway or not _num_connected(connection)
+        upgrades = {
+            "licensing": _change_tables(partial(migrate_licensing, may_break=may_break), database_url),
+            "service": _change_tables(partial(migrate_service, may_break=may_break), database_url),
+        }
+        for room, upgrade in upgrades.items():
+            _note_oldest(connection, room, upgrade)
         DBOS.migrate(database_url, application_role=APPLICATION)
         _let_in(connection, sa.make_url(application_url(database_url)))
 
 
-def _change_tables(migrate: Callable[[str], None], database_url: str) -> None:
+def _num_connected(connection: psycopg.Connection) -> int:
+    """How many connections processes have open to this database."""
+    row = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = %s", [APPLICATION]
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _note_oldest(connection: psycopg.Connection, room: str, upgrade: Upgrade) -> None:
+    """Which version's code may still be started over tables as they are now (`service.skew`): while all that came since
+    were additions, that of before."""
+    is_whole = upgrade.before is None or upgrade.breaks
+    connection.execute(
+        "INSERT INTO service.oldest_code (room, revision) VALUES (%s, %s) ON CONFLICT (room) DO "
+        + ("UPDATE SET revision = EXCLUDED.revision" if is_whole else "NOTHING"),
+        [room, upgrade.after if is_whole else upgrade.before],
+    )
+
+
+def _change_tables(migrate: Callable[[str], Upgrade], database_url: str) -> Upgrade:
     """Migrate with a time-out for locks. What a try changed before one is undone with its transaction."""
     url = sa.make_url(database_url)
     options = " ".join([*_listed(url.query.get("options")), f"-c lock_timeout={round(LOCK_S * 1000)}"])
     hurried = url.update_query_dict({"options": options}).render_as_string(hide_password=False)
     for left in reversed(range(LOCK_TRIES)):
         try:
-            migrate(hurried)
-            return
+            return migrate(hurried)
+        except StillCalled as error:
+            raise NotStarted(
+                f"this version changes more than it adds, and processes of the version before run: {error}. End them,"
+                " then try again (`ownhand migrate --anyway` does not look at them); nothing of it was changed"
+            ) from error
         except (sa.exc.OperationalError, psycopg.errors.LockNotAvailable) as error:
             told = error.orig if isinstance(error, sa.exc.OperationalError) else error
             if not isinstance(told, psycopg.errors.LockNotAvailable):
@@ -69,6 +104,7 @@ def _change_tables(migrate: Callable[[str], None], database_url: str) -> None:
                 ) from error
         log.warning("a table that is to be changed is in use; it is tried again in %g s", BETWEEN_TRIES_S)
         time.sleep(BETWEEN_TRIES_S)
+    raise AssertionError("the last try returned or raised")
 
 
 def _listed(options: str | tuple[str, ...] | None) -> tuple[str, ...]:

@@ -535,6 +535,13 @@ executors = sa.Table(
     _json("machine"),  # what a worker says of its machine: `service.machines`
 )
 
+oldest_code = sa.Table(
+    "oldest_code",  # by room, the oldest revision whose code may be started over the tables: `service.skew`
+    metadata,
+    sa.Column("room", sa.Text(), primary_key=True),
+    _text("revision"),
+)
+
 _IN_RECORD = "refused IS NOT NULL OR purpose = 'case' OR (purpose = 'deletion' AND role <> 'place')"
 data_use = sa.Table(
     "data_use",  # who opened a creator's files, or was refused; a trigger keeps it from being changed

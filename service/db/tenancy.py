@@ -100,6 +100,7 @@ TABLES: Mapping[str, Table] = {
     "bank_statements": Table(seen=NO_PARTY, writes=_ALL),
     "bank_lines": Table(seen=NO_PARTY, writes=_ALL),
     "alembic_version": Table(seen=NO_PARTY),
+    "oldest_code": Table(seen=NO_PARTY),
 }
 
 

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 from licensing.audits import last_audit
 from licensing.ledger import RULES
 from service import overview
+from service.clocks import AGREES_S
 from service.heartbeats import list_executors
 from service.languages import translate
 from service.pages.render import page
@@ -40,6 +41,7 @@ async def machines_page(visit: OperatorVisit) -> HTMLResponse:
         workers=[one for one in executors if one.role != "web"],
         others=[one for one in executors if one.role == "web"],
         living_since=visit.now - silence,
+        clocks_agree_s=AGREES_S,
         rules=[(translate(rule), broken.count(rule)) for rule in (*RULES, *sorted(set(broken) - set(RULES)))],
         translate=translate,
         failures_shown=overview.FAILURES_SHOWN,

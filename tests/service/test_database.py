@@ -1,6 +1,8 @@
 """The embedded database and its schema: started once, shared, stopped by the last, locked away."""
 
+import ast
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -139,3 +141,28 @@ def test_the_migrations_make_the_tables_that_the_code_names(database_url: str):
     engine.dispose()
 
     assert differences == []
+
+
+_TAKES_AWAY = re.compile(
+    r"\b(drop\w*|rename\w*|truncate|delete from|update|set not null|alter_column|create_index|create (unique )?index)\b"
+    r"|\balter column \w+ type\b",
+    re.IGNORECASE,
+)
+
+
+def test_a_revision_that_says_that_it_only_adds_takes_nothing_away():
+    additive = []
+    for room in ("service/db", "licensing"):
+        for path in sorted((ROOT / room / "migrations" / "versions").glob("[0-9]*.py")):
+            tree = ast.parse(path.read_text())
+            names = {target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets}  # type: ignore[attr-defined]
+            if "ADDITIVE" not in names:
+                continue
+            [up] = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "upgrade"]
+            done = "\n".join(
+                [ast.unparse(up), *(one.read_text() for one in path.parent.parent.glob(f"{path.stem}.sql"))]
+            )
+            assert _TAKES_AWAY.findall(done) == [], path.name
+            additive.append(path.name)
+    assert "0031_oldest_code.py" in additive
+    assert _TAKES_AWAY.search("op.drop_column('works', 'name')")

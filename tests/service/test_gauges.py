@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,13 @@ async def test_what_waits_is_told_with_its_age(place: Place, creator: Person):
     free = re.search(r"ownhand_home_free_bytes ([\d.e+]+)", text)
     assert free
     assert float(free[1]) > 0
+
+
+async def test_metrics_are_named_as_prometheus_has_it(place: Place):
+    find = ["bash", ROOT / "tests" / "find_promtool.sh"]
+    promtool = subprocess.run(find, check=True, capture_output=True, text=True).stdout.strip()
+    done = subprocess.run([promtool, "check", "metrics"], input=await told(place), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 async def test_no_metric_names_anybody(place: Place, creator: Person):

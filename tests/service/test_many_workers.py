@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -191,14 +191,39 @@ async def test_nothing_starts_over_tables_of_another_version(
 ):
     assert town.web.settings.database_url is not None
     place = open_place(town.web.settings.database_url, town.web.settings.configs, home=tmp_path)
-    owner = await asyncpg.connect(town.web.settings.database_url)
-    try:
-        known = await owner.fetchval(f"SELECT version_num FROM {room}.alembic_version")
-        await owner.execute(f"UPDATE {room}.alembic_version SET version_num = $1", revision)
+    async with tables_at(town, room, revision, oldest_code=revision):
         with pytest.raises(NotStarted, match=sentence):
-            await place.__aenter__()
+            async with place:
+                pass
+
+
+async def test_an_older_version_starts_over_tables_that_have_got_additions_alone(town: Town, tmp_path: Path):
+    assert town.web.settings.database_url is not None
+    known = known_revision("licensing")
+    url, configs = town.web.settings.database_url, town.web.settings.configs
+    async with (
+        tables_at(town, "licensing", "9999", oldest_code=known),
+        open_place(url, configs, home=tmp_path) as place,
+    ):
+        assert (await place.stranger.get("/readyz")).is_success
+
+
+@asynccontextmanager
+async def tables_at(town: Town, room: str, revision: str, *, oldest_code: str) -> AsyncIterator[None]:
+    """A room's tables say that they are at a revision, and which version's code may be started over them."""
+    owner = await asyncpg.connect(town.web.settings.database_url)
+    told = f"SELECT version_num, revision FROM {room}.alembic_version, service.oldest_code WHERE room = $1"
+
+    async def tell(found: str, oldest: str) -> None:
+        await owner.execute(f"UPDATE {room}.alembic_version SET version_num = $1", found)
+        await owner.execute("UPDATE service.oldest_code SET revision = $2 WHERE room = $1", room, oldest)
+
+    before = await owner.fetchrow(told, room)
+    try:
+        await tell(revision, oldest_code)
+        yield
     finally:
-        await owner.execute(f"UPDATE {room}.alembic_version SET version_num = $1", known)
+        await tell(*before)
         await owner.close()
 
 

@@ -1,5 +1,7 @@
 """A place on Debian's PostgreSQL, a bucket and three workers, in which one thing after the other goes wrong under load.
 
+Needs root and Debian's `faketime`, for disks that can be filled and clocks that are wrong.
+
 Clients buy all the while and repeat what is not acknowledged under its Idempotency-Key. Beside it a style is switched
 off in the middle of the fault. In the end every order has ended: delivered and paid once, or neither; nothing of the
 style that is off was sold after its creator was told that it is; the books balance, nothing is left over.
@@ -7,13 +9,17 @@ style that is off was sold after its creator was told that it is; the books bala
 
 import asyncio
 import contextlib
+import errno
 import os
+import shutil
 import signal
+import subprocess
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -27,12 +33,15 @@ from tests.postgres import Server
 from tests.s3_gate import Gate, gate_before
 from tests.service.conftest import Person
 from tests.service.market import PRICE, publish_style, write_style_adapter
-from tests.setups import debian_postgres, s3_server
+from tests.setups import debian_postgres, s3_server, start_again
 from tests.stories.town import Town, open_town
 
 WORKERS = 3
 BUYERS = 3
 PATIENCE_S = 300.0
+CLOCK_OFF_S = 600
+FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
+"""Debian's package `faketime`: whatever reads the time in a process that has it loaded is told another one."""
 # What a program that repeats its request may be told meanwhile.
 _AGAIN = (409, 429, 500, 503)
 _ENDS = ("settled", "failed", "withdrawn", "canceled", "expired")
@@ -47,6 +56,8 @@ class Night:
     postgres: Server
     doomed: str
     """The style that is switched off each time."""
+    disks: dict[str, Path]
+    """Small ones of their own, on which the `database` and the `home` of all processes lie."""
     acknowledged: list[str] = field(default_factory=list)
     is_over: bool = False
 
@@ -94,25 +105,55 @@ class Night:
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[tuple[Server, Gate]]:
-    with pytest.MonkeyPatch.context() as patch, debian_postgres() as postgres, s3_server() as endpoint:
+def disks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    if os.getuid() != 0:
+        pytest.skip("disks that can be filled are mounted, which needs root")
+    folder, sizes = tmp_path_factory.mktemp("disks"), {"database": "1g", "home": "256m"}
+    with contextlib.ExitStack() as stack:
+        for name, size in sizes.items():
+            (folder / name).mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "none", folder / name], check=True)
+            stack.callback(subprocess.run, ["umount", "--lazy", folder / name], check=True)
+        for above in (folder / "database").parents:
+            # The server is not root, and must reach its disk.
+            if above.is_relative_to("/tmp") and above != Path("/tmp"):
+                above.chmod(0o755)
+        (folder / "database").chmod(0o777)
+        yield {name: folder / name for name in sizes}
+
+
+@pytest.fixture(scope="module")
+def servers(disks: dict[str, Path]) -> Iterator[tuple[Server, Gate]]:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        debian_postgres(change=_with_little_log, within=disks["database"]) as postgres,
+        s3_server() as endpoint,
+    ):
         patch.setenv("AWS_ACCESS_KEY_ID", "somebody")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "something")
         with gate_before(endpoint) as gate:
             yield postgres, gate
 
 
+def _with_little_log(data: Path) -> None:
+    with (data / "postgresql.conf").open("a") as conf:
+        conf.write("max_wal_size = 128MB\n")
+
+
 @pytest.fixture(scope="module")
-async def night(servers: tuple[Server, Gate], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Night]:
+async def night(
+    servers: tuple[Server, Gate], disks: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Night]:
     postgres, gate = servers
     prepare_database(postgres.url("night"))
     boto3.client("s3", endpoint_url=gate.endpoint, region_name="us-east-1").create_bucket(Bucket="night")
     storage = f"s3://night/live?endpoint={gate.endpoint}&region=us-east-1"
-    folder, limits = tmp_path_factory.mktemp("night"), {"requests_per_minute": 100_000}
-    async with open_town(postgres.url("night"), folder, workers=WORKERS, storage_url=storage, **limits) as town:
+    folder, more = tmp_path_factory.mktemp("night"), {"requests_per_minute": 100_000, "storage_url": storage}
+    (folder / "home").symlink_to(disks["home"])
+    async with open_town(postgres.url("night"), folder, workers=WORKERS, **more) as town:
         adapter = write_style_adapter(town.web.settings.configs, folder / "doomed.safetensors", seed=2)
         doomed = await publish_style(town.web, town.creator, adapter)
-        yield Night(town=town, gate=gate, postgres=postgres, doomed=doomed)
+        yield Night(town=town, gate=gate, postgres=postgres, doomed=doomed, disks=disks)
 
 
 @contextmanager
@@ -163,6 +204,72 @@ def bucket_shut(night: Night) -> Iterator[None]:
     night.gate.open()
 
 
+@contextmanager
+def filled(disk: Path) -> Iterator[None]:
+    """Not a byte more fits on the disk."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+    yield
+    filler.unlink()
+
+
+@contextmanager
+def database_full(night: Night) -> Iterator[None]:
+    with filled(night.disks["database"]):
+        yield
+    # It ends where it has no room to recover in.
+    start_again(night.postgres.socket_folder)
+
+
+@contextmanager
+def home_full(night: Night) -> Iterator[None]:
+    """Where workers keep the adapters that they fetch, and these are fetched anew."""
+    names = ("worker", "worker-2", "worker-3")
+    for name in names:
+        night.town.processes.kill(name)
+    shutil.rmtree(night.disks["home"] / "cache")
+    with filled(night.disks["home"]):
+        for name in names:
+            night.town.processes.start("worker", name=name)
+        yield
+    for name in names:
+        if not night.town.processes.is_alive(name):
+            night.town.processes.start("worker", name=name)
+
+
+def _with_clock(ahead_s: int) -> dict[str, str]:
+    [library] = Path("/").glob(FAKETIME.removeprefix("/"))
+    return {"LD_PRELOAD": str(library), "FAKETIME": f"{ahead_s:+d}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
+@contextmanager
+def web_clock_wrong(night: Night) -> Iterator[None]:
+    night.town.processes.kill("web")
+    night.town.processes.start("web", environ=_with_clock(CLOCK_OFF_S))
+    yield
+    night.town.processes.kill("web")
+    night.town.processes.start("web")
+
+
+@contextmanager
+def worker_clocks_wrong(night: Night) -> Iterator[None]:
+    clocks = {"worker-2": CLOCK_OFF_S, "worker-3": -CLOCK_OFF_S}
+    for name, ahead_s in clocks.items():
+        night.town.processes.kill(name)
+        night.town.processes.start("worker", name=name, environ=_with_clock(ahead_s))
+    yield
+    for name in clocks:
+        night.town.processes.kill(name)
+        night.town.processes.start("worker", name=name)
+
+
 FAULTS: tuple[Callable[[Night], AbstractContextManager[None]], ...] = (
     web_killed,
     worker_killed,
@@ -170,6 +277,10 @@ FAULTS: tuple[Callable[[Night], AbstractContextManager[None]], ...] = (
     database_silent,
     database_broken,
     bucket_shut,
+    database_full,
+    home_full,
+    web_clock_wrong,
+    worker_clocks_wrong,
 )
 
 
