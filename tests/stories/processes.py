@@ -1,7 +1,7 @@
 """The service as real processes, which tests may kill: web and worker on one home and one database.
 
 They are forked from a process that has imported everything already: a test that starts dozens of them would otherwise
-spend its time on importing the same modules. What needs an environment of its own is started like any program.
+spend its time on importing the same modules.
 """
 
 import asyncio
@@ -9,17 +9,17 @@ import multiprocessing
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 import httpx
 
-from service.settings import Settings, to_environ
+from service.clock import MachineClock, utc_now
+from service.settings import Settings
 from tests import setups
 
 START_S = 120.0
@@ -37,8 +37,10 @@ def _context() -> ForkServerContext:
     return context
 
 
-def _run(role: str, settings: Settings, log: Path) -> None:
-    """What `ownhand web` and `ownhand worker` do once their modules are imported."""
+def _run(role: str, settings: Settings, log: Path, ahead_s: float) -> None:
+    """What `ownhand web` and `ownhand worker` do once their modules are imported, on a machine whose clock is ahead."""
+    if ahead_s:
+        _set_ahead(ahead_s)
     handle = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(handle, stream.fileno())
@@ -53,29 +55,15 @@ def _run(role: str, settings: Settings, log: Path) -> None:
         asyncio.run(run_worker(settings, settings.database_url))
 
 
-class Program:
-    """A role as a program of its own, with what these tests ask of a process."""
+def _set_ahead(ahead_s: float) -> None:
+    """Have this process read the time of a machine whose clock is wrong: ours, and what libraries ask `time` for."""
+    from service import web, worker
 
-    def __init__(self, role: str, settings: Settings, log: Path, environ: Mapping[str, str]) -> None:
-        with log.open("ab") as said:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "service", role],
-                env={**os.environ, **to_environ(settings), **environ},
-                stdout=said,
-                stderr=said,
-            )
-        self.pid = self._process.pid
-        self.kill, self.terminate = self._process.kill, self._process.terminate
-
-    @property
-    def exitcode(self) -> int | None:
-        return self._process.poll()
-
-    def is_alive(self) -> bool:
-        return self.exitcode is None
-
-    def join(self, timeout: float | None = None) -> None:
-        self._process.wait(timeout)
+    seconds, nanoseconds = time.time, time.time_ns
+    time.time = lambda: seconds() + ahead_s
+    time.time_ns = lambda: nanoseconds() + round(ahead_s * 1e9)
+    for module in (web, worker):
+        module.clock_of = lambda settings: MachineClock(machine=lambda: utc_now() + timedelta(seconds=ahead_s))  # type: ignore[attr-defined]
 
 
 @dataclass(kw_only=True)
@@ -84,7 +72,7 @@ class Processes:
 
     settings: Settings
     log: Path
-    _running: dict[str, ForkServerProcess | Program] = field(default_factory=dict)
+    _running: dict[str, ForkServerProcess] = field(default_factory=dict)
     _context: ForkServerContext = field(default_factory=_context)
 
     def start(
@@ -94,17 +82,14 @@ class Processes:
         name: str | None = None,
         crash_at: str | None = None,
         port: int | None = None,
-        environ: Mapping[str, str] | None = None,
+        ahead_s: float = 0.0,
     ) -> None:
         """Start a role, under its own name where none is given; it kills itself at the point `crash_at`. port: of a
-        second web process, elsewhere than the first. environ: what its environment has beside ours."""
+        second web process, elsewhere than the first. ahead_s: how far its machine's clock is."""
         settings = replace(self.settings, crash_at=crash_at, port=port or self.settings.port, **setups.more_settings())
-        if environ is None:
-            forked = self._context.Process(target=_run, args=(role, settings, self.log), daemon=True)
-            forked.start()
-            self._running[name or role] = forked
-        else:
-            self._running[name or role] = Program(role, settings, self.log, environ)
+        process = self._context.Process(target=_run, args=(role, settings, self.log, ahead_s), daemon=True)
+        process.start()
+        self._running[name or role] = process
         if role == "web":
             self._wait_ready(name or role, settings.origin)
 

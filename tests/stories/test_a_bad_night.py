@@ -1,6 +1,6 @@
 """A place on Debian's PostgreSQL, a bucket and three workers, in which one thing after the other goes wrong under load.
 
-Needs root and Debian's `faketime`, for disks that can be filled and clocks that are wrong.
+Needs root, for disks that can be filled.
 
 Clients buy all the while and repeat what is not acknowledged under its Idempotency-Key. Beside it a style is switched
 off in the middle of the fault. In the end every order has ended: delivered and paid once, or neither; nothing of the
@@ -18,7 +18,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,7 @@ WORKERS = 3
 BUYERS = 3
 PATIENCE_S = 300.0
 CLOCK_OFF_S = 600
-FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
-"""Debian's package `faketime`: whatever reads the time in a process that has it loaded is told another one."""
+SECOND = timedelta(seconds=1)
 # What a program that repeats its request may be told meanwhile.
 _AGAIN = (409, 429, 500, 503)
 _ENDS = ("settled", "failed", "withdrawn", "canceled", "expired")
@@ -244,15 +243,10 @@ def home_full(night: Night) -> Iterator[None]:
             night.town.processes.start("worker", name=name)
 
 
-def _with_clock(ahead_s: int) -> dict[str, str]:
-    [library] = Path("/").glob(FAKETIME.removeprefix("/"))
-    return {"LD_PRELOAD": str(library), "FAKETIME": f"{ahead_s:+d}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-
-
 @contextmanager
 def web_clock_wrong(night: Night) -> Iterator[None]:
     night.town.processes.kill("web")
-    night.town.processes.start("web", environ=_with_clock(CLOCK_OFF_S))
+    night.town.processes.start("web", ahead_s=CLOCK_OFF_S)
     yield
     night.town.processes.kill("web")
     night.town.processes.start("web")
@@ -263,7 +257,7 @@ def worker_clocks_wrong(night: Night) -> Iterator[None]:
     clocks = {"worker-2": CLOCK_OFF_S, "worker-3": -CLOCK_OFF_S}
     for name, ahead_s in clocks.items():
         night.town.processes.kill(name)
-        night.town.processes.start("worker", name=name, environ=_with_clock(ahead_s))
+        night.town.processes.start("worker", name=name, ahead_s=ahead_s)
     yield
     for name in clocks:
         night.town.processes.kill(name)
@@ -291,7 +285,7 @@ async def test_whatever_goes_wrong_nothing_is_lost_doubled_or_sold_after_off(
     night: Night, fault: Callable[[Night], AbstractContextManager[None]], seconds: float
 ):
     night.acknowledged.clear()
-    night.is_over, before = False, await night.town.spent()
+    night.is_over, before, begun = False, await night.town.spent(), night.town.web.clock()
     await night.switch("live")
     buying = [asyncio.create_task(night.buy()) for _ in range(BUYERS)]
     doomed = [await night.order(night.doomed) for _ in range(BUYERS)]
@@ -313,6 +307,11 @@ async def test_whatever_goes_wrong_nothing_is_lost_doubled_or_sold_after_off(
     for order_id in doomed:
         one = ended[order_id]
         assert one["state"] != "settled" or datetime.fromisoformat(one["ended_at"]) <= off_at, one
+    # Whoever's clock is wrong, there is one time.
+    for one in ended.values():
+        times = [datetime.fromisoformat(one[name]) for name in ("created_at", "ended_at")]
+        times = [begun - SECOND, *times, night.town.web.clock() + SECOND]
+        assert times == sorted(times), one
     for one in sold:
         assert (await night.told(night.town.client, "GET", f"/v1/outputs/{one['outputs'][0]['id']}")).is_success
     await _is_tidy(night)
