@@ -104,15 +104,12 @@ def base_spec(name: str, *, folder: Path = BASES) -> BaseSpec:
 
     Raises BaseUnusable if there is no such base or its file has an unknown, missing or impossible entry.
     """
-    if name.endswith(".toml"):
-        file = Path(name)
-    elif IDENTIFIER.fullmatch(name):
-        file = folder / f"{name}.toml"
-    else:
-        raise BaseUnusable(f"{name!r} is not the id of a base; there are: {_known(folder)}")
-    if not file.is_file():
-        raise BaseUnusable(f"there is no base {name!r}; there are: {_known(folder)}")
-    return _read_file(file, file.stat().st_mtime_ns)
+    file = _file_of(name, folder)
+    try:
+        changed_ns = file.stat().st_mtime_ns
+    except FileNotFoundError:
+        raise BaseUnusable(f"there is no base {name!r}; there are: {_known(folder)}") from None
+    return _read_file(file, changed_ns)
 
 
 def list_bases(*, folder: Path = BASES) -> list[BaseSpec]:
@@ -192,6 +189,15 @@ def _component(folder: Path, part: str) -> Mapping[str, Any]:
         raise BaseUnusable(f"the base folder {folder.name!r} has no readable {part}/config.json; restore it") from error
     assert isinstance(content, dict)
     return content
+
+
+@lru_cache(maxsize=64)
+def _file_of(name: str, folder: Path) -> Path:
+    if name.endswith(".toml"):
+        return Path(name)
+    if IDENTIFIER.fullmatch(name):
+        return folder / f"{name}.toml"
+    raise BaseUnusable(f"{name!r} is not the id of a base; there are: {_known(folder)}")
 
 
 @lru_cache(maxsize=64)

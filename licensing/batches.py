@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
@@ -19,6 +19,35 @@ MOST = 64
 """Questions that are answered together, at most: more hold their locks for longer than they save."""
 AT_ONCE = 2
 """Batches under way: while one waits for the disk, the next one computes."""
+
+
+class Waiting:
+    """Ends the waiting of those that were not answered in time: with one timer for all, since one for each would cost
+    more than most answers. Who waits for less than somebody before is ended no sooner than that one."""
+
+    def __init__(self) -> None:
+        self._until: dict[asyncio.Future[Any], float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, future: asyncio.Future[Any], within_s: float) -> None:
+        """Have `future` raise TimeoutError unless it is done, or taken out, by then."""
+        until = self._until[future] = future.get_loop().time() + within_s
+        if self._timer is None:
+            self._timer = future.get_loop().call_at(until, self._end_overdue)
+
+    def take_out(self, future: asyncio.Future[Any]) -> None:
+        self._until.pop(future, None)
+
+    def _end_overdue(self) -> None:
+        self._timer = None
+        while self._until:
+            future, until = next(iter(self._until.items()))
+            if until > future.get_loop().time():
+                self._timer = future.get_loop().call_at(until, self._end_overdue)
+                return
+            del self._until[future]
+            if not future.done():
+                future.set_exception(TimeoutError())
 
 
 class Batches(Generic[Asked, Answered]):
@@ -39,9 +68,13 @@ class Batches(Generic[Asked, Answered]):
         self._answer_all, self._most, self._at_once = answer_all, most, at_once
         self._waiting: deque[tuple[Asked, asyncio.Future[Answered]]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._in_time = Waiting()
 
-    async def ask(self, asked: Asked) -> Answered:
-        """The answer to one question. Who is cancelled meanwhile does not hear it, but it may have been answered."""
+    async def ask(self, asked: Asked, *, within_s: float | None = None) -> Answered:
+        """The answer to one question. Who is cancelled meanwhile does not hear it, but it may have been answered.
+
+        within_s: how long to wait; then it raises TimeoutError, and may be answered all the same. None: for ever.
+        """
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         self._waiting.append((asked, future))
         if len(self._tasks) < self._at_once:
@@ -49,7 +82,13 @@ class Batches(Generic[Asked, Answered]):
             task = asyncio.create_task(self._work(), context=Context())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return await future
+        if within_s is None:
+            return await future
+        self._in_time.add(future, within_s)
+        try:
+            return await future
+        finally:
+            self._in_time.take_out(future)
 
     async def _work(self) -> None:
         while self._waiting:

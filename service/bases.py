@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from inference import base_licences
 from inference.base_licences import Sale
@@ -27,19 +28,20 @@ class Shelved:
     """Its folder is on the machine that shows this."""
 
 
-def sale_of_base(settings: Settings, base: str) -> Sale:
-    """Whether pictures made with a base may be sold here, and why. Raises BaseUnusable."""
-    return _sale_of(base_spec(base, folder=settings.configs / "bases"))
+def base_here(settings: Settings, base: str) -> BaseSpec:
+    """A base as its file here says. Raises BaseUnusable."""
+    return base_spec(base, folder=settings.configs / "bases")
 
 
-def _sale_of(spec: BaseSpec) -> Sale:
-    sale = base_licences.sale_of(spec.licence, spec.commercial)
+@cache
+def _sale_of(licence: str, commercial: bool | None) -> Sale:
+    sale = base_licences.sale_of(licence, commercial)
     return replace(sale, why=known_again(sale.why, OF_BASES))
 
 
-def require_for_sale(settings: Settings, base: str) -> None:
+def require_for_sale(spec: BaseSpec) -> None:
     """Raises Problem where nothing that is made with a base may be sold."""
-    sale = sale_of_base(settings, base)
+    sale = _sale_of(spec.licence, spec.commercial)
     if not sale.is_allowed:
         raise Problem(
             "base_not_for_sale",
@@ -47,7 +49,7 @@ def require_for_sale(settings: Settings, base: str) -> None:
                 "Nothing made with the base {base} can be sold here. {why} Train a style over another"
                 " base, or ask the operator, who may say otherwise by `commercial = true` in"
                 " configs/bases/{base}.toml.",
-                base=base,
+                base=spec.id,
                 why=sale.why,
             ),
         )
@@ -69,7 +71,7 @@ async def shelved(
         shown.append(
             Shelved(
                 spec=spec,
-                sale=_sale_of(spec),
+                sale=_sale_of(spec.licence, spec.commercial),
                 styles=[dict(row) for row in own if row["place"] <= styles_shown],
                 num_styles=own[0]["num"] if own else 0,
                 loaded=[one.id for one in executors if spec.id in one.machine.get("bases", {})],

@@ -245,9 +245,9 @@ def _route_of(scope: Scope) -> str:
 
 def language_of(scope: Scope) -> str:
     """What somebody in front of a browser reads; programs, which bring a token, are answered in English."""
-    request = HTTPConnection(scope)
-    if "authorization" in request.headers:
+    if any(name == b"authorization" for name, _ in scope["headers"]):
         return ENGLISH
+    request = HTTPConnection(scope)
     return choose(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""))
 
 

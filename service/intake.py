@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from inference.catalog import BaseSpec, base_spec, enlargement
+from inference.catalog import BaseSpec, enlargement
 from inference.errors import ImageRefused, InvalidRequest
 from inference.messages import MAX_SEED, AdapterRef, ImageRequest, Plan, plan
 from licensing import gateway, keys
@@ -21,7 +21,7 @@ from licensing.sentence import say
 from service import acceptance
 from service.approvals import Prospect, need_approval
 from service.auth import Identity, check_terms, is_let_in
-from service.bases import require_for_sale
+from service.bases import base_here, require_for_sale
 from service.delivery import full_size
 from service.errors import Problem, not_found, refused
 from service.forecasts import read_eta_s
@@ -95,9 +95,9 @@ async def check(web: Gateway, asker: Identity, body: OrderBody) -> Wanted:
     offering = await offered(web, body.style, body.version)
     webhook_id = await _own_webhook(web, asker, body.webhook)
     await check_order(web, asker, offering, prompt)
+    spec = base_here(web.settings, offering.base)
     if not asker.is_test:
-        require_for_sale(web.settings, offering.base)
-    spec = base_spec(offering.base, folder=web.settings.configs / "bases")
+        require_for_sale(spec)
     seed = secrets.randbelow(SEEDS) if body.seed is None else body.seed
     start = await _offered_start(web, offering, body)
     image = await _own_image(web, asker, body.image, "image")
@@ -146,7 +146,7 @@ async def usual_price(
     web: Gateway, *, client_id: str, creator_id: str, style_id: str, base: str, tier: str, count: int
 ) -> Priced:
     """The same of so many usual pictures, whatever they will show. Raises Problem."""
-    spec = base_spec(base, folder=web.settings.configs / "bases")
+    spec = base_here(web.settings, base)
     body = OrderBody(style="any", prompt="any", count=count)
     planned = _planned(spec, body, prompt=body.prompt, seed=0, has_image=False, has_mask=False)
     usual = InLine(

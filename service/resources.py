@@ -1,6 +1,5 @@
 """What a process holds open while it runs: the pool, the storage, and in the web role the keys."""
 
-import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -93,8 +92,7 @@ class Gateway(Resources):
         """
         if answer_all not in self._batches:
             self._batches[answer_all] = Batches(partial(answer_all, self))
-        async with asyncio.timeout(patience().batch_s):
-            answered: Answered = await self._batches[answer_all].ask(asked)
+        answered: Answered = await self._batches[answer_all].ask(asked, within_s=patience().batch_s)
         return answered
 
 

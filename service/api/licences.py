@@ -11,7 +11,7 @@ from licensing.plans import Allowance
 from licensing.rulebooks import current_rules
 from service.api.shapes import Cursor, Limit, money, page
 from service.auth import Client, ClientReading, Web, check_terms
-from service.bases import require_for_sale
+from service.bases import base_here, require_for_sale
 from service.catalogue import published_style
 from service.errors import refused
 from service.rules import check_client
@@ -37,7 +37,7 @@ async def post_licence(web: Web, asker: Client, body: LicenceBody) -> dict[str, 
     check_terms(web, asker)
     async with web.pool.acquire() as conn:
         style = await published_style(conn, body.style)
-        require_for_sale(web.settings, style.base)
+        require_for_sale(base_here(web.settings, style.base))
         rules = (await current_rules(conn, creator_id=style.creator_id, style_id=style.id)).rules
     await check_client(web, asker, rules, style_id=style.id, style_name=style.name)
     async with web.pool.acquire() as conn, conn.transaction():

@@ -19,7 +19,7 @@ from licensing.sentence import say
 from licensing.terms import Approval, Offer, StyleTerms, Tier, current_terms, put_terms
 from service.api.shapes import money, permissions_document
 from service.auth import Creator, CreatorReading, Web
-from service.bases import require_for_sale
+from service.bases import base_here, require_for_sale
 from service.delivery import delivered_size
 from service.errors import Problem, invalid, not_found, refused
 from service.resources import Gateway
@@ -115,7 +115,7 @@ async def make_style(web: Web, asker: Creator, body: NewStyle, response: Respons
     except BaseUnusable as error:
         raise invalid(error) from error
     if body.tiers is not None:
-        require_for_sale(web.settings, base)
+        require_for_sale(base_here(web.settings, base))
     style_id, now = web.new_id("sty"), web.clock()
     async with web.pool.acquire() as conn, conn.transaction():
         style = await add_style(
@@ -169,7 +169,7 @@ async def patch_style(web: Web, asker: Creator, style_id: str, body: StyleChange
         terms = await current_terms(conn, style_id)
         assert terms is not None, "every style gets terms in the transaction that makes it"
         if body.tiers is not None:
-            require_for_sale(web.settings, style.base)
+            require_for_sale(base_here(web.settings, style.base))
         if any(part is not None for part in (body.tiers, body.licence, body.notice_days, body.approval)):
             await _put(conn, changed_terms(terms, body, web.prices), by=asker.account_id, web=web)
         return await style_document(conn, web, style)

@@ -13,7 +13,7 @@ from service import audit, versions
 from service.api.shapes import Cursor, Limit, bytes_of, page
 from service.api.styles import own_style
 from service.auth import Creator, CreatorReading, Identity, Web, check_terms
-from service.bases import require_for_sale
+from service.bases import base_here, require_for_sale
 from service.data_use import Purpose, Use, read_file
 from service.errors import ObjectMissing, not_found, refused
 from service.resources import Gateway
@@ -47,7 +47,7 @@ async def get_version(web: Web, asker: CreatorReading, version_id: str) -> dict[
 async def publish_version(web: Web, asker: Creator, version_id: str) -> dict[str, Any]:
     """Make it the version that new orders get."""
     check_terms(web, asker)
-    require_for_sale(web.settings, (await _own(web, asker, version_id)).base)
+    require_for_sale(base_here(web.settings, (await _own(web, asker, version_id)).base))
     now = web.clock()
     async with web.pool.acquire() as conn, conn.transaction():
         found = await versions.publish(conn, version_id=version_id, creator_id=asker.account_id, now=now)

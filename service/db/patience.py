@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 
 # The server is to give up first: it says why, and the connection can be used on.
 _GRACE_S = 2.0
@@ -20,18 +21,18 @@ class Patience:
     connect_s: float | None = None
     statement_s: float | None = None
 
-    @property
+    @cached_property
     def answer_s(self) -> float | None:
         """When a server that says nothing at all, not even that it gave up, is taken for gone."""
         return None if self.statement_s is None else self.statement_s + _GRACE_S
 
-    @property
+    @cached_property
     def batch_s(self) -> float | None:
         """How long an answer may take that is made for many at once, on a connection that has no such times."""
         times = (self.connect_s, self.answer_s)
         return None if None in times else sum(filter(None, times))
 
-    @property
+    @cached_property
     def statement_timeout(self) -> str:
         """As PostgreSQL has it: milliseconds, 0 for none."""
         return str(round((self.statement_s or 0.0) * 1000))

@@ -9,12 +9,13 @@ same reason an error is told by its kind alone: its words may be anybody's.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import (
+    INVALID_SPAN,
     NonRecordingSpan,
     NoOpTracer,
     Span,
@@ -33,13 +34,14 @@ _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 chosen: ContextVar[SpanContext | None] = ContextVar("chosen", default=None)
 """What the next span is to be called, where that is not left to chance."""
-_tracer: Tracer = NoOpTracer()
+_NONE = NoOpTracer()
+_tracer: Tracer = _NONE
 
 
 def use(tracer: Tracer | None) -> None:
     """Make the spans of this process by `tracer`; None for none."""
     global _tracer
-    _tracer = tracer or NoOpTracer()
+    _tracer = tracer or _NONE
 
 
 def root_of(thing_id: str) -> SpanContext | None:
@@ -58,9 +60,14 @@ def span(name: str, **attributes: AttributeValue) -> Iterator[Span]:
         yield made
 
 
-@contextmanager
-def request_span(method: str) -> Iterator[Span]:
+def request_span(method: str) -> AbstractContextManager[Span]:
     """An answer to somebody's request; what a stranger says of traces is not gone by."""
+    # Where nothing is traced, a request pays nothing for it.
+    return nullcontext(INVALID_SPAN) if _tracer is _NONE else _request_span(method)
+
+
+@contextmanager
+def _request_span(method: str) -> Iterator[Span]:
     made = _tracer.start_span(method, context=Context(), kind=SpanKind.SERVER)
     made.set_attribute("http.request.method", method)
     with _timed(made):

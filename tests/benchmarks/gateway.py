@@ -22,6 +22,7 @@ from typing import Any
 import psycopg
 
 from service.db.prepare import prepare_database
+from tests.benchmarks.aged import age
 from tests.benchmarks.figures import ROOT, Figure
 from tests.postgres import running_server
 
@@ -54,10 +55,14 @@ class Served:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement (default: 10)")
+    parser.add_argument(
+        "--history", type=int, default=0, help="orders of the past to measure again with (default: none)"
+    )
 
 
-def measure(*, seed: int, say: Callable[[str], None], seconds: float) -> list[Figure]:
-    """All clients and one alone, twice in turn; then calm; then with all that belongs to a picture."""
+def measure(*, seed: int, say: Callable[[str], None], seconds: float, history: int) -> list[Figure]:
+    """All clients and one alone, twice in turn; then calm; then, where asked, all clients after many orders more; then
+    with all that belongs to a picture."""
     with tempfile.TemporaryDirectory() as folder, served(Path(folder), "metered") as place:
         say("many accounts, one account ...")
         run(place, place.tokens, seconds=seconds)
@@ -71,6 +76,7 @@ def measure(*, seed: int, say: Callable[[str], None], seconds: float) -> list[Fi
         paid = sum(load.paid for pair in rounds for load in pair) + calm.paid
         refused = sum(load.refused for pair in rounds for load in pair) + calm.refused
         booked = _booked(place)
+        aged = _after_history(place, history, seconds=seconds, say=say) if history else []
     with tempfile.TemporaryDirectory() as folder, served(Path(folder), "whole") as place:
         say("with workflow and seal ...")
         run(place, place.tokens, seconds=2, connections=WHOLE_CONNECTIONS, prefer="wait=30")
@@ -85,7 +91,22 @@ def measure(*, seed: int, say: Callable[[str], None], seconds: float) -> list[Fi
         Figure(name=f"{CALM_PER_S} a second: 99th percentile", value=calm.p99_ms, unit="ms", goal=12, at_most=True),
         Figure(name="refused or broken", value=refused, unit="requests", goal=0, at_most=True),
         Figure(name="acknowledged and not booked", value=max(paid - booked, 0), unit="sales", goal=0, at_most=True),
+        *aged,
         Figure(name="with workflow and seal", value=whole.per_s, unit="a second"),
+    ]
+
+
+def _after_history(place: Served, orders: int, *, seconds: float, say: Callable[[str], None]) -> list[Figure]:
+    """The rate just before and just after the place has got a past."""
+    say(f"{orders:,} orders of the past ...")
+    before = run(place, place.tokens, seconds=seconds)
+    age(place.database_url, orders)
+    # What is read first comes from the disk.
+    run(place, place.tokens, seconds=seconds)
+    after = run(place, place.tokens, seconds=seconds)
+    return [
+        Figure(name=f"before {orders:,} orders of the past", value=before.per_s, unit="a second"),
+        Figure(name=f"after {orders:,} orders of the past", value=after.per_s, unit="a second"),
     ]
 
 
