@@ -19,6 +19,7 @@ from service.faults import reach
 from service.generation import start_approved
 from service.orders import find_order, mark_approved, mark_unpaid
 from service.resources import Gateway
+from service.telling.of_orders import tell_looked_at
 
 REASON_CHARACTERS_MAX = 300
 
@@ -71,6 +72,7 @@ async def reject(web: Gateway, *, creator_id: str, order_id: str, reason: str) -
             why = reason.rstrip(".")
             said = f"The creator looked at the pictures and does not release them: {why}. Nothing was charged."
             await mark_unpaid(conn, order_id, reason="withdrawn", message=said, now=now)
+            await tell_looked_at(conn, order_id, now=now)
             return await _decide(conn, order_id, "rejected", now=now)
 
 

@@ -55,6 +55,7 @@ from service.rendering import Drawn, render
 from service.resources import Gateway
 from service.sealing import Sealed, seal_picture, sealer
 from service.starting_points import find_start
+from service.telling.of_orders import tell_looked_at
 from service.telling.of_styles import tell_waiting
 from service.turns import give_turns, priority_of, read_line
 from service.workflows import GENERATION, RENDER, ask, durable_step, gateway, start, story
@@ -121,7 +122,17 @@ async def tell_approved(order_id: str) -> str:
     """From a creator's yes to pictures that are the client's, or to an end without a charge. Returns that end."""
     kept = await take_kept(order_id)
     end = await settle_order(order_id, kept["fence"], kept["pictures"], kept["message"], kept["refused"])
-    return await close(order_id, kept["fence"], end)
+    state = await close(order_id, kept["fence"], end)
+    await tell_client(order_id)
+    return state
+
+
+@durable_step()
+async def tell_client(order_id: str) -> None:
+    """Tell whoever ordered what became of pictures that their creator said yes to."""
+    web = gateway()
+    async with web.pool.acquire() as conn:
+        await tell_looked_at(conn, order_id, now=web.clock())
 
 
 async def close(order_id: str, fence: int | None, end: Drawn) -> str:

@@ -7,7 +7,17 @@ from typing import Literal
 from service.languages import gettext
 
 Topic = Literal[
-    "entry", "security", "money", "licences", "disputes", "training", "approvals", "payouts", "sharing", "office"
+    "entry",
+    "security",
+    "money",
+    "orders",
+    "licences",
+    "disputes",
+    "training",
+    "approvals",
+    "payouts",
+    "sharing",
+    "office",
 ]
 
 
@@ -36,6 +46,12 @@ TOPICS: Mapping[Topic, About] = {
     "security": About("Your account", "What changes who can get in.", roles=_ALL),
     "money": About("Money owed", "What waits to be paid, and what came back.", roles=("creator", "client")),
     "licences": About("Licences and plans", "A style or a plan that you pay for changes or ends.", roles=("client",)),
+    "orders": About(
+        "Orders that a maker looks at",
+        "Pictures that waited for their maker’s yes are yours, or are not.",
+        roles=("client",),
+        may_be_off=True,
+    ),
     "disputes": About("Disputes, claims and cases", "What has a date by which to answer.", roles=_ALL),
     "training": About("Trainings", "A training has ended.", roles=("creator",), may_be_off=True),
     "approvals": About("Pictures to look at", "Pictures wait for your yes or no.", roles=("creator",), may_be_off=True),
@@ -75,6 +91,9 @@ KINDS: Mapping[str, Topic] = {
     "approvals.waiting": "approvals",
     "style.switched": "licences",
     "style.destroyed": "security",
+    "order.released": "orders",
+    "order.kept_back": "orders",
+    "order.expired": "orders",
     "licence.ended": "licences",
     "plan.ended": "licences",
     "plan.unpaid": "money",

@@ -69,6 +69,7 @@ from service.retention import (
 )
 from service.telling.of_disputes import tell_cases_waiting
 from service.telling.of_licences import tell_ended, tell_licensees, tell_plan_unpaid
+from service.telling.of_orders import tell_looked_at
 from service.telling.of_styles import tell_waiting
 from service.transfers import open_payouts, send_payouts
 from service.trying import forget_tries, mend_tries
@@ -145,6 +146,7 @@ async def expire(web: Gateway) -> None:
         for order in orders.values():
             message = NOT_LOOKED_AT if order.state == "awaiting_approval" else None
             await mark_unpaid(conn, order.id, reason="expired", message=message, now=now)
+            await tell_looked_at(conn, order.id, now=now)
 
 
 async def mend(web: Gateway) -> None:

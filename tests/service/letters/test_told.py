@@ -1,5 +1,6 @@
 """Who is told what: in the transaction of what happened, and nobody whom it does not concern."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -166,6 +167,42 @@ async def test_waiting_pictures_are_told_once_an_hour_and_none_is_forgotten(
     async with market.gateway.house() as conn:
         await tell_waiting(conn, None, now=market.gateway.clock())
     assert len(await letters()) == 2
+
+
+@pytest.mark.parametrize("end", ["approved", "rejected", "never looked at"])
+async def test_who_ordered_hears_what_became_of_pictures_that_waited(
+    market: Market, style_id: str, clock: MovableClock, end: str
+):
+    await market.creator.http.patch(f"/v1/styles/{style_id}", json={"approval": "all"})
+    client, other = await market.client(), await market.client()
+    order = (await market.order(client, wait=60, style=style_id)).json()
+    assert order["state"] == "awaiting_approval", order
+    assert await told(client, "order.") == [], "nothing has become of them yet"
+
+    waiting = f"/v1/approvals/{order['id']}"
+    if end == "approved":
+        assert (await market.creator.http.post(f"{waiting}/approve")).is_success
+    elif end == "rejected":
+        assert (await market.creator.http.post(f"{waiting}/reject", json={"reason": "A logo."})).is_success
+    else:
+        clock.ahead += timedelta(hours=market.settings.approval_hours, minutes=1)
+        await sweep.expire(market.gateway)
+    async with asyncio.timeout(30):
+        while not await told(client, "order."):
+            await asyncio.sleep(0.05)
+
+    [letter] = await told(client, "order.")
+    ended = (await client.http.get(f"/v1/generations/{order['id']}")).json()
+    assert (letter["about"], letter["path"]) == (order["id"], f"/desk/orders/{order['id']}")
+    if end == "approved":
+        assert letter["kind"] == "order.released"
+        assert letter["subject"].endswith(" are there")
+        assert "1 picture is yours. It cost EUR\N{NO-BREAK SPACE}0.60." in letter["words"]
+    else:
+        assert letter["kind"] == ("order.kept_back" if end == "rejected" else "order.expired")
+        assert letter["words"] == ended["message"]
+        assert "othing was charged" in letter["words"]
+    assert await told(other, "order.") == []
 
 
 async def test_both_sides_of_a_dispute_and_the_office_are_told_and_never_who_spoke(market: Market):
