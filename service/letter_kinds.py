@@ -104,6 +104,8 @@ KINDS: Mapping[str, Topic] = {
     "payout.returned": "money",
     "dues.posted": "money",
     "sale.refunded": "money",
+    "payment.charged_back": "money",
+    "payment.given_back": "money",
     "authorship.asked": "sharing",
     "authorship.agreed": "sharing",
     "authorship.declined": "sharing",

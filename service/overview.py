@@ -18,7 +18,17 @@ A_DAY, LONG_HELD = timedelta(days=1), timedelta(hours=1)
 FAILURES_SHOWN, HOLDS_SHOWN, TRAININGS_SHOWN = 30, 30, 50
 
 NeedKind = Literal[
-    "claims", "disputes", "cases", "transfers", "refunds", "payouts", "files", "statements", "failures", "holds"
+    "claims",
+    "disputes",
+    "cases",
+    "transfers",
+    "refunds",
+    "chargebacks",
+    "payouts",
+    "files",
+    "statements",
+    "failures",
+    "holds",
 ]
 
 _NEEDS = """
@@ -33,6 +43,7 @@ UNION ALL SELECT 'transfers', count(*), min(created_at), NULL
 FROM licensing.payment WHERE state = 'pending' AND provider = 'manual'
 UNION ALL SELECT 'refunds', count(*), min(created_at), NULL
 FROM licensing.payment_refund WHERE state = 'pending' AND provider = 'manual'
+UNION ALL SELECT 'chargebacks', count(*), min(created_at), NULL FROM licensing.chargeback WHERE state = 'open'
 UNION ALL SELECT 'payouts', count(*), min(opened_at), NULL
 FROM licensing.payout WHERE state = 'open' AND method = 'manual' AND run_id IS NULL
 UNION ALL SELECT 'files', count(DISTINCT run_id), min(opened_at), NULL

@@ -69,6 +69,7 @@ from service.retention import (
 )
 from service.telling.of_disputes import tell_cases_waiting
 from service.telling.of_licences import tell_ended, tell_licensees, tell_plan_unpaid
+from service.telling.of_money import tell_charged_back
 from service.telling.of_orders import tell_looked_at
 from service.telling.of_styles import tell_waiting
 from service.transfers import open_payouts, send_payouts
@@ -236,10 +237,12 @@ async def end_periods(web: Gateway) -> None:
 
 
 async def tell_what_waits(web: Gateway) -> None:
-    """Tell creators and operators what came to wait for them since they were told last."""
+    """Tell creators and operators what came to wait for them since they were told last, and clients what their banks
+    took back."""
     async with web.house() as conn:
         await tell_waiting(conn, None, now=web.clock())
         await tell_cases_waiting(conn, now=web.clock())
+        await tell_charged_back(conn, now=web.clock())
 
 
 async def sum_days_over(web: Gateway) -> None:

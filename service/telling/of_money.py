@@ -1,4 +1,4 @@
-"""Papers, payouts and monthly dues."""
+"""Papers, payouts, monthly dues, and money that a bank took back."""
 
 from datetime import datetime, timedelta
 
@@ -12,6 +12,12 @@ from service.letters import Letter, write_letter, write_letters
 
 OVERDUE_TOLD_FOR = timedelta(days=7)
 """A paper that is overdue for longer was told of before."""
+_TOLD_FOR = timedelta(days=2)
+# Of those that a sweep has told of before, their letters' keys are known.
+_CHARGEBACKS = """
+SELECT provider, reference, payment_id, client_id, amount, from_prepaid, from_account, currency, state
+FROM licensing.chargeback WHERE greatest(created_at, ended_at) > $1 ORDER BY created_at, reference
+"""
 _PAYOUTS = """
 SELECT payout_id, creator_id, amount, currency, state, reason FROM licensing.payout
 WHERE (ended_at = $1 OR reversed_at = $1) AND state IN ('paid', 'failed', 'reversed')
@@ -161,3 +167,40 @@ async def tell_dues(
             path="/studio/payouts",
         )
     await write_letter(conn, letter, now=now)
+
+
+async def tell_charged_back(conn: Connection, *, now: datetime) -> None:
+    """Tell clients of payments that their bank took back, or gave back after all. A sweep: providers tell of these in
+    several ways."""
+    rows = await conn.fetch(_CHARGEBACKS, now - _TOLD_FOR)
+    languages = await languages_of(conn, [row["client_id"] for row in rows])
+    letters = []
+    for row in rows:
+        amount, prepaid, owed = (
+            money(Money(row[name], row["currency"])) for name in ("amount", "from_prepaid", "from_account")
+        )
+        with speaking(languages[row["client_id"]]):
+            if row["state"] == "won":
+                kind, subject = "payment.given_back", gettext("Your bank gave back {amount}")
+                words = [gettext("The payment counts again, as if it had never been taken back.")]
+            else:
+                kind, subject = "payment.charged_back", gettext("Your bank took back {amount}")
+                words = [gettext("It had paid that here, and was asked to undo it.")]
+                if row["from_prepaid"]:
+                    words.append(gettext("{amount} of it left your prepaid money.").format(amount=prepaid))
+                if row["from_account"]:
+                    words.append(gettext("{amount} of it is owed again.").format(amount=owed))
+                words.append(
+                    gettext("If you did not ask for that, speak with your bank: pictures that you bought stay yours.")
+                )
+            letter = Letter(
+                kind=kind,
+                account_id=row["client_id"],
+                about=row["payment_id"],
+                key=f"{row['provider']}:{row['reference']}",
+                subject=subject.format(amount=amount),
+                words=" ".join(words),
+                path="/desk/money/payments",
+            )
+        letters.append(letter)
+    await write_letters(conn, letters, now=now)

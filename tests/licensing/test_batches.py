@@ -95,3 +95,38 @@ async def test_who_no_longer_waits_is_left_out_and_the_others_are_answered():
     with pytest.raises(asyncio.CancelledError):
         await rest[1]
     assert office.batches == [[1], [2, 4]]
+
+
+async def test_who_waits_too_long_is_told_so_and_the_others_are_answered():
+    office = Office()
+    batches = Batches(office.answer_all, at_once=1)
+
+    hurried = asyncio.create_task(batches.ask(2, within_s=0.05))
+    while not office.batches:
+        await asyncio.sleep(0)
+    more_hurried = asyncio.create_task(batches.ask(3, within_s=0.05))
+    patient = asyncio.create_task(batches.ask(4, within_s=60))
+    with pytest.raises(TimeoutError):
+        await hurried
+    with pytest.raises(TimeoutError):
+        await more_hurried
+    office.may_answer.set()
+
+    assert await patient == 16
+    assert office.batches == [[2], [4]], "who waits no more is not answered"
+
+
+async def test_one_timer_serves_all_who_wait():
+    office = Office()
+    office.may_answer.set()
+    batches = Batches(office.answer_all)
+    loop = asyncio.get_running_loop()
+    calls = []
+    loop_call_at, loop.call_at = loop.call_at, lambda *args, **more: calls.append(args) or loop_call_at(*args, **more)  # type: ignore[method-assign]
+    try:
+        answers = [await batches.ask(number, within_s=60) for number in range(10)]
+    finally:
+        del loop.call_at
+
+    assert answers == [number**2 for number in range(10)]
+    assert len(calls) == 1

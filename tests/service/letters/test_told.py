@@ -287,6 +287,42 @@ async def test_payouts_are_told_with_what_became_of_them(market: Market):
         await conn.execute("DELETE FROM licensing.payout")
 
 
+async def test_a_client_hears_of_what_a_bank_took_back_and_the_office_sees_it(market: Market):
+    client, other = await market.client(), await market.client()
+    operator, now = await market.person("operator"), market.gateway.clock()
+    async with market.owner() as conn:
+        await conn.execute("SET session_replication_role = replica")
+        taken = (
+            "INSERT INTO licensing.chargeback (provider, reference, payment_id, client_id, amount, from_prepaid,"
+            " from_account, bonus, currency, state, reason, created_at, ended_at)"
+            " VALUES ('stripe', $1, 'pay_1', $2, 5000, 3800, 1200, 0, 'EUR', $3, 'fraudulent', $4, $5)"
+        )
+        await conn.execute(taken, "dp_open", client.account.id, "open", now, None)
+        await conn.execute(taken, "dp_old", other.account.id, "lost", now - timedelta(days=9), now - timedelta(days=3))
+    for _ in range(2):
+        await sweep.tell_what_waits(market.gateway)
+    [first] = await told(client, "payment.")
+    session = browser(market, await sign_in(market, operator.account))
+    office = (await session.get("/office")).text
+    async with market.owner() as conn:
+        await conn.execute("UPDATE licensing.chargeback SET state = 'won', ended_at = $1 WHERE state = 'open'", now)
+    await sweep.tell_what_waits(market.gateway)
+    second = (await told(client, "payment."))[-1]
+    async with market.owner() as conn:
+        await conn.execute("SET session_replication_role = replica")
+        await conn.execute("DELETE FROM licensing.chargeback")
+
+    assert (first["kind"], first["path"]) == ("payment.charged_back", "/desk/money/payments")
+    assert first["subject"] == "Your bank took back EUR\N{NO-BREAK SPACE}50.00"
+    assert (
+        "EUR\N{NO-BREAK SPACE}38.00 of it left your prepaid money. EUR\N{NO-BREAK SPACE}12.00 of it is owed"
+        in first["words"]
+    )
+    assert "1 payment that its bank takes back" in office
+    assert second["kind"] == "payment.given_back"
+    assert await told(other, "payment.") == [], "that is long ago"
+
+
 async def test_the_inbox_is_read_marked_and_opened_without_scripts_by_its_person_alone(market: Market):
     client, other = await market.client(), await market.client()
     style_id = await publish_style(market.gateway, market.creator, market.adapter)
