@@ -47,8 +47,8 @@ TOPICS: Mapping[Topic, About] = {
     "money": About("Money owed", "What waits to be paid, and what came back.", roles=("creator", "client")),
     "licences": About("Licences and plans", "A style or a plan that you pay for changes or ends.", roles=("client",)),
     "orders": About(
-        "Orders that a maker looks at",
-        "Pictures that waited for their maker’s yes are yours, or are not.",
+        "Pictures that a maker looks at first",
+        "The maker has said yes or no to pictures that you ordered, or nobody looked in time.",
         roles=("client",),
         may_be_off=True,
     ),

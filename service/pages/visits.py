@@ -137,7 +137,7 @@ def _member(visit: Visit, role: Role | None) -> Member:
         raise Problem(
             "forbidden",
             say(
-                "This page is for a {role}; you are signed in as {email}, a {account_role}.",
+                "This page is for another kind of account ({role}); you are signed in as {email} ({account_role}).",
                 role=ROLE_NAMES[role],
                 email=visit.session.person.email,
                 account_role=ROLE_NAMES[account.role],

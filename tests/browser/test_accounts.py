@@ -71,7 +71,7 @@ def test_a_creator_signs_up_and_gets_in_by_every_way_without_scripts(sit_down: S
     page.get_by_label("Your name").fill("Mara Vogel")
     page.get_by_label("E-mail address").fill(email)
     page.get_by_label("I have read").check()
-    seat.press("Send me the letter")
+    seat.press("Send me the e-mail")
     expect(page.get_by_text(f"A letter is on its way to {email}.")).to_be_visible()
 
     page.goto(link_in(box, email, "Confirm your address"))

@@ -160,7 +160,7 @@ def test_nobody_sees_the_pages_of_another(sit: Sit, shop: Shop, rich_client: Cal
 
     client.open("/studio")
 
-    assert "This page is for a creator" in client.text()
+    assert "This page is for another kind of account (creator)" in client.text()
     assert client.page.request.get(f"{client.origin}/office").status == 403
 
 
