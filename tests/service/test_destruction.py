@@ -147,7 +147,7 @@ async def test_a_search_finds_what_was_left_by_key_and_by_bytes(creator: Person,
     assert (await search(place, style_id)).found == ()
     storage, home = place.gateway.storage.unlocked, place.settings.home
     storage.put(f"works/{style_id}/stray.png", b"of its key")
-    storage.put("pending/elsewhere.png", work)
+    storage.put("astray/elsewhere.png", work)
     storage.put("works/sty_other/same.png", work)
     (home / "objects" / ".unfinished" / "cut-off").write_bytes(work)
     checkpoint = home / "scratch" / training_id / "checkpoint-5"
@@ -165,7 +165,7 @@ async def test_a_search_finds_what_was_left_by_key_and_by_bytes(creator: Person,
 
     assert set(found.found) == {
         f"object works/{style_id}/stray.png",
-        "object pending/elsewhere.png",
+        "object astray/elsewhere.png",
         "object .unfinished/cut-off",
         f"file {checkpoint}",
         f"file {home / 'cache' / 'adapters' / 'copy'}",
@@ -178,7 +178,7 @@ async def test_a_search_finds_what_was_left_by_key_and_by_bytes(creator: Person,
     findings = await asyncio.to_thread(lambda: asyncio.run(examine(here, style_id=style_id)))
     said = next(finding for finding in findings if finding.subject == "leftovers")
     assert not said.is_well
-    assert "pending/elsewhere.png" in said.sentence
+    assert "astray/elsewhere.png" in said.sentence
 
 
 async def test_a_search_for_a_style_that_is_there_is_refused(creator: Person, place: Place):
