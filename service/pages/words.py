@@ -257,8 +257,8 @@ TRUST: dict[Trust, Said] = {
 }
 TIERS = {
     "draft": Said("Draft", "Small and marked DRAFT, to try an idea."),
-    "personal": Said("Personal", "For your own, non-commercial use."),
-    "commercial": Said("Commercial", "For your business and your customers."),
+    "personal": Said("Personal", "For private use that earns nothing."),
+    "commercial": Said("Commercial", "For a business and its customers."),
     "exclusive": Said("Exclusive", "Nobody else may license the same picture."),
 }
 LINES = {
@@ -359,6 +359,8 @@ WAITS = Words(
     {
         "answer": "the other side’s answer",
         "your answer": "your answer",
+        "creator's answer": "the creator’s answer",
+        "client's answer": "the client’s answer",
         "decision": "a decision",
         "appeal": "an appeal, if anybody makes one",
         "final decision": "the final decision",
