@@ -61,7 +61,7 @@ async def test_rules_are_tried_on_examples_before_they_are_saved(
     assert (held["refuse"], held["categories"]) == (["dragon*", "red boat"], ["weapons", "drugs"])
     assert held["blocked_clients"] == ["a@example.org"]
     shown = await text_of(market.stranger, f"/styles/{shop.style_id}")
-    assert "The maker will not have drawn: Weapons, Drugs, dragon*, red boat." in shown
+    assert "The maker lets nobody draw: Weapons, Drugs, dragon*, red boat." in shown
     assert "a@example.org" not in shown
 
 
