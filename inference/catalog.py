@@ -107,7 +107,7 @@ def base_spec(name: str, *, folder: Path = BASES) -> BaseSpec:
     file = _file_of(name, folder)
     try:
         changed_ns = file.stat().st_mtime_ns
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise BaseUnusable(f"there is no base {name!r}; there are: {_known(folder)}") from None
     return _read_file(file, changed_ns)
 

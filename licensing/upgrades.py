@@ -4,7 +4,8 @@ Tables change by alembic's revisions. One that only adds what an older version n
 a table, or a column that may be empty or has a default. An index is no addition: while it is built, whoever writes to
 its table waits. Functions are code, stored again whenever they changed: a function that is replaced keeps its identity,
 so whoever calls it calls the new one from the next time on. What cannot be replaced, because its arguments or its
-answer changed, is gone for the version before.
+answer changed, is gone for the version before; a version that changes one so comes with a revision, by which older code
+knows at its start that it is not for these tables.
 
 Whoever migrates is told what of that breaks processes that still run, before anything is kept.
 """

@@ -22,13 +22,17 @@ AGREES_S = 1.0
 
 async def put_right(conn: Connection, clock: Clock) -> float | None:
     """Compare a machine's clock with the database's and have it go by that: the seconds that the machine is ahead, to
-    half of what the question took. None for a clock that is no machine's, as tests have them."""
+    half of what the question took; as known before, where it took too long to tell. None for a clock that is no
+    machine's, as tests have them."""
     if not isinstance(clock, MachineClock):
         return None
     before = clock.machine()
     theirs = await conn.fetchval("SELECT clock_timestamp()")
-    middle = before + (clock.machine() - before) / 2
-    ahead_s: float = (middle - theirs).total_seconds()
+    took = clock.machine() - before
+    if not 0 <= took.total_seconds() <= AGREES_S:
+        # Somebody was held up, or the machine's clock was set at this moment.
+        return clock.ahead_s
+    ahead_s: float = (before + took / 2 - theirs).total_seconds()
     put_right_by = ahead_s if abs(ahead_s) > AGREES_S else 0.0
     if abs(put_right_by - clock.ahead_s) > AGREES_S:
         log.warning("%s", sentence(ahead_s))

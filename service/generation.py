@@ -22,7 +22,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from inference.catalog import base_spec
 from licensing import gateway as licences
 from licensing.database import Connection, to_answer
 from licensing.errors import Refusal, SealRefused
@@ -32,6 +31,7 @@ from licensing.orders import EndReason, Made, Settle, Settled, Voided
 from licensing.terms import EXCLUSIVE
 from service import delivery, pending
 from service.approvals import add_approval, read_kept
+from service.bases import base_here
 from service.errors import ObjectMissing
 from service.events import append_all
 from service.faults import reach
@@ -235,7 +235,7 @@ async def draw_test(order_id: str) -> Drawn:
         if not await mark_started(conn, order_id, now=web.clock()):
             return {"end": "canceled"}
         base: str = await conn.fetchval("SELECT base FROM service.styles WHERE id = $1", order.style_id)
-    spec = base_spec(base, folder=web.settings.configs / "bases")
+    spec = base_here(web.settings, base)
     width, height = order.size
     pictures = []
     for number in range(1, order.count + 1):

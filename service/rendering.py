@@ -11,7 +11,7 @@ from contextlib import ExitStack, aclosing
 from dataclasses import replace
 from typing import Any
 
-from inference.catalog import BaseSpec, base_spec, enlargement
+from inference.catalog import BaseSpec, enlargement
 from inference.errors import (
     AdapterRefused,
     CheckerUnusable,
@@ -25,6 +25,7 @@ from inference.fairness import Turn
 from inference.messages import FORGOTTEN, AdapterRef, ImageRequest, Picture, Refused, Result, Step, Stopped
 from licensing import switch
 from service import delivery, pending
+from service.bases import base_here
 from service.data_use import Use, check_files, read_file
 from service.drawing import Place, Studio, studio
 from service.errors import AdapterWithdrawn, FileRefused, ObjectMissing, StartWithdrawn
@@ -104,7 +105,7 @@ async def draw(order_id: str, fence: int, door: ExitStack) -> Drawn:
 async def _attempt(
     opened: Resources, place: Studio, order: Order, version: Version, turn: Turn, places: Sequence[Place]
 ) -> Drawn:
-    spec = base_spec(version.base, folder=opened.settings.configs / "bases")
+    spec = base_here(opened.settings, version.base)
     engine = await place.engine(spec)
     reason = await asyncio.to_thread(place.watch.reason_to_stop, order.id)
     if reason is not None:

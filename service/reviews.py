@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from inference.catalog import base_spec
 from licensing.database import Connection
 from licensing.sentence import Sentence, known_again, say
+from service.bases import base_here
 from service.cases import Case, cases_about
 from service.resources import Gateway
 from service.reviewing import digest_of_works, start_look
@@ -91,7 +91,7 @@ async def _look(
     web: Gateway, conn: Connection, style: Style, recipe: Recipe, works: Sequence[StoredWork]
 ) -> tuple[Literal["looking", "current"], list[Finding]]:
     """What the last look found of the works that are still there; where it is out of date, another is on its way."""
-    size = base_spec(style.base, folder=web.settings.configs / "bases").size
+    size = base_here(web.settings, style.base).size
     of = digest_of_works(works, size=size, min_works=recipe.min_works)
     kept: dict[str, Any] = json.loads(await conn.fetchval("SELECT review FROM service.styles WHERE id = $1", style.id))
     known = {work.id for work in works}

@@ -3,12 +3,12 @@
 import asyncio
 from datetime import datetime
 
-from inference.catalog import base_spec
 from inference.devices import choose_device
 from inference.engine import Engine
 from inference.events import Draws
 from licensing.authority import Authority
 from licensing.database import Connection
+from service.bases import base_here
 from service.ids import NewId
 from service.self_testing import Note, make, seal_and_verify
 from service.settings import Settings
@@ -18,7 +18,7 @@ async def self_test_here(
     settings: Settings, conn: Connection, authority: Authority, note: Note, *, new_id: NewId, now: datetime
 ) -> None:
     """The whole test in this process, with no row of it. Raises what its parts raise."""
-    spec = base_spec(settings.default_base, folder=settings.configs / "bases")
+    spec = base_here(settings, settings.default_base)
     engines: list[Engine] = []
 
     async def open_engine() -> Draws:

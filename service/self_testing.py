@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from inference.adapters.manifest import file_sha256, read_manifest
-from inference.catalog import BaseSpec, base_spec
+from inference.catalog import BaseSpec
 from inference.errors import InferenceError
 from inference.events import Draws
 from inference.messages import AdapterRef, ImageRequest, Picture
@@ -30,6 +30,7 @@ from licensing.database import Connection
 from licensing.errors import LicensingError
 from licensing.verify import verify
 from service import self_tests
+from service.bases import base_here
 from service.drawing import studio
 from service.errors import ObjectMissing, OwnhandError
 from service.finetuning import trainer_command
@@ -128,7 +129,7 @@ async def train_and_draw(test_id: str) -> dict[str, str | None]:
         async with opened.pool.acquire() as conn:
             await self_tests.note_step(conn, test_id, step)
 
-    spec = base_spec(test.base, folder=opened.settings.configs / "bases")
+    spec = base_here(opened.settings, test.base)
     try:
         made = await make(opened.settings, spec, note, lambda: studio().engine(spec))
     except (SelfTestFailed, InferenceError) as error:

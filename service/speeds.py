@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
-from inference.catalog import base_spec
 from licensing.compute import training_price
 from licensing.database import Connection
 from licensing.money import Money
+from service.bases import base_here
 from service.resources import Gateway, Resources
 from service.scratch import Scratch, hold_scratch, remove_scratch
 from service.settings import Settings
@@ -70,7 +70,7 @@ async def plan_training(web: Gateway, conn: Connection, style: Style, recipe: Re
 
 async def known_plan(web: Gateway, conn: Connection, style: Style, recipe: Recipe, *, num_works: int) -> Plan:
     """The same from what is known already; nobody is asked."""
-    spec = base_spec(style.base, folder=web.settings.configs / "bases")
+    spec = base_here(web.settings, style.base)
     speed = await _known(conn, _digest(web.settings, style.base, recipe))
     found, minute = (estimate(speed, spec, recipe, num_works) if speed else None), web.prices.training_minute
     return Plan(

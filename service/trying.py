@@ -16,7 +16,7 @@ from typing import Literal
 
 import asyncpg
 
-from inference.catalog import BaseSpec, base_spec, enlargement
+from inference.catalog import BaseSpec, enlargement
 from inference.errors import AdapterRefused, CheckerUnusable, CheckFailed, EngineUnavailable, InferenceError
 from inference.fairness import Turn
 from inference.messages import AdapterRef, ImageRequest, Picture, Refused, Result, plan
@@ -24,6 +24,7 @@ from licensing.database import Connection
 from licensing.errors import Refusal
 from licensing.sentence import known_again, say
 from service import delivery
+from service.bases import base_here
 from service.data_use import Use, check_files, read_file
 from service.db.connections import read
 from service.drawing import Studio, studio
@@ -144,7 +145,7 @@ async def draw_try(try_id: str, door: ExitStack) -> None:
         version = await find_version(conn, one.version_id, creator_id=one.creator_id) if one is not None else None
     if one is None or version is None:
         return
-    spec = base_spec(version.base, folder=opened.settings.configs / "bases")
+    spec = base_here(opened.settings, version.base)
     turn = Turn(client=one.creator_id, creator=one.creator_id)
     try:
         async with place.places.take(1, turn, work=_work(one, spec)) as (given,):

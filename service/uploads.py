@@ -7,10 +7,10 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from inference.catalog import base_spec
 from inference.likeness import Look, look_at
 from inference.pictures import OpenedPicture
 from licensing.sentence import known_again, say
+from service.bases import base_here
 from service.errors import Problem
 from service.resemblance import compare_with_others
 from service.resources import Gateway
@@ -54,7 +54,7 @@ async def take_upload(web: Gateway, style: Style, upload: Upload, *, rights: Rig
     if there is not None:
         return Taken(filename=name, work=there)
     work_id = web.new_id("wrk")
-    size = base_spec(style.base, folder=web.settings.configs / "bases").size
+    size = base_here(web.settings, style.base).size
     opened, findings = await asyncio.to_thread(inspect_upload, work_id, upload.content, size=size)
     if opened is None:
         return Taken(filename=name, problem=_refusal(name, findings))

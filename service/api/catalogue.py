@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from inference.catalog import base_spec
 from licensing import plans, switch
 from licensing.database import Connection
 from licensing.rulebooks import current_rules_of
@@ -17,6 +16,7 @@ from licensing.terms import StyleTerms, current_terms_of
 from service.api.shapes import Cursor, Limit, bytes_of, page, permissions_document
 from service.api.styles import style_document, tiers_document
 from service.auth import Anyone, Web
+from service.bases import base_here
 from service.catalogue import Listed, Sought, list_published, published_style
 from service.errors import ObjectMissing, not_found
 from service.resources import Gateway
@@ -108,7 +108,7 @@ def _document(
         "base": style.base,
         "version": style.version_id,
         "published_at": style.published_at,
-        "tiers": tiers_document(terms, base_spec(style.base, folder=web.settings.configs / "bases")),
+        "tiers": tiers_document(terms, base_here(web.settings, style.base)),
         "terms_version": terms.version,
         "licence": permissions_document(terms.permissions),
         "share_bps": terms.share_bps,

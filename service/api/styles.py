@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from inference.catalog import BaseSpec, base_spec
+from inference.catalog import BaseSpec
 from inference.errors import BaseUnusable
 from licensing import switch
 from licensing.database import Connection
@@ -111,11 +111,11 @@ async def make_style(web: Web, asker: Creator, body: NewStyle, response: Respons
     """A new style, with no works and nothing published yet."""
     base = body.base or web.settings.default_base
     try:
-        base_spec(base, folder=web.settings.configs / "bases")
+        spec = base_here(web.settings, base)
     except BaseUnusable as error:
         raise invalid(error) from error
     if body.tiers is not None:
-        require_for_sale(base_here(web.settings, base))
+        require_for_sale(spec)
     style_id, now = web.new_id("sty"), web.clock()
     async with web.pool.acquire() as conn, conn.transaction():
         style = await add_style(
@@ -203,7 +203,7 @@ async def style_document(conn: Connection, web: Gateway, style: Style) -> dict[s
     rulebook = await current_rules(conn, creator_id=style.creator_id, style_id=style.id)
     assert terms is not None
     assert state is not None
-    spec = base_spec(style.base, folder=web.settings.configs / "bases")
+    spec = base_here(web.settings, style.base)
     return {
         "id": style.id,
         "name": style.name,

@@ -12,8 +12,8 @@ from service.letters import Letter, write_letter, write_letters
 
 OVERDUE_TOLD_FOR = timedelta(days=7)
 """A paper that is overdue for longer was told of before."""
-_TOLD_FOR = timedelta(days=2)
-# Of those that a sweep has told of before, their letters' keys are known.
+_LOOKED_BACK = timedelta(days=2)
+# A sweep comes by these again and again; who was told before is known by the letter's key.
 _CHARGEBACKS = """
 SELECT provider, reference, payment_id, client_id, amount, from_prepaid, from_account, currency, state
 FROM licensing.chargeback WHERE greatest(created_at, ended_at) > $1 ORDER BY created_at, reference
@@ -172,14 +172,14 @@ async def tell_dues(
 async def tell_charged_back(conn: Connection, *, now: datetime) -> None:
     """Tell clients of payments that their bank took back, or gave back after all. A sweep: providers tell of these in
     several ways."""
-    rows = await conn.fetch(_CHARGEBACKS, now - _TOLD_FOR)
+    rows = await conn.fetch(_CHARGEBACKS, now - _LOOKED_BACK)
     languages = await languages_of(conn, [row["client_id"] for row in rows])
     letters = []
     for row in rows:
-        amount, prepaid, owed = (
-            money(Money(row[name], row["currency"])) for name in ("amount", "from_prepaid", "from_account")
-        )
         with speaking(languages[row["client_id"]]):
+            amount, prepaid, owed = (
+                money(Money(row[name], row["currency"])) for name in ("amount", "from_prepaid", "from_account")
+            )
             if row["state"] == "won":
                 kind, subject = "payment.given_back", gettext("Your bank gave back {amount}")
                 words = [gettext("The payment counts again, as if it had never been taken back.")]

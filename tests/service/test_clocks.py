@@ -56,6 +56,15 @@ async def test_clocks_that_differ_by_less_than_a_second_are_left_alone(place: Pl
     assert difference == pytest.approx(0.5, abs=0.4)
 
 
+async def test_a_question_that_took_long_says_nothing_of_the_clock(place: Place):
+    # Half a minute is lost while the database is asked, as where it or this process was stopped.
+    told = iter([timedelta(0), timedelta(seconds=30)])
+    clock = MachineClock(machine=lambda: utc_now() + next(told))
+    async with place.gateway.house() as conn:
+        difference = await put_right(conn, clock)
+    assert (difference, clock.ahead_s) == (0.0, 0.0)
+
+
 async def test_every_process_is_right_before_it_writes_anything(place: Place):
     for opening in (open_gateway, open_worker_resources):
         async with opening(

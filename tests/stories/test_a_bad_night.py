@@ -113,10 +113,9 @@ def disks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
             (folder / name).mkdir()
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "none", folder / name], check=True)
             stack.callback(subprocess.run, ["umount", "--lazy", folder / name], check=True)
-        for above in (folder / "database").parents:
-            # The server is not root, and must reach its disk.
-            if above.is_relative_to("/tmp") and above != Path("/tmp"):
-                above.chmod(0o755)
+        # The server is not root, and must reach its disk.
+        for above in (folder, *tmp_path_factory.getbasetemp().parents[:1], tmp_path_factory.getbasetemp()):
+            above.chmod(0o755)
         (folder / "database").chmod(0o777)
         yield {name: folder / name for name in sizes}
 

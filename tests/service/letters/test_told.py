@@ -288,7 +288,7 @@ async def test_payouts_are_told_with_what_became_of_them(market: Market):
 
 
 async def test_a_client_hears_of_what_a_bank_took_back_and_the_office_sees_it(market: Market):
-    client, other = await market.client(), await market.client()
+    client, other, german = await market.client(), await market.client(), await market.client()
     operator, now = await market.person("operator"), market.gateway.clock()
     async with market.owner() as conn:
         await conn.execute("SET session_replication_role = replica")
@@ -298,6 +298,8 @@ async def test_a_client_hears_of_what_a_bank_took_back_and_the_office_sees_it(ma
             " VALUES ('stripe', $1, 'pay_1', $2, 5000, 3800, 1200, 0, 'EUR', $3, 'fraudulent', $4, $5)"
         )
         await conn.execute(taken, "dp_open", client.account.id, "open", now, None)
+        await conn.execute("UPDATE service.accounts SET language = 'de' WHERE id = $1", german.account.id)
+        await conn.execute(taken, "dp_german", german.account.id, "lost", now, now)
         await conn.execute(taken, "dp_old", other.account.id, "lost", now - timedelta(days=9), now - timedelta(days=3))
     for _ in range(2):
         await sweep.tell_what_waits(market.gateway)
@@ -320,6 +322,9 @@ async def test_a_client_hears_of_what_a_bank_took_back_and_the_office_sees_it(ma
     )
     assert "1 payment that its bank takes back" in office
     assert second["kind"] == "payment.given_back"
+    [said] = await told(german, "payment.")
+    assert said["subject"] == "Ihre Bank hat 50,00\N{NO-BREAK SPACE}EUR zurückgeholt"
+    assert "38,00\N{NO-BREAK SPACE}EUR davon gingen" in said["words"]
     assert await told(other, "payment.") == [], "that is long ago"
 
 
