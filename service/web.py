@@ -16,6 +16,9 @@ from service.tracing.sending import tracing
 log = logging.getLogger("ownhand.web")
 
 _GRACE_S = 5
+_IDLE_S = 150
+"""How long a connection is kept that nobody sends anything over. Proxies and clients keep theirs for up to two minutes
+(Caddy's default); who closes first while the other sends has cut off a request, and that must never be this side."""
 
 
 class Server(uvicorn.Server):
@@ -51,4 +54,5 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
+        timeout_keep_alive=_IDLE_S,
     )

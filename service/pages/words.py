@@ -257,7 +257,7 @@ TRUST: dict[Trust, Said] = {
 }
 TIERS = {
     "draft": Said("Draft", "Small and marked DRAFT, to try an idea."),
-    "personal": Said("Personal", "For private use that earns nothing."),
+    "personal": Said("Personal", "For a person’s own, non-commercial use."),
     "commercial": Said("Commercial", "For a business and its customers."),
     "exclusive": Said("Exclusive", "Nobody else may license the same picture."),
 }

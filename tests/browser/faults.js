@@ -32,8 +32,15 @@ async function faultsOfPage() {
     ...every("*", (one) => one.getAttributeNames().some((name) => name.startsWith("on")), "a script of its own"),
     ...every("img", (image) => image.complete && !image.naturalWidth, "a picture that did not come"),
     ...every("img", (image) => !hasRoom(image), "a picture without room of its own"),
+    ...every(".wraps, .downwards", isCutOff, "a table of which a part is out of sight"),
     ...every("td.number, th.number", (cell) => getComputedStyle(cell).textAlign !== "right", "not aligned"),
   ];
+}
+
+// Tables that are made to fit: those that are read downwards do so on a phone.
+function isCutOff(table) {
+  const mayBeWide = table.matches(".downwards") && window.innerWidth > 640;
+  return !mayBeWide && table.getBoundingClientRect().width > table.parentElement.clientWidth + 1;
 }
 
 // What the keyboard can reach and does not show. The ring is around the thing, or around the card it is all of.

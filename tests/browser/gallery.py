@@ -17,7 +17,7 @@ from fastapi import routing
 
 from service.letter_kinds import TOPICS
 from service.mailing import stop_path
-from service.reports import publish_reports
+from service.reports import list_months, publish_reports
 from service.settings import ROOT
 from tests.service.conftest import Person, draw, make_style, sign_in, upload
 from tests.service.pages.conftest import SELLER
@@ -179,15 +179,17 @@ async def _consent(creator: Person, style_id: str) -> str:
 
 
 async def _report(tenants: Tenants) -> str:
-    """The month before this one, which has a report."""
+    """The newest month with a report: the one before this, but in the first hours of a month."""
     web = tenants.market.gateway
-    last = web.clock().replace(day=1) - timedelta(days=1)
+    # Long enough ago that a whole month lies between, whatever day it is.
+    since = web.clock() - timedelta(days=63)
     async with web.house() as conn:
         await conn.execute(
-            "UPDATE service.accounts SET created_at = $2 WHERE id = $1", tenants.owners["operator"].account.id, last
+            "UPDATE service.accounts SET created_at = $2 WHERE id = $1", tenants.owners["operator"].account.id, since
         )
     await publish_reports(web)
-    return f"{last:%Y-%m}"
+    async with web.pool.acquire() as conn:
+        return (await list_months(conn, limit=1))[0]
 
 
 async def _case(tenants: Tenants, style_id: str) -> str:

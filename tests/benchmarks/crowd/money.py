@@ -53,15 +53,16 @@ def month_of(at: datetime) -> int:
 
 
 async def name_payees(hand: Hand, people: People) -> None:
-    """Most creators say where they are paid."""
+    """Most creators say where they are paid. The first one asks for payouts, so that none is under way on a payday."""
     for creator in people.creators:
-        if creator is people.creators[0] or hand.dice.random() < 0.7:
+        asks = creator is people.creators[0]
+        if asks or hand.dice.random() < 0.7:
             await put_payee(
                 hand.conn,
                 creator_id=creator.id,
                 account=BankAccount(holder=creator.name, iban=IBAN, bic=None),
                 minimum=Money(500, "EUR"),
-                schedule="monthly",
+                schedule="never" if asks else "monthly",
                 smallest=Money(100, "EUR"),
                 by=creator.id,
                 now=creator.since,
