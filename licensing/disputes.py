@@ -27,11 +27,11 @@ GROUNDS: Mapping[Side, Mapping[str, str]] = {
     "client": {
         "not_as_ordered": sentence.say("It is not what was ordered."),
         "rights_unclear": sentence.say("It is not clear that it may be used as the licence says."),
-        "other": sentence.say("Something else is wrong with it."),
+        "other": sentence.say("Something else is wrong with the picture."),
     },
     "creator": {
-        "share": sentence.say("The creator's share of the price is wrong."),
-        "other": sentence.say("Something else is wrong with the line."),
+        "share": sentence.say("What was earned by this sale is wrong."),
+        "other": sentence.say("Something else is wrong with this line of the statement."),
     },
     "operator": {"takedown": sentence.say("Somebody else claims a right to it.")},
 }

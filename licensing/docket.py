@@ -4,7 +4,7 @@ Whoever reads sees what row-level security lets them see (`licensing.tenancy`). 
 learns more of the other than the sale shows already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -121,6 +121,17 @@ async def disputes_of(conn: Connection, party_id: str, *, limit: int = 100, befo
         *(party_id, before, limit),
     )
     return [_dispute(row) for row in rows]
+
+
+async def newest_about(conn: Connection, output_ids: Collection[str]) -> dict[str, Dispute]:
+    """The newest dispute about each of these outputs that whoever reads may see; outputs without one are missing."""
+    rows = await conn.fetch(
+        f"SELECT DISTINCT ON (about.output_id) about.output_id AS about, one.* FROM licensing.disputed about"
+        f" JOIN ({_DISPUTES}) one USING (dispute_id) WHERE about.output_id = ANY($1::text[])"
+        " ORDER BY about.output_id, one.opened_at DESC, one.dispute_id DESC",
+        list(output_ids),
+    )
+    return {row["about"]: _dispute(row) for row in rows}
 
 
 async def running(conn: Connection, *, limit: int = 100, after: str | None = None) -> list[Dispute]:

@@ -10,7 +10,7 @@ each other until Postgres ends one of them.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -136,6 +136,12 @@ async def find_hold(conn: Connection, order_id: str, *, client_id: str) -> Hold 
         "SELECT * FROM licensing.hold WHERE order_id = $1 AND client_id = $2", order_id, client_id
     )
     return _hold(row) if row else None
+
+
+async def find_holds(conn: Connection, order_ids: Collection[str]) -> dict[str, Hold]:
+    """The holds of orders that whoever reads may see, by the orders' ids."""
+    rows = await conn.fetch("SELECT * FROM licensing.hold WHERE order_id = ANY($1::text[])", list(order_ids))
+    return {row["order_id"]: _hold(row) for row in rows}
 
 
 async def begin(conn: Connection, *, order_id: str, now: datetime) -> Hold | Refusal:

@@ -76,7 +76,7 @@ async def in_the_way(conn: Connection, account: Account, *, currency: str, now: 
     if account.role == "creator":
         cents = await balance(conn, f"payable:{account.id}:{currency}")
         owed = (
-            gettext("There are {amount} earned and not paid out yet.")
+            gettext("There are {amount} of earnings that can be paid out.")
             if cents > 0
             else gettext("There are {amount} of trainings that are not paid for yet.")
         )

@@ -56,8 +56,8 @@ TOPICS: Mapping[Topic, About] = {
     "training": About("Trainings", "A training has ended.", roles=("creator",), may_be_off=True),
     "approvals": About("Pictures to look at", "Pictures wait for your yes or no.", roles=("creator",), may_be_off=True),
     "payouts": About(
-        "Payouts and invoices",
-        "Money was sent to you, or a paper was issued.",
+        "Invoices and money sent",
+        "A paper was issued, or money was sent to you.",
         roles=("creator", "client"),
         may_be_off=True,
     ),

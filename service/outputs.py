@@ -38,10 +38,11 @@ class Output:
     created_at: datetime
 
 
-async def find_output(conn: Connection, output_id: str, *, client_id: str) -> Output | None:
-    """A client's own picture."""
+async def find_output(conn: Connection, output_id: str, *, client_id: str | None) -> Output | None:
+    """A picture; where a client is named, only that client's own."""
     row = await conn.fetchrow(
-        f"SELECT {_COLUMNS} FROM service.outputs WHERE id = $1 AND client_id = $2", output_id, client_id
+        f"SELECT {_COLUMNS} FROM service.outputs WHERE id = $1 AND ($2::text IS NULL OR client_id = $2)",
+        *(output_id, client_id),
     )
     return read(Output, row) if row else None
 

@@ -112,10 +112,10 @@ def _summary(statement: Statement) -> list[Block]:
         space(16.0),
         paragraph("What is yours", HEADING, keeps=60.0),
         space(4.0),
-        _sum("Not paid out at the beginning of the month", statement.opening),
+        _sum("Could be paid out at the beginning of the month", statement.opening),
         _sum("Earned this month", statement.total),
         *moved,
-        _result("Not paid out at its end", statement.closing),
+        _result("Could be paid out at its end", statement.closing),
         space(20.0),
     ]
 

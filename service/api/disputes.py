@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import Field, StringConstraints
 
 from licensing import disputes, docket
@@ -11,10 +11,12 @@ from licensing.database import Connection
 from licensing.docket import Dispute, Side
 from licensing.errors import Refusal
 from licensing.money import Money
-from service.api.shapes import Cursor, Limit, money, page
+from service.api.outputs import read_output
+from service.api.shapes import Cursor, Limit, bytes_of, money, page
 from service.api.styles import Body
 from service.auth import BuyerOrMaker, Identity, Operator, Party, PartyReading, Web
 from service.closing import tell_closed
+from service.disputed import Subject, shows_pictures, subjects_of
 from service.errors import not_found, refused
 from service.resources import Gateway
 from service.telling.of_disputes import Act, tell_dispute
@@ -100,7 +102,8 @@ async def get_disputes(web: Web, asker: PartyReading, limit: Limit = 50, cursor:
             found = await docket.running(conn, limit=limit + 1, after=cursor)
         else:
             found = await docket.disputes_of(conn, asker.account_id, limit=limit + 1, before=cursor)
-    return page(found, limit, lambda dispute: dispute_document(web, dispute))
+        subjects = await subjects_of(conn, found)
+    return page(found, limit, lambda dispute: dispute_document(web, dispute, subjects[dispute.id]))
 
 
 @router.get("/disputes/{dispute_id}")
@@ -108,6 +111,17 @@ async def get_dispute(web: Web, asker: PartyReading, dispute_id: str) -> dict[st
     """One of them, with all that was said and decided."""
     async with web.pool.acquire() as conn:
         return await _document(web, conn, asker, await _own(conn, dispute_id))
+
+
+@router.get("/disputes/{dispute_id}/outputs/{sold_id}", response_class=Response, responses=bytes_of("image/*"))
+async def get_disputed_output(web: Web, asker: PartyReading, dispute_id: str, sold_id: str) -> Response:
+    """A picture that a dispute is about. A creator sees those that somebody else disputes."""
+    async with web.pool.acquire() as conn:
+        dispute = await _own(conn, dispute_id)
+    if sold_id not in dispute.output_ids or not shows_pictures(dispute, _side(asker)):
+        raise not_found("output", sold_id)
+    output, content = await read_output(web, sold_id, client_id=None)
+    return Response(content, media_type=output.mime, headers={"Cache-Control": "private, no-store"})
 
 
 @router.post("/disputes/{dispute_id}/notes", status_code=201)
@@ -152,13 +166,14 @@ async def decide_dispute(web: Web, asker: Operator, dispute_id: str, body: Decis
         return await _told(web, conn, asker, decided, "decided")
 
 
-def dispute_document(web: Gateway, dispute: Dispute) -> dict[str, Any]:
+def dispute_document(web: Gateway, dispute: Dispute, subject: Subject) -> dict[str, Any]:
     """A dispute with what it waits for; who the parties are is not said beyond their sides."""
     shown = asdict(dispute) | {"held": money(dispute.held), "amount": money(dispute.amount) if dispute.amount else None}
     step = docket.step(dispute, web.clock())
     hidden = ("creator_id", "client_id", "currency", "order_id", "output_ids")
     return {
         **{name: value for name, value in shown.items() if name not in hidden},
+        "style": {"id": subject.style_id, "name": subject.style_name},
         "order": dispute.order_id,
         "outputs": list(dispute.output_ids),
         "waits": asdict(step) if step else None,
@@ -170,7 +185,9 @@ async def _document(web: Gateway, conn: Connection, asker: Identity, answer: Dis
         raise refused(answer)
     said = await docket.notes(conn, answer.id)
     contact = await docket.contact(conn, answer.id) if asker.role == "operator" else None
-    return dispute_document(web, answer) | {
+    subject = (await subjects_of(conn, [answer]))[answer.id]
+    return dispute_document(web, answer, subject) | {
+        "prompt": subject.prompt if shows_pictures(answer, _side(asker)) else None,
         "notes": [asdict(note) | {"amount": money(note.amount) if note.amount else None} for note in said],
         "contact": contact,
     }

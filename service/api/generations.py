@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
 from service import events, intake
-from service.api.shapes import Cursor, Limit, bytes_of, page
+from service.api.shapes import ASKED_ONCE, Cursor, Limit, bytes_of, page
 from service.api.shortcut import Shortcut
 from service.auth import Client, ClientReading, Identity, Web, is_let_in
 from service.errors import Problem, not_found
@@ -21,7 +21,7 @@ from service.retention import words_kept_until
 
 router = APIRouter(tags=["generations"])
 
-IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", description=ASKED_ONCE)]
 Prefer = Annotated[str | None, Header(description="`wait=30` answers when the pictures are there, or after 30 s")]
 _WAIT = re.compile(r"(?:^|[,;\s])wait(?:\s*=\s*\"?(\d{1,6})\"?)?(?=$|[,;\s])")
 

@@ -155,8 +155,8 @@ async def _link(web: Gateway, request: Request, output_id: str, *, client_id: st
     )
 
 
-async def read_output(web: Gateway, output_id: str, *, client_id: str) -> tuple[Output, bytes]:
-    """A client's own picture and its bytes. Raises Problem."""
+async def read_output(web: Gateway, output_id: str, *, client_id: str | None) -> tuple[Output, bytes]:
+    """A picture and its bytes; where a client is named, only that client's own. Raises Problem."""
     output = await _own(web, output_id, client_id)
     try:
         return output, await asyncio.to_thread(web.storage.get, output.storage_key)
@@ -166,7 +166,7 @@ async def read_output(web: Gateway, output_id: str, *, client_id: str) -> tuple[
         return output, await asyncio.to_thread(web.storage.get, output.storage_key)
 
 
-async def _own(web: Gateway, output_id: str, client_id: str) -> Output:
+async def _own(web: Gateway, output_id: str, client_id: str | None) -> Output:
     async with web.pool.acquire() as conn:
         output = await find_output(conn, output_id, client_id=client_id)
     if output is None:

@@ -24,7 +24,7 @@ from licensing.money import Money
 from licensing.payments import Charge, CreatorAccount, Transfer
 from licensing.prices import Pack
 from licensing.sentence import say
-from service.api.shapes import Cursor, Limit, money, page
+from service.api.shapes import ASKED_ONCE, Cursor, Limit, money, page
 from service.api.styles import Body
 from service.auth import Client, ClientReading, Identity, Operator, Web, check_terms
 from service.charging import payment_id_of, take_payment
@@ -70,7 +70,7 @@ async def post_payment(
     web: Web,
     asker: Client,
     body: PaymentBody,
-    idempotency_key: Annotated[str | None, Header(max_length=KEY_CHARACTERS_MAX)] = None,
+    idempotency_key: Annotated[str | None, Header(max_length=KEY_CHARACTERS_MAX, description=ASKED_ONCE)] = None,
 ) -> dict[str, Any]:
     """Pay: by what was saved (`POST /v1/payment-method`), or as `instructions` says. With the same `Idempotency-Key` it
     is paid once."""

@@ -22,6 +22,11 @@ Limit = Annotated[int, Query(ge=1, le=200, description="At most this many items"
 Cursor = Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before")]
 First = Annotated[date | None, Query(alias="from", description="The first day, in UTC")]
 Last = Annotated[date | None, Query(alias="to", description="The last day; at most 400 days with the first")]
+ASKED_ONCE = (
+    "A text of your own that is new for each thing you ask for, such as a UUID. Asked again under the same one, because"
+    " the answer was lost, nothing is done or charged twice."
+)
+"""What the header `Idempotency-Key` is for."""
 
 
 def bytes_of(*media_types: str) -> dict[int | str, dict[str, Any]]:

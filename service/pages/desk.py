@@ -6,9 +6,11 @@ from datetime import datetime
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
-from licensing import plans
+from licensing import docket, plans
 from licensing.database import Connection
+from licensing.gateway import find_holds
 from licensing.money import Money
+from licensing.orders import Hold, Pay
 from service import events
 from service.api.generations import cancel_generation
 from service.api.outputs import get_certificate
@@ -34,9 +36,10 @@ _RECENT = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """An order as pages show it. `amount` is held until the end, charged when it is ready."""
+    """An order as pages show it. `amount`, or `units` of a quota, are held until the end, charged when it is ready."""
 
     order: Order
+    hold: Hold
     style_name: str
     outputs: list[Output]
 
@@ -47,6 +50,14 @@ class Shown:
     @property
     def amount(self) -> Money:
         return Money(self.order.amount, self.order.currency)
+
+    @property
+    def pay(self) -> Pay:
+        return self.hold.pay
+
+    @property
+    def units(self) -> int:
+        return self.hold.units if self.order.is_open else self.hold.charged_units
 
     kept_until: datetime | None
     """Until when its prompt is kept; None while it is being made."""
@@ -98,6 +109,8 @@ async def certificate_page(visit: ClientVisit, output_id: str) -> HTMLResponse:
     found = await get_certificate(visit.web, visit.identity, output_id)
     async with visit.web.pool.acquire() as conn:
         output = await find_output(conn, output_id, client_id=visit.account.id)
+        disputes = await docket.newest_about(conn, [output_id])
+        holds = await find_holds(conn, [output.generation_id] if output else [])
     paper = found["document"]
     if paper is None:
         raise not_found("certificate", output_id)
@@ -105,11 +118,13 @@ async def certificate_page(visit: ClientVisit, output_id: str) -> HTMLResponse:
         visit,
         "desk_output.html",
         paper=paper,
+        hold=holds[output.generation_id] if output else None,
         amount=Money(**paper["amount"]),
         is_over=paper["expires_at"] is not None and paper["expires_at"] <= visit.now,
         document=found["certificate"],
         has_receipt=output is not None and bool(output.receipt),
         revoked_reason=found["revoked_reason"],
+        dispute=disputes.get(output_id),
         origin=visit.web.settings.origin,
     )
 
@@ -155,7 +170,8 @@ async def with_people(visit: Member, shown: list[Shown]) -> list[Shown]:
 
 async def shown_orders(web: Gateway, conn: Connection, orders: list[Order]) -> list[Shown]:
     """Orders as pages show them, in their order."""
-    outputs = await outputs_of(conn, [order.id for order in orders])
+    order_ids = [order.id for order in orders]
+    outputs, holds = await outputs_of(conn, order_ids), await find_holds(conn, order_ids)
     names: dict[str, str] = {}
     for order in orders:
         if order.style_id not in names:
@@ -164,6 +180,7 @@ async def shown_orders(web: Gateway, conn: Connection, orders: list[Order]) -> l
     return [
         Shown(
             order=order,
+            hold=holds[order.id],
             style_name=names[order.style_id],
             outputs=outputs.get(order.id, []),
             kept_until=words_kept_until(web, order.ended_at) if order.ended_at else None,

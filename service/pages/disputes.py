@@ -21,6 +21,7 @@ from service.api.disputes import (
     withdraw_dispute,
 )
 from service.api.outputs import get_certificate
+from service.disputed import shows_pictures, subjects_of
 from service.errors import Problem, not_found
 from service.languages import gettext
 from service.pages import words
@@ -171,12 +172,14 @@ async def _show_list(
             found = await docket.running(conn, limit=_PER_PAGE + 1, after=before)
         else:
             found = await docket.disputes_of(conn, visit.account.id, limit=_PER_PAGE + 1, before=before)
-    shown = found[:_PER_PAGE]
+        shown = found[:_PER_PAGE]
+        subjects = await subjects_of(conn, shown)
     return _page(
         visit,
         "disputes.html",
         problem,
         disputes=shown,
+        subjects=subjects,
         steps={one.id: docket.step(one, visit.now) for one in shown},
         older=shown[-1].id if len(found) > _PER_PAGE else "",
         typed=typed or {"output": "", "order": "", "words": "", "contact": ""},
@@ -190,6 +193,7 @@ async def _show(visit: Member, dispute_id: str, problem: Problem | None = None) 
         if dispute is None:
             raise not_found("dispute", dispute_id)
         notes = await docket.notes(conn, dispute_id)
+        subject = (await subjects_of(conn, [dispute]))[dispute_id]
         contact = await docket.contact(conn, dispute_id) if is_operator else None
         known = {dispute.creator_id, *([dispute.client_id] if dispute.client_id else [])} if is_operator else set()
         people = await accounts_by_id(conn, known)
@@ -199,6 +203,8 @@ async def _show(visit: Member, dispute_id: str, problem: Problem | None = None) 
         "dispute.html",
         problem,
         dispute=dispute,
+        subject=subject,
+        shows_pictures=shows_pictures(dispute, visit.account.role),
         notes=notes,
         contact=contact,
         people=people,

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
-from licensing import statements
+from licensing import docket, statements
 from licensing.dues import NOTICE_DAYS
 from licensing.money import Money
 from licensing.sentence import say
@@ -90,6 +90,7 @@ async def _show(visit: Member, month: str, number: int, problem: Problem | None 
         style_ids = {line.style_id for line in shown.lines}
         names = await style_names(conn, style_ids)
         own = await own_among(conn, style_ids, creator_id=creator_id)
+        disputes = await docket.newest_about(conn, {line.output_id for line in shown.lines if line.output_id})
     this_month = visit.now.strftime("%Y-%m")
     months.setdefault(this_month, Money(0, currency))
     return page(
@@ -111,6 +112,7 @@ async def _show(visit: Member, month: str, number: int, problem: Problem | None 
         shown=shown,
         style_names=names,
         own=own,
+        disputes=disputes,
     )
 
 

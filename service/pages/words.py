@@ -279,7 +279,7 @@ MOVEMENTS = Words(
         "dues_taken": "Taken for the monthly fee",
     }
 )
-"""What else changed what is not yet paid out."""
+"""What else changed what can be paid out."""
 DUES = Words(
     {
         "dues": "Owed for",

@@ -10,9 +10,11 @@ from licensing.docket import Dispute
 from service.accounts import language_of, languages_of
 from service.cases import Case
 from service.claims import Claim
+from service.disputed import subjects_of
 from service.formats import clock, numeral
 from service.languages import Words, gettext, ngettext, speaking
 from service.letters import Letter, write_letters
+from service.styles import style_names
 
 Act = Literal["opened", "said", "decided", "appealed", "withdrawn", "closed"]
 Side = Literal["creator", "client", "operator"]
@@ -23,21 +25,21 @@ _HOMES: Mapping[Side, str] = {"creator": "/studio", "client": "/desk", "operator
 _SUBJECTS: Mapping[str, Words] = {
     "dispute": Words(
         {
-            "opened": "Dispute {id} was opened",
-            "said": "Something was said in dispute {id}",
-            "decided": "Dispute {id} is decided",
-            "appealed": "Somebody appeals in dispute {id}",
-            "withdrawn": "Dispute {id} was let go",
-            "closed": "Dispute {id} is closed",
+            "opened": "A sale of “{style}” is disputed",
+            "said": "Something was said in the dispute about “{style}”",
+            "decided": "The dispute about “{style}” is decided",
+            "appealed": "Somebody appeals in the dispute about “{style}”",
+            "withdrawn": "The dispute about “{style}” was let go",
+            "closed": "The dispute about “{style}” is closed",
         }
     ),
     "claim": Words(
         {
-            "opened": "The claim {id} to a work was opened",
-            "said": "Something was said in the claim {id} to a work",
-            "decided": "The claim {id} to a work is decided",
-            "appealed": "Somebody appeals in the claim {id} to a work",
-            "withdrawn": "The claim {id} to a work was let go",
+            "opened": "A work of “{style}” is claimed",
+            "said": "Something was said in the claim to a work of “{style}”",
+            "decided": "The claim to a work of “{style}” is decided",
+            "appealed": "Somebody appeals in the claim to a work of “{style}”",
+            "withdrawn": "The claim to a work of “{style}” was let go",
         }
     ),
 }
@@ -73,16 +75,19 @@ async def tell_dispute(conn: Connection, dispute: Dispute, act: Act, *, by: Side
     who; None where time did."""
     sides: dict[Side, str | None] = {"creator": dispute.creator_id, "client": dispute.client_id}
     is_told = act in ("decided", "closed")
-    await _tell(conn, "dispute", dispute, act, sides, by=by, is_told=is_told, reason=dispute.reason, now=now)
+    style = (await subjects_of(conn, [dispute]))[dispute.id].style_name
+    await _tell(
+        conn, "dispute", dispute, act, sides, style=style, by=by, is_told=is_told, reason=dispute.reason, now=now
+    )
 
 
 async def tell_claim(conn: Connection, claim: Claim, act: Act, *, by: Side, now: datetime) -> None:
     """Tell a work's creator what was said or decided about a claim to it; the operators, where the creator spoke."""
     is_told = act in ("decided", "withdrawn")
     reason = claim.said[-1]["words"] if act == "decided" else None
-    await _tell(
-        conn, "claim", claim, act, {"creator": claim.creator_id}, by=by, is_told=is_told, reason=reason, now=now
-    )
+    style = (await style_names(conn, [claim.style_id]))[claim.style_id]
+    sides: dict[Side, str | None] = {"creator": claim.creator_id}
+    await _tell(conn, "claim", claim, act, sides, style=style, by=by, is_told=is_told, reason=reason, now=now)
 
 
 async def tell_case_decided(conn: Connection, case: Case, *, now: datetime) -> None:
@@ -141,6 +146,7 @@ async def _tell(
     act: Act,
     sides: Mapping[Side, str | None],
     *,
+    style: str,
     by: Side | None,
     is_told: bool,
     reason: str | None,
@@ -159,7 +165,7 @@ async def _tell(
                 account_id=who,
                 about=one.id,
                 key=f"{one.id} {act} {now.isoformat()}" if act in ("said", "decided") else f"{one.id} {act}",
-                subject=_SUBJECTS[what][act].format(id=one.id),
+                subject=_SUBJECTS[what][act].format(style=style),
                 words=_words_of(one, outcomes.get(one.outcome or "", "") if is_told else "", reason, now=now),
                 path=f"{_HOMES[side]}/{what}s/{one.id}",
             )

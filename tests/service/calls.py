@@ -252,6 +252,7 @@ CALLS: dict[str, Call] = {
     ),
     "GET /v1/disputes": Call(roles=("client", "creator", "operator")),
     "GET /v1/disputes/{dispute_id}": Call(roles=("client", "creator", "operator")),
+    "GET /v1/disputes/{dispute_id}/outputs/{sold_id}": Call(roles=("client", "creator", "operator")),
     "POST /v1/disputes/{dispute_id}/notes": Call(
         roles=("client", "creator", "operator"), scope="change", json={"words": "a matrix"}
     ),

@@ -141,7 +141,7 @@ async def test_a_creator_takes_every_style_along_and_buyers_keep_what_they_bough
     answer = await leave(creator, give_up=True)
     await erased(market, creator)
 
-    assert "earned and not paid out yet" in refused.json()["detail"]
+    assert "of earnings that can be paid out" in refused.json()["detail"]
     assert answer.status_code == 202
     for needle in (creator.account.email, "Barnaby Inkwright", "barnaby-inkwright"):
         # The buyer's own file names who made it, as it was when it was sold.

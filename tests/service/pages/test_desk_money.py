@@ -51,6 +51,19 @@ async def test_a_plan_is_bought_for_the_sum_on_its_button(seat: Seat):
     assert "Subscribe" not in text
 
 
+async def test_what_a_plan_paid_is_said_in_its_units(market: Market, seat: Seat):
+    await seat.send("/desk/money/plan", plan="studio", renews="yes", coupon="")
+
+    order = (await market.order(seat.person, wait=60, count=2)).json()
+
+    assert order["state"] == "settled", order
+    per_picture = (await seat.person.http.get("/v1/usage")).json()["allowances"][0]["used"] // 2
+    assert f"{2 * per_picture} units of your plan" in await seat.read("/desk/history")
+    assert f"Charged {2 * per_picture} units of your plan" in await seat.read(f"/desk/orders/{order['id']}")
+    one = "1 unit" if per_picture == 1 else f"{per_picture} units"
+    assert f"Paid {one} of your plan" in await seat.read(f"/desk/outputs/{order['outputs'][0]['id']}")
+
+
 async def test_a_coupon_that_is_none_and_a_purse_that_is_empty_are_told_on_the_page(market: Market, sit: Sit):
     seat = await sit(await market.client(cents=100))
 

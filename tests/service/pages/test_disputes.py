@@ -43,8 +43,19 @@ async def test_a_client_disputes_the_creator_answers_the_office_decides_and_an_a
     assert 'value="other" required checked' in wordless.text
 
     one = await opened(desk, form, ground="not_as_ordered", words="It is a pear.")
+    certificate = await desk.read(f"/desk/outputs/{output_id}")
+    assert "This picture is disputed." in certificate
+    assert "Something is wrong" not in certificate
+    assert "Dispute about it Open" in (earned := await studio.read("/studio/earnings"))
+    assert "Contest this line" not in earned
     listed = await studio.read("/studio/disputes")
     assert "It is not what was ordered." in listed
+    for seat, home in ((desk, "desk"), (studio, "studio"), (office, "office")):
+        shown = await seat.read(f"/{home}/disputes/{one}")
+        assert "Dispute about Inky Apples" in shown
+        assert "Ordered as a red apple" in shown
+        picture = await seat.http.get(f"/v1/disputes/{one}/outputs/{output_id}")
+        assert (picture.status_code, picture.headers["content-type"]) == (200, "image/png")
     assert "your answer, until" in listed
     assert "the other side’s answer, until" in await desk.read("/desk/disputes")
     assert "It is a pear." in await studio.read(f"/studio/disputes/{one}")
@@ -67,7 +78,9 @@ async def test_a_client_disputes_the_creator_answers_the_office_decides_and_an_a
     assert "Taken back" in await desk.read(f"/desk/disputes/{one}")
     assert (await prepaid(buyer))[0] == 1000
     assert spent > 0
-    assert "Something is wrong" not in await desk.read(f"/desk/outputs/{output_id}")
+    certificate = await desk.read(f"/desk/outputs/{output_id}")
+    assert "What was decided when it was disputed" in certificate
+    assert "Something is wrong" not in certificate
 
 
 async def test_a_decision_nobody_appeals_against_takes_effect_after_its_time(
@@ -102,6 +115,11 @@ async def test_a_creator_contests_a_line_and_withdraws_and_its_client_learns_not
     one = await opened(studio, path, ground="share", words="The fee is too high.")
     theirs = await desk.http.get(f"/desk/disputes/{one}", headers={"Accept": "text/html"})
     held = await studio.read("/studio/payouts")
+    picture = f"/v1/disputes/{one}/outputs/{output_id}"
+    office = await sit(await market.person("operator"))
+    assert "Ordered as" not in await studio.read(f"/studio/disputes/{one}")
+    assert (await studio.http.get(picture)).status_code == 404
+    assert (await office.http.get(picture)).status_code == 200
     wordless = await studio.send(f"/studio/disputes/{one}/withdraw", words="")
     gone = await studio.send(f"/studio/disputes/{one}/withdraw", words="I had misread it.")
 

@@ -36,4 +36,4 @@ async def test_a_studio_without_a_sale_has_an_empty_statement(place: Place, crea
     text = await read(place, creator, "/studio/earnings")
 
     assert "Nothing was sold yet this month." in text
-    assert "Not yet paid out now EUR 0.00" in text
+    assert "Can be paid out now EUR 0.00" in text
