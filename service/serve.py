@@ -62,6 +62,8 @@ class Child:
         log.error("%s ended with status %s; it is started again in %s s", self.name, status, wait_s)
         self.end_group()
         self.process, self.start_at = None, now + wait_s
+        if not wait_s:
+            self.start()
 
     def end_group(self) -> None:
         """Kill what is left of the child and of the processes it started."""

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from licensing.certificates import Certificate, read_certificate
-from licensing.papers.tables import licences_csv
 from licensing.sentence import say
 from service.api.verify import certificate_document
 from service.archives import Archive
@@ -71,6 +70,9 @@ async def write_zip(web: Gateway, bought: Sequence[Bought]) -> AsyncIterator[byt
     with speaking(ENGLISH):
         read_me = _read_me(web, bought, now)
     yield archive.add("README.txt", read_me.encode())
+    # Loads lxml, which a web process that starts does not wait for.
+    from licensing.papers.tables import licences_csv
+
     yield archive.add("licences.csv", licences_csv((one.paper, one.withdrawn) for one in bought))
     for one in bought:
         content = await _content(web, one.output)

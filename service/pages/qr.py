@@ -1,7 +1,6 @@
 """A QR code as inline SVG: a path of its dark squares, which needs no style of its own."""
 
 from markupsafe import Markup
-from reportlab.graphics.barcode.qrencoder import QRCode, QRErrorCorrectLevel
 
 # Of light squares on every side, as the standard asks.
 _MARGIN = 4
@@ -9,6 +8,9 @@ _MARGIN = 4
 
 def qr_svg(text: str, *, title: str) -> Markup:
     """`title` is what is read aloud in its place."""
+    # A fifth of a second to load, which a web process that starts does not wait for.
+    from reportlab.graphics.barcode.qrencoder import QRCode, QRErrorCorrectLevel
+
     code = QRCode(None, QRErrorCorrectLevel.M)
     code.addData(text)
     code.make()
