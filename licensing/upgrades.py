@@ -1,17 +1,19 @@
 """What a newer version changes in a database while processes of the version before run on it.
 
 Tables change by alembic's revisions. One that only adds what an older version need not know of says `ADDITIVE = True`:
-a table, or a column that may be empty or has a default. An index is no addition: while it is built, whoever writes to
-its table waits. Functions are code, stored again whenever they changed: a function that is replaced keeps its identity,
-so whoever calls it calls the new one from the next time on. What cannot be replaced, because its arguments or its
-answer changed, is gone for the version before; a version that changes one so comes with a revision, by which older code
-knows at its start that it is not for these tables.
+a table, or a column that may be empty or has a default. Building an index in a revision is none: whoever writes to its
+table would wait until it is there. So a revision names indexes of tables that have rows, `INDEXES = {"works_by_day":
+"service.works (created_at)"}`, and they are built after all revisions, beside whoever writes; until then all works,
+only slower. A revision that drops one says None in place of what it is on. Functions are code, stored again whenever
+they changed: a function that is replaced keeps its identity, so whoever calls it calls the new one from the next time
+on. What cannot be replaced, because its arguments or its answer changed, is gone for the version before; a version that
+changes one so comes with a revision, by which older code knows at its start that it is not for these tables.
 
 Whoever migrates is told what of that breaks processes that still run, before anything is kept.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 from alembic.config import Config
@@ -34,11 +36,13 @@ WHERE pronamespace = %s::regnamespace AND prorettype <> 'trigger'::regtype
 @dataclass(frozen=True, kw_only=True)
 class Upgrade:
     """From which revision of a room's tables to which (`before` is None where there were none), and what of it a
-    version that knows only `before` cannot work with, in a few words each."""
+    version that knows only `before` cannot work with, in a few words each. `indexes` are what `build_indexes` is to see
+    to: by their names, what each is on."""
 
     before: str | None
     after: str
     breaks: tuple[str, ...]
+    indexes: Mapping[str, str] = field(default_factory=dict)
 
 
 def breaking_revisions(config: Config, connection: Connection, *, schema: str) -> tuple[str | None, tuple[str, ...]]:
@@ -59,6 +63,32 @@ def newest_revision(config: Config) -> str:
     head = ScriptDirectory.from_config(config).get_current_head()
     assert head is not None
     return head
+
+
+def later_indexes(config: Config) -> dict[str, str]:
+    """What the revisions' `INDEXES` come to."""
+    found: dict[str, str | None] = {}
+    for one in reversed(list(ScriptDirectory.from_config(config).walk_revisions())):
+        found |= getattr(one.module, "INDEXES", {})
+    return {name: on for name, on in found.items() if on is not None}
+
+
+def build_indexes(
+    driver: "psycopg.Connection[tuple[str, ...]]", schema: str, indexes: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Build those that are missing while others write, and return their names. One whose building was cut off is there
+    and of no use to anybody; it is built anew. The connection is outside of a transaction."""
+    rows = driver.execute(
+        "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid"
+        " WHERE relnamespace = %s::regnamespace AND relname = ANY(%s)",
+        [schema, list(indexes)],
+    ).fetchall()
+    is_valid = {str(name): bool(valid) for name, valid in rows}
+    missing = tuple(name for name in indexes if not is_valid.get(name))
+    for name in missing:
+        driver.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {schema}.{name}".encode())
+        driver.execute(f"CREATE INDEX CONCURRENTLY {name} ON {indexes[name]}".encode())
+    return missing
 
 
 def store_functions(

@@ -8,7 +8,14 @@ from alembic import command
 from alembic.config import Config
 
 from licensing.tenancy import binding
-from licensing.upgrades import Upgrade, breaking_revisions, newest_revision, refuse_breaks, store_functions
+from licensing.upgrades import (
+    Upgrade,
+    breaking_revisions,
+    later_indexes,
+    newest_revision,
+    refuse_breaks,
+    store_functions,
+)
 from service.db.functions import sources
 from service.db.tables import SCHEMA
 from service.db.tenancy import TABLES
@@ -31,7 +38,12 @@ def migrate(database_url: str, *, may_break: bool = True) -> Upgrade:
         before, breaks = breaking_revisions(config, connection, schema=SCHEMA)
         command.upgrade(config, "head")
         gone = _bind(connection)
-        upgrade = Upgrade(before=before, after=newest_revision(config), breaks=(*breaks, *gone))
+        upgrade = Upgrade(
+            before=before,
+            after=newest_revision(config),
+            breaks=(*breaks, *gone),
+            indexes=later_indexes(config),
+        )
         return refuse_breaks(upgrade, may_break=may_break)
 
 

@@ -13,7 +13,7 @@ from dbos import DBOS
 from licensing.errors import StillCalled
 from licensing.migrate import migrate as migrate_licensing
 from licensing.tenancy import APPLICATION
-from licensing.upgrades import Upgrade
+from licensing.upgrades import Upgrade, build_indexes
 from service.db.connections import application_url
 from service.db.migrate import migrate as migrate_service
 from service.errors import NotStarted
@@ -36,8 +36,8 @@ def prepare_database(database_url: str, *, anyway: bool = False) -> None:
     does, they must have ended, unless `anyway`.
 
     Raises NotStarted where they have not, where no server answers, where a table does not become free within a minute
-    and a half, or where the application's role cannot sign in. With the URL of that role nothing is done: tables are
-    its owner's to change.
+    and a half, where an index cannot be built, or where the application's role cannot sign in. With the URL of that
+    role nothing is done: tables are its owner's to change.
     """
     if sa.make_url(database_url).username == APPLICATION:
         return
@@ -55,6 +55,7 @@ def prepare_database(database_url: str, *, anyway: bool = False) -> None:
         }
         for room, upgrade in upgrades.items():
             _note_oldest(connection, room, upgrade)
+            _build_indexes(connection, room, upgrade)
         DBOS.migrate(database_url, application_role=APPLICATION)
         _let_in(connection, sa.make_url(application_url(database_url)))
 
@@ -77,6 +78,19 @@ def _note_oldest(connection: psycopg.Connection, room: str, upgrade: Upgrade) ->
         + ("UPDATE SET revision = EXCLUDED.revision" if is_whole else "NOTHING"),
         [room, upgrade.after if is_whole else upgrade.before],
     )
+
+
+def _build_indexes(connection: psycopg.Connection, room: str, upgrade: Upgrade) -> None:
+    """Those that revisions leave to be built beside whoever writes. Raises NotStarted."""
+    try:
+        built = build_indexes(connection, room, upgrade.indexes)
+    except psycopg.Error as error:
+        raise NotStarted(
+            f"an index of {room} could not be built ({str(error).strip().splitlines()[0]}); the tables are up to date"
+            " and work without it, slower; mend what stands in its way and start again"
+        ) from error
+    for name in built:
+        log.info("the index %s.%s is built", room, name)
 
 
 def _change_tables(migrate: Callable[[str], Upgrade], database_url: str) -> Upgrade:

@@ -21,11 +21,11 @@ from service.orders import Order, find_order, list_orders
 from service.outputs import Output, find_output, outputs_of
 from service.pages.desk_endings import endings
 from service.pages.render import page, see_other
-from service.pages.shelf import Book, shelf
+from service.pages.shelf import shelf
 from service.pages.visits import ClientVisit, Member
 from service.resources import Gateway
 from service.retention import words_kept_until
-from service.styles import find_style
+from service.styles import style_names
 from service.teams import names_of_people
 
 router = APIRouter(include_in_schema=False)
@@ -81,10 +81,18 @@ async def desk(visit: ClientVisit) -> HTMLResponse:
     async with visit.web.pool.acquire() as conn:
         usage = await plans.usage(conn, visit.account.id, visit.now, currency=visit.web.prices.currency)
         recent = await shown_orders(visit.web, conn, await list_orders(conn, client_id=visit.account.id, limit=_RECENT))
-        books: list[Book] = await shelf(conn, visit)
+        is_any_on_sale = bool(await shelf(conn, visit, most=1))
     ending = await endings(visit, usage)
     plans_offered = visit.web.prices.plans
-    return page(visit, "desk.html", usage=usage, recent=recent, books=books, plans=plans_offered, ending=ending)
+    return page(
+        visit,
+        "desk.html",
+        usage=usage,
+        recent=recent,
+        is_any_on_sale=is_any_on_sale,
+        plans=plans_offered,
+        ending=ending,
+    )
 
 
 @router.get("/desk/orders/{order_id}")
@@ -172,16 +180,12 @@ async def shown_orders(web: Gateway, conn: Connection, orders: list[Order]) -> l
     """Orders as pages show them, in their order."""
     order_ids = [order.id for order in orders]
     outputs, holds = await outputs_of(conn, order_ids), await find_holds(conn, order_ids)
-    names: dict[str, str] = {}
-    for order in orders:
-        if order.style_id not in names:
-            style = await find_style(conn, order.style_id, creator_id=order.creator_id)
-            names[order.style_id] = style.name if style else order.style_id
+    names = await style_names(conn, {order.style_id for order in orders})
     return [
         Shown(
             order=order,
             hold=holds[order.id],
-            style_name=names[order.style_id],
+            style_name=names.get(order.style_id, order.style_id),
             outputs=outputs.get(order.id, []),
             kept_until=words_kept_until(web, order.ended_at) if order.ended_at else None,
         )

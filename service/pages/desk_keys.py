@@ -17,7 +17,7 @@ from service.auth import SCOPES
 from service.errors import Problem, not_found, refused
 from service.pages.forms import chosen, price
 from service.pages.render import page, see_other
-from service.pages.shelf import shelf
+from service.pages.shelf import books_of, shelf
 from service.pages.visits import ClientVisit, Member
 
 router = APIRouter(include_in_schema=False)
@@ -27,6 +27,8 @@ DAYS = ("", "30", "90", "365")
 """How long a key may be made for; empty: until it is revoked."""
 OVERLAP = timedelta(days=1)
 """How long a key that was replaced works on, so that its program can be given the new one."""
+_TRIED_MAX = 10
+"""Styles that are looked at for one that a new key can be tried with; those one can order come first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +148,7 @@ async def _show(
 ) -> HTMLResponse:
     async with visit.web.pool.acquire() as conn:
         found = await keys.listing(conn, account_id=visit.account.id)
-        books = await shelf(conn, visit)
+        books = await books_of(conn, visit, await shelf(conn, visit, most=_TRIED_MAX)) if issued else []
     new = next((one for one in found if issued is not None and one.id == issued.id), None)
     return page(
         visit,

@@ -15,12 +15,13 @@ from licensing.rates import prices_for
 from licensing.sentence import Sentence, say
 from licensing.terms import terms_at
 from service import intake
+from service.catalogue import Listed
 from service.errors import Problem, not_found
 from service.languages import translate
 from service.pages.drafts import Draft, image_of, marked, uploaded
 from service.pages.forms import checked, chosen, whole_number
 from service.pages.render import is_fragment, page, see_other
-from service.pages.shelf import Book, shelf, starts_of, take
+from service.pages.shelf import Book, books_of, shelf, starts_of, take
 from service.pages.visits import ClientVisit, Member
 from service.rules import check_client
 from service.starting_points import LEAST_SHARE, find_start
@@ -121,9 +122,10 @@ async def _body(visit: Member, draft: Draft) -> intake.OrderBody:
 async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) -> HTMLResponse:
     async with visit.web.pool.acquire() as conn:
         usage = await plans.usage(conn, visit.account.id, visit.now, currency=visit.web.prices.currency)
-        books = await _books(conn, visit, draft.style)
+        styles = await _styles(conn, visit, draft.style)
+        style = next((one for one in styles if one.id == draft.style), styles[0] if styles else None)
+        book = (await books_of(conn, visit, [style]))[0] if style else None
         said = await _by_name(conn, visit, draft.style, problem) if problem else None
-    book = next((one for one in books if one.style.id == draft.style), books[0] if books else None)
     is_missing = bool(draft.style) and (book is None or book.style.id != draft.style)
     if book is not None:
         tier = draft.tier if draft.tier in book.terms.tiers else next(iter(book.terms.tiers))
@@ -140,7 +142,7 @@ async def _show(visit: Member, draft: Draft, *, problem: Problem | None = None) 
         status=problem.status if problem else 200,
         problem=said,
         draft=draft,
-        books=books,
+        styles=styles,
         book=book,
         own_prices=own,
         has_own_prices=book is not None and any(own[name] != tier.price for name, tier in book.terms.tiers.items()),
@@ -173,17 +175,17 @@ async def _by_name(conn: Connection, visit: Member, style_id: str, problem: Prob
     return problem.document | {"detail": translate(sentence)}
 
 
-async def _books(conn: Connection, visit: Member, style_id: str) -> list[Book]:
+async def _styles(conn: Connection, visit: Member, style_id: str) -> list[Listed]:
     """The styles to choose from, and the one that was asked for where there are more than a list holds."""
-    books = await shelf(conn, visit)
-    if not style_id or any(one.style.id == style_id for one in books):
-        return books
+    styles = await shelf(conn, visit)
+    if not style_id or any(one.id == style_id for one in styles):
+        return styles
     try:
         asked = await take(conn, visit, style_id)
     except Problem:
         # The page says that it is not on sale.
-        return books
-    return books if asked.switch.level in ("off", "destroyed") else [asked, *books]
+        return styles
+    return styles if asked.switch.level in ("off", "destroyed") else [asked.style, *styles]
 
 
 def _short(visit: Member, draft: Draft, usage: plans.Usage) -> Short | None:

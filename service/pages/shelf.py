@@ -26,7 +26,7 @@ from service.pages.words import Said
 from service.resources import Gateway
 from service.starting_points import list_starts
 
-_LISTED_MAX = 100
+LISTED_MAX = 100
 _STARTS_MAX = 60
 # Of the way from the base's own hand to the works': see `training.recognise`.
 _FAITH = ((0.7, "very"), (0.4, "close"), (0.15, "partly"), (float("-inf"), "hardly"))
@@ -130,9 +130,9 @@ class Book:
         return lowest_price(self.terms)
 
 
-async def shelf(conn: Connection, visit: Visit) -> list[Book]:
+async def shelf(conn: Connection, visit: Visit, *, most: int = LISTED_MAX) -> list[Listed]:
     """Published styles, those one can order first, newest first; no more than fit into a list to choose from."""
-    return await books_of(conn, visit, await find_styles(conn, EVERYTHING, now=visit.now, limit=_LISTED_MAX))
+    return await find_styles(conn, EVERYTHING, now=visit.now, limit=most)
 
 
 async def books_of(conn: Connection, visit: Visit, found: Sequence[Listed]) -> list[Book]:

@@ -8,10 +8,11 @@ this version use, it waits until they have ended, and nothing is changed before.
 import asyncio
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 import psycopg
@@ -30,12 +31,14 @@ from tests.stories.town import Town, open_town
 
 BUYERS = 4
 SECONDS, PATIENCE_S = 2.0, 120.0
+_NONE: Mapping[str, str] = MappingProxyType({})
 _REVISION = '''"""{what}."""
 
 from alembic import op
 
 revision = "9998"
 down_revision = "{before}"
+INDEXES = {indexes!r}
 {additive}
 
 def upgrade() -> None:
@@ -50,10 +53,14 @@ class NextVersion:
     licensing: Path
     service: Path
 
-    def add_revision(self, room: str, statement: str, *, what: str, is_additive: bool) -> None:
+    def add_revision(
+        self, room: str, statement: str, *, what: str, is_additive: bool, indexes: Mapping[str, str] = _NONE
+    ) -> None:
         folder = (self.licensing if room == "licensing" else self.service) / "migrations" / "versions"
         additive = "ADDITIVE = True\n" if is_additive else ""
-        text = _REVISION.format(what=what, before=known_revision(room), additive=additive, statement=statement)
+        text = _REVISION.format(
+            what=what, before=known_revision(room), additive=additive, statement=statement, indexes=dict(indexes)
+        )
         (folder / "9998_next.py").write_text(text)
 
     def change_function(self, name: str, before: str, after: str) -> None:
@@ -120,7 +127,11 @@ async def test_additions_are_made_while_clients_buy(town: Town, database_url: st
         "licensing", "ALTER TABLE licensing.hold ADD COLUMN note text", what="notes", is_additive=True
     )
     next_version.add_revision(
-        "service", "ALTER TABLE service.generations ADD COLUMN note text DEFAULT ''", what="notes", is_additive=True
+        "service",
+        "ALTER TABLE service.generations ADD COLUMN note text DEFAULT ''",
+        what="notes",
+        is_additive=True,
+        indexes={"generations_by_note": "service.generations (note)"},
     )
     # What every order goes through is another function from now on, under the same name.
     next_version.change_function(
@@ -142,6 +153,8 @@ async def test_additions_are_made_while_clients_buy(town: Town, database_url: st
     assert await town.spent() == PRICE * len(answers)
     assert owners(database_url, "SELECT version_num FROM service.alembic_version") == [("9998",)]
     assert owners(database_url, "SELECT DISTINCT note FROM service.generations") == [("",)]
+    of_notes = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'service.generations_by_note'::regclass"
+    assert owners(database_url, of_notes) == [(True,)]
     async with town.web.pool.acquire() as conn:
         assert await check(conn) == []
     assert town.processes.is_alive("worker-again")
