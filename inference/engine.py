@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from threading import Condition, Thread
 from types import TracebackType
 from typing import Any
@@ -42,7 +43,8 @@ STOPS_EVERY_S = 0.02
 
 
 class _Interrupted(Exception):
-    """Raised between sub-blocks: some rows must leave, so this step is given up and done again without them."""
+    """Raised between sub-blocks: some rows must leave, so this step is given up and done again without them; or the one
+    picture that is being decoded must."""
 
 
 class Engine:
@@ -83,9 +85,10 @@ class Engine:
         self._waiting: FairQueue[Job] = FairQueue()
         self._running: list[Job] = []
         self._batches: dict[tuple[int, int], tuple[list[Job], Batch]] = {}
-        self._in_step: list[Job] = []
+        self._asked: list[Job] = []
+        """Those for which the base is being asked something: they may end in the middle of it."""
         self._has_forgotten = self._is_closing = False
-        for block in self._base.sub_blocks():
+        for block in (*self._base.sub_blocks(), *self._base.finishing_blocks()):
             block.register_forward_pre_hook(self._between_sub_blocks)
         knee = measure_steps(self._base, self._pace, most=MAX_ASKS * max_rows)
         measure_finishing(self._base, self._pace)
@@ -112,7 +115,7 @@ class Engine:
     ) -> "Future[Result]":
         """Queue one picture.
 
-        stop: called before every step, between sub-blocks, before the picture is decoded, before it is enlarged and
+        stop: called before every step, between sub-blocks, before and while the picture is decoded and enlarged, and
         before it is handed over; a reason ends this request alone. It must be quick and is called from the engine's
         thread, as is `on_step`. turn: whose it is; places are shared fairly, by pixels, questions and steps, and who
         has a lower priority makes room: it keeps its steps and waits. within_s: it is only taken if it will likely be
@@ -377,14 +380,11 @@ class Engine:
     def _step(self, jobs: list[Job]) -> None:
         batch = self._batch(jobs)
         batch.bind()
-        self._in_step = jobs
         began = time.perf_counter()
-        try:
+        with self._asking_for(jobs):
             batch.step()
             # Never more than one step ahead of a GPU: what is decided between steps is heeded by the next one.
             await_device(self._base.device)
-        finally:
-            self._in_step = []
         self._pace.saw(batch.num_forward_rows * jobs[0].plan.share(self.spec), time.perf_counter() - began)
         for job in jobs:
             job.largest_batch = max(job.largest_batch, batch.num_forward_rows)
@@ -402,8 +402,16 @@ class Engine:
             self._batches[size] = (list(jobs), batch)
         return self._batches[size][1]
 
+    @contextmanager
+    def _asking_for(self, jobs: list[Job]) -> Iterator[None]:
+        self._asked = jobs
+        try:
+            yield
+        finally:
+            self._asked = []
+
     def _between_sub_blocks(self, *_: Any) -> None:
-        if any(job.must_end() for job in self._in_step):
+        if any(job.must_end() for job in self._asked):
             raise _Interrupted
 
     def _after_step(self, job: Job) -> None:
@@ -417,6 +425,8 @@ class Engine:
                 self._tell(job)
             if row.is_finished and not job.must_end():
                 self._finish(job)
+        except _Interrupted:
+            return
         except Exception as error:  # noqa: BLE001 - one picture or one listener fails alone
             self._fail(job, error)
 
@@ -437,18 +447,18 @@ class Engine:
     def _preview(self, job: Job, estimate_CHW: Tensor) -> bytes | None:
         """What the picture is becoming; None where a check holds that back."""
         began = time.perf_counter()
-        image = self._base.decode(estimate_CHW[None])[0]
+        with self._asking_for([job]):
+            image = self._base.decode(estimate_CHW[None])[0]
         preview = jpeg_bytes(image, longest=PREVIEW_EDGE) if job.may_pass(image, "preview") else None
         self._pace.previewed(time.perf_counter() - began)
         return preview
 
     def _finish(self, job: Job) -> None:
         row, began = job.started_row(), time.perf_counter()
-        image = _keep(row.kept, self._base.decode(row.latent_CHW[None])[0])
-        if job.is_enlarged:
-            if job.must_end():
-                return
-            image = _keep(row.kept_large, self._base.enlarge([image])[0])
+        with self._asking_for([job]):
+            image = _keep(row.kept, self._base.decode(row.latent_CHW[None])[0])
+            if job.is_enlarged:
+                image = _keep(row.kept_large, self._base.enlarge([image])[0])
         if not job.may_pass(image, "picture"):
             return
         png = png_bytes(image)

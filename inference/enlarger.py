@@ -82,6 +82,10 @@ class Enlarger(nn.Module):
             ]
         return torch.cat(strips, dim=2).clamp(-1, 1)
 
+    def sub_blocks(self) -> list[nn.Module]:
+        """The parts in which it spends its time; the last is asked of every strip."""
+        return [*self.blocks, self.widen, self.fine, self.conv_out]
+
     def _features(self, pictures: Tensor) -> Tensor:
         """(P, fine_channels, h, w): what the network makes of every pixel and those around it."""
         coarse = self.conv_in(functional.pixel_unshuffle(pictures, 2))

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from inference.catalog import BaseSpec, Sampler, require_unchanged
 from inference.enlarger import open_enlarger
@@ -89,6 +89,12 @@ class PipelineFolder:
         """RGB pictures of one size, as many times as large as the base's enlarger makes them."""
         assert self.enlarger is not None, f"base {self.spec.id!r} has no enlarger; plan() refuses such requests"
         return images_of(self.enlarger.enlarge(pixels_of(images)))
+
+    def finishing_blocks(self) -> list[nn.Module]:
+        """The parts in which decoding and enlarging spend their time: between them a stop can still be heeded."""
+        decoder = self.vae.decoder
+        resnets = [part for block in decoder.up_blocks for part in block.resnets]
+        return [*resnets, decoder.conv_out, *(self.enlarger.sub_blocks() if self.enlarger else ())]
 
     def _latents_of(self, encoding_PCHW: Tensor) -> Tensor:
         """The VAE's encoding, scaled so that its deviation is about 1."""

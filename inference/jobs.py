@@ -48,11 +48,13 @@ class Job:
     stop_reason: str | None = None
     """Set once, then kept: a stop is never taken back."""
     stop_error: BaseException | None = None
+    is_canceled: bool = False
+    """Its future was cancelled before it was begun, and whoever waits for it knows."""
 
     def begin(self, row: Row, notes: tuple[str, ...]) -> None:
         """The request is a row from now on; its future can no longer be cancelled, only stopped."""
         self.row, self.notes, self.started_s = row, notes, time.perf_counter()
-        if not self.future.set_running_or_notify_cancel():
+        if not self._is_wanted():
             self.stop_reason = "canceled"
 
     def must_end(self) -> bool:
@@ -119,20 +121,22 @@ class Job:
         self.end_with(Stopped(request_id=self.plan.request.id, reason=why, step=self.num_done))
 
     def end_with(self, result: Result) -> None:
-        if self._may_end():
+        if self._is_wanted():
             self.future.set_result(result)
 
     def end_failed(self, error: BaseException) -> None:
         if isinstance(error, PictureRefused):
             self.end_with(Refused(request_id=self.plan.request.id, objection=error.objection, step=self.num_done))
-        elif self._may_end():
+        elif self._is_wanted():
             let_go(error)
             self.future.set_exception(error)
 
-    def _may_end(self) -> bool:
-        if self.future.cancelled():
-            return False
-        return self.future.running() or self.future.set_running_or_notify_cancel()
+    def _is_wanted(self) -> bool:
+        """Whether its future takes a result. One that was cancelled does not, and whoever waits for it is told so; any
+        other can no longer be cancelled from here on."""
+        if not (self.is_canceled or self.future.running()):
+            self.is_canceled = not self.future.set_running_or_notify_cancel()
+        return not self.is_canceled
 
 
 def _ask(checker: Checker, image: Image.Image, stage: Stage) -> Objection | None:

@@ -90,6 +90,9 @@ class OpenBase(Protocol[Reading]):
     def sub_blocks(self) -> list[nn.Module]:
         """The parts of the denoiser between which a stop is heeded."""
 
+    def finishing_blocks(self) -> list[nn.Module]:
+        """The same of what decodes and enlarges."""
+
 
 Base = OpenBase[object]
 """A base to whoever does not know its family: readings are opaque, and go back to the base that made them."""

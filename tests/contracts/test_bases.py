@@ -324,6 +324,19 @@ def test_a_stop_is_asked_for_once_in_every_part_of_a_step(base):
     assert inside > 0.6 * sum(weight.numel() for weight in base.denoiser.parameters())
 
 
+def test_a_stop_is_asked_for_in_every_part_of_a_decoding(base):
+    asked: list[Any] = []
+    for block in base.finishing_blocks():
+        block.register_forward_pre_hook(lambda own, _: asked.append(own))
+
+    base.decode(next(base.noises(1, width=32, height=32))[None])
+
+    decoder = base.vae.decoder
+    inside = sum(weight.numel() for block in base.finishing_blocks() for weight in block.parameters())
+    assert {id(block) for block in asked} == {id(block) for block in base.finishing_blocks()}
+    assert inside > 0.5 * sum(weight.numel() for weight in decoder.parameters())
+
+
 def test_a_long_prompt_is_cut_for_its_call(base):
     prompt, left_out = base.fit_prompt("an apple " + "on a table " * 30, "vozix style")
 

@@ -4,7 +4,7 @@ import io
 import json
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -287,6 +287,7 @@ def test_a_request_that_waits_can_be_stopped_or_cancelled(tiny_spec):
 
         assert stopped.result(60) == Stopped(request_id="off", reason="withdrawn", step=0)
         assert isinstance(first.result(60), Picture)
+        assert wait([cancelled], timeout=60).not_done == set()
     assert cancelled.cancelled()
 
 

@@ -19,6 +19,7 @@ from inference.errors import BaseUnusable, InvalidRequest
 from inference.messages import ImageRequest, Picture, Step, Stopped, plan
 from inference.precision import has_bfloat16_units
 from inference.run import generate_file
+from tests.inference.test_engine import StopAt
 from tests.inference.tiny_base import ENLARGER_SHAPE, a_random_enlarger
 
 
@@ -91,6 +92,18 @@ def test_a_picture_enlarged_in_strips_is_the_whole_one():
         whole = network(small).clamp(-1, 1)
 
     torch.testing.assert_close(network.enlarge(small), whole, atol=0.01, rtol=0)
+
+
+def test_a_stop_while_a_picture_is_enlarged_is_heeded(engine):
+    small, large = StopAt(10**9), StopAt(10**9)
+    engine.submit(asked(enlarge=False), stop=small).result(60)
+    engine.submit(asked(), stop=large).result(60)
+    first, last = 10**9 - small.left, 10**9 - large.left
+
+    results = [engine.submit(asked(), stop=StopAt(question)).result(60) for question in range(first, last)]
+
+    assert last - first >= 4, "it is asked for in every block and strip"
+    assert {type(result) for result in results} == {Stopped}
 
 
 def test_an_enlarged_picture_is_the_drawn_one_larger(engine, enlarging_spec):
