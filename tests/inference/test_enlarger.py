@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -104,6 +105,23 @@ def test_a_stop_while_a_picture_is_enlarged_is_heeded(engine):
 
     assert last - first >= 4, "it is asked for in every block and strip"
     assert {type(result) for result in results} == {Stopped}
+
+
+def test_others_end_while_a_picture_is_enlarged(engine):
+    is_off, ended = threading.Event(), []
+    hook = engine._base.enlarger.blocks[0].register_forward_pre_hook(lambda *_: is_off.set())
+    stopped = engine.submit(
+        asked(id="off", steps=40, enlarge=False), stop=lambda: "withdrawn" if is_off.is_set() else None
+    )
+    kept = engine.submit(asked(id="kept", steps=2), stop=lambda: None)
+    for name, future in (("off", stopped), ("kept", kept)):
+        future.add_done_callback(lambda _, name=name: ended.append(name))
+
+    results = [future.result(60) for future in (stopped, kept)]
+    hook.remove()
+
+    assert [type(result) for result in results] == [Stopped, Picture]
+    assert ended == ["off", "kept"]
 
 
 def test_an_enlarged_picture_is_the_drawn_one_larger(engine, enlarging_spec):
