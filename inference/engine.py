@@ -430,7 +430,7 @@ class Engine:
             if row.is_finished and not job.must_end():
                 self._finish(job)
         except _Interrupted:
-            pass
+            assert job.must_end(), "a picture is cut off that may go on"
         except Exception as error:  # noqa: BLE001 - one picture or one listener fails alone
             self._fail(job, error)
         if job.stop_reason is not None:

@@ -131,7 +131,11 @@ AREAS: tuple[Area, ...] = (
         levels=("manages",),
         paths=(
             *("/desk/disputes/**", "/desk/outputs/*/dispute", "POST /v1/outputs/*/disputes", "GET /v1/disputes"),
-            *("GET /v1/disputes/*", *(f"POST /v1/disputes/*/{act}" for act in ("notes", "appeal", "withdraw"))),
+            *(
+                "GET /v1/disputes/*",
+                "GET /v1/disputes/*/outputs/*",
+                *(f"POST /v1/disputes/*/{act}" for act in ("notes", "appeal", "withdraw")),
+            ),
         ),
     ),
     Area(name="record", what=say("the record"), levels=("manages",), paths=("GET /v1/audit",)),

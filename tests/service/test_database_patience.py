@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -76,15 +76,16 @@ async def test_a_statement_of_a_request_is_given_up_and_the_asker_told_to_come_b
 
 
 async def test_what_is_no_request_waits_as_long_as_it_takes(place: Place, creator: Person):
-    # On the connections that requests used before.
-    async with styles_locked(place):
-        assert is_unanswered(await creator.http.get("/v1/styles"))
-        async with place.gateway.pool.acquire() as conn:
+    async with AsyncExitStack() as stack:
+        async with styles_locked(place):
+            assert is_unanswered(await creator.http.get("/v1/styles"))
+            # One of the connections that requests used before; it goes back when it has counted.
+            conn = await stack.enter_async_context(place.gateway.pool.acquire())
             counting = asyncio.create_task(conn.fetchval("SELECT count(*) FROM service.styles"))
             await asyncio.sleep(4 * HURRIED["statement_s"])
             is_waiting = not counting.done()
-    async with asyncio.timeout(10):
-        counted = await counting if is_waiting else None
+        async with asyncio.timeout(10):
+            counted = await counting if is_waiting else None
 
     assert counted == 0
 
