@@ -32,7 +32,7 @@ def test_a_transfer_becomes_a_picture_an_earning_and_a_dispute(sit: Sit, office:
     buy(client, shop)
     dispute = complain(client)
     shopkeeper.open("/studio/earnings")
-    expect(shopkeeper.page.get_by_role("link", name="Contest this line").first).to_be_visible()
+    expect(shopkeeper.page.get_by_role("link", name="Dispute about it").first).to_be_visible()
     answer(shopkeeper)
     faults = faults_on(operator, f"/office/disputes/{dispute}")
     operator.open(f"/office/disputes/{dispute}")
@@ -105,7 +105,9 @@ def complain(client: Seat) -> str:
 def answer(creator: Seat) -> None:
     page = creator.page
     creator.open("/studio/disputes")
-    page.get_by_role("link", name="It is not what was ordered.").first.click()
+    row = page.get_by_role("row").filter(has_text="It is not what was ordered.").first
+    row.get_by_role("link").click()
+    expect(page.get_by_role("img", name="The disputed picture 1")).to_be_visible()
     page.get_by_label("Say something", exact=True).fill("Look to the left.")
     creator.press("Say it")
     expect(page.get_by_text("Look to the left.")).to_be_visible()
