@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Condition, Thread
 from types import TracebackType
 from typing import Any
@@ -425,12 +425,11 @@ class Engine:
                 raise PictureFailed(
                     "the picture broke into numbers that are not finite; try a lower adapter strength or guidance"
                 )
-            if row.index:
-                self._tell(job)
-            if row.is_finished and not job.must_end():
-                self._finish(job)
-        except _Interrupted:
-            assert job.must_end(), "a picture is cut off that may go on"
+            with suppress(_Interrupted):  # it was told to stop, and ends below
+                if row.index:
+                    self._tell(job)
+                if row.is_finished and not job.must_end():
+                    self._finish(job)
         except Exception as error:  # noqa: BLE001 - one picture or one listener fails alone
             self._fail(job, error)
         if job.stop_reason is not None:

@@ -14,14 +14,7 @@ from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
 from licensing.errors import LedgerBroken
 from licensing.tenancy import APPLICATION, TABLES, VERBS, binding, lending_rights, making_role
-from licensing.upgrades import (
-    Upgrade,
-    breaking_revisions,
-    later_indexes,
-    newest_revision,
-    refuse_breaks,
-    store_functions,
-)
+from licensing.upgrades import Upgrade, breaking_revisions, store_functions, upgrade_of
 
 _ROOM = Path(__file__).parent
 _FUNCTIONS = (
@@ -69,13 +62,7 @@ def migrate(url: str, *, may_break: bool = True) -> Upgrade:
         before, breaks = breaking_revisions(config, conn, schema="licensing")
         command.upgrade(config, "head")
         gone = _store_functions(conn)
-        upgrade = Upgrade(
-            before=before,
-            after=newest_revision(config),
-            breaks=(*breaks, *gone),
-            indexes=later_indexes(config),
-        )
-        return refuse_breaks(upgrade, may_break=may_break)
+        return upgrade_of(config, before=before, breaks=(*breaks, *gone), may_break=may_break)
 
 
 def _store_functions(conn: Connection) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ Whoever migrates is told what of that breaks processes that still run, before an
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import psycopg
 from alembic.config import Config
@@ -42,7 +42,7 @@ class Upgrade:
     before: str | None
     after: str
     breaks: tuple[str, ...]
-    indexes: Mapping[str, str] = field(default_factory=dict)
+    indexes: Mapping[str, str]
 
 
 def breaking_revisions(config: Config, connection: Connection, *, schema: str) -> tuple[str | None, tuple[str, ...]]:
@@ -56,13 +56,6 @@ def breaking_revisions(config: Config, connection: Connection, *, schema: str) -
     return before, tuple(
         f"{schema} {one.revision} ({one.doc})" for one in pending if not getattr(one.module, "ADDITIVE", False)
     )
-
-
-def newest_revision(config: Config) -> str:
-    """The revision that this version's code works with."""
-    head = ScriptDirectory.from_config(config).get_current_head()
-    assert head is not None
-    return head
 
 
 def later_indexes(config: Config) -> dict[str, str]:
@@ -107,11 +100,14 @@ def store_functions(
     return tuple(sorted(gone))
 
 
-def refuse_breaks(upgrade: Upgrade, *, may_break: bool) -> Upgrade:
-    """The upgrade. Raises StillCalled where it breaks what may not be broken."""
-    if upgrade.breaks and not may_break:
-        raise StillCalled("; ".join(upgrade.breaks))
-    return upgrade
+def upgrade_of(config: Config, *, before: str | None, breaks: tuple[str, ...], may_break: bool) -> Upgrade:
+    """What was changed, up to the revision that this version's code works with. Raises StillCalled where that breaks
+    what may not be broken."""
+    if breaks and not may_break:
+        raise StillCalled("; ".join(breaks))
+    after = ScriptDirectory.from_config(config).get_current_head()
+    assert after is not None
+    return Upgrade(before=before, after=after, breaks=breaks, indexes=later_indexes(config))
 
 
 def _functions(driver: "psycopg.Connection[tuple[str, ...]]", schema: str) -> dict[str, str]:

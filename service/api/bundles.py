@@ -64,15 +64,15 @@ async def find_bought(web: Gateway, output_ids: Sequence[str], *, client_id: str
 
 async def write_zip(web: Gateway, bought: Sequence[Bought]) -> AsyncIterator[bytes]:
     """The zip, piece by piece: a sheet of licences first, then each picture with its certificate."""
+    # Loads lxml, which a web process that starts does not wait for.
+    from licensing.papers.tables import licences_csv
+
     now = web.clock()
     archive = Archive(now)
     # It goes on to others, with the pictures.
     with speaking(ENGLISH):
         read_me = _read_me(web, bought, now)
     yield archive.add("README.txt", read_me.encode())
-    # Loads lxml, which a web process that starts does not wait for.
-    from licensing.papers.tables import licences_csv
-
     yield archive.add("licences.csv", licences_csv((one.paper, one.withdrawn) for one in bought))
     for one in bought:
         content = await _content(web, one.output)

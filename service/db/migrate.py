@@ -8,14 +8,7 @@ from alembic import command
 from alembic.config import Config
 
 from licensing.tenancy import binding
-from licensing.upgrades import (
-    Upgrade,
-    breaking_revisions,
-    later_indexes,
-    newest_revision,
-    refuse_breaks,
-    store_functions,
-)
+from licensing.upgrades import Upgrade, breaking_revisions, store_functions, upgrade_of
 from service.db.functions import sources
 from service.db.tables import SCHEMA
 from service.db.tenancy import TABLES
@@ -38,13 +31,7 @@ def migrate(database_url: str, *, may_break: bool = True) -> Upgrade:
         before, breaks = breaking_revisions(config, connection, schema=SCHEMA)
         command.upgrade(config, "head")
         gone = _bind(connection)
-        upgrade = Upgrade(
-            before=before,
-            after=newest_revision(config),
-            breaks=(*breaks, *gone),
-            indexes=later_indexes(config),
-        )
-        return refuse_breaks(upgrade, may_break=may_break)
+        return upgrade_of(config, before=before, breaks=(*breaks, *gone), may_break=may_break)
 
 
 def _bind(connection: sa.Connection) -> tuple[str, ...]:

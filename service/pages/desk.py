@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from licensing import docket, plans
 from licensing.database import Connection
-from licensing.gateway import find_holds
+from licensing.gateway import find_hold, find_holds
 from licensing.money import Money
 from licensing.orders import Hold, Pay
 from service import events
@@ -115,18 +115,18 @@ async def cancel_order(visit: ClientVisit, order_id: str) -> Response:
 async def certificate_page(visit: ClientVisit, output_id: str) -> HTMLResponse:
     """The certificate of one picture, readable, with the signed document."""
     found = await get_certificate(visit.web, visit.identity, output_id)
-    async with visit.web.pool.acquire() as conn:
-        output = await find_output(conn, output_id, client_id=visit.account.id)
-        disputes = await docket.newest_about(conn, [output_id])
-        holds = await find_holds(conn, [output.generation_id] if output else [])
     paper = found["document"]
     if paper is None:
         raise not_found("certificate", output_id)
+    async with visit.web.pool.acquire() as conn:
+        output = await find_output(conn, output_id, client_id=visit.account.id)
+        disputes = await docket.newest_about(conn, [output_id])
+        hold = await find_hold(conn, paper["generation"], client_id=visit.account.id)
     return page(
         visit,
         "desk_output.html",
         paper=paper,
-        hold=holds[output.generation_id] if output else None,
+        hold=hold,
         amount=Money(**paper["amount"]),
         is_over=paper["expires_at"] is not None and paper["expires_at"] <= visit.now,
         document=found["certificate"],

@@ -26,7 +26,7 @@ from service.pages.words import Said
 from service.resources import Gateway
 from service.starting_points import list_starts
 
-LISTED_MAX = 100
+_LISTED_MAX = 100
 _STARTS_MAX = 60
 # Of the way from the base's own hand to the works': see `training.recognise`.
 _FAITH = ((0.7, "very"), (0.4, "close"), (0.15, "partly"), (float("-inf"), "hardly"))
@@ -130,7 +130,7 @@ class Book:
         return lowest_price(self.terms)
 
 
-async def shelf(conn: Connection, visit: Visit, *, most: int = LISTED_MAX) -> list[Listed]:
+async def shelf(conn: Connection, visit: Visit, *, most: int = _LISTED_MAX) -> list[Listed]:
     """Published styles, those one can order first, newest first; no more than fit into a list to choose from."""
     return await find_styles(conn, EVERYTHING, now=visit.now, limit=most)
 
