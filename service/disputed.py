@@ -33,6 +33,12 @@ async def subjects_of(conn: Connection, disputes: Sequence[Dispute]) -> dict[str
 
 
 def shows_pictures(dispute: Dispute, side: Side) -> bool:
-    """Whether a side is shown the pictures and the words they were ordered with. A creator is, where somebody else
-    holds something against them; contesting a line of the statement is no way to look at what clients bought."""
+    """Whether a side is shown the pictures. A creator is, where somebody else holds something against them; contesting
+    a line of the statement is no way to look at what clients bought."""
     return side != "creator" or dispute.opener != "creator"
+
+
+def shows_words(dispute: Dispute, side: Side) -> bool:
+    """Whether a side is shown the words they were ordered with. A creator is, where the client who wrote them disputes,
+    who was told so."""
+    return side != "creator" or dispute.opener == "client"

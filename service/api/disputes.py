@@ -16,7 +16,7 @@ from service.api.shapes import Cursor, Limit, bytes_of, money, page
 from service.api.styles import Body
 from service.auth import BuyerOrMaker, Identity, Operator, Party, PartyReading, Web
 from service.closing import tell_closed
-from service.disputed import Subject, shows_pictures, subjects_of
+from service.disputed import Subject, shows_pictures, shows_words, subjects_of
 from service.errors import not_found, refused
 from service.resources import Gateway
 from service.telling.of_disputes import Act, tell_dispute
@@ -60,7 +60,9 @@ class DecisionBody(Body):
 
 @router.post("/outputs/{sold_id}/disputes", status_code=201)
 async def post_dispute(web: Web, asker: BuyerOrMaker, sold_id: str, body: DisputeBody) -> dict[str, Any]:
-    """Dispute a picture that you bought or made, within 30 days. Its creator's share is held until it is decided."""
+    """Dispute a picture that you bought or made, within 30 days. Its creator's share is held until it is decided.
+
+    Where you bought it, its creator sees the picture and the words that you ordered it with."""
     async with web.house() as conn, conn.transaction():
         opened = await disputes.open_dispute(
             conn,
@@ -187,7 +189,7 @@ async def _document(web: Gateway, conn: Connection, asker: Identity, answer: Dis
     contact = await docket.contact(conn, answer.id) if asker.role == "operator" else None
     subject = (await subjects_of(conn, [answer]))[answer.id]
     return dispute_document(web, answer, subject) | {
-        "prompt": subject.prompt if shows_pictures(answer, _side(asker)) else None,
+        "prompt": subject.prompt if shows_words(answer, _side(asker)) else None,
         "notes": [asdict(note) | {"amount": money(note.amount) if note.amount else None} for note in said],
         "contact": contact,
     }

@@ -21,7 +21,7 @@ from service.api.disputes import (
     withdraw_dispute,
 )
 from service.api.outputs import get_certificate
-from service.disputed import shows_pictures, subjects_of
+from service.disputed import shows_pictures, shows_words, subjects_of
 from service.errors import Problem, not_found
 from service.languages import gettext
 from service.pages import words
@@ -205,6 +205,7 @@ async def _show(visit: Member, dispute_id: str, problem: Problem | None = None) 
         dispute=dispute,
         subject=subject,
         shows_pictures=shows_pictures(dispute, visit.account.role),
+        shows_words=shows_words(dispute, visit.account.role),
         notes=notes,
         contact=contact,
         people=people,

@@ -146,6 +146,9 @@ async def test_a_strangers_claim_is_opened_in_the_office_which_alone_sees_who_it
     assert "ada@example.org" in await office.read(f"/office/disputes/{one}")
     theirs = await studio.read(f"/studio/disputes/{one}")
     assert "It shows my mark." in theirs
+    assert f"/v1/disputes/{one}/outputs/{output_id}" in (await studio.http.get(f"/studio/disputes/{one}")).text
+    assert "Ordered as" not in theirs, "the client has not been asked"
+    assert (await market.creator.http.get(f"/v1/disputes/{one}")).json()["prompt"] is None
     assert "ada@example.org" not in theirs
     assert "Somebody else claims a right to it." in await office.read("/office/disputes")
 
