@@ -252,8 +252,8 @@ SALES = (
     Guard(
         name="tenant: a picture is its client's",
         file="service/outputs.py",
-        text="FROM service.outputs WHERE id = $1 AND client_id = $2",
-        gone="FROM service.outputs WHERE id = $1 AND $2::text <> ''",
+        text="FROM service.outputs WHERE id = $1 AND ($2::text IS NULL OR client_id = $2)",
+        gone="FROM service.outputs WHERE id = $1 AND ($2::text IS NULL OR client_id <> '')",
         tests=(f"{_ROWS}::test_an_order_and_its_picture_are_found_for_their_client_alone_by_the_house_too",),
     ),
     Guard(
