@@ -25,6 +25,7 @@ import asyncpg
 
 from licensing.database import Connection
 from licensing.sentence import say
+from service.db.conditions import named
 from service.db.connections import read
 from service.errors import FileRefused, ObjectMissing
 from service.resources import Resources
@@ -213,11 +214,11 @@ async def list_uses(
     conn: Connection, *, creator_id: str, style_id: str | None = None, limit: int, before: str | None = None
 ) -> list[UseEntry]:
     """Who opened a creator's files, newest first; of one style where it is named."""
+    further, values = named(("u.style_id = {}", style_id), ("u.id < {}", before), after=2)
     rows = await conn.fetch(
         f"SELECT {_COLUMNS} FROM service.data_use u JOIN service.styles s ON s.id = u.style_id"
-        " WHERE u.creator_id = $1 AND ($2::text IS NULL OR u.style_id = $2) AND ($3::text IS NULL OR u.id < $3)"
-        " ORDER BY u.id DESC LIMIT $4",
-        *(creator_id, style_id, before, limit),
+        f" WHERE u.creator_id = $1{further} ORDER BY u.id DESC LIMIT $2",
+        *(creator_id, limit, *values),
     )
     return [read(UseEntry, row) for row in rows]
 

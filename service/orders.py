@@ -21,6 +21,7 @@ from licensing.database import Connection
 from licensing.orders import EndReason
 from licensing.sentence import known_again
 from service import events
+from service.db.conditions import named
 from service.db.connections import read, to_rows
 from service.events import Told
 from service.kept_sentences import OF_ORDERS
@@ -158,11 +159,16 @@ async def list_orders(
 ) -> list[Order]:
     """A client's orders, newest first, those before the id `before`: of one style, made from `since` on and before
     `until`, where these are named."""
+    further, values = named(
+        ("id < {}", before),
+        ("style_id = {}", style_id),
+        ("created_at >= {}", since),
+        ("created_at < {}", until),
+        after=2,
+    )
     rows = await conn.fetch(
-        f"SELECT {_COLUMNS} FROM service.generations WHERE client_id = $1 AND ($2::text IS NULL OR id < $2)"
-        " AND ($4::text IS NULL OR style_id = $4) AND ($5::timestamptz IS NULL OR created_at >= $5)"
-        " AND ($6::timestamptz IS NULL OR created_at < $6) ORDER BY id DESC LIMIT $3",
-        *(client_id, before, limit, style_id, since, until),
+        f"SELECT {_COLUMNS} FROM service.generations WHERE client_id = $1{further} ORDER BY id DESC LIMIT $2",
+        *(client_id, limit, *values),
     )
     return [_order(row) for row in rows]
 

@@ -48,6 +48,9 @@ DEEP = (
 """What is asked for beside pages as they come first: a search, and pages behind them."""
 CHOSEN = {"GET /v1/outputs.zip", "GET /desk/history/pictures.zip", "GET /sign-up/confirm", "GET /team/join"}
 """What says nothing without words of a query, and then sends as much as was chosen, or what only a letter leads to."""
+WHOLE = {"GET /v1/export"}
+"""What sends all that somebody has, bit by bit: said, and no goal of a page's."""
+WHOLE_REQUESTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +122,8 @@ async def _ask_all(
             found = []
             for name, ask in await asks(place):
                 if only in name:
-                    one = await ask_for(name, ask, tally=tally, conn=conn, requests=requests)
+                    times = WHOLE_REQUESTS if name in WHOLE else requests
+                    one = await ask_for(name, ask, tally=tally, conn=conn, requests=times)
                     say(_line(one))
                     found.append(one)
             return found
@@ -175,7 +179,7 @@ def _line(one: Asked) -> str:
 
 
 def _figures(asked: Sequence[Asked]) -> list[Figure]:
-    slow = [one for one in asked if one.slow_ms > GOAL_MS]
+    slow = [one for one in asked if one.slow_ms > GOAL_MS and one.name not in WHOLE]
     missed = [one for one in asked if not one.is_reached]
     figures = [
         Figure(name="pages and answers", value=len(asked), unit="asked"),
@@ -183,8 +187,9 @@ def _figures(asked: Sequence[Asked]) -> list[Figure]:
         Figure(name="not reached", value=len(missed), unit="asked", goal=0, at_most=True),
     ]
     for one in asked:
+        goal = None if one.name in WHOLE else GOAL_MS
         figures += [
-            Figure(name=f"{one.name}: 95th percentile", value=one.slow_ms, unit="ms", goal=GOAL_MS, at_most=True),
+            Figure(name=f"{one.name}: 95th percentile", value=one.slow_ms, unit="ms", goal=goal, at_most=True),
             Figure(name=f"{one.name}: middle", value=one.middle_ms, unit="ms"),
             Figure(name=f"{one.name}: processor", value=one.processor_ms, unit="ms"),
             Figure(name=f"{one.name}: statements", value=one.statements, unit="statements"),

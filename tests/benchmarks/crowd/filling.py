@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 from PIL import Image
 
+from licensing.analytics.over import close_days
 from licensing.billing import issuing
 from service.db.prepare import prepare_database
 from service.resources import Gateway, open_gateway
@@ -115,6 +116,8 @@ async def _fill(hand: Hand, size: Size, say: Callable[[str], None]) -> Crowd:
     await records.know_clients(hand, known)
     await money.read_statements(hand, size, known)
     await orders.tidy(hand, known)
+    # As its nights have done in a place that is open.
+    await close_days(hand.conn, now=hand.now)
     await hand.conn.execute("VACUUM ANALYZE")
     return await _names(hand, known, sold[0].id, webhook_id, placed)
 
