@@ -5,17 +5,31 @@ predict anyway. So the latest state is taken whose gain is within one standard e
 rule of Breiman and others, Classification and Regression Trees, 1984, section 3.4.3, with "later" for "simpler").
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from training.errors import TrainingBroke
+
+TRY_AGAIN = "train again, and with a lower learning_rate where it happens again"
+"""What to do about an adapter that cannot be measured."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """By how much an adapter beats the base on some works, as a share of the base's loss."""
+    """By how much an adapter beats the base on some works, as a share of the base's loss. Raises TrainingBroke where
+    that is no number."""
 
     per_work: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for number, gain in enumerate(self.per_work, start=1):
+            if not math.isfinite(gain):
+                raise TrainingBroke(
+                    f"the gain on work {number} of {len(self.per_work)} came out as {gain}; {TRY_AGAIN}"
+                )
 
     @property
     def mean(self) -> float:

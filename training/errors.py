@@ -4,7 +4,7 @@ TrainingError
 ├── RecipeInvalid      a recipe is missing, misspelt or asks for the impossible; also a ValueError
 ├── RequestInvalid     a training request lacks something or names something that is not there; also a ValueError
 ├── TooFewWorks        too few usable works are left to learn a style from
-├── TrainingBroke      the numbers broke while training
+├── TrainingBroke      the numbers broke while training, or when the adapter was measured
 ├── TooLarge           not even one row of a batch fits into the device's memory
 ├── OverBudget         a training takes longer than it was allowed to
 ├── CaptionerUnusable  a captioning model cannot be opened, or cannot describe a picture
@@ -29,7 +29,7 @@ class TooFewWorks(TrainingError):
 
 
 class TrainingBroke(TrainingError):
-    """The numbers broke while training."""
+    """The numbers broke while training, or when the adapter was measured."""
 
 
 class TooLarge(TrainingError):

@@ -1,8 +1,11 @@
 """The release gate: style yes, copies no. Numbers in, a verdict in plain words out. No torch."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
+from training.curve import TRY_AGAIN
+from training.errors import TrainingBroke
 from training.examination import AGAIN
 from training.recipe import Gate
 
@@ -58,10 +61,15 @@ class Drawn:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """All that was measured of one adapter."""
+    """All that was measured of one adapter. Raises TrainingBroke where one of it is no number."""
 
     predicted: Predicted
     drawn: Drawn
+
+    def __post_init__(self) -> None:
+        for name, value in (vars(self.predicted) | vars(self.drawn)).items():
+            if not math.isfinite(value):
+                raise TrainingBroke(f"the adapter's {name} came out as {value}; {TRY_AGAIN}")
 
     def as_dict(self) -> dict[str, float]:
         """Plain numbers by name, for events and receipts."""

@@ -197,7 +197,8 @@ NAMES = {kind: name for name, kind in EVENTS.items()}
 def event_line(event: Event, *, training: str = "") -> str:
     """An event as one line of JSON, `{"event": <name>, ...}`, without the line's end; first, if it is named, whose."""
     whose = {"training": training} if training else {}
-    return json.dumps({**whose, "event": NAMES[type(event)], **asdict(event)}, default=str)
+    # What is no number is no JSON either, and whoever reads the line could not keep it.
+    return json.dumps({**whose, "event": NAMES[type(event)], **asdict(event)}, default=str, allow_nan=False)
 
 
 def read_event(line: str) -> Event:

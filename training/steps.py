@@ -66,7 +66,7 @@ def take_steps_together(
     shapes, or does not fit into memory, is taken in parts, which add up to the same step. most_rows: of all trainings,
     at once; 0: as many as each one's way allows. Raises TooLarge if not even one row fits.
     """
-    broken: set[int] = set()
+    broken: dict[int, TrainingBroke] = {}
     if not trainings:
         return
     rows_at_once = _rows_that_fit(trainings, most_rows)
@@ -74,18 +74,18 @@ def take_steps_together(
         began = time.perf_counter()
         losses, rows_at_once = _learn(active, rows_at_once)
         for training, loss in zip(active, losses, strict=True):
-            if math.isfinite(loss):
-                _apply(training)
-                training.step += 1
+            if not math.isfinite(loss):
+                broken[id(training)] = _broke(training, f"the loss became {loss}")
+            elif not math.isfinite(steepness := _apply(training)):
+                broken[id(training)] = _broke(training, f"the loss became endlessly steep ({steepness})")
             else:
-                broken.add(id(training))
+                training.step += 1
         seconds, rows = time.perf_counter() - began, _rows(active)
         yield [
             (
                 training,
-                _broke(training, loss)
-                if id(training) in broken
-                else StepDone(
+                broken.get(id(training))
+                or StepDone(
                     step=training.step,
                     loss=loss,
                     seconds=seconds,
@@ -106,10 +106,10 @@ def _rows_that_fit(trainings: Sequence[Training], most_rows: int) -> int:
     return min([_rows(trainings), *(limit for limit in limits if limit)])
 
 
-def _broke(training: Training, loss: float) -> TrainingBroke:
+def _broke(training: Training, what: str) -> TrainingBroke:
     return TrainingBroke(
-        f"the loss became {loss} in step {training.step + 1}; lower learning_rate in the recipe "
-        f"{training.recipe.name!r} and train again"
+        f"{what} in step {training.step + 1}; lower learning_rate in the recipe {training.recipe.name!r} and train"
+        " again"
     )
 
 
@@ -178,12 +178,14 @@ def _parts(rows: Sequence[_Row], rows_at_once: int) -> list[list[_Row]]:
     ]
 
 
-def _apply(training: Training) -> None:
-    """Move the adapter along its gradient."""
+def _apply(training: Training) -> float:
+    """Move the adapter along its gradient, whose length this returns; where that is no number the adapter stays."""
     for group in training.optimizer.param_groups:
         group["lr"] = training.recipe.learning_rate * _rate(training.step, training.recipe)
-    torch.nn.utils.clip_grad_norm_(list(training.parameters.values()), training.recipe.max_grad_norm)
-    training.optimizer.step()
+    length = float(torch.nn.utils.clip_grad_norm_(list(training.parameters.values()), training.recipe.max_grad_norm))
+    if math.isfinite(length):
+        training.optimizer.step()
+    return length
 
 
 def _weighted_errors(rows: Sequence[_Row]) -> Tensor:

@@ -1,8 +1,11 @@
 """The state that is taken is the latest one within one standard error of the best."""
 
+import math
+
 import pytest
 
 from training.curve import Gain, HeldOutLook, chosen, standard_error
+from training.errors import TrainingBroke
 
 
 def looks(*gains: tuple[float, ...]) -> list[HeldOutLook]:
@@ -23,6 +26,11 @@ def looks(*gains: tuple[float, ...]) -> list[HeldOutLook]:
 )
 def test_the_latest_look_within_one_standard_error_of_the_best_is_chosen(gains, step):
     assert chosen(looks(*gains)).step == step
+
+
+def test_a_gain_that_is_no_number_is_none():
+    with pytest.raises(TrainingBroke, match="the gain on work 2 of 3 came out as nan; train again"):
+        Gain(per_work=(0.1, math.nan, 0.2))
 
 
 def test_more_looks_never_bring_an_earlier_one_back():

@@ -1,9 +1,11 @@
 """The gate speaks in sentences, one for every rule."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
+from training.errors import TrainingBroke
 from training.gate import Drawn, Predicted, Scores, judge, judge_predicted
 from training.recipe import Gate
 
@@ -38,6 +40,12 @@ def scores(**changes: float) -> Scores:
     predicted = {name: value for name, value in changes.items() if name in vars(PREDICTED)}
     drawn = {name: value for name, value in changes.items() if name in vars(DRAWN)}
     return Scores(predicted=replace(PREDICTED, **predicted), drawn=replace(DRAWN, **drawn))
+
+
+@pytest.mark.parametrize("name", ["drift", "hand_error"])
+def test_what_came_out_as_no_number_is_no_score(name):
+    with pytest.raises(TrainingBroke, match=f"the adapter's {name} came out as nan; train again"):
+        scores(**{name: math.nan})
 
 
 def test_a_good_adapter_passes_with_a_sentence_for_every_rule():

@@ -218,6 +218,20 @@ def test_numbers_that_break_for_one_end_that_one_alone(begin):
     assert broken.step == 0
 
 
+def test_a_gradient_that_is_no_number_moves_nothing(begin):
+    sound, broken = begin(0), begin(1)
+    before = {name: tensor.detach().clone() for name, tensor in broken.parameters.items()}
+    next(iter(broken.parameters.values())).register_hook(lambda gradient: gradient * math.nan)
+
+    rounds = list(steps.take_steps_together([sound, broken]))
+
+    assert "the loss became endlessly steep (nan) in step 1" in str(rounds[0][1][1])
+    assert [len(round_) for round_ in rounds] == [2, 1, 1, 1]
+    assert broken.step == 0
+    for name, tensor in broken.parameters.items():
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
+
+
 class SmallMemory:
     """Lets a base answer only so many rows at once."""
 
