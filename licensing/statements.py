@@ -113,19 +113,6 @@ async def newest(conn: Connection, *, creator_id: str, currency: str = "EUR") ->
     return number
 
 
-async def months(conn: Connection, *, creator_id: str, currency: str = "EUR") -> list[tuple[str, Money]]:
-    """The months in which something was earned, reversed, paid out or owed, the newest first, with what each earned."""
-    rows = await conn.fetch(
-        """
-        SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM') AS month,
-               coalesce(sum(amount) FILTER (WHERE kind = ANY ($2)), 0)::bigint AS total
-        FROM licensing.booked($1, '-infinity', 'infinity') GROUP BY 1 ORDER BY 1 DESC
-        """,
-        *([f"payable:{creator_id}:{currency}", f"dues:{creator_id}:{currency}"], list(_EARNING)),
-    )
-    return [(row["month"], Money(row["total"], currency)) for row in rows]
-
-
 _EARNING = ("sale", "refund", "licence_end", "compute", "adjustment", "adjustment_undone")
 """Kinds of groups that are lines of a statement; what else moves a creator's balance is a movement."""
 

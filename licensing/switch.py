@@ -121,28 +121,39 @@ async def state(conn: Connection, *, style_id: str, client_id: str | None = None
     return (await states(conn, style_ids=[style_id], client_id=client_id, now=now)).get(style_id)
 
 
+_GOVERNING = "SELECT s.style_id, g.* FROM licensing.style s, licensing.governing(s.creator_id, s.style_id, $2, $3) g"
+
+
 async def states(
     conn: Connection, *, style_ids: Sequence[str], client_id: str | None = None, now: datetime
 ) -> dict[str, SwitchState]:
     """The governing levels of many styles at once, for pages. Styles without terms are left out."""
+    rows = await conn.fetch(f"{_GOVERNING} WHERE s.style_id = ANY ($1)", list(style_ids), client_id or "", now)
+    return {row["style_id"]: _state(row) for row in rows}
+
+
+async def winding_down(
+    conn: Connection, *, style_ids: Sequence[str], client_id: str, now: datetime
+) -> dict[str, SwitchState]:
+    """Those of many styles that end on a date, for this client or for everybody."""
     rows = await conn.fetch(
-        """
-        SELECT s.style_id, g.* FROM licensing.style s, licensing.governing(s.creator_id, s.style_id, $2, $3) g
-        WHERE s.style_id = ANY ($1)
-        """,
-        *(list(style_ids), client_id or "", now),
+        f"{_GOVERNING} WHERE s.style_id = ANY ($1) AND g.level = 'wind_down'"
+        # The few whose creators gave notice of anything are found first: a busy client has hundreds of styles.
+        " AND s.creator_id IN (SELECT w.creator_id FROM licensing.switch w WHERE w.level = 'wind_down')",
+        *(list(style_ids), client_id, now),
     )
-    return {
-        row["style_id"]: SwitchState(
-            level=row["level"],
-            scope=row["scope"],
-            epoch=row["epoch"],
-            reason=row["reason"],
-            ends_at=row["ends_at"],
-            at=row["at"],
-        )
-        for row in rows
-    }
+    return {row["style_id"]: _state(row) for row in rows}
+
+
+def _state(row: Mapping[str, Any]) -> SwitchState:
+    return SwitchState(
+        level=row["level"],
+        scope=row["scope"],
+        epoch=row["epoch"],
+        reason=row["reason"],
+        ends_at=row["ends_at"],
+        at=row["at"],
+    )
 
 
 async def due_notices(conn: Connection, *, now: datetime) -> list[Notice]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -313,5 +313,5 @@ async def unpublish(conn: Connection, version_ids: Sequence[str], *, now: dateti
 
 
 def _read(row: asyncpg.Record) -> StoredWork:
-    work = read(StoredWork, row)
-    return replace(work, captions=tuple(work.captions), suggested=tuple(work.suggested))
+    words = {name: tuple(row[name]) for name in ("captions", "suggested")}
+    return read(StoredWork, dict(row) | words)

@@ -10,6 +10,8 @@ DAYS_MOST = 400
 """A year and the month before it, so that both can be compared."""
 _YEARS = range(1970, 9999)
 _DAY = timedelta(days=1)
+TICK = timedelta(microseconds=1)
+"""Sums end before a moment; `now` plus this is the end of one in which what is of this very moment is."""
 
 
 @dataclass(frozen=True, kw_only=True)

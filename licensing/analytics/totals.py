@@ -1,10 +1,10 @@
 """What a creator has earned since the beginning, by style, and what of it is payable."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from licensing.analytics.over import BEGINNING, EARNED, over_until
-from licensing.analytics.spans import month_of, today
+from licensing.analytics.spans import TICK, month_of, today
 from licensing.database import Connection
 from licensing.ledger import balance
 from licensing.money import Money
@@ -52,7 +52,7 @@ async def _by_style(
     conn: Connection, *, creator_id: str, style_id: str | None, now: datetime, currency: str
 ) -> tuple[tuple[StyleEarnings, ...], Money]:
     """By style, the most first, and what the month brought so far."""
-    until = now + _TICK
+    until = now + TICK
     over = await over_until(conn, since=BEGINNING, until=until)
     month = month_of(today(now)).first
     which = (creator_id, currency, over, until, BEGINNING, month)
@@ -64,7 +64,6 @@ async def _by_style(
     return by_style, Money(sum(row["month"] for row in rows), currency)
 
 
-_TICK = timedelta(microseconds=1)
 _SUMS = f"""
     SELECT style_id, sum(sales - refunds)::int AS pictures, sum(share)::bigint AS share,
            coalesce(sum(share) FILTER (WHERE day >= $6), 0)::bigint AS month

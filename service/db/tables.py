@@ -304,6 +304,7 @@ versions = sa.Table(
     sa.UniqueConstraint("style_id", "number", name="a_number_once_per_style"),
     sa.UniqueConstraint("training_id", name="one_version_per_training"),
     sa.Index("versions_of_style", "style_id", "id"),
+    sa.Index("versions_on_sale_of_creator", "creator_id", postgresql_where=sa.text("published_at IS NOT NULL")),
     _one_of("state", VERSION_STATES),
 )
 

@@ -14,6 +14,7 @@ from licensing.orders import Hold, Pay
 from service import events
 from service.api.generations import cancel_generation
 from service.api.outputs import get_certificate
+from service.catalogue import list_published
 from service.errors import Problem, not_found
 from service.forecasts import with_fresh_eta
 from service.languages import gettext
@@ -21,7 +22,6 @@ from service.orders import Order, find_order, list_orders
 from service.outputs import Output, find_output, outputs_of
 from service.pages.desk_endings import endings
 from service.pages.render import page, see_other
-from service.pages.shelf import shelf
 from service.pages.visits import ClientVisit, Member
 from service.resources import Gateway
 from service.retention import words_kept_until
@@ -81,7 +81,7 @@ async def desk(visit: ClientVisit) -> HTMLResponse:
     async with visit.web.pool.acquire() as conn:
         usage = await plans.usage(conn, visit.account.id, visit.now, currency=visit.web.prices.currency)
         recent = await shown_orders(visit.web, conn, await list_orders(conn, client_id=visit.account.id, limit=_RECENT))
-        is_any_on_sale = bool(await shelf(conn, visit, most=1))
+        is_any_on_sale = bool(await list_published(conn, now=visit.now, limit=1))
     ending = await endings(visit, usage)
     plans_offered = visit.web.prices.plans
     return page(

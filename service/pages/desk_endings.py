@@ -39,10 +39,8 @@ async def endings(visit: Member, usage: plans.Usage) -> list[Ending]:
         since = visit.now - _USED_LATELY
         lately = await styles_ordered(conn, client_id=visit.account.id, since=since, with_tests=False)
         style_ids = sorted({*lately, *(one.style_id for one in licences if one.style_id)})
-        states = await switch.states(conn, style_ids=style_ids, client_id=visit.account.id, now=visit.now)
-    ending = sorted(
-        (state.ends_at, style_id) for style_id, state in states.items() if state.level == "wind_down" and state.ends_at
-    )
+        states = await switch.winding_down(conn, style_ids=style_ids, client_id=visit.account.id, now=visit.now)
+    ending = sorted((state.ends_at, style_id) for style_id, state in states.items() if state.ends_at)
     found = [
         await _ending(visit, style_id, states[style_id], ends_at, [one for one in licences if one.style_id == style_id])
         for ends_at, style_id in ending

@@ -1,6 +1,8 @@
 """Pictures that wait for their creator, from all styles, and the clients whose pictures do not have to."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
 from service.api.approvals import Rejection, TrustBody, post_approve, post_reject, put_client
@@ -12,13 +14,16 @@ from service.pages.visits import CreatorVisit, Member
 
 router = APIRouter(include_in_schema=False)
 
-_PER_PAGE = 20
+_PER_PAGE, _CLIENTS_PER_PAGE = 20, 50
+_PAGES_MAX = 100_000
+
+Number = Annotated[int, Query(alias="page", ge=1, le=_PAGES_MAX)]
 
 
 @router.get("/studio/approvals")
-async def approvals_page(visit: CreatorVisit) -> HTMLResponse:
-    """What waits, oldest first."""
-    return await _show(visit)
+async def approvals_page(visit: CreatorVisit, number: Number = 1) -> HTMLResponse:
+    """What waits, oldest first, and a page of the clients that are known."""
+    return await _show(visit, number=number)
 
 
 @router.post("/studio/approvals/{approval_id}")
@@ -37,19 +42,23 @@ async def decide(visit: CreatorVisit, approval_id: str) -> Response:
 
 
 @router.post("/studio/clients/{client_id}")
-async def change_trust(visit: CreatorVisit, client_id: str) -> Response:
-    """Decide about a client, for orders from now on."""
+async def change_trust(visit: CreatorVisit, client_id: str, number: Number = 1) -> Response:
+    """Decide about a client, for orders from now on; the page of clients stays the same."""
     try:
         await put_client(visit.web, visit.identity, client_id, checked(TrustBody, trust=await visit.field("trust")))
     except Problem as problem:
-        return await _show(visit, problem)
-    return see_other("/studio/approvals?done=trust")
+        return await _show(visit, problem, number=number)
+    return see_other(
+        f"/studio/approvals?done=trust&page={number}#clients" if number > 1 else "/studio/approvals?done=trust"
+    )
 
 
-async def _show(visit: Member, problem: Problem | None = None) -> HTMLResponse:
+async def _show(visit: Member, problem: Problem | None = None, *, number: int = 1) -> HTMLResponse:
     async with visit.web.pool.acquire() as conn:
         found = await list_waiting(conn, visit.account.id, limit=_PER_PAGE + 1)
         clients = await list_clients(conn, visit.account.id)
+    num_pages = max(1, -(-len(clients) // _CLIENTS_PER_PAGE))
+    number = min(number, num_pages)
     return page(
         visit,
         "studio_approvals.html",
@@ -57,7 +66,9 @@ async def _show(visit: Member, problem: Problem | None = None) -> HTMLResponse:
         problem=problem.document if problem else None,
         waiting=found[:_PER_PAGE],
         has_more=len(found) > _PER_PAGE,
-        clients=clients,
+        clients=clients[(number - 1) * _CLIENTS_PER_PAGE : number * _CLIENTS_PER_PAGE],
+        page_number=number,
+        num_pages=num_pages,
         now=visit.now,
         approval_s=visit.web.settings.approval_hours * 3600,
         trusted_after=visit.web.settings.trusted_after_pictures,

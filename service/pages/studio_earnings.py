@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
 from licensing import docket, statements
+from licensing.analytics.months import statement_months
 from licensing.dues import NOTICE_DAYS
 from licensing.money import Money
 from licensing.sentence import say
@@ -85,7 +86,7 @@ async def _show(visit: Member, month: str, number: int, problem: Problem | None 
             raise Problem(
                 "invalid_request", say("{month!r} is no month; write it like 2026-03.", month=month)
             ) from error
-        months = dict(await statements.months(conn, creator_id=creator_id, currency=currency))
+        months = dict(await statement_months(conn, creator_id=creator_id, now=visit.now, currency=currency))
         shown = _cut(found, number)
         style_ids = {line.style_id for line in shown.lines}
         names = await style_names(conn, style_ids)

@@ -12,6 +12,7 @@ from licensing import plans, statements
 from licensing.analytics.earned import FEWEST_CLIENTS, Earned, earned
 from licensing.analytics.erosion import PriceWatch, price_watch
 from licensing.analytics.forecasts import Forecast, earnings_forecast, forecast, spend_forecast
+from licensing.analytics.months import statement_months
 from licensing.analytics.over import close_days, differences
 from licensing.analytics.spans import DAYS_MOST, Span, months_over, span
 from licensing.analytics.spent import Spent, spent
@@ -65,6 +66,32 @@ async def sold_to(world: World, style: StyleTerms, num_clients: int, **changes: 
     for client in clients:
         await world.sold(style, client, **changes)
     return clients
+
+
+async def months_of(world: World, creator_id: str) -> list[tuple[str, Money]]:
+    """The same, whatever days were summed before."""
+
+    async def ask(conn: asyncpg.Connection) -> list[tuple[str, Money]]:
+        return await statement_months(conn, creator_id=creator_id, now=world.now)
+
+    return await whatever_is_summed(world, ask)
+
+
+async def test_each_month_since_the_first_has_a_statement_whose_total_is_told(world: World):
+    style, client = await world.style(), await world.client(prepaid=1000)
+    sale = await world.sold(style, client)
+    world.now = datetime(2026, 1, 24, tzinfo=UTC)
+    async with world.pool.acquire() as conn:
+        await refund_output(conn, output_id=f"out_{sale.order_id}_0", reason="r", by="op", now=world.now)
+
+    found = await months_of(world, style.creator_id)
+
+    assert found == [("2026-01", eur(-51)), ("2025-12", eur(0)), ("2025-11", eur(51))]
+    async with world.pool.acquire() as conn:
+        for month, total in found:
+            statement = await statements.statement(conn, creator_id=style.creator_id, month=month)
+            assert statement.total == total
+        assert await statement_months(conn, creator_id=new_id("acc"), now=world.now) == []
 
 
 def test_a_range_of_days_has_both_ends_and_at_most_four_hundred():

@@ -49,18 +49,6 @@ async def test_a_refund_is_a_line_of_its_own_in_the_month_it_happened(world: Wor
     assert [(line.kind, line.share) for line in december.lines] == [("refund", eur(-51))]
 
 
-async def test_months_are_listed_with_what_each_earned(world: World):
-    style, client = await world.style(), await world.client(prepaid=1000)
-    sale = await world.sold(style, client)
-    world.now = datetime(2025, 12, 24, tzinfo=UTC)
-    async with world.pool.acquire() as conn:
-        await refund_output(conn, output_id=f"out_{sale.order_id}_0", reason="r", by="op", now=world.now)
-        found = await statements.months(conn, creator_id=style.creator_id)
-        assert await statements.months(conn, creator_id=new_id("acc")) == []
-
-    assert found == [("2025-12", eur(-51)), ("2025-11", eur(51))]
-
-
 async def test_what_a_licence_left_unused_is_a_line_without_an_output(world: World):
     style, client = await world.style(), await world.client(prepaid=1200)
     await world.buy_licence(style, client)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from service.pages import studio_approvals
 from service.sessions import Session
 from tests.service.conftest import Person, browser, sign_in
 from tests.service.market import Market, prepaid, publish_style, state_of
@@ -167,6 +168,31 @@ async def test_a_client_is_trusted_from_the_same_page(market: Market, studio: ht
     assert (await shop.order(client)).json()["state"] == "settled"
     assert 'value="trusted" selected' in await text_of(studio, "/studio/approvals")
     await market.creator.http.post(f"/v1/approvals/{order_id}/reject", json={"reason": "No"})
+
+
+async def test_clients_come_in_pages_and_a_decision_leads_back_to_its_page(
+    market: Market, studio: httpx.AsyncClient, session: Session, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(studio_approvals, "_CLIENTS_PER_PAGE", 1)
+    shop = await selling(market, approval="new_clients")
+    clients = [await market.client(), await market.client()]
+    for client in clients:
+        order_id = await waiting(shop, client)
+        await market.creator.http.post(f"/v1/approvals/{order_id}/reject", json={"reason": "No"})
+
+    first = await text_of(studio, "/studio/approvals")
+    num_pages = int(first.partition("Page 1 of ")[2].split("<")[0])
+    pages = [first] + [await text_of(studio, f"/studio/approvals?page={number}") for number in range(2, num_pages + 2)]
+    last = num_pages
+    shown = pages[last - 1].partition('action="/studio/clients/')[2].partition("?")[0]
+    saved = await studio.post(
+        f"/studio/clients/{shown}?page={last}", data={"csrf": session.csrf, "trust": "trusted"}, headers=HTML
+    )
+
+    assert [text.count('action="/studio/clients/') for text in pages] == [1] * (num_pages + 1)
+    assert all(any(f"/studio/clients/{client.account.id}?" in text for text in pages) for client in clients)
+    assert f"Page {last} of {last}" in pages[last]
+    assert saved.headers["location"] == f"/studio/approvals?done=trust&page={last}#clients"
 
 
 async def test_the_desk_says_beforehand_that_the_maker_looks_first_and_then_until_when(market: Market):
