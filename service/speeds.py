@@ -33,7 +33,7 @@ from training.recipe import Recipe
 log = logging.getLogger("ownhand.speeds")
 
 # Raised when the probe measures other things: what was kept is measured again.
-_KIND = 1
+_KIND = 2
 _AGAIN_AFTER = timedelta(hours=1)
 
 

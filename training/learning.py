@@ -28,6 +28,7 @@ from training.plan import split_works
 from training.probe import fastest_way, row_bytes, rows_with_room
 from training.recipe import Recipe
 from training.sampling import draw, order_for
+from training.ways import thread_counts
 from training.works import Review
 
 PROBE_STEPS = 3
@@ -294,7 +295,7 @@ def _way(
         return Way(**json.loads(kept.read_text()))
     if request.way is not None:
         return request.way
-    if base.device.type == "cpu":
+    if base.device.type == "cpu" and thread_counts() == [1]:
         return Way()
     way = way or fastest_way(base, data, recipe, go_on=go_on)[0]
     save_text(kept, json.dumps(asdict(way)))

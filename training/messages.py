@@ -41,6 +41,8 @@ class Way:
     """Gradient checkpointing: what lies between layers is computed again in the backward pass instead of kept."""
     rows_at_once: int = 0
     """Rows of a batch that fit into memory together; 0: all of them."""
+    num_threads: int = 0
+    """Of a CPU, and never more than there are; 0: as many as torch takes by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ class TrainingRequest:
     max_minutes: float = 0.0
     """Hard limit of the time that the training's own work may take, over all of its runs; 0: none."""
     way: Way | None = None
-    """None: a GPU is measured at the start, a CPU takes the plain way."""
+    """None: the machine is measured at the start; a CPU of one thread takes the plain way."""
     take: int = 0
     """Steps after which an adapter of a training that ended is judged, in place of learning: `scratch` then holds what
     that training kept (`training.kept`). 0: learn."""

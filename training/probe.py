@@ -30,7 +30,7 @@ from training.interruption import run_process
 from training.messages import Speed, Way, event_line, read_request
 from training.plan import Split
 from training.recipe import Recipe, recipe_for
-from training.ways import can_be_checkpointed
+from training.ways import can_be_checkpointed, thread_counts
 
 COUNTED = 2
 """Steps that are timed; the one before them is slower than any other and not counted."""
@@ -85,14 +85,33 @@ def fastest_way(base: Base, data: Encoded, recipe: Recipe, *, go_on: Callable[[]
     Exact numbers and nothing computed twice, unless another way is clearly faster. To compute things again only pays
     where it makes room for more rows, so it is not tried where all of them fit without.
     """
-    best, best_s = _timed(base, data, recipe, Way(), go_on)
+    best, best_s = _fewest_threads(base, data, recipe, go_on)
+    plain = replace(best, rows_at_once=0)
     tried = [Way(precision="bfloat16")] if base.device.type == "cuda" else []
     if best.rows_at_once and can_be_checkpointed(base.denoiser):
-        tried += [replace(way, is_checkpointed=True) for way in (Way(), *tried)]
+        tried += [replace(way, is_checkpointed=True) for way in (plain, *tried)]
     for way in tried:
         found, seconds = _timed(base, data, recipe, way, go_on)
         if seconds * WORTH_CHANGING < best_s:
             best, best_s = found, seconds
+    return best, best_s
+
+
+def _fewest_threads(base: Base, data: Encoded, recipe: Recipe, go_on: Callable[[], None]) -> tuple[Way, float]:
+    """The plain way by as few threads as twice as many are hardly faster than, and the seconds of a step.
+
+    The steps of a small base are many small sums: its threads then wait for each other more than they compute, and take
+    a core from whatever else the machine does.
+    """
+    counts = thread_counts()
+    if base.device.type != "cpu" or counts == [1]:
+        return _timed(base, data, recipe, Way(), go_on)
+    best, best_s = _timed(base, data, recipe, Way(num_threads=counts[0]), go_on)
+    for count in counts[1:]:
+        found, seconds = _timed(base, data, recipe, Way(num_threads=count), go_on)
+        if seconds * WORTH_CHANGING >= best_s:
+            break
+        best, best_s = found, seconds
     return best, best_s
 
 

@@ -21,7 +21,7 @@ from training.loss import add_noise, loss_weights, target_of
 from training.plan import Look, prior_look, style_look
 from training.recipe import Recipe
 from training.state import Training
-from training.ways import computed
+from training.ways import computed, threaded
 
 FINAL_RATE = 0.1
 """The learning rate ends at this share of its highest value."""
@@ -72,14 +72,15 @@ def take_steps_together(
     rows_at_once = _rows_that_fit(trainings, most_rows)
     while active := [one for one in trainings if not one.is_over and id(one) not in broken]:
         began = time.perf_counter()
-        losses, rows_at_once = _learn(active, rows_at_once)
-        for training, loss in zip(active, losses, strict=True):
-            if not math.isfinite(loss):
-                broken[id(training)] = _broke(training, f"the loss became {loss}")
-            elif not math.isfinite(steepness := _apply(training)):
-                broken[id(training)] = _broke(training, f"the loss became endlessly steep ({steepness})")
-            else:
-                training.step += 1
+        with threaded(active[0].way):
+            losses, rows_at_once = _learn(active, rows_at_once)
+            for training, loss in zip(active, losses, strict=True):
+                if not math.isfinite(loss):
+                    broken[id(training)] = _broke(training, f"the loss became {loss}")
+                elif not math.isfinite(steepness := _apply(training)):
+                    broken[id(training)] = _broke(training, f"the loss became endlessly steep ({steepness})")
+                else:
+                    training.step += 1
         seconds, rows = time.perf_counter() - began, _rows(active)
         yield [
             (

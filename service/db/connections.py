@@ -78,14 +78,18 @@ def to_rows(values: Sequence[Any]) -> str:
 def read(kind: type[Kind], row: asyncpg.Record) -> Kind:
     """A frozen dataclass from a row: columns by the names of its fields, JSON columns (text where a `dict` or `list`
     is declared) decoded."""
-    values: dict[str, Any] = {}
-    for name, holds_json in _columns(cast(Hashable, kind)):
-        value = row[name]
-        values[name] = json.loads(value) if holds_json and isinstance(value, str) else value
+    names, of_json = _columns(cast(Hashable, kind))
+    values = {name: row[name] for name in names}
+    for name in of_json:
+        if isinstance(value := values[name], str):
+            values[name] = json.loads(value)
     return kind(**values)
 
 
 @cache
-def _columns(kind: Any) -> tuple[tuple[str, bool], ...]:
-    """The names of a dataclass's fields, and whether each is JSON."""
-    return tuple((field.name, str(field.type).startswith(("dict", "list"))) for field in dataclasses.fields(kind))
+def _columns(kind: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of a dataclass's fields, and of those of them that are JSON."""
+    fields = dataclasses.fields(kind)
+    return tuple(field.name for field in fields), tuple(
+        field.name for field in fields if str(field.type).startswith(("dict", "list"))
+    )

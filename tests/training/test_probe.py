@@ -22,7 +22,7 @@ from training.messages import Estimate, HeldOut, Progress, Speed, StateChanged, 
 from training.pipeline import train
 from training.probe import fastest_way, probe, row_bytes
 from training.recipe import Recipe, load_recipe
-from training.ways import computed
+from training.ways import computed, threaded
 
 RECIPE = Recipe(name="r", base="tiny", rank=2, learning_rate=1e-3, steps=8, batch=4, text_targets=("q_proj",))
 SPEED = Speed(opening_s=1.0, picture_s=0.1, prompt_s=0.01, step_s=0.5, memory_bytes=10**9, way=Way(), device="cpu")
@@ -45,6 +45,46 @@ def test_a_machine_is_measured_without_anything_of_a_creators(tiny_entry):
     assert min(speed.opening_s, speed.picture_s, speed.prompt_s, speed.step_s) > 0
     assert 10**8 < speed.memory_bytes < 10**11
     assert speed.way == Way(precision="float32", is_checkpointed=False, rows_at_once=0)
+
+
+@pytest.fixture
+def threads():
+    """Torch as on a machine of eight cores, to the end of the test."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(8)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "chosen"),
+    [
+        ({1: 1.0, 2: 1.2}, 1),
+        ({1: 1.0, 2: 0.9}, 1),
+        ({1: 1.0, 2: 0.6, 4: 0.55}, 2),
+        ({1: 1.0, 2: 0.6, 4: 0.4, 8: 0.2}, 8),
+    ],
+)
+def test_a_core_is_taken_only_where_it_makes_steps_clearly_faster(threads, tiny_base, monkeypatch, seconds, chosen):
+    monkeypatch.setattr(probing, "_timed", lambda base, data, recipe, way, go_on: (way, seconds[way.num_threads]))
+
+    way, step_s = fastest_way(tiny_base, None, RECIPE, go_on=lambda: None)
+
+    assert (way, step_s) == (Way(num_threads=chosen), seconds[chosen])
+
+
+def test_steps_are_computed_by_the_threads_of_their_way(threads, tiny_base, portfolio, tmp_path):
+    training = started(tiny_base, portfolio, replace(RECIPE, steps=1), tmp_path)
+    training.way, seen = Way(num_threads=2), list[int]()
+    predict = tiny_base.predict
+    tiny_base.predict = lambda *given: (seen.append(torch.get_num_threads()), predict(*given))[1]
+
+    list(steps.take_steps(training))
+
+    assert set(seen) == {2}
+    assert torch.get_num_threads() == 8
+    with threaded(Way(num_threads=64)):
+        assert torch.get_num_threads() == 8
 
 
 def test_a_probe_is_a_process_that_says_one_line(portfolio, tiny_entry, tiny_recipe, tmp_path):
