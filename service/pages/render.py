@@ -85,6 +85,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
         finalize=_said,
+        # A version's templates are its own: nobody asks the disk for each card whether they changed.
+        auto_reload=False,
     )
     made.policies["ext.i18n.trimmed"] = True
     # The extension's own method; it has no types.
