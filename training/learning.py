@@ -208,7 +208,7 @@ def begin_learning(
         seed=request.seed,
         go_on=go_on,
     )
-    way = _way(request, way, base, data, recipe, go_on)
+    way = _way(request, way, base, stack, data, recipe, go_on)
     training = state.begin(
         base,
         stack,
@@ -287,7 +287,13 @@ def _draw_progress(training: state.Training, work: int) -> Image.Image:
 
 
 def _way(
-    request: TrainingRequest, way: Way | None, base: Base, data: Encoded, recipe: Recipe, go_on: Callable[[], None]
+    request: TrainingRequest,
+    way: Way | None,
+    base: Base,
+    stack: StackedAdapters,
+    data: Encoded,
+    recipe: Recipe,
+    go_on: Callable[[], None],
 ) -> Way:
     """The way that was measured before, or is now; once begun, a training keeps to its way."""
     kept = request.scratch / WAY
@@ -297,7 +303,7 @@ def _way(
         return request.way
     if base.device.type == "cpu" and thread_counts() == [1]:
         return Way()
-    way = way or fastest_way(base, data, recipe, go_on=go_on)[0]
+    way = way or fastest_way(base, data, recipe, stack=stack, go_on=go_on)[0]
     save_text(kept, json.dumps(asdict(way)))
     return way
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -79,49 +80,55 @@ def probe(spec: BaseSpec, recipe: Recipe, *, device: str, go_on: Callable[[], No
     )
 
 
-def fastest_way(base: Base, data: Encoded, recipe: Recipe, *, go_on: Callable[[], None]) -> tuple[Way, float]:
+def fastest_way(
+    base: Base, data: Encoded, recipe: Recipe, *, stack: StackedAdapters | None = None, go_on: Callable[[], None]
+) -> tuple[Way, float]:
     """The way that trains fastest of those that fit into memory, and the seconds of a step. Raises TooLarge.
 
     Exact numbers and nothing computed twice, unless another way is clearly faster. To compute things again only pays
-    where it makes room for more rows, so it is not tried where all of them fit without.
+    where it makes room for more rows, so it is not tried where all of them fit without. stack: the one that lies over
+    the base's denoiser, if there is one.
     """
-    best, best_s = _fewest_threads(base, data, recipe, go_on)
+    timed = partial(_timed, base, data, recipe, stack=stack or StackedAdapters(base.denoiser), go_on=go_on)
+    best, best_s = _fewest_threads(base.device.type, timed)
     plain = replace(best, rows_at_once=0)
     tried = [Way(precision="bfloat16")] if base.device.type == "cuda" else []
     if best.rows_at_once and can_be_checkpointed(base.denoiser):
         tried += [replace(way, is_checkpointed=True) for way in (plain, *tried)]
     for way in tried:
-        found, seconds = _timed(base, data, recipe, way, go_on)
+        found, seconds = timed(way)
         if seconds * WORTH_CHANGING < best_s:
             best, best_s = found, seconds
     return best, best_s
 
 
-def _fewest_threads(base: Base, data: Encoded, recipe: Recipe, go_on: Callable[[], None]) -> tuple[Way, float]:
+def _fewest_threads(kind: str, timed: Callable[[Way], tuple[Way, float]]) -> tuple[Way, float]:
     """The plain way by as few threads as twice as many are hardly faster than, and the seconds of a step.
 
     The steps of a small base are many small sums: its threads then wait for each other more than they compute, and take
     a core from whatever else the machine does.
     """
     counts = thread_counts()
-    if base.device.type != "cpu" or counts == [1]:
-        return _timed(base, data, recipe, Way(), go_on)
-    best, best_s = _timed(base, data, recipe, Way(num_threads=counts[0]), go_on)
+    if kind != "cpu" or counts == [1]:
+        return timed(Way())
+    best, best_s = timed(Way(num_threads=counts[0]))
     for count in counts[1:]:
-        found, seconds = _timed(base, data, recipe, Way(num_threads=count), go_on)
+        found, seconds = timed(Way(num_threads=count))
         if seconds * WORTH_CHANGING >= best_s:
             break
         best, best_s = found, seconds
     return best, best_s
 
 
-def _timed(base: Base, data: Encoded, recipe: Recipe, way: Way, go_on: Callable[[], None]) -> tuple[Way, float]:
+def _timed(
+    base: Base, data: Encoded, recipe: Recipe, way: Way, *, stack: StackedAdapters, go_on: Callable[[], None]
+) -> tuple[Way, float]:
     """The way with the rows that fit, and the seconds of one step."""
     if base.device.type == "cpu":
-        way = replace(way, rows_at_once=rows_with_room(row_bytes(base, data, recipe, way)))
+        way = replace(way, rows_at_once=rows_with_room(row_bytes(base, data, recipe, way, stack=stack)))
     seconds: list[float] = []
     with TemporaryDirectory() as folder:
-        training = _training(base, data, replace(recipe, steps=COUNTED + 1), way, Path(folder))
+        training = _training(base, data, replace(recipe, steps=COUNTED + 1), way, Path(folder), stack)
         for done in steps.take_steps(training):
             go_on()
             seconds.append(done.seconds)

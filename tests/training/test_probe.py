@@ -66,7 +66,9 @@ def threads():
     ],
 )
 def test_a_core_is_taken_only_where_it_makes_steps_clearly_faster(threads, tiny_base, monkeypatch, seconds, chosen):
-    monkeypatch.setattr(probing, "_timed", lambda base, data, recipe, way, go_on: (way, seconds[way.num_threads]))
+    monkeypatch.setattr(
+        probing, "_timed", lambda base, data, recipe, way, *, stack, go_on: (way, seconds[way.num_threads])
+    )
 
     way, step_s = fastest_way(tiny_base, None, RECIPE, go_on=lambda: None)
 
@@ -85,6 +87,19 @@ def test_steps_are_computed_by_the_threads_of_their_way(threads, tiny_base, port
     assert torch.get_num_threads() == 8
     with threaded(Way(num_threads=64)):
         assert torch.get_num_threads() == 8
+
+
+def test_measuring_leaves_adapters_where_they_lie_over_the_base(threads, tiny_base, portfolio, tmp_path):
+    training = started(tiny_base, portfolio, replace(RECIPE, steps=2), tmp_path)
+    taken = steps.take_steps(training)
+    next(taken)
+    before = {name: tensor.detach().clone() for name, tensor in training.parameters.items()}
+
+    fastest_way(tiny_base, training.data, training.recipe, stack=training.stack, go_on=lambda: None)
+    next(taken)
+
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in training.parameters.items())
+    assert all(tensor.grad is not None for tensor in training.parameters.values())
 
 
 def test_a_probe_is_a_process_that_says_one_line(portfolio, tiny_entry, tiny_recipe, tmp_path):

@@ -191,7 +191,7 @@ def test_a_training_keeps_to_the_way_that_it_began_with(jobs_of):
     request.scratch.mkdir(parents=True)
     (request.scratch / "way.json").write_text('{"precision": "bfloat16"}')
 
-    assert learning._way(request, None, None, None, RECIPE, None) == Way(precision="bfloat16")
+    assert learning._way(request, None, None, None, None, RECIPE, None) == Way(precision="bfloat16")
 
 
 def test_recipes_may_differ_in_rank_and_rows(begin):
