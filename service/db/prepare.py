@@ -89,7 +89,8 @@ def _build_indexes(connection: psycopg.Connection, room: str, upgrade: Upgrade) 
             f"an index of {room} could not be built ({str(error).strip().splitlines()[0]}); the tables are up to date"
             " and work without it, slower; mend what stands in its way and start again"
         ) from error
-    for name in built:
+    # Of a new place that is no news.
+    for name in built if upgrade.before else ():
         log.info("the index %s.%s is built", room, name)
 
 
