@@ -26,6 +26,8 @@ LOCK_S = 5.0
 """How long a change of tables waits for a lock. Whoever comes meanwhile waits behind it, so then it lets them pass."""
 LOCK_TRIES = 12
 BETWEEN_TRIES_S = 2.0
+ENDED_TRIES, BETWEEN_LOOKS_S = 5, 0.5
+"""Whether processes of the version before have ended: the server sees a moment later that one was killed."""
 
 
 def prepare_database(database_url: str, *, anyway: bool = False) -> None:
@@ -48,16 +50,34 @@ def prepare_database(database_url: str, *, anyway: bool = False) -> None:
         _create_database(sa.make_url(database_url))
     with psycopg.connect(database_url, autocommit=True) as connection:
         _lock(connection)
-        may_break = anyway or not _num_connected(connection)
         upgrades = {
-            "licensing": _change_tables(partial(migrate_licensing, may_break=may_break), database_url),
-            "service": _change_tables(partial(migrate_service, may_break=may_break), database_url),
+            "licensing": _upgrade(migrate_licensing, connection, database_url, anyway=anyway),
+            "service": _upgrade(migrate_service, connection, database_url, anyway=anyway),
         }
         for room, upgrade in upgrades.items():
             _note_oldest(connection, room, upgrade)
             _build_indexes(connection, room, upgrade)
         DBOS.migrate(database_url, application_role=APPLICATION)
         _let_in(connection, sa.make_url(application_url(database_url)))
+
+
+def _upgrade(
+    migrate: Callable[..., Upgrade], connection: psycopg.Connection, database_url: str, *, anyway: bool
+) -> Upgrade:
+    """Change a room's tables; what processes still need, once none is connected any more. Raises NotStarted."""
+    for left in reversed(range(ENDED_TRIES)):
+        may_break = anyway or not _num_connected(connection)
+        try:
+            return _change_tables(partial(migrate, may_break=may_break), database_url)
+        except StillCalled as error:
+            if not left:
+                raise NotStarted(
+                    f"this version changes more than it adds, and processes of the version before run: {error}."
+                    " End them, then try again (`ownhand migrate --anyway` does not look at them); nothing of it was"
+                    " changed"
+                ) from error
+        time.sleep(BETWEEN_LOOKS_S)
+    raise AssertionError("the last try returned or raised")
 
 
 def _num_connected(connection: psycopg.Connection) -> int:
@@ -102,11 +122,6 @@ def _change_tables(migrate: Callable[[str], Upgrade], database_url: str) -> Upgr
     for left in reversed(range(LOCK_TRIES)):
         try:
             return migrate(hurried)
-        except StillCalled as error:
-            raise NotStarted(
-                f"this version changes more than it adds, and processes of the version before run: {error}. End them,"
-                " then try again (`ownhand migrate --anyway` does not look at them); nothing of it was changed"
-            ) from error
         except (sa.exc.OperationalError, psycopg.errors.LockNotAvailable) as error:
             told = error.orig if isinstance(error, sa.exc.OperationalError) else error
             if not isinstance(told, psycopg.errors.LockNotAvailable):
