@@ -13,9 +13,6 @@ import numpy as np
 
 from training.errors import TrainingBroke
 
-TRY_AGAIN = "train again, and with a lower learning_rate where it happens again"
-"""What to do about an adapter that cannot be measured."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
@@ -26,10 +23,7 @@ class Gain:
 
     def __post_init__(self) -> None:
         for number, gain in enumerate(self.per_work, start=1):
-            if not math.isfinite(gain):
-                raise TrainingBroke(
-                    f"the gain on work {number} of {len(self.per_work)} came out as {gain}; {TRY_AGAIN}"
-                )
+            require_number(f"the gain on work {number} of {len(self.per_work)}", gain)
 
     @property
     def mean(self) -> float:
@@ -53,6 +47,14 @@ def chosen(looks: Sequence[HeldOutLook]) -> HeldOutLook:
     """The latest look within one standard error of the best; more looks never bring an earlier one back."""
     best = max(looks, key=lambda look: look.gain.mean)
     return next(look for look in reversed(looks) if look.gain.mean >= best.gain.mean - best.gain.error)
+
+
+def require_number(what: str, value: float) -> None:
+    """Raise TrainingBroke where something that was measured of an adapter came out as none."""
+    if not math.isfinite(value):
+        raise TrainingBroke(
+            f"{what} came out as {value}; train again, and with a lower learning_rate where it happens again"
+        )
 
 
 def standard_error(values: Sequence[float]) -> float:

@@ -1,11 +1,9 @@
 """The release gate: style yes, copies no. Numbers in, a verdict in plain words out. No torch."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
-from training.curve import TRY_AGAIN
-from training.errors import TrainingBroke
+from training.curve import require_number
 from training.examination import AGAIN
 from training.recipe import Gate
 
@@ -68,8 +66,7 @@ class Scores:
 
     def __post_init__(self) -> None:
         for name, value in (vars(self.predicted) | vars(self.drawn)).items():
-            if not math.isfinite(value):
-                raise TrainingBroke(f"the adapter's {name} came out as {value}; {TRY_AGAIN}")
+            require_number(f"the adapter's {name}", value)
 
     def as_dict(self) -> dict[str, float]:
         """Plain numbers by name, for events and receipts."""

@@ -16,6 +16,7 @@ from service.ending_starts import end_orders_without_start
 from service.errors import FileRefused, ObjectMissing, Problem, not_found, refused
 from service.limits import count_sign_in
 from service.pages.forms import checked, chosen
+from service.pages.paging import part_of
 from service.pages.render import page, see_other
 from service.pages.standing import load_standing
 from service.pages.visits import CreatorVisit, Member, Visit, Visitor
@@ -189,7 +190,5 @@ async def _show(
 
 def page_of(works: Sequence[T], asked_for: str) -> tuple[list[T], int, int]:
     """The works of the page that an address names or of the nearest there is, its number, and how many there are."""
-    num_pages = max(-(-len(works) // WORKS_MAX), 1)
     is_number = asked_for.isascii() and asked_for.isdecimal() and len(asked_for) < _DIGITS_MAX
-    number = min(max(int(asked_for) if is_number else 1, 1), num_pages)
-    return list(works[(number - 1) * WORKS_MAX : number * WORKS_MAX]), number, num_pages
+    return part_of(works, max(int(asked_for) if is_number else 1, 1), at_once=WORKS_MAX)

@@ -1,23 +1,19 @@
 """Pictures that wait for their creator, from all styles, and the clients whose pictures do not have to."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from service.api.approvals import Rejection, TrustBody, post_approve, post_reject, put_client
 from service.approvals import list_clients, list_waiting
 from service.errors import Problem
 from service.pages.forms import checked
+from service.pages.paging import Number, part_of
 from service.pages.render import page, see_other
 from service.pages.visits import CreatorVisit, Member
 
 router = APIRouter(include_in_schema=False)
 
 _PER_PAGE, _CLIENTS_PER_PAGE = 20, 50
-_PAGES_MAX = 100_000
-
-Number = Annotated[int, Query(alias="page", ge=1, le=_PAGES_MAX)]
 
 
 @router.get("/studio/approvals")
@@ -57,8 +53,7 @@ async def _show(visit: Member, problem: Problem | None = None, *, number: int = 
     async with visit.web.pool.acquire() as conn:
         found = await list_waiting(conn, visit.account.id, limit=_PER_PAGE + 1)
         clients = await list_clients(conn, visit.account.id)
-    num_pages = max(1, -(-len(clients) // _CLIENTS_PER_PAGE))
-    number = min(number, num_pages)
+    shown, number, num_pages = part_of(clients, number, at_once=_CLIENTS_PER_PAGE)
     return page(
         visit,
         "studio_approvals.html",
@@ -66,7 +61,7 @@ async def _show(visit: Member, problem: Problem | None = None, *, number: int = 
         problem=problem.document if problem else None,
         waiting=found[:_PER_PAGE],
         has_more=len(found) > _PER_PAGE,
-        clients=clients[(number - 1) * _CLIENTS_PER_PAGE : number * _CLIENTS_PER_PAGE],
+        clients=shown,
         page_number=number,
         num_pages=num_pages,
         now=visit.now,

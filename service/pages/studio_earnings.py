@@ -1,9 +1,8 @@
 """A creator's statements: the months, one of them line by line, and the script that adds it up again."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from licensing import docket, statements
@@ -16,6 +15,7 @@ from service.api.dues import ConsentBody, dues_now, put_dues
 from service.api.shapes import file_response
 from service.errors import Problem
 from service.pages.forms import checked, chosen
+from service.pages.paging import Number, part_of
 from service.pages.render import is_fragment, page, see_other
 from service.pages.visits import CreatorVisit, Member
 from service.settings import ROOT
@@ -25,10 +25,7 @@ router = APIRouter(include_in_schema=False)
 
 SCRIPT = ROOT / "configs" / "recompute_statement.py"
 _PER_PAGE = 100
-_PAGES_MAX = 100_000
 _NEWS = {"news": "_earned_news.html"}
-
-Number = Annotated[int, Query(alias="page", ge=1, le=_PAGES_MAX)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +120,5 @@ async def _newest(visit: Member) -> int:
 
 
 def _cut(found: Statement, number: int) -> Shown:
-    num_pages = max(1, -(-len(found.lines) // _PER_PAGE))
-    number = min(number, num_pages)
-    first = (number - 1) * _PER_PAGE
-    return Shown(lines=found.lines[first : first + _PER_PAGE], number=number, num_pages=num_pages, first=first + 1)
+    lines, number, num_pages = part_of(found.lines, number, at_once=_PER_PAGE)
+    return Shown(lines=tuple(lines), number=number, num_pages=num_pages, first=(number - 1) * _PER_PAGE + 1)

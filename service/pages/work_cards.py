@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from starlette.datastructures import QueryParams
 
 from service.consents import Consent, ConsentState
+from service.pages.paging import part_of
 from service.reviews import Shown
 from service.works import StoredWork
 
@@ -72,11 +73,10 @@ def deal(
     needed = {work.id for work in works if needs_creator(work, found_in.get(work.id, ()), asked_about.get(work.id))}
     first = sorted(works, key=lambda work: (work.id not in needed, work.id))
     shown = [work for work in first if work.id in needed] if place.only_needed and needed else first
-    num_pages = max(-(-len(shown) // PER_PAGE), 1)
     at = next((number for number, work in enumerate(shown) if work.id == with_work), 0)
-    page = min(place.page or at // PER_PAGE + 1, num_pages)
+    dealt, page, num_pages = part_of(shown, place.page or at // PER_PAGE + 1, at_once=PER_PAGE)
     return Cards(
-        works=shown[(page - 1) * PER_PAGE : page * PER_PAGE],
+        works=dealt,
         place=Place(page=page, only_needed=place.only_needed and bool(needed)),
         num_pages=num_pages,
         num_needed=len(needed),
