@@ -38,14 +38,19 @@ def templates(texts: Texts) -> Texts:
     return texts
 
 
-def known_again(said: str, texts: Sequence[str]) -> Sentence:
+def known_again(said: str, texts: Sequence[str], *, within: Sequence[str] = ()) -> Sentence:
     """A sentence that comes as plain English, from a row or another program: with its values, by the first of these
-    templates that it can be made of. One of none stays as it is."""
+    templates that it can be made of. One of none stays as it is. within: templates of values that are sentences."""
+    return _known(said, texts, within) or as_said(said)
+
+
+def _known(said: str, texts: Sequence[str], within: Sequence[str]) -> Sentence | None:
     for template in texts:
         found = _pattern(template).fullmatch(said)
         if found is not None:
-            return Sentence(template, found.groupdict())
-    return as_said(said)
+            values = {name: _known(value, within, ()) or value for name, value in found.groupdict().items()}
+            return Sentence(template, values)
+    return None
 
 
 def as_said(text: str) -> Sentence:

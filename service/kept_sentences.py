@@ -1,7 +1,8 @@
 """Sentences that rows keep in English, or that other rooms say so, known again where they are read, so that pages say
 them in their language."""
 
-from licensing.sentence import templates
+from licensing.sentence import Sentence, known_again, templates
+from training import wording
 
 OF_ORDERS = templates(
     (
@@ -39,31 +40,9 @@ OF_ORDERS = templates(
         " classifier can tell; change the words or the seed.",
     )
 )
-OF_TRAININGS = templates(
-    (
-        "Something broke on our side and was logged. Resume goes on from the last checkpoint.",
-        "Reading {number} works.",
-        "Its time was nearly used up after {step} of {steps} steps, so it ended there.",
-        "It did not learn the style: works it never saw are predicted only {gain} better than by the base, at least"
-        " {least} are needed. Leave out works in other styles, or add more works in this one.",
-        "It learnt works by heart: those it saw are predicted {gap} (between {low} and {high}) better than those it did"
-        " not, at most {most} are allowed. Add more different works, or train fewer steps.",
-        "It copies: {copies} of {samples} test pictures were near-copies of a work, at most {most} are allowed. They"
-        " are shown below. Give those works fuller captions, or add more works.",
-        "Works come back at their words: of the works tried, the words of {number} of {of} (without the style"
-        " {without}) call up that very work, at most {most} more than without the style may. Give works several"
-        " different captions, or add works.",
-        "It changes pictures that do not call it: without its trigger the base's predictions move by {drift} of their"
-        " loss, at most {most} are allowed. Raise prior_share in the recipe and train again.",
-        "It hardly shows your hand: pictures of common things go {share} of the way from the base's hand to yours, give"
-        " or take {error}, and at least {least} are needed ({told} of {shown} are told for yours among the base's own"
-        " style, without the style {without}, of your own works {works}). Add works that show what is special in your"
-        " style, and leave out those that do not.",
-        "It hardly shows your hand: pictures of common things go {share} of the way from the base's hand to yours, give"
-        " or take {error}, and at least {least} are needed ({told} of {shown} are told for yours among {others} other"
-        " styles, without the style {without}, of your own works {works}). Add works that show what is special in your"
-        " style, and leave out those that do not.",
-    )
+OF_TRAININGS = (
+    *templates(("Something broke on our side and was logged. Resume goes on from the last checkpoint.",)),
+    *wording.MESSAGES,
 )
 OF_TRIES = templates(
     (
@@ -95,3 +74,8 @@ OF_DELIVERIES = templates(
     )
 )
 """Why a message or an e-mail did not arrive; what the other side or the machine says stays as it is."""
+
+
+def of_training(said: str) -> Sentence:
+    """What a training says of itself, also where it names what broke and which adapter is tried instead."""
+    return known_again(said, OF_TRAININGS, within=(*wording.GATE.values(), *wording.TRIED.values()))

@@ -23,7 +23,8 @@ SELECT wanted.id AS style_id, latest.state FROM unnest($1::text[]) AS wanted (id
     ORDER BY t.id DESC LIMIT 1) latest
 """
 _VERSIONS = """
-SELECT style_id, count(*)::int AS num_versions, bool_or(gate_passed) AS has_passed FROM service.versions
+SELECT style_id, count(*)::int AS num_versions, bool_or(gate_passed) AS has_passed, max(id) AS newest_version
+FROM service.versions
 WHERE style_id = ANY($1::text[]) AND creator_id = $2 GROUP BY style_id
 """
 
@@ -41,6 +42,7 @@ class Found:
     latest_state: str | None = None
     num_versions: int = 0
     has_passed: bool = False
+    newest_version: str | None = None
 
 
 async def find(conn: Connection, style_ids: Sequence[str], *, creator_id: str, shown: int = _SHOWN) -> dict[str, Found]:
@@ -56,7 +58,7 @@ async def find(conn: Connection, style_ids: Sequence[str], *, creator_id: str, s
             shown=tuple(work["shown"]) if work else (),
             latest_state=states.get(style_id),
             **(
-                {name: made[name] for name in ("num_versions", "has_passed")}
+                {name: made[name] for name in ("num_versions", "has_passed", "newest_version")}
                 if (made := versions.get(style_id))
                 else {}
             ),

@@ -69,14 +69,15 @@ async def see(web: Gateway, style: Style, recipe: Recipe, *, wait_s: float = 0.0
     ends = asyncio.get_running_loop().time() + wait_s
     while True:
         async with web.pool.acquire() as conn:
-            seen = await _see(web, conn, style, recipe)
+            works = await list_works(conn, style_id=style.id, creator_id=style.creator_id)
+            seen = await see_works(web, conn, style, recipe, works)
         if seen.state == "current" or asyncio.get_running_loop().time() >= ends:
             return seen
         await asyncio.sleep(web.settings.poll_interval_s)
 
 
-async def _see(web: Gateway, conn: Connection, style: Style, recipe: Recipe) -> Seen:
-    works = await list_works(conn, style_id=style.id, creator_id=style.creator_id)
+async def see_works(web: Gateway, conn: Connection, style: Style, recipe: Recipe, works: Sequence[StoredWork]) -> Seen:
+    """The same of all works of a style that are at hand, without waiting."""
     included = [work for work in works if work.include]
     state, looked = await _look(web, conn, style, recipe, included)
     held = {

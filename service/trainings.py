@@ -9,10 +9,10 @@ from typing import Any, Literal
 from licensing.database import Connection
 from licensing.errors import Refusal
 from licensing.money import Money
-from licensing.sentence import Sentence, known_again, say
+from licensing.sentence import Sentence, say
 from service.db.connections import read
 from service.events import append
-from service.kept_sentences import OF_TRAININGS
+from service.kept_sentences import of_training
 from service.telling.of_styles import tell_training_ended
 from service.works import list_works
 
@@ -342,7 +342,7 @@ async def change_state(
 def _read(row: Mapping[str, Any]) -> Training:
     values = dict(row)
     price = Money(values.pop("price"), values.pop("currency"))
-    message = known_again(row["message"], OF_TRAININGS) if row["message"] else row["message"]
+    message = of_training(row["message"]) if row["message"] else row["message"]
     return read(Training, {**values, "price": price, "message": message})
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from training.errors import OverBudget
+from training.wording import say
 
 
 class Budget:
@@ -46,15 +47,9 @@ class Budget:
         """Raise OverBudget if so many more do not fit in: said early, before the time is spent."""
         if seconds > self.left_s:
             total = (self.spent_s + seconds) / 60
-            raise OverBudget(
-                f"this training would take about {total:.1f} minutes on this machine, and its limit is "
-                f"{self._max_minutes:g}; allow more, or choose a recipe with fewer steps"
-            )
+            raise OverBudget(say("too_long", total=f"{total:.1f}", limit=f"{self._max_minutes:g}"))
 
     def require_any(self) -> None:
         """Raise OverBudget if nothing is left."""
         if self.left_s < 0:
-            raise OverBudget(
-                f"this training has reached its limit of {self._max_minutes:g} min, and nothing was released; what was "
-                "learnt is kept, allow more and it goes on from there"
-            )
+            raise OverBudget(say("used_up", limit=f"{self._max_minutes:g}"))

@@ -7,6 +7,7 @@ import torch
 
 from inference.adapters.stack import Adapter, LayerChange
 from training.state import Training
+from training.wording import say
 
 STRENGTH = 0.7
 """Share of its strength that a weaker adapter keeps."""
@@ -41,14 +42,14 @@ def milder(training: Training) -> Iterator[Candidate]:
     yield replace(
         trained,
         adapter=_changed(trained.adapter, lambda change: weaker(change, STRENGTH)),
-        name=f"{trained.name} at {STRENGTH:.0%} of its strength",
+        name=say("weaker", step=trained.step, share=f"{STRENGTH:.0%}"),
     )
     rank = max(trained.rank // CAPACITY, 1)
     yield replace(
         trained,
         adapter=_changed(trained.adapter, lambda change: smaller(change, rank)),
         rank=rank,
-        name=f"{trained.name} with a capacity of {rank} instead of {trained.rank}",
+        name=say("smaller", step=trained.step, rank=rank, before=trained.rank),
     )
 
 
@@ -80,7 +81,7 @@ def at_look(training: Training, step: int) -> Candidate:
         adapter=training.adapter_at(step),
         step=step,
         rank=training.recipe.rank,
-        name=f"the adapter after {step} steps",
+        name=say("after", step=step),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 from training.curve import require_number
 from training.examination import AGAIN
 from training.recipe import Gate
+from training.wording import say
 
 Rule = Literal["style", "hand", "memory", "recall", "copies", "drift"]
 MILDER_MENDS: frozenset[Rule] = frozenset({"memory", "recall", "copies", "drift"})
@@ -125,69 +126,52 @@ def _on_drawn(drawn: Drawn, gate: Gate) -> dict[Rule, tuple[bool, str]]:
 def _style(predicted: Predicted, gate: Gate) -> tuple[bool, str]:
     gain = f"{predicted.heldout_gain:.1%}"
     if predicted.heldout_gain >= gate.min_heldout_gain:
-        return True, f"It learnt the style: works it never saw are predicted {gain} better than the base predicts them."
-    return False, (
-        f"It did not learn the style: works it never saw are predicted only {gain} better than by the base, at least "
-        f"{gate.min_heldout_gain:.1%} are needed. Leave out works in other styles, or add more works in this one."
-    )
+        return True, say("style", gain=gain)
+    return False, say("no_style", gain=gain, least=f"{gate.min_heldout_gain:.1%}")
 
 
 def _hand(drawn: Drawn, gate: Gate) -> tuple[bool, str]:
-    way = f"pictures of common things go {drawn.hand:.0%} of the way from the base's hand to yours"
-    others = "the base's own style" if drawn.other_styles == 1 else f"{drawn.other_styles} other styles"
-    told = (
-        f"{drawn.recognised} of {drawn.shown} are told for yours among {others}, without the style "
-        f"{drawn.recognised_without}, of your own works {drawn.recognised_works:.0%}"
-    )
+    told = {
+        "share": f"{drawn.hand:.0%}",
+        "told": drawn.recognised,
+        "shown": drawn.shown,
+        "others": drawn.other_styles,
+        "without": drawn.recognised_without,
+        "works": f"{drawn.recognised_works:.0%}",
+    }
+    of = "of_two" if drawn.other_styles == 1 else "of_many"
     is_clear = drawn.hand - drawn.hand_error > min(gate.min_hand, 0)
     if drawn.hand >= gate.min_hand and is_clear:
-        return True, f"It shows your hand: {way} ({told})."
-    return False, (
-        f"It hardly shows your hand: {way}, give or take {drawn.hand_error:.0%}, and at least {gate.min_hand:.0%} are "
-        f"needed ({told}). Add works that show what is special in your style, and leave out those that do not."
-    )
+        return True, say(f"hand_{of}", **told)
+    return False, say(f"no_hand_{of}", **told, error=f"{drawn.hand_error:.0%}", least=f"{gate.min_hand:.0%}")
 
 
 def _memory(predicted: Predicted, gate: Gate) -> tuple[bool, str]:
-    gap = f"{predicted.member_gap:.1%} (between {predicted.member_gap_low:.1%} and {predicted.member_gap_high:.1%})"
-    if predicted.member_gap <= gate.max_member_gap:
-        return True, f"It did not learn works by heart: those it saw are predicted {gap} better than those it did not."
-    return False, (
-        f"It learnt works by heart: those it saw are predicted {gap} better than those it did not, at most "
-        f"{gate.max_member_gap:.1%} are allowed. Add more different works, or train fewer steps."
-    )
+    gap, low, high = predicted.member_gap, predicted.member_gap_low, predicted.member_gap_high
+    seen = {"gap": f"{gap:.1%}", "low": f"{low:.1%}", "high": f"{high:.1%}"}
+    if gap <= gate.max_member_gap:
+        return True, say("not_by_heart", **seen)
+    return False, say("by_heart", **seen, most=f"{gate.max_member_gap:.1%}")
 
 
 def _copies(drawn: Drawn, gate: Gate) -> tuple[bool, str]:
-    if drawn.copies <= gate.max_copies:
-        said = f"It does not copy: {drawn.copies} of {drawn.samples} test pictures were near-copies of a work."
-        if drawn.copied_once:
-            said += f" {drawn.copied_once} more came near one by chance, and not again when drawn {AGAIN} times anew."
-        return True, said
-    return False, (
-        f"It copies: {drawn.copies} of {drawn.samples} test pictures were near-copies of a work, at most "
-        f"{gate.max_copies} are allowed. They are shown below. Give those works fuller captions, or add more works."
-    )
+    seen = {"copies": drawn.copies, "samples": drawn.samples}
+    if drawn.copies > gate.max_copies:
+        return False, say("copies", **seen, most=gate.max_copies)
+    if drawn.copied_once:
+        return True, say("no_copies_but_once", **seen, once=drawn.copied_once, again=AGAIN)
+    return True, say("no_copies", **seen)
 
 
 def _recall(drawn: Drawn, gate: Gate) -> tuple[bool, str]:
-    seen = f"{drawn.recalled} of {drawn.captions} (without the style {drawn.recalled_without})"
+    seen = {"number": drawn.recalled, "of": drawn.captions, "without": drawn.recalled_without}
     if drawn.recalled - drawn.recalled_without <= gate.max_recall * drawn.captions:
-        return True, f"Works do not come back at their words: of the works tried, the words of {seen} call it up."
-    return False, (
-        f"Works come back at their words: of the works tried, the words of {seen} call up that very work, at most "
-        f"{gate.max_recall:.0%} more than without the style may. Give works several different captions, or add works."
-    )
+        return True, say("no_recall", **seen)
+    return False, say("recall", **seen, most=f"{gate.max_recall:.0%}")
 
 
 def _drift(predicted: Predicted, gate: Gate) -> tuple[bool, str]:
     drift = f"{predicted.drift:.1%}"
     if predicted.drift <= gate.max_drift:
-        return (
-            True,
-            f"It stays off until called: without its trigger the base's predictions move by {drift} of their loss.",
-        )
-    return False, (
-        f"It changes pictures that do not call it: without its trigger the base's predictions move by {drift} of their "
-        f"loss, at most {gate.max_drift:.1%} are allowed. Raise prior_share in the recipe and train again."
-    )
+        return True, say("no_drift", drift=drift)
+    return False, say("drift", drift=drift, most=f"{gate.max_drift:.1%}")

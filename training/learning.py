@@ -29,6 +29,7 @@ from training.probe import fastest_way, row_bytes, rows_with_room
 from training.recipe import Recipe
 from training.sampling import draw, order_for
 from training.ways import thread_counts
+from training.wording import say
 from training.works import Review
 
 PROBE_STEPS = 3
@@ -110,9 +111,7 @@ class Learner:
         if done.step % recipe.checkpoint_every == 0 or training.is_over or is_last:
             self._save()
         if is_last and not training.is_over:
-            self.message = (
-                f"Its time was nearly used up after {training.step} of {recipe.steps} steps, so it ended there."
-            )
+            self.message = say("ended_early", step=training.step, steps=recipe.steps)
             training.is_stopped = True
 
     @property
@@ -197,7 +196,7 @@ def begin_learning(
     stack: over the base's denoiser, shared by all that learn together. way: of computing, where it has none of its own;
     None: measured now. go_on: see Learner. Raises TrainingError and what `go_on` raises.
     """
-    on_event(StateChanged(state="preparing", message=f"Reading {len(review.good)} works."))
+    on_event(StateChanged(state="preparing", message=say("reading", number=len(review.good))))
     data = encode(
         base,
         review.good,

@@ -332,7 +332,7 @@ def _refuse_for_too_few(
     finding = next(finding for finding in review.findings if finding.kind == "too_few")
     message = f"{finding.why} {finding.fix}"
     report = Report(
-        verdict=Verdict(passed=False, sentences=(message,)),
+        verdict=Verdict(passed=False, sentences=(finding.why, finding.fix)),
         scores=None,
         trigger="",
         num_trained=0,

@@ -15,6 +15,7 @@ from training.measure import Grid, make_grid, measure_predicted
 from training.state import Training
 from training.trial import Trial, compare, draw_all
 from training.weigh import weigh_style
+from training.wording import TRYING
 from training.works import Review
 
 
@@ -58,7 +59,7 @@ def choose(exam: Examination, *, say: Callable[[str], None]) -> Release:
     tried = [_tried(trained.candidate, trained.verdict)]
     may_be_mended = trained.verdict.may_be_mended and not exam.is_asked_for
     for candidate in milder(exam.training) if may_be_mended else ():
-        say(f"{trained.verdict.sentences[0]} Trying {candidate.name}.")
+        say(TRYING.format(why=trained.verdict.sentences[0], name=candidate.name))
         predicted = predict(exam, candidate)
         verdict = judge_predicted(predicted, exam.training.recipe.gate)
         if verdict.passed:

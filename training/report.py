@@ -9,20 +9,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image, ImageDraw
 
 from inference.pictures import png_bytes
-from training.gate import Rule, Scores, Tried, Verdict
+from training.gate import Scores, Tried, Verdict
 from training.messages import Finding
+from training.wording import say
 
 TEMPLATE = "report_page.html"
 GAP = 6
 HEADER = 16
-RULES: dict[Rule, str] = {
-    "style": "did not learn the style",
-    "hand": "hardly shows your hand",
-    "memory": "learnt works by heart",
-    "recall": "calls works up by their words",
-    "copies": "copies",
-    "drift": "changes pictures that do not call it",
-}
 CURVE_WIDTH, CURVE_HEIGHT = 640, 160
 
 
@@ -74,7 +67,7 @@ def render_report(report: Report) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["picture"] = _data_url
-    environment.filters["rule"] = RULES.__getitem__
+    environment.globals["say"] = say
     return environment.get_template(TEMPLATE).render(report=report, curve=_curve_points(report.curve))
 
 

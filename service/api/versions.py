@@ -1,5 +1,6 @@
 """Versions of a style: their scores and reports, and publishing one."""
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -16,12 +17,16 @@ from service.auth import Creator, CreatorReading, Identity, Web, check_terms
 from service.bases import base_here, require_for_sale
 from service.data_use import Purpose, Use, read_file
 from service.errors import ObjectMissing, not_found, refused
+from service.languages.retold import retell
 from service.resources import Gateway
 from service.versions import Version
+from training import wording
+from training.review import wording as of_works
 
 router = APIRouter(tags=["versions"])
 
 _NOTHING = "'none'"
+OF_REPORTS = (*wording.TEMPLATES, *of_works.TEMPLATES)
 
 
 @router.get("/styles/{style_id}/versions")
@@ -70,9 +75,11 @@ async def publish_version(web: Web, asker: Creator, version_id: str) -> dict[str
 async def get_report(web: Web, asker: CreatorReading, version_id: str) -> Response:
     """The gate's report, a page that stands alone; its pictures are inside it."""
     version = await _own(web, asker, version_id)
-    answer = await _object(web, asker, version.report_key, "text/html; charset=utf-8", {})
-    answer.headers["Content-Security-Policy"] = report_policy(bytes(answer.body))
-    return answer
+    written = (await _content(web, asker, version.report_key)).decode()
+    # As a trainer wrote it, and for whoever reads another language in that: known sentence by sentence.
+    page = (await asyncio.to_thread(retell, written, OF_REPORTS)).encode()
+    headers = {"Content-Security-Policy": report_policy(page), "Vary": "Cookie, Accept-Language"}
+    return Response(page, media_type="text/html; charset=utf-8", headers=headers)
 
 
 @router.get("/versions/{version_id}/sheet", response_class=Response, responses=bytes_of("image/png"))
@@ -142,8 +149,11 @@ async def _own(web: Gateway, asker: Identity, version_id: str) -> Version:
 async def _object(
     web: Gateway, asker: Identity, key: str, media_type: str, headers: dict[str, str], purpose: Purpose = "own"
 ) -> Response:
+    return Response(await _content(web, asker, key, purpose), media_type=media_type, headers=headers)
+
+
+async def _content(web: Gateway, asker: Identity, key: str, purpose: Purpose = "own") -> bytes:
     try:
-        content = await read_file(web, Use(purpose=purpose, by=asker.who), key)
+        return await read_file(web, Use(purpose=purpose, by=asker.who), key)
     except ObjectMissing as error:
         raise not_found("file", key.rsplit("/", 1)[-1]) from error
-    return Response(content, media_type=media_type, headers=headers)

@@ -73,7 +73,7 @@ class Words(Mapping[str, str]):
 
 
 def translate(said: str) -> str:
-    """A text or a Sentence, with the sentences, the money and the days among its values, in the language that is
+    """A text or a Sentence, with the sentences, money, days and shares among its values, in the language that is
     spoken."""
     if not isinstance(said, Sentence):
         return gettext(said)
@@ -88,6 +88,8 @@ def _written(value: Any) -> Any:
         return value
     if isinstance(value, Money):
         return figures.money(value, spoken())
+    if isinstance(value, str):
+        return figures.rewritten(value, spoken())
     # A moment is written by the template.
     if isinstance(value, date) and not isinstance(value, datetime):
         return figures.day(value, spoken())

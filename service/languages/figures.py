@@ -1,5 +1,6 @@
 """How languages other than English write numbers, money and days; English is written by `service.formats`."""
 
+import re
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -7,6 +8,9 @@ from babel.dates import format_date, format_skeleton
 from babel.numbers import format_decimal
 
 from licensing.money import Money, minor_digits
+
+_FIGURE = re.compile(r"(-?\d+)(?=[.\s%])(\.\d+)?(\s?%)?")
+"""A share or a broken number; what has neither is as likely a year or a name."""
 
 
 def number(value: float | Decimal, language: str, *, digits: int = 0) -> str:
@@ -46,6 +50,17 @@ def month(moment: date, language: str) -> str:
 def clock(moment: datetime, language: str) -> str:
     """`24. Nov. 2026, 14:05 UTC`."""
     return f"{format_skeleton('yMMMd', moment, locale=language)}, {moment:%H:%M} UTC"
+
+
+def rewritten(text: str, language: str) -> str:
+    """`0.5` as `0,5`, `31.4%` as `31,4 %` with a space that does not break, where `text` is such a figure in English;
+    any other text as it is."""
+    found = _FIGURE.fullmatch(text)
+    if found is None:
+        return text
+    whole, fraction, percent = found.groups()
+    written = number(Decimal(whole + (fraction or "")), language, digits=max(len(fraction or "") - 1, 0))
+    return written + ("\N{NO-BREAK SPACE}%" if percent else "")
 
 
 def _at(moment: date) -> datetime:

@@ -22,7 +22,7 @@ from service.pages.standing import load_standing
 from service.pages.visits import CreatorVisit, Member, Visit, Visitor
 from service.pages.words import Said
 from service.who import Who
-from service.works import StoredWork, thumbnail_key, work_by_id
+from service.works import StoredWork, list_works, thumbnail_key, work_by_id
 
 router = APIRouter(include_in_schema=False)
 
@@ -162,9 +162,10 @@ async def _show(
 ) -> HTMLResponse:
     async with visit.web.pool.acquire() as conn:
         standing = await load_standing(conn, visit, style_id)
+        works = await list_works(conn, style_id=style_id, creator_id=visit.account.id)
         found = await consents.list_consents(conn, style_id=style_id, creator_id=visit.account.id)
     wanted = visit.request.query_params.getlist("work") if ticked is None else ticked
-    askable = [work for work in standing.works if not work.is_locked]
+    askable = [work for work in works if not work.is_locked]
     askable.sort(key=lambda work: (work.id not in wanted, work.rights != "unsure", work.id))
     shown, number, num_pages = page_of(askable, visit.request.query_params.get("page", ""))
     return page(
@@ -178,7 +179,7 @@ async def _show(
         askable=shown,
         page_number=number,
         num_pages=num_pages,
-        names={work.id: work.filename for work in standing.works},
+        names={work.id: work.filename for work in works},
         ticked=set(wanted),
         asked=asked,
         starts=starts,

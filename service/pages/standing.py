@@ -8,19 +8,17 @@ from licensing.analytics import totals
 from licensing.database import Connection
 from licensing.money import Money
 from licensing.terms import StyleTerms, current_terms, current_terms_of
-from service import outlines, trainings, versions, works
+from service import outlines, trainings, versions
 from service.api.styles import own_style
 from service.formats import count, money
 from service.languages import gettext
 from service.pages.visits import Member
 from service.pages.words import LEVELS
 from service.styles import Style
-from service.trainings import Training
 from service.versions import Version
-from service.works import StoredWork
 
-_TRAININGS_MAX, _VERSIONS_MAX, _SHOWN_MAX = 6, 20, 12
-"""What pages of one style list of it: each of these has a list of all works in it, which adds up."""
+_VERSIONS_MAX, _SHOWN_MAX = 20, 12
+"""What pages of one style list of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,16 +126,10 @@ class Outline:
 
 @dataclass(frozen=True, kw_only=True)
 class Standing(Outline):
-    """The same with what its pages list: all works, the newest of its trainings and versions, newest first. The version
-    that is on sale is always among them."""
+    """The same with the version that is on sale. All works of a style are many, and every version and training names
+    them all, so what lists those reads them itself."""
 
-    works: list[StoredWork]
-    trainings: list[Training]
-    versions: list[Version]
-
-    @property
-    def published(self) -> Version | None:
-        return next((one for one in self.versions if one.id == self.style.published_version_id), None)
+    published: Version | None
 
 
 async def load_earnings(conn: Connection, visit: Member) -> totals.Earnings:
@@ -182,19 +174,20 @@ async def load_standing(conn: Connection, visit: Member, style_id: str) -> Stand
         earned=await totals.style_earnings(
             conn, creator_id=creator_id, style_id=style_id, now=visit.now, currency=visit.web.prices.currency
         ),
-        works=await works.list_works(conn, style_id=style_id, creator_id=creator_id),
-        trainings=await trainings.list_trainings(conn, style_id=style_id, creator_id=creator_id, limit=_TRAININGS_MAX),
-        versions=await _versions(conn, style),
+        published=await _published(conn, style),
     )
 
 
-async def _versions(conn: Connection, style: Style) -> list[Version]:
+async def list_versions(conn: Connection, standing: Standing) -> list[Version]:
+    """The newest versions of a style, newest first, and the one on sale where it is older."""
+    style, on_sale = standing.style, standing.published
     found = await versions.list_versions(conn, style_id=style.id, creator_id=style.creator_id, limit=_VERSIONS_MAX)
+    return found if on_sale is None or any(one.id == on_sale.id for one in found) else [*found, on_sale]
+
+
+async def _published(conn: Connection, style: Style) -> Version | None:
     on_sale = style.published_version_id
-    if on_sale is not None and all(one.id != on_sale for one in found):
-        older = await versions.find_version(conn, on_sale, creator_id=style.creator_id)
-        found += [older] if older is not None else []
-    return found
+    return await versions.find_version(conn, on_sale, creator_id=style.creator_id) if on_sale is not None else None
 
 
 def lowest_price(terms: StyleTerms) -> Money:

@@ -13,7 +13,7 @@ from service.formats import inline, money
 from service.languages import gettext
 from service.pages.forms import checked, price, whole_number
 from service.pages.render import page, see_other
-from service.pages.standing import Standing, load_standing
+from service.pages.standing import Standing, list_versions, load_standing
 from service.pages.visits import CreatorVisit, Member
 from service.pages.words import TIERS
 
@@ -116,12 +116,14 @@ def _floors(visit: Member, standing: Standing) -> dict[str, Money]:
 async def _show(visit: Member, style_id: str, problem: Problem | None = None) -> HTMLResponse:
     async with visit.web.pool.acquire() as conn:
         standing = await load_standing(conn, visit, style_id)
+        versions = await list_versions(conn, standing)
     return page(
         visit,
         "studio_offer.html",
         status=problem.status if problem else 200,
         problem=problem.document if problem else None,
         standing=standing,
+        versions=versions,
         floors=_floors(visit, standing),
         least=[
             gettext("{price} for {tier}").format(

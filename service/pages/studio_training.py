@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
+from licensing.database import Connection
 from licensing.sentence import say
 from service.api import trainings as api
 from service.api.versions import publish_version
@@ -18,11 +19,13 @@ from service.pages.sheets import COLUMNS, num_rows, open_sheet
 from service.pages.standing import Standing, load_standing
 from service.pages.visits import CreatorVisit, Member
 from service.speeds import Plan, plan_training
-from service.trainings import OPEN, RUNNING, Training, find_training
+from service.trainings import OPEN, RUNNING, Training, find_training, list_trainings
 from service.versions import Version, find_version
 
 router = APIRouter(include_in_schema=False)
 
+_LISTED_MAX = 6
+"""Trainings that a page lists."""
 _FRAGMENTS = {"training": "_training.html", "plan": "_plan.html"}
 
 
@@ -93,20 +96,18 @@ async def _minutes(visit: Member) -> int | None:
 async def _show(visit: Member, style_id: str, problem: Problem | None = None) -> HTMLResponse:
     async with visit.web.pool.acquire() as conn:
         standing = await load_standing(conn, visit, style_id)
-    latest = standing.trainings[0] if standing.trainings else None
-    origin = latest
-    if latest is not None and latest.of_training is not None:
-        async with visit.web.pool.acquire() as conn:
-            origin = await find_training(conn, latest.of_training, creator_id=visit.account.id)
-    version = next((one for one in standing.versions if latest and one.id == latest.version_id), None)
+        listed = await list_trainings(conn, style_id=style_id, creator_id=visit.account.id, limit=_LISTED_MAX)
+        latest = listed[0] if listed else None
+        origin, version = await _came_of(conn, latest)
     values: dict[str, Any] = {
         "standing": standing,
+        "listed": listed,
         "training": latest,
         "version": version,
         "origin": origin,
         "examined": {
             one.take_step
-            for one in standing.trainings
+            for one in listed
             if origin is not None and one.of_training == origin.id and one.state in ("passed", "refused")
         },
         "so_far_s": _so_far_s(visit, latest),
@@ -115,7 +116,7 @@ async def _show(visit: Member, style_id: str, problem: Problem | None = None) ->
         "num_rows": await num_rows(visit, version.sheet_key if version else None),
         "chart": _chart(latest),
         "learnt": learnt(latest, version),
-        "plan": await _plan(visit, standing),
+        "plan": await _plan(visit, standing, latest),
         "max_minutes": visit.web.settings.max_training_minutes,
         "typed_minutes": await visit.field("max_minutes") if problem else "",
     }
@@ -160,9 +161,19 @@ def _closer(share: str) -> str:
     return gettext("It is {share} closer to works it has never seen than the plain base.").format(share=share)
 
 
-async def _plan(visit: Member, standing: Standing) -> Plan | None:
+async def _came_of(conn: Connection, latest: Training | None) -> tuple[Training | None, Version | None]:
+    """The training that learnt what `latest` examines, which is itself for most, and the version that came of it."""
+    if latest is None:
+        return None, None
+    origin: Training | None = latest
+    if latest.of_training is not None:
+        origin = await find_training(conn, latest.of_training, creator_id=latest.creator_id)
+    made = latest.version_id
+    return origin, await find_version(conn, made, creator_id=latest.creator_id) if made is not None else None
+
+
+async def _plan(visit: Member, standing: Standing, latest: Training | None) -> Plan | None:
     """What the next training would take; None while one goes on, and where there is too little to learn from."""
-    latest = standing.trainings[0] if standing.trainings else None
     recipe = api.find_recipe(visit.web, standing.style, None)
     if (latest and latest.state in OPEN) or standing.num_ready < recipe.min_works:
         return None

@@ -32,7 +32,7 @@ from service.pages.standing import load_standing
 from service.pages.visits import CreatorVisit, Member, Uploader
 from service.pages.work_cards import Place, deal
 from service.uploads import Taken
-from service.works import Rights, StoredWork, change_work, find_work, take_suggested
+from service.works import Rights, StoredWork, change_work, find_work, list_works, take_suggested
 
 router = APIRouter(include_in_schema=False)
 
@@ -77,9 +77,9 @@ async def set_rights(visit: CreatorVisit, style_id: str) -> Response:
         rights = chosen(await visit.field("rights"), KNOWN_RIGHTS)
         which = chosen(await visit.field("which"), ("unsure", "all"))
         async with visit.web.pool.acquire() as conn, conn.transaction():
-            standing = await load_standing(conn, visit, style_id)
+            await own_style(conn, style_id, visit.account.id)
             changed = []
-            for work in standing.works:
+            for work in await list_works(conn, style_id=style_id, creator_id=visit.account.id):
                 # What a case of the operator's holds stays as it is; its card says so.
                 if which == "all" or work.rights == "unsure":
                     after = await change_work(
@@ -196,9 +196,11 @@ async def _show(
 ) -> HTMLResponse:
     async with visit.web.pool.acquire() as conn:
         standing = await load_standing(conn, visit, style_id)
+        works = await list_works(conn, style_id=style_id, creator_id=visit.account.id)
+        recipe = find_recipe(visit.web, standing.style, None)
+        seen = await reviews.see_works(visit.web, conn, standing.style, recipe, works)
         upload = await find_upload(conn, style_id, creator_id=visit.account.id)
         asked = await list_consents(conn, style_id=style_id, creator_id=visit.account.id)
-    seen = await reviews.see(visit.web, standing.style, find_recipe(visit.web, standing.style, None))
     # What is missing in rights stands in each card's own field.
     shown = [one for one in seen.shown if one.finding.kind != "rights"]
     found_in: dict[str, list[reviews.Shown]] = {}
@@ -211,7 +213,7 @@ async def _show(
     if only and not is_fragment(visit.request, only):
         # What is said about one work is said on its card, wherever that is by now.
         place = replace(place, page=None)
-    cards = deal(standing.works, found_in, asked_about, place, with_work=wanted)
+    cards = deal(works, found_in, asked_about, place, with_work=wanted)
     # What asks again whether the look has come names the cards that are there; others may be first by then.
     named = {one for one in query.get("shown", "").split(",") if one} or {work.id for work in cards.works}
     return page(
@@ -223,10 +225,10 @@ async def _show(
         standing=standing,
         upload=upload,
         cards=cards,
-        looked_at=[work for work in standing.works if work.id in named],
+        looked_at=[work for work in works if work.id in named],
         asked_about=asked_about,
         only=only,
-        work=next((work for work in standing.works if work.id == only), None),
+        work=next((work for work in works if work.id == only), None),
         found_in=found_in,
         findings=[one.finding for one in shown if one.finding.work is None],
         is_looking=seen.state == "looking",

@@ -3,10 +3,9 @@
 from datetime import datetime, timedelta
 
 from licensing.database import Connection
-from licensing.sentence import known_again
 from service.accounts import language_of, languages_of
 from service.formats import clock, count, numeral
-from service.kept_sentences import OF_TRAININGS
+from service.kept_sentences import of_training
 from service.languages import Words, gettext, ngettext, speaking, translate
 from service.letters import Letter, write_letter, write_letters
 
@@ -63,9 +62,7 @@ async def tell_training_ended(
             # One that failed may be resumed, and end again.
             key=f"{training_id}.{run}",
             subject=_SUBJECTS[state].format(name=name),
-            words="\n\n".join(
-                filter(None, (_WORDS[state], translate(known_again(message, OF_TRAININGS)) if message else ""))
-            ),
+            words="\n\n".join(filter(None, (_WORDS[state], translate(of_training(message)) if message else ""))),
             path=f"/studio/styles/{style_id}/training",
         )
     await write_letter(conn, letter, now=now)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,15 @@ def drawn(
         image = _scene(svgs, edge, pick) if layout == "scene" else _alone(svgs[0], edge, layout, ground, pick)
         pictures.append(Picture(name=f"{number:03} {shown[0][0]}", image=image))
     return pictures
+
+
+def require_photographs(half: str) -> None:
+    """End with a sentence where the packages that ship the photographs are not installed, before hours are spent."""
+    lacking = [path.split("/")[0] for path in PHOTOGRAPHS[half] if find_spec(path.split("/")[0]) is None]
+    if lacking:
+        raise SystemExit(
+            f"{lacking[0]} is not here, which ships photographs; run pip install -c requirements.lock .[bench]"
+        )
 
 
 def photographed(half: str, count: int, *, seed: int) -> list[Picture]:

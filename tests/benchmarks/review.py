@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.benchmarks import faults
 from tests.benchmarks.figures import ROOT, Figure
-from tests.benchmarks.portfolios import LAYOUTS, SETS, Picture, drawn, fetch_sets, photographed
+from tests.benchmarks.portfolios import LAYOUTS, SETS, Picture, drawn, fetch_sets, photographed, require_photographs
 from training.messages import Work
 from training.review.kinship import find_kin
 from training.review.messages import ReviewRequest
@@ -111,6 +111,8 @@ def measure(
 ) -> list[Figure]:
     """Recall and false alarms by kind for each half, and the time for 100 works."""
     folder = work / "npm"
+    for half in halves:
+        require_photographs(half)
     fetch_sets(folder)
     faults.fetch_fonts(folder)
     figures = []
