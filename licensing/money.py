@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 _CURRENCY = re.compile(r"[A-Z]{3}")
 # Digits after the point (ISO 4217) where they are not 2.
@@ -21,7 +22,7 @@ class Money:
     def __post_init__(self) -> None:
         if type(self.amount) is not int:
             raise TypeError(f"money is whole minor units, not {self.amount!r}")
-        if not _CURRENCY.fullmatch(self.currency):
+        if not _is_currency(self.currency):
             raise ValueError(f"currency {self.currency!r} is not three capital letters, as in EUR")
 
     @property
@@ -52,6 +53,11 @@ class Money:
         if other.currency != self.currency:
             raise ValueError(f"{self.currency} and {other.currency} cannot be added; convert one first")
         return other
+
+
+@lru_cache(maxsize=256)
+def _is_currency(text: str) -> bool:
+    return _CURRENCY.fullmatch(text) is not None
 
 
 def minor_digits(currency: str) -> int:

@@ -1,6 +1,7 @@
 """What a creator earned, line by line, in sums that anybody can add up again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -49,7 +50,7 @@ class Movement:
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """A creator's month in UTC; `total` is the sum of the lines' shares and equals what the ledger posted.
+    """A creator's month in UTC; `total` is the sum of all lines' shares and equals what the ledger posted.
 
     gross = tax + fee + others + compute + total: what clients paid, of it tax, the operator's fee, what other authors
     got, what trainings cost. closing = opening + total + movements: what was payable before and after the month. `dues`
@@ -59,6 +60,8 @@ class Statement:
     creator_id: str
     month: str
     lines: tuple[Line, ...]
+    """All of the month's `num_lines`, or the part of them that was asked for."""
+    num_lines: int
     gross: Money
     tax: Money
     fee: Money
@@ -71,37 +74,34 @@ class Statement:
     dues: DuesMonth
 
 
-async def statement(conn: Connection, *, creator_id: str, month: str, currency: str = "EUR") -> Statement:
-    """The statement of `month` ("2025-11"). Raises ValueError for a month that is none, LedgerBroken where the lines do
-    not sum to what the ledger posted."""
+async def statement(
+    conn: Connection, *, creator_id: str, month: str, currency: str = "EUR", first: int = 1, at_most: int | None = None
+) -> Statement:
+    """The statement of `month` ("2025-11"), as it is at one moment: all of its lines, or `at_most` of them from line
+    `first` on.
+
+    Raises ValueError for a month that is none, LedgerBroken where the lines do not sum to what the ledger posted.
+    """
     start, end = _bounds(month)
-    rows = await conn.fetch(
-        "SELECT kind, at, style_id, tier, order_id, output_id, certificate, price, tax, fee, share, others"
-        f" FROM ({LINES}) AS lines ORDER BY at, order_id, output_id, kind",
-        *(creator_id, currency, start, end),
-    )
-    lines = tuple(_line(row, currency) for row in rows)
-    total = sum(line.share.amount for line in lines)
-    posted = await _posted(conn, creator_id, currency, start, end)
-    if total != posted:
-        raise LedgerBroken(
-            f"lines of {creator_id} in {month} sum to {total}, the ledger posted {posted}; run its check"
+    async with _one_moment(conn):
+        rows = await conn.fetch(_LINES_AND_SUMS, creator_id, currency, start, end, first - 1, at_most)
+        sums = {name: rows[0][f"all_{name}"] for name in ("lines", *_SUMS)}
+        posted, movements = await _booked(conn, creator_id, currency, start, end)
+        if sums["total"] != posted:
+            raise LedgerBroken(
+                f"lines of {creator_id} in {month} sum to {sums['total']}, the ledger posted {posted}; run its check"
+            )
+        return Statement(
+            creator_id=creator_id,
+            month=month,
+            lines=tuple(_line(row, currency) for row in rows if row["kind"] is not None),
+            num_lines=sums["lines"],
+            **{name: Money(sums[name], currency) for name in _SUMS},
+            opening=Money(await _payable_at(conn, creator_id, currency, start), currency),
+            movements=movements,
+            closing=Money(await _payable_at(conn, creator_id, currency, end), currency),
+            dues=await dues_month(conn, creator_id=creator_id, currency=currency, start=start, end=end),
         )
-    return Statement(
-        creator_id=creator_id,
-        month=month,
-        lines=lines,
-        gross=_sum(lines, "price", currency),
-        tax=_sum(lines, "tax", currency),
-        fee=_sum([line for line in lines if line.kind != "compute"], "fee", currency),
-        others=_sum(lines, "others", currency),
-        compute=_sum([line for line in lines if line.kind == "compute"], "fee", currency),
-        total=Money(total, currency),
-        opening=Money(await _payable_at(conn, creator_id, currency, start), currency),
-        movements=await _movements(conn, creator_id, currency, start, end),
-        closing=Money(await _payable_at(conn, creator_id, currency, end), currency),
-        dues=await dues_month(conn, creator_id=creator_id, currency=currency, start=start, end=end),
-    )
 
 
 async def newest(conn: Connection, *, creator_id: str, currency: str = "EUR") -> int:
@@ -116,25 +116,28 @@ async def newest(conn: Connection, *, creator_id: str, currency: str = "EUR") ->
 _EARNING = ("sale", "refund", "licence_end", "compute", "adjustment", "adjustment_undone")
 """Kinds of groups that are lines of a statement; what else moves a creator's balance is a movement."""
 
-# Sales and refunds by output, what disputes changed about them, what clients left unused of licences, and trainings. $1
-# creator, $2 currency, $3 <= at < $4. A function is called for each row, so the part of somebody who has all of it is
-# read without.
-LINES = """
-    SELECT 'sale' AS kind, settled_at AS at, style_id, tier, order_id, output_id, certificate, price, tax, fee,
+# All of what is not shared is its creator's; of the rest a part, by a function that is called for each row.
+_SOLD = """
+    SELECT 'sale' AS kind, settled_at AS at, style_id, tier, order_id, o.output_id, certificate, price, tax, fee,
            part.share, o.share - part.share AS others, client_id
-    FROM licensing.output o,
-         LATERAL (SELECT CASE WHEN o.shared THEN licensing.part_of(o, $1) ELSE o.share END AS share) part
-    WHERE o.output_id IN (SELECT output_id FROM licensing.outputs_of($1, $3, $4))
+    FROM {rows} WHERE {are_theirs}
       AND currency = $2 AND NOT test AND settled_at >= $3 AND settled_at < $4
     UNION ALL
-    SELECT 'refund', revoked_at, style_id, tier, order_id, output_id, certificate, -(o.share + fee + back.tax),
+    SELECT 'refund', revoked_at, style_id, tier, order_id, o.output_id, certificate, -(o.share + fee + back.tax),
            -back.tax, -fee, -part.share, part.share - o.share, client_id
-    FROM licensing.output o,
-         LATERAL (SELECT CASE WHEN o.shared THEN licensing.part_of(o, $1) ELSE o.share END AS share) part,
-         LATERAL (SELECT licensing.tax_refunded(o, o.revoked_at) AS tax) back
-    WHERE o.output_id IN (SELECT output_id FROM licensing.revoked_of($1, $3, $4))
+    FROM {rows}, LATERAL (SELECT licensing.tax_refunded(o, o.revoked_at) AS tax) back WHERE {are_theirs}
       AND currency = $2 AND price > 0 AND revoked_at >= $3 AND revoked_at < $4
-    UNION ALL
+"""
+_OWN = _SOLD.format(
+    rows="licensing.output o, LATERAL (SELECT o.share) part", are_theirs="o.creator_id = $1 AND NOT o.shared"
+)
+_SHARED = _SOLD.format(
+    rows="""licensing.output_share s JOIN licensing.output o USING (output_id),
+         LATERAL (SELECT licensing.part_of(o, $1) AS share) part""",
+    are_theirs="s.author_id = $1 AND o.shared",
+)
+LINES = f"""
+    {_OWN} UNION ALL {_SHARED} UNION ALL
     SELECT 'adjustment', change.at, o.style_id, o.tier, o.order_id, o.output_id, o.certificate,
            change.sign * (d.to_client + change.tax), change.sign * change.tax, change.sign * d.from_fee,
            change.sign * own.amount, change.sign * (d.from_share - own.amount), o.client_id
@@ -157,6 +160,42 @@ LINES = """
 trainings. $1 creator, $2 currency, $3 <= at < $4. `client_id` is for sums over many clients; no statement has it."""
 
 
+# What was earned as one row without a kind; each movement as it is.
+_BOOKED = """
+    WITH booked AS MATERIALIZED (SELECT * FROM licensing.booked($1, $2, $3))
+    SELECT NULL AS kind, NULL::timestamptz AS at, NULL AS subject, coalesce(sum(amount), 0)::bigint AS amount,
+           0 AS group_no
+    FROM booked WHERE kind = ANY ($4)
+    UNION ALL SELECT kind, at, subject, amount, group_no FROM booked WHERE kind <> ALL ($4) ORDER BY group_no
+"""
+_SUMS = ("gross", "tax", "fee", "others", "compute", "total")
+_LINES_AND_SUMS = f"""
+    WITH lines AS MATERIALIZED ({LINES}), sums AS (
+        SELECT count(*)::integer AS all_lines, coalesce(sum(price), 0)::bigint AS all_gross,
+               coalesce(sum(tax), 0)::bigint AS all_tax, coalesce(sum(others), 0)::bigint AS all_others,
+               coalesce(sum(fee) FILTER (WHERE kind <> 'compute'), 0)::bigint AS all_fee,
+               coalesce(sum(fee) FILTER (WHERE kind = 'compute'), 0)::bigint AS all_compute,
+               coalesce(sum(share), 0)::bigint AS all_total
+        FROM lines)
+    SELECT sums.*, part.* FROM sums LEFT JOIN (
+        SELECT kind, at, style_id, tier, order_id, output_id, certificate, price, tax, fee, share, others
+        FROM lines ORDER BY at, order_id, output_id, kind OFFSET $5 LIMIT $6) part ON true
+    ORDER BY part.at, part.order_id, part.output_id, part.kind
+"""
+"""Each line of a part beside what all of them sum to; one row where there is none. $5 lines are left out before it, $6
+are its most."""
+
+
+@asynccontextmanager
+async def _one_moment(conn: Connection) -> AsyncIterator[None]:
+    """What is sold meanwhile is in all that is read inside, or in none. Inside of a transaction that decides."""
+    if conn.is_in_transaction():
+        yield
+        return
+    async with conn.transaction(isolation="repeatable_read", readonly=True):
+        yield
+
+
 def _bounds(month: str) -> tuple[datetime, datetime]:
     """First instant of a month and of the next, UTC."""
     start = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
@@ -164,12 +203,10 @@ def _bounds(month: str) -> tuple[datetime, datetime]:
 
 
 def _line(row: Mapping[str, Any], currency: str) -> Line:
-    sums = {name: Money(row[name], currency) for name in ("price", "tax", "fee", "share", "others")}
-    return Line(**(dict(row) | sums))
-
-
-def _sum(lines: Sequence[Line], name: str, currency: str) -> Money:
-    return Money(sum(getattr(line, name).amount for line in lines), currency)
+    named = ("kind", "at", "style_id", "tier", "order_id", "output_id", "certificate")
+    sums = ("price", "tax", "fee", "share", "others")
+    values: dict[str, Any] = {name: row[name] for name in named}
+    return Line(**values | {name: Money(row[name], currency) for name in sums})
 
 
 async def _payable_at(conn: Connection, creator_id: str, currency: str, moment: datetime) -> int:
@@ -180,20 +217,14 @@ async def _payable_at(conn: Connection, creator_id: str, currency: str, moment: 
     return payable
 
 
-async def _posted(conn: Connection, creator_id: str, currency: str, start: datetime, end: datetime) -> int:
-    """What the ledger posted as earned, start <= at < end."""
-    posted: int = await conn.fetchval(
-        "SELECT coalesce(sum(amount), 0)::bigint FROM licensing.booked($1, $2, $3) WHERE kind = ANY ($4)",
-        *([f"payable:{creator_id}:{currency}"], start, end, list(_EARNING)),
-    )
-    return posted
-
-
-async def _movements(
+async def _booked(
     conn: Connection, creator_id: str, currency: str, start: datetime, end: datetime
-) -> tuple[Movement, ...]:
-    rows = await conn.fetch(
-        "SELECT kind, at, subject, amount FROM licensing.booked($1, $2, $3) WHERE kind <> ALL ($4) ORDER BY group_no",
-        *([f"payable:{creator_id}:{currency}"], start, end, list(_EARNING)),
-    )
-    return tuple(Movement(**dict(row) | {"amount": Money(row["amount"], currency)}) for row in rows)
+) -> tuple[int, tuple[Movement, ...]]:
+    """What the ledger posted as earned, start <= at < end, and what moved the balance beside that."""
+    rows = await conn.fetch(_BOOKED, [f"payable:{creator_id}:{currency}"], start, end, list(_EARNING))
+    movements = [
+        Movement(kind=row["kind"], at=row["at"], subject=row["subject"], amount=Money(row["amount"], currency))
+        for row in rows
+        if row["kind"] is not None
+    ]
+    return sum(row["amount"] for row in rows if row["kind"] is None), tuple(movements)

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from licensing.database import Connection
 from licensing.sentence import Sentence, say, templates
+from service.db.conditions import named
 from service.db.connections import read
 from service.who import Who, WhoRole
 
@@ -181,7 +182,7 @@ SELECT at, id || '.own', 'others_work_seen', NULL, job, role, via, '{}'
 FROM service.data_use WHERE actor = $1 AND purpose = 'case' AND refused IS NULL
 """
 
-_OF_EACH = _SOURCES.replace("$1", "whose.id")
+_COLUMNS = "at, ref, kind, style_id, subject, role, via, data"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,8 +265,7 @@ async def list_entries(
         wanted.append(f"e.at <= {at} AND (e.at, e.ref) < ({at}, {ref})")
     # The newest of each source, of which the newest of all are: so the long ones are read by an index, and no further.
     newest = " UNION ALL ".join(
-        f"(SELECT at, ref, kind, style_id, subject, role, via, data::jsonb AS data FROM ({source})"
-        " AS e (at, ref, kind, style_id, subject, role, via, data)"
+        f"(SELECT at, ref, kind, style_id, subject, role, via, data::jsonb AS data FROM ({source}) AS e ({_COLUMNS})"
         f" WHERE {' AND '.join(wanted)} ORDER BY e.at DESC, e.ref DESC LIMIT $2)"
         for source in _SOURCES.split("UNION ALL")
     )
@@ -293,15 +293,24 @@ async def list_everybodys(
 
     before: the `id` of an entry. Raises ValueError for what is none.
     """
-    at, ref = _place_in_time(before) if before else (None, None)
+    further, values = named(
+        ("whose.id = {}", account_id), ("e.kind = {}", kind), ("e.style_id = {}", style_id), after=3
+    )
+    if before is not None:
+        values += _place_in_time(before)
+        further += f" AND (e.at, e.ref) < (${len(values) + 2}, ${len(values) + 3})"
+    # The newest of each source, of all accounts at once: not each account's of each source.
+    newest = " UNION ALL ".join(
+        "(SELECT e.at, e.ref, e.kind, e.style_id, e.subject, e.role, e.via, e.data::jsonb AS data,"
+        " whose.id AS account_id, whose.name AS account_name, whose.role AS account_role"
+        f" FROM service.accounts whose CROSS JOIN LATERAL ({source}) AS e ({_COLUMNS})"
+        f" WHERE e.at >= $1 AND e.at < $2{further} ORDER BY e.at DESC, e.ref DESC LIMIT $3)"
+        for source in _SOURCES.replace("$1", "whose.id").split("UNION ALL")
+    )
     rows = await conn.fetch(
-        "SELECT e.*, s.name AS style_name, whose.id AS account_id, whose.name AS account_name,"
-        f" whose.role AS account_role FROM service.accounts whose CROSS JOIN LATERAL ({_OF_EACH}) e"
-        " LEFT JOIN service.styles s ON s.id = e.style_id"
-        " WHERE ($1::text IS NULL OR whose.id = $1) AND ($2::text IS NULL OR e.kind = $2)"
-        " AND ($3::text IS NULL OR e.style_id = $3) AND e.at >= $4 AND e.at < $5"
-        " AND ($6::timestamptz IS NULL OR (e.at, e.ref) < ($6, $7)) ORDER BY e.at DESC, e.ref DESC LIMIT $8",
-        *(account_id, kind, style_id, since, until, at, ref, limit),
+        f"SELECT e.*, s.name AS style_name FROM (SELECT * FROM ({newest}) f ORDER BY at DESC, ref DESC LIMIT $3) e"
+        " LEFT JOIN service.styles s ON s.id = e.style_id ORDER BY e.at DESC, e.ref DESC",
+        *(since, until, limit, *values),
     )
     return [
         Whose(

@@ -177,12 +177,13 @@ async def styles_ordered(
     conn: Connection, *, client_id: str, since: datetime | None = None, with_tests: bool = True
 ) -> dict[str, str]:
     """The styles that a client has ordered, ever or since then, by id, with their names, by name."""
+    further, values = named(("g.created_at > {}", since), after=1)
     # Each style is looked up by itself: there are fewer of them than a busy client has orders.
     rows = await conn.fetch(
         "SELECT s.id, s.name FROM service.styles s, LATERAL (SELECT FROM service.generations g"
-        " WHERE g.client_id = $1 AND g.style_id = s.id AND ($2::timestamptz IS NULL OR g.created_at > $2)"
-        " AND ($3 OR NOT g.test) LIMIT 1) ordered ORDER BY lower(s.name), s.id",
-        *(client_id, since, with_tests),
+        f" WHERE g.client_id = $1 AND g.style_id = s.id{further}{'' if with_tests else ' AND NOT g.test'}"
+        " LIMIT 1) ordered ORDER BY lower(s.name), s.id",
+        *(client_id, *values),
     )
     return {row["id"]: row["name"] for row in rows}
 

@@ -177,6 +177,7 @@ CREATE OR REPLACE FUNCTION licensing.part_of(p licensing.output, p_author text, 
 $$;
 
 -- The outputs of whose share somebody has a part, by when they were sold.
+-- Processes of the version before call it; it goes with the next change that has to wait for them.
 CREATE OR REPLACE FUNCTION licensing.outputs_of(p_author text, p_from timestamptz, p_to timestamptz)
 RETURNS TABLE (output_id text) LANGUAGE sql STABLE AS $$
     SELECT o.output_id FROM licensing.output o

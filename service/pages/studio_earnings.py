@@ -1,21 +1,20 @@
 """A creator's statements: the months, one of them line by line, and the script that adds it up again."""
 
-from dataclasses import dataclass
-
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from licensing import docket, statements
 from licensing.analytics.months import statement_months
+from licensing.database import Connection
 from licensing.dues import NOTICE_DAYS
 from licensing.money import Money
 from licensing.sentence import say
-from licensing.statements import Line, Statement
+from licensing.statements import Statement
 from service.api.dues import ConsentBody, dues_now, put_dues
 from service.api.shapes import file_response
 from service.errors import Problem
 from service.pages.forms import checked, chosen
-from service.pages.paging import Number, part_of
+from service.pages.paging import Number, pages_of
 from service.pages.render import is_fragment, page, see_other
 from service.pages.visits import CreatorVisit, Member
 from service.settings import ROOT
@@ -24,18 +23,8 @@ from service.styles import own_among, style_names
 router = APIRouter(include_in_schema=False)
 
 SCRIPT = ROOT / "configs" / "recompute_statement.py"
-_PER_PAGE = 100
+_PER_PAGE = 50
 _NEWS = {"news": "_earned_news.html"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """A part of a statement's lines: those of page `number` of `num_pages`, the first of which is line `first`."""
-
-    lines: tuple[Line, ...]
-    number: int
-    num_pages: int
-    first: int
 
 
 @router.get("/studio/earnings")
@@ -78,17 +67,18 @@ async def _show(visit: Member, month: str, number: int, problem: Problem | None 
     newest = await _newest(visit)
     async with visit.web.pool.acquire() as conn:
         try:
-            found = await statements.statement(conn, creator_id=creator_id, month=month, currency=currency)
+            found = await _part(conn, number, creator_id=creator_id, month=month, currency=currency)
         except ValueError as error:
             raise Problem(
                 "invalid_request", say("{month!r} is no month; write it like 2026-03.", month=month)
             ) from error
         months = dict(await statement_months(conn, creator_id=creator_id, now=visit.now, currency=currency))
-        shown = _cut(found, number)
-        style_ids = {line.style_id for line in shown.lines}
+        style_ids = {line.style_id for line in found.lines}
         names = await style_names(conn, style_ids)
         own = await own_among(conn, style_ids, creator_id=creator_id)
-        disputes = await docket.newest_about(conn, {line.output_id for line in shown.lines if line.output_id})
+        disputes = await docket.newest_about(conn, {line.output_id for line in found.lines if line.output_id})
+    num_pages = pages_of(found.num_lines, at_once=_PER_PAGE)
+    number = min(number, num_pages)
     this_month = visit.now.strftime("%Y-%m")
     months.setdefault(this_month, Money(0, currency))
     return page(
@@ -97,7 +87,7 @@ async def _show(visit: Member, month: str, number: int, problem: Problem | None 
         status=problem.status if problem else 200,
         problem=problem.document if problem else None,
         fragments=_NEWS,
-        follows=found.month == this_month and shown.number == 1,
+        follows=found.month == this_month and number == 1,
         newest=newest,
         has_news=True,
         dues=await dues_now(visit.web, creator_id),
@@ -107,18 +97,22 @@ async def _show(visit: Member, month: str, number: int, problem: Problem | None 
         found=found,
         months=sorted(months.items(), reverse=True),
         is_running=found.month == this_month,
-        shown=shown,
+        page_number=number,
+        num_pages=num_pages,
+        first=(number - 1) * _PER_PAGE + 1,
         style_names=names,
         own=own,
         disputes=disputes,
     )
 
 
+async def _part(conn: Connection, number: int, **of: str) -> Statement:
+    """A month's sums with the lines of a page, or of its last one where there are not so many."""
+    found = await statements.statement(conn, first=(number - 1) * _PER_PAGE + 1, at_most=_PER_PAGE, **of)
+    last = pages_of(found.num_lines, at_once=_PER_PAGE)
+    return found if number <= last else await _part(conn, last, **of)
+
+
 async def _newest(visit: Member) -> int:
     async with visit.web.pool.acquire() as conn:
         return await statements.newest(conn, creator_id=visit.account.id, currency=visit.web.prices.currency)
-
-
-def _cut(found: Statement, number: int) -> Shown:
-    lines, number, num_pages = part_of(found.lines, number, at_once=_PER_PAGE)
-    return Shown(lines=tuple(lines), number=number, num_pages=num_pages, first=(number - 1) * _PER_PAGE + 1)

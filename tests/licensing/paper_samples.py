@@ -166,6 +166,7 @@ def month(*lines: Line, opening: int = 0, movements: Sequence[Movement] = (), du
         creator_id="acc_2",
         month="2026-03",
         lines=lines,
+        num_lines=len(lines),
         movements=tuple(movements),
         dues=dues,
         **{name: Money(amount, "EUR") for name, amount in sums.items()},

@@ -1,6 +1,8 @@
 """What a creator earned: every line names its output, and the lines sum to what the ledger posted."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -33,6 +35,44 @@ async def test_every_line_names_its_output_and_certificate_and_they_sum_to_the_t
     assert found.total.amount == sum(line.share.amount for line in found.lines)
     assert found.total == found.gross - found.fee == eur(3 * 42 + 2465)
     assert await world.balance(f"payable:{creator}:EUR") == found.total.amount
+
+
+async def test_a_part_of_the_lines_comes_with_the_sums_of_all(world: World):
+    style, client = await world.style(), await world.client(prepaid=20_000)
+    for count in (1, 2, 4):
+        await world.sold(style, client, count=count)
+        world.later(hours=1)
+    whole = await statement_of(world, style.creator_id)
+
+    async with world.pool.acquire() as conn:
+        of = {"creator_id": style.creator_id, "month": "2025-11"}
+        parts = [await statements.statement(conn, first=first, at_most=3, **of) for first in (1, 4, 7, 8)]
+
+    assert [len(part.lines) for part in parts] == [3, 3, 1, 0]
+    assert tuple(line for part in parts for line in part.lines) == whole.lines
+    assert [line.at for line in whole.lines] == sorted(line.at for line in whole.lines)
+    for part in parts:
+        assert replace(part, lines=whole.lines) == whole
+    assert whole.num_lines == 7
+
+
+async def test_what_is_sold_while_a_statement_is_read_is_in_all_of_it_or_in_none(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    style, client = await world.style(), await world.client(prepaid=20_000)
+    await world.sold(style, client)
+    booked = statements._booked
+
+    async def slowly(*asked: Any) -> Any:
+        await world.sold(style, client)
+        return await booked(*asked)
+
+    monkeypatch.setattr(statements, "_booked", slowly)
+    found = await statement_of(world, style.creator_id)
+
+    assert (found.num_lines, found.total, found.closing) == (1, eur(51), eur(51))
+    monkeypatch.undo()
+    assert (await statement_of(world, style.creator_id)).num_lines == 2
 
 
 async def test_a_refund_is_a_line_of_its_own_in_the_month_it_happened(world: World):
