@@ -64,14 +64,22 @@ class SleepingEngine(InstantEngine):
 
     def _work(self) -> None:
         while (first := self._asked.get()) is not None:
-            batch = [first]
-            while len(batch) < ROWS and not self._asked.empty():
-                following = self._asked.get()
-                if following is None:
-                    self._asked.put(None)
-                    break
-                batch.append(following)
-            self._draw(batch)
+            self._draw([first, *self._following(ROWS - 1)])
+
+    def _following(self, most: int) -> list[_Asked]:
+        """Who comes within a step of the first, as an engine lets them in at its next one: an order's pictures come one
+        after the other, and a batch that took what is there already would draw the first of them alone for a second."""
+        found, until = list[_Asked](), time.monotonic() + STEP_S
+        while len(found) < most:
+            try:
+                following = self._asked.get(timeout=max(until - time.monotonic(), 0))
+            except queue.Empty:
+                break
+            if following is None:
+                self._asked.put(None)
+                break
+            found.append(following)
+        return found
 
     def _draw(self, batch: list[_Asked]) -> None:
         for index in range(1, STEPS + 1):

@@ -84,18 +84,22 @@ class Town:
 async def open_town(
     database_url: str, folder: Path, *, has_worker: bool = True, workers: int | None = None, **more: Any
 ) -> AsyncIterator[Town]:
-    """Both processes running, or the web process alone. workers: how many, where not as many as the set-up has."""
+    """Both processes running, or the web process alone. workers: how many, where not as many as the set-up has. more:
+    settings, also in place of those that make a town small and quick to look."""
+    own: dict[str, Any] = {
+        "storage_url": new_storage(),
+        "poll_interval_s": 0.05,
+        "num_threads": 1,
+        "num_database_connections": 4,
+        "num_workflow_connections": 4,
+    }
     settings = Settings(
         home=folder / "home",
         configs=write_configs(folder / "configs"),
         database_url=database_url,
         default_base="tiny",
         port=free_port(),
-        poll_interval_s=0.05,
-        num_threads=1,
-        num_database_connections=4,
-        num_workflow_connections=4,
-        **{"storage_url": new_storage()} | more,
+        **own | more,
     )
     processes = Processes(settings=settings, log=folder / "log")
     try:
