@@ -29,7 +29,6 @@ class Line:
     tier: str
     order_id: str | None
     output_id: str | None
-    certificate: str | None
     price: Money
     tax: Money
     fee: Money
@@ -118,12 +117,12 @@ _EARNING = ("sale", "refund", "licence_end", "compute", "adjustment", "adjustmen
 
 # All of what is not shared is its creator's; of the rest a part, by a function that is called for each row.
 _SOLD = """
-    SELECT 'sale' AS kind, settled_at AS at, style_id, tier, order_id, o.output_id, certificate, price, tax, fee,
+    SELECT 'sale' AS kind, settled_at AS at, style_id, tier, order_id, o.output_id, price, tax, fee,
            part.share, o.share - part.share AS others, client_id
     FROM {rows} WHERE {are_theirs}
       AND currency = $2 AND NOT test AND settled_at >= $3 AND settled_at < $4
     UNION ALL
-    SELECT 'refund', revoked_at, style_id, tier, order_id, o.output_id, certificate, -(o.share + fee + back.tax),
+    SELECT 'refund', revoked_at, style_id, tier, order_id, o.output_id, -(o.share + fee + back.tax),
            -back.tax, -fee, -part.share, part.share - o.share, client_id
     FROM {rows}, LATERAL (SELECT licensing.tax_refunded(o, o.revoked_at) AS tax) back WHERE {are_theirs}
       AND currency = $2 AND price > 0 AND revoked_at >= $3 AND revoked_at < $4
@@ -138,7 +137,7 @@ _SHARED = _SOLD.format(
 )
 LINES = f"""
     {_OWN} UNION ALL {_SHARED} UNION ALL
-    SELECT 'adjustment', change.at, o.style_id, o.tier, o.order_id, o.output_id, o.certificate,
+    SELECT 'adjustment', change.at, o.style_id, o.tier, o.order_id, o.output_id,
            change.sign * (d.to_client + change.tax), change.sign * change.tax, change.sign * d.from_fee,
            change.sign * own.amount, change.sign * (d.from_share - own.amount), o.client_id
     FROM licensing.output o JOIN licensing.disputed d USING (output_id),
@@ -148,7 +147,7 @@ LINES = f"""
     WHERE (o.creator_id = $1 OR o.shared) AND own.amount IS NOT NULL AND o.currency = $2
       AND (d.from_share <> 0 OR d.from_fee <> 0) AND change.at >= $3 AND change.at < $4
     UNION ALL
-    SELECT rest.kind, g.at, g.body ->> 'style', rest.tier, NULL, NULL, NULL, rest.price, 0, rest.fee, g.amount,
+    SELECT rest.kind, g.at, g.body ->> 'style', rest.tier, NULL, NULL, rest.price, 0, rest.fee, g.amount,
            rest.others, NULL
     FROM licensing.booked(ARRAY['payable:' || $1 || ':' || $2], $3, $4) g,
          LATERAL (SELECT 'unused' AS kind, g.body ->> 'tier' AS tier, (g.body ->> 'price')::bigint AS price,
@@ -178,7 +177,7 @@ _LINES_AND_SUMS = f"""
                coalesce(sum(share), 0)::bigint AS all_total
         FROM lines)
     SELECT sums.*, part.* FROM sums LEFT JOIN (
-        SELECT kind, at, style_id, tier, order_id, output_id, certificate, price, tax, fee, share, others
+        SELECT kind, at, style_id, tier, order_id, output_id, price, tax, fee, share, others
         FROM lines ORDER BY at, order_id, output_id, kind OFFSET $5 LIMIT $6) part ON true
     ORDER BY part.at, part.order_id, part.output_id, part.kind
 """
@@ -203,7 +202,7 @@ def _bounds(month: str) -> tuple[datetime, datetime]:
 
 
 def _line(row: Mapping[str, Any], currency: str) -> Line:
-    named = ("kind", "at", "style_id", "tier", "order_id", "output_id", "certificate")
+    named = ("kind", "at", "style_id", "tier", "order_id", "output_id")
     sums = ("price", "tax", "fee", "share", "others")
     values: dict[str, Any] = {name: row[name] for name in named}
     return Line(**values | {name: Money(row[name], currency) for name in sums})
