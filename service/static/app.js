@@ -38,6 +38,19 @@
   addEventListener("resize", reachWide);
   document.addEventListener("htmx:afterSettle", reachWide);
   document.addEventListener("toggle", reachWide, true);
+  // What was chosen before the scripts were there, or is there again after a reload, is asked about as well: else a page
+  // would show the price of what its address says.
+  const isAsServed = (field) => {
+    if (!(field instanceof HTMLSelectElement)) return field.value === field.defaultValue;
+    return field.selectedIndex === Math.max(0, Array.from(field.options).findIndex((one) => one.defaultSelected));
+  };
+  document.addEventListener("htmx:load", (event) => {
+    if (event.target !== document.body) return;
+    for (const field of document.querySelectorAll("input[hx-get], select[hx-get]")) {
+      if (!isAsServed(field)) field.dispatchEvent(new Event(field.tagName === "SELECT" ? "change" : "input"));
+    }
+  });
+
   // Everything of one name at once, and back.
   document.addEventListener("click", (event) => {
     const button = event.target instanceof Element ? event.target.closest("[data-tick-all]") : null;

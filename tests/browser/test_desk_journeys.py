@@ -17,7 +17,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import MADE_MS, Office, Seat, Shop, Sit
 
@@ -93,6 +93,22 @@ def test_a_client_finds_tries_redoes_a_part_and_buys(shop: Shop, rich_client: Ca
     jpeg = io.BytesIO()
     Image.open(io.BytesIO(bytes_of(client, redone))).convert("RGB").save(jpeg, format="JPEG", quality=90)
     assert verdict(client, jpeg.getvalue()) in ("marked_but_stripped", "unknown")
+
+
+def test_what_is_typed_before_the_scripts_are_there_is_priced_as_well(shop: Shop, rich_client: Callable[..., Seat]):
+    client = rich_client()
+    page, held = client.page, list[Route]()
+    page.route("**/htmx.min.js", lambda route: held.append(route))
+    page.goto(f"{client.origin}/desk/make?style={shop.style_id}", wait_until="commit")
+    expect(page.get_by_role("button", name="Order for EUR 0.60")).to_be_visible()
+
+    page.get_by_label("How many").fill("2")
+    page.wait_for_timeout(300)
+    before = page.get_by_role("button", name="Order for").inner_text()
+    held[0].continue_()
+
+    expect(page.get_by_role("button", name="Order for EUR 1.20")).to_be_visible()
+    assert before.endswith("0.60"), "nobody could ask yet"
 
 
 def test_a_client_starts_from_a_work_that_its_maker_offers_until_it_is_taken_back(
