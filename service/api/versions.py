@@ -27,6 +27,7 @@ router = APIRouter(tags=["versions"])
 
 _NOTHING = "'none'"
 OF_REPORTS = (*wording.TEMPLATES, *of_works.TEMPLATES)
+"""Every sentence that a report may hold, by its template."""
 
 
 @router.get("/styles/{style_id}/versions")

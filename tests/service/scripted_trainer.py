@@ -23,6 +23,7 @@ from PIL import Image
 from inference.likeness import look_at, pack_looks
 from training.kept import KEPT, look_name, place_of
 from training.report import Pair, draw_sheet
+from training.wording import say
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 REFUSED, FAILS, DIES_ONCE, LONG, DIES, DIES_IN_COMPANY, MUTE = 1, 2, 3, 4, 5, 6, 7
@@ -130,7 +131,8 @@ class Script:
         adapter = len(header).to_bytes(8, "little") + header
         (self.out / "adapter.safetensors").write_bytes(adapter)
         (self.out / "report.html").write_text(
-            f"<!doctype html><title>Report</title><style>p {{color: green}}</style><p>It looks right, on {self.device}."
+            '<!doctype html><html lang="en"><title>Report</title><style>p {color: green}</style>'
+            f"<p>It looks right, on {self.device}.</p><h1>{say('passed_head')}</h1>"
         )
         works = sorted(hashlib.sha256(Path(work["path"]).read_bytes()).hexdigest() for work in self.request["works"])
         receipt = {

@@ -54,9 +54,12 @@ async def test_no_page_of_the_studio_is_half_in_english(creator: Person, seat: h
 
     paths = [f"/studio{path}" for path in PAGES]
     paths += [f"/studio/styles/{of}{path}" for of in (empty, style_id) for path in PAGES_OF_STYLE]
-    for path in (*paths, f"/studio/versions/{training['version']}"):
+    report = f"/v1/versions/{training['version']}/report"
+    for path in (*paths, f"/studio/versions/{training['version']}", report):
         page = await read(seat, path)
         assert [text for text in english if text in page] == [], path
+    assert "<h1>Ihr Stil ist fertig.</h1>" in await read(seat, report)
+    assert "<h1>Your style is ready.</h1>" in (await creator.http.get(report, headers=GERMAN)).text, "to programs"
 
 
 async def test_what_a_page_refuses_it_refuses_in_german(creator: Person, place: Place):
