@@ -140,7 +140,11 @@ def debian_postgres(*, change: Callable[[Path], None] = _plain, within: Path | N
             )
         yield Server(socket_folder=folder, address=f"{_OWNER}:{_PASSWORD}@127.0.0.1:{port}")
     finally:
-        _as_somebody([_tool("pg_ctl"), "-D", data, "-w", "-m", "immediate", "stop"])
+        if _is_stopped(folder):
+            # Its folder goes with it, so what it said last is said here.
+            print(f"the server had ended by itself:\n{(folder / 'log').read_text(errors='replace')[-4000:]}")
+        else:
+            _as_somebody([_tool("pg_ctl"), "-D", data, "-w", "-m", "immediate", "stop"])
         shutil.rmtree(folder, ignore_errors=True)
 
 
