@@ -92,6 +92,8 @@ def buy(client: Seat, name: str) -> None:
     page.get_by_role("link", name=name, exact=True).click()
     page.get_by_role("link", name="Make a picture").click()
     expect(page.get_by_role("button", name="Order for EUR 0.60")).to_be_visible()
+    # What is typed before the scripts are there has a test of its own (`test_desk_journeys`).
+    page.wait_for_load_state()
     page.get_by_label("What should the picture show?").fill("a cup")
     page.get_by_label("How many").fill("2")
     page.get_by_role("button", name="Order for EUR 1.20").click()
