@@ -40,7 +40,7 @@ async def ask_for_words(web: Gateway, style_id: str) -> None:
             return
         story_id = web.new_id("dsc")
         await conn.execute("UPDATE service.styles SET describing = $2 WHERE id = $1", style_id, story_id)
-        await start(REVIEW, story_id, tell_description, story_id, style_id)
+        await start(REVIEW, story_id, tell_description, story_id, style_id, conn=conn)
 
 
 @story("description")

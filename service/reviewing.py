@@ -14,6 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 
+from licensing.database import Connection
 from licensing.sentence import say
 from service.data_use import Use
 from service.heartbeats import this_process
@@ -40,9 +41,9 @@ _BROKEN = Finding(
 )
 
 
-async def start_look(look_id: str, style_id: str, *, size: int, min_works: int) -> None:
+async def start_look(conn: Connection, look_id: str, style_id: str, *, size: int, min_works: int) -> None:
     """Put a look at a style's works on its queue. size: edge of the base's pictures, in pixels."""
-    await start(REVIEW, look_id, tell_review, look_id, style_id, size, min_works)
+    await start(REVIEW, look_id, tell_review, look_id, style_id, size, min_works, conn=conn)
 
 
 @story("review")

@@ -105,7 +105,7 @@ async def _look(
             "UPDATE service.styles SET review = review || $2::jsonb WHERE id = $1",
             *(style.id, json.dumps({"asked": {"of": of, "id": look_id}})),
         )
-        await start_look(look_id, style.id, size=size, min_works=recipe.min_works)
+        await start_look(conn, look_id, style.id, size=size, min_works=recipe.min_works)
     # Findings about the whole set are of another set; those about a work are still true of that file.
     return "looking", [finding for finding in findings if finding.work in known]
 

@@ -179,7 +179,7 @@ async def _is_under_way(web: Gateway, conn: Connection, base: str, recipe: Recip
         *(of, base, recipe.name, asked, now, row["asked"] if row else ""),
     )
     if is_ours:
-        await start(TRAINING, asked, tell_speed, of, base, recipe.name)
+        await start(TRAINING, asked, tell_speed, of, base, recipe.name, conn=conn)
     return True
 
 

@@ -128,13 +128,26 @@ def gateway() -> Gateway:
 
 
 async def start(
-    queue: str, workflow_id: str, function: Callable[..., Awaitable[Any]], *args: Any, priority: int | None = None
+    queue: str,
+    workflow_id: str,
+    function: Callable[..., Awaitable[Any]],
+    *args: Any,
+    priority: int | None = None,
+    conn: Connection | None = None,
 ) -> None:
     """Put a story on its queue and say so; nothing happens where its id is known already. priority: from 1; without
-    one, first. Within a step of another story it is no child of that one."""
+    one, first. Within a step of another story it is no child of that one.
+
+    conn: the connection that the caller holds, who else would wait for a second one; in a transaction the story comes
+    with what that commits.
+    """
     documents = [json.dumps(arg) for arg in args]
-    async with resources().pool.acquire() as conn:
-        await conn.execute(_ENQUEUE, _names[function], queue, documents, workflow_id, STEPS, priority, CHANNEL)
+    asked = (_ENQUEUE, _names[function], queue, documents, workflow_id, STEPS, priority, CHANNEL)
+    if conn is not None:
+        await conn.execute(*asked)
+    else:
+        async with resources().pool.acquire() as lent:
+            await lent.execute(*asked)
     link(workflow_id.partition(".")[0])
 
 

@@ -141,10 +141,9 @@ def debian_postgres(*, change: Callable[[Path], None] = _plain, within: Path | N
         yield Server(socket_folder=folder, address=f"{_OWNER}:{_PASSWORD}@127.0.0.1:{port}")
     finally:
         if _is_stopped(folder):
-            # Its folder goes with it, so what it said last is said here.
+            # Its folder goes with it, so what it said last is said here; that it cannot be stopped is an error as ever.
             print(f"the server had ended by itself:\n{(folder / 'log').read_text(errors='replace')[-4000:]}")
-        else:
-            _as_somebody([_tool("pg_ctl"), "-D", data, "-w", "-m", "immediate", "stop"])
+        _as_somebody([_tool("pg_ctl"), "-D", data, "-w", "-m", "immediate", "stop"])
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -31,7 +31,7 @@ LINEAR_GOAL, ANSWER_GOAL_MS = 0.9, 50.0
 # Orders that wait or run for each worker: one is drawn, two stand at the door, one was drawn and its client asks again.
 AHEAD = 4
 ASKED_EVERY_S = 1.0
-"""As the desk's own snippet asks how an order stands: ten times as often is half of what the place does."""
+"""As the desk's own snippet asks how an order stands."""
 WARM_UP = 3
 """Batches for each worker that do not count, nor do the answers to whoever orders before these are paid: all order at
 once at first, of a web process that has just started, and beside workers that are still starting."""

@@ -3,10 +3,12 @@
 import asyncio
 import threading
 import time
+from contextlib import AsyncExitStack
 
 from dbos._dbos import _get_dbos_instance
 
 from service import workflows
+from service.generation import tell_generation
 from service.queues import Doorbell
 from service.resources import Resources
 from tests.service.market import Market
@@ -70,6 +72,22 @@ async def test_work_that_nobody_was_told_of_is_found(market: Market, monkeypatch
 
     assert made["state"] == "settled"
     assert silent == ["render", f"{made['id']}.1.render"], "a queue, and the end that is waited for"
+
+
+async def test_a_story_is_started_on_the_connection_that_its_caller_holds(market: Market):
+    pool, id_ = market.gateway.pool, market.gateway.new_id("gen")
+    async with AsyncExitStack() as stack:
+        held = [await stack.enter_async_context(pool.acquire()) for _ in range(pool.get_max_size())]
+        async with asyncio.timeout(5):
+            await workflows.start("nowhere", id_, tell_generation, id_, conn=held[0])
+        async with held[1].transaction():
+            await workflows.start("nowhere", f"{id_}.2", tell_generation, id_, conn=held[1])
+            before = await held[0].fetchval(
+                "SELECT count(*) FROM dbos.workflow_status WHERE starts_with(workflow_uuid, $1)", id_
+            )
+
+    assert before == 1, "what is not committed is not there"
+    assert set(await workflows.states_of([id_, f"{id_}.2"])) == {id_, f"{id_}.2"}
 
 
 async def test_stories_run_on_the_loop_of_their_connections_even_while_it_rests(market: Market):
