@@ -29,11 +29,13 @@ run: install
 
 # Native tracebacks: pytest's own parse source, which in Python 3.11 can fail where threads run (cpython#106905), and
 # then hides the test that failed and all that were to follow. Several processes, each with a database server of its own;
-# files stay whole, and each process computes with one thread.
+# files stay whole, and each process computes with one thread. A test that takes ten minutes stands still: it says where
+# each of its threads stands, and that is the end of the run.
 test: install
 	@bash tests/browser/find_chromium.sh >/dev/null
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -m "not long and not gpu" --tb=native \
-		--numprocesses logical --maxprocesses 4 --dist loadfile --durations=15 --durations-min=10
+		--numprocesses logical --maxprocesses 4 --dist loadfile --max-worker-restart 0 \
+		-o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true --durations=15 --durations-min=10
 
 # The same code at the counts named in the goals; NAME picks one story or benchmark, e.g. make test-long NAME=crash.
 test-long: install

@@ -67,6 +67,7 @@ class Batches(Generic[Asked, Answered]):
     ) -> None:
         self._answer_all, self._most, self._at_once = answer_all, most, at_once
         self._waiting: deque[tuple[Asked, asyncio.Future[Answered]]] = deque()
+        self._num_working = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_time = Waiting()
 
@@ -77,7 +78,8 @@ class Batches(Generic[Asked, Answered]):
         """
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         self._waiting.append((asked, future))
-        if len(self._tasks) < self._at_once:
+        if self._num_working < self._at_once:
+            self._num_working += 1
             # In a context of its own: it answers for many, and belongs to the story of none of them.
             task = asyncio.create_task(self._work(), context=Context())
             self._tasks.add(task)
@@ -91,9 +93,14 @@ class Batches(Generic[Asked, Answered]):
             self._in_time.take_out(future)
 
     async def _work(self) -> None:
-        while self._waiting:
-            count = min(len(self._waiting), self._most)
-            await self._answer([self._waiting.popleft() for _ in range(count)])
+        try:
+            while self._waiting:
+                count = min(len(self._waiting), self._most)
+                await self._answer([self._waiting.popleft() for _ in range(count)])
+        finally:
+            # Here, and not when the loop comes to call the task done: whoever was answered last may ask again before
+            # that, and would wait for somebody who has gone.
+            self._num_working -= 1
 
     async def _answer(self, batch: "list[tuple[Asked, asyncio.Future[Answered]]]") -> None:
         wanted = [(asked, future) for asked, future in batch if not future.done()]

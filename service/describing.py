@@ -96,9 +96,11 @@ async def _run(opened: Resources, scratch: Scratch, use: Use, works: Sequence[St
                 await suggest(conn, work_id=event.work, captions=event.captions, now=opened.clock())
 
     async def should_stop() -> bool:
-        # All that was still to come has words by now, or is gone.
+        # All that was still to come has words by now, or is gone. Asked of what is waited for after the answer: the
+        # last work may be described meanwhile.
         async with opened.pool.acquire() as conn:
-            return bool(waiting) and waiting.isdisjoint(work.id for work in await list_wordless(conn, style_id))
+            wordless = {work.id for work in await list_wordless(conn, style_id)}
+        return bool(waiting) and waiting.isdisjoint(wordless)
 
     status = await run_trainer(
         scratch,

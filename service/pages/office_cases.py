@@ -34,8 +34,8 @@ async def decide_case(visit: OperatorVisit, case_id: str) -> Response:
         sentence = (await visit.field("sentence"))[:SENTENCE_CHARACTERS_MAX]
         if not sentence:
             raise Problem("invalid_request", say("The sentence is empty; say why, for the creator reads it."))
+        case = await _found(visit, case_id)
         async with visit.web.pool.acquire() as conn, conn.transaction():
-            case = await _found(visit, case_id)
             decided = await decide(conn, case, outcome, sentence=sentence, now=visit.now)
             await tell_case_decided(conn, decided, now=visit.now)
             if outcome == "allowed" and case.kind == "near_duplicate":

@@ -56,6 +56,16 @@ async def test_while_one_batch_waits_for_the_disk_the_next_is_answered():
     assert office.batches[2:] == [[5, 6]]
 
 
+async def test_whoever_asks_again_as_soon_as_they_are_answered_is_answered_again():
+    office = Office()
+    office.may_answer.set()
+    batches = Batches(office.answer_all, at_once=1)
+
+    async with asyncio.timeout(5):
+        # Nothing lies between an answer and the next question, so whoever worked has not been seen to end.
+        assert [await batches.ask(number) for number in range(4)] == [0, 1, 4, 9]
+
+
 async def test_each_hears_its_own_refusal():
     office = Office()
     office.may_answer.set()

@@ -66,6 +66,7 @@ async def test_orders_of_one_moment_lie_in_the_line_one_behind_the_other(market:
     market.curtain.wait_at(1)
     try:
         answers = await asyncio.gather(*(market.order(who, wait=0) for who in asked))
+        assert {answer.status_code for answer in answers} == {201}, [answer.text for answer in answers]
         ids = [answer.json()["id"] for answer in answers]
         async with market.gateway.pool.acquire() as conn:
             rows = await conn.fetch(
