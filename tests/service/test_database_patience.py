@@ -180,7 +180,7 @@ def test_a_change_of_tables_waits_for_a_lock_without_holding_up_others(
     with psycopg.connect(database_url) as reading, psycopg.connect(database_url, autocommit=True) as other:
         _forget_binding(database_url)
         reading.execute("SELECT FROM service.works")
-        letting_go = threading.Timer(1.5, reading.rollback)
+        letting_go = threading.Timer(4.0, reading.rollback)
         letting_go.start()
         began = time.monotonic()
 
@@ -194,8 +194,9 @@ def test_a_change_of_tables_waits_for_a_lock_without_holding_up_others(
             time.sleep(0.02)
         row = other.execute("SELECT obj_description('service'::regnamespace, 'pg_namespace')").fetchone()
 
-    assert time.monotonic() - began > 1.5
-    assert max(waits) < 1.2, "whoever reads waits no longer than a try lasts"
+    assert time.monotonic() - began > 4.0
+    # Of a try, or of the change itself once nobody is in its way.
+    assert max(waits) < 3.0, "whoever reads waits no longer than a try lasts"
     assert row is not None
     assert str(row[0]).startswith("rows ")
 
