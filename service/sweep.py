@@ -274,5 +274,6 @@ async def _repeat(web: Gateway, sweeps: tuple[Sweep, ...], every_s: float, notic
                 # Whatever one sweep met, the others go on and it is tried again.
                 log.exception("the sweep %s could not be done", sweep.__name__)
         with contextlib.suppress(TimeoutError):
-            # Nobody called: it is time anyway.
-            await asyncio.wait_for(noticed.wait(), every_s)
+            # Where nobody called it is time anyway.
+            async with asyncio.timeout(every_s):
+                await noticed.wait()

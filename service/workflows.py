@@ -190,8 +190,9 @@ async def _until_ended(workflow_id: str, told: asyncio.Event) -> None:
         if (await looking).get(workflow_id) in BROKEN:
             return
         with suppress(TimeoutError):
-            # Nobody called: look again.
-            await asyncio.wait_for(told.wait(), max(1.0, len(_stories) / _LOOKS_PER_S))
+            # Where nobody called it is looked at again.
+            async with asyncio.timeout(max(1.0, len(_stories) / _LOOKS_PER_S)):
+                await told.wait()
 
 
 def durable_step() -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
