@@ -62,9 +62,16 @@ class Progress:
         await self.note(opened, order_id)
 
     async def _note_often(self, opened: Resources, order_id: str) -> None:
+        is_noted = True
         while True:
             await asyncio.sleep(NOTE_EVERY_S)
-            await self.note(opened, order_id)
+            try:
+                await self.note(opened, order_id)
+                is_noted = True
+            except Exception as error:  # noqa: BLE001 - whatever it is, the pictures go on, and the next note says more
+                if is_noted:
+                    log.warning("how far %s is cannot be noted (%r); it is tried again and again", order_id, error)
+                is_noted = False
 
     async def _keep_often(self, opened: Resources, order_id: str, over: asyncio.Event) -> None:
         while not over.is_set():

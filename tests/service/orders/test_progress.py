@@ -32,3 +32,28 @@ async def test_a_note_that_was_given_up_in_the_middle_is_made_again(market: Mark
     await pictures.note(market.gateway, "gen_1")
 
     assert noted == [(6, "data:image/jpeg;base64,")]
+
+
+async def test_a_database_that_was_away_is_told_when_it_is_back(
+    market: Market, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    noted: list[int] = []
+    fails = [ConnectionResetError("gone"), ConnectionResetError("still gone")]
+
+    async def write(_: object, order_id: str, *, step: int, **__: object) -> bool:
+        if fails:
+            raise fails.pop()
+        noted.append(step)
+        return True
+
+    monkeypatch.setattr(progress, "note_progress", write)
+    monkeypatch.setattr(progress, "NOTE_EVERY_S", 0.01)
+    pictures = Progress(count=1)
+
+    async with asyncio.timeout(5), pictures.told(market.gateway, "gen_1"):
+        pictures.hear(1, Step(index=3, total=6, preview=None, halfway=bytes))
+        while not noted:
+            await asyncio.sleep(0.01)
+
+    assert noted == [3]
+    assert caplog.text.count("how far gen_1 is cannot be noted") == 1, "it is said once"
