@@ -60,11 +60,12 @@ def set_rights(creator: Seat, portfolio: list[Path]) -> None:
     page, name = creator.page, portfolio[3].stem
     page.get_by_role("button", name="Set for those without an answer").click()
     expect(page.get_by_text("24 pictures, 24 ready to train")).to_be_visible()
-    card = page.locator(".work").nth(3)
+    # They come several at once, and stand in the order in which they came.
+    card = page.locator(".work").filter(has=page.get_by_placeholder(name, exact=True))
     card.get_by_label("Whose is").select_option("unsure")
     expect(page.get_by_text("24 pictures, 23 ready to train")).to_be_visible()
-    card.get_by_placeholder(name).fill("leaning on a wall")
-    card.get_by_placeholder(name).press("Tab")
+    card.get_by_placeholder(name, exact=True).fill("leaning on a wall")
+    card.get_by_placeholder(name, exact=True).press("Tab")
     expect(card.get_by_alt_text("leaning on a wall")).to_be_visible()
 
 

@@ -91,19 +91,18 @@ async def said_of_processes(town: Town) -> str:
 
 async def test_a_worker_that_ends_in_good_order_hands_over_to_another_machine(town: Town):
     town.processes.start("worker", name="one")
-    await until_living(town, 1)
-    key = uuid.uuid4().hex
-    asked = await town.ask(key, wait=0, **ORDER)
-    assert asked is not None
-    kept = await half_made(town, asked["id"])
-    [first] = await renderings(town, asked["id"], "PENDING")
     home = town.web.settings.home
     storage = town.web.settings.storage_url or f"file:{home / 'objects'}"
     with started_with(town, home=home / "elsewhere", storage_url=storage):
         town.processes.start("worker", name="two")
     await until_living(town, 2)
+    key = uuid.uuid4().hex
+    asked = await town.ask(key, wait=0, **ORDER)
+    assert asked is not None
+    kept = await half_made(town, asked["id"])
+    [first] = await renderings(town, asked["id"], "PENDING")
 
-    town.processes.stop("one")
+    town.processes.stop(await town.who_draws(asked["id"]))
     settled = await town.ask(key, wait=60, **ORDER)
 
     assert settled is not None
