@@ -10,7 +10,7 @@ from torch import Tensor
 from inference.likeness import Look, look_at
 from training.copies import Learnt, see
 from training.encode import through_autoencoder, versions
-from training.examination import SHOWN, SUSPECTS, WITHOUT_WORDS
+from training.examination import SHOWN, SUSPECTS, WITHOUT_WORDS, common_words
 from training.sampling import Order, draw, order_for
 from training.state import Training
 from training.works import Review
@@ -64,7 +64,7 @@ def make_control(
     base, held_out = training.base, training.split.held_out
     full, half = base.spec.steps, max(base.spec.steps // 2, 1)
     tried = tuple(suspects[:SUSPECTS])
-    known = base.spec.known_words or [training.data.captions[work][0] for work in held_out]
+    known = common_words(base.spec, of_held_out=[training.data.captions[work][0] for work in held_out])
     square = (base.spec.size, base.spec.size)
     whole = tuple(ImageOps.fit(work.image, square, Image.Resampling.LANCZOS) for work in review.good)
     portfolio = tuple(look_at(image) for image in whole)

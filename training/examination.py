@@ -1,5 +1,7 @@
 """How much is drawn and measured to judge an adapter: every size, and what they add up to. Thin: no torch."""
 
+from collections.abc import Sequence
+
 from inference.catalog import BaseSpec
 from training.recipe import Recipe
 
@@ -15,6 +17,8 @@ FURTHER = 6
 """Of these, drawn once more with the style far beyond what it weighs."""
 SHOWN = 6
 """Held-out works on the with/without sheet."""
+LEAST_WORDS = 2
+"""Pictures of common words, at least: a single one does not say how far pictures of one hand are from one another."""
 WITHOUT_WORDS = 4
 """Pictures drawn from the trigger alone, and as many from nothing: what an adapter remembers comes out there first."""
 DOUBTED = 2
@@ -27,6 +31,13 @@ WEIGHED = 12
 """Pictures drawn at every weight, at least: half as many let a single picture decide."""
 
 
+def common_words(spec: BaseSpec, *, of_held_out: Sequence[str]) -> tuple[str, ...]:
+    """What pictures are drawn of to see whose hand they show: the base's own words, or else what the held-out works
+    show, said again where that is too little."""
+    words = spec.known_words or tuple(of_held_out)
+    return (words * LEAST_WORDS)[: max(len(words), LEAST_WORDS)]
+
+
 def num_answers(spec: BaseSpec, recipe: Recipe, num_works: int) -> int:
     """Answers of the denoiser, one row each, that it takes to judge one adapter; half of the weights are tried,
     and no near-copy is drawn again.
@@ -35,7 +46,7 @@ def num_answers(spec: BaseSpec, recipe: Recipe, num_works: int) -> int:
     """
     held_out = recipe.num_held_out(num_works)
     trained = num_works - held_out
-    words = len(spec.known_words) or held_out
+    words = max(len(spec.known_words) or held_out, LEAST_WORDS)
     full, half = spec.steps, max(spec.steps // 2, 1)
     seen, tried = words + min(held_out, SHOWN), min(trained, SUSPECTS)
     plain = 2 * (full * seen + half * (tried + WITHOUT_WORDS))

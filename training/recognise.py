@@ -66,6 +66,7 @@ def margins(pictures_PT: Tensor, styles: Sequence[Tensor], *, members_of: int | 
     stand for; none of them then vouches for itself. Every number of a texture counts alike. Above 0 a picture is told
     for the first style.
     """
+    assert all(len(style) > 1 for style in styles), "one alone does not say how far members are from one another"
     assert all(torch.isfinite(numbers).all() for numbers in (pictures_PT, *styles)), "textures are finite numbers"
     deviation = torch.cat(list(styles)).std(dim=0).clamp_min(LEAST_DEVIATION)
     pictures = pictures_PT / deviation

@@ -143,6 +143,7 @@ async def test_creators_who_train_together_get_what_each_gets_alone_whoever_leav
 
     for creator, one, request in zip(creators, ids[:2], requests, strict=False):
         ended = await wait_for_end(creator, one)
+        assert ended["version"] is not None, str(ended)
         version = (await creator.http.get(f"/v1/versions/{ended['version']}")).json()
         own = load((await creator.http.get(version["adapter"]["url"])).content)
         check_that_it_went_on(await steps_told(web, one))

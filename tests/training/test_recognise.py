@@ -30,6 +30,13 @@ def test_a_motley_portfolio_does_not_claim_what_belongs_to_a_narrow_one():
     assert is_told(style(0.0, 3.0, seed=4), [motley, narrow]).float().mean() > 0.8
 
 
+def test_a_style_of_one_is_none():
+    own, other = style(0.0, 1.0, seed=1), style(0.0, 1.0, seed=2, count=1)
+
+    with pytest.raises(AssertionError, match="one alone does not say"):
+        margins(own, [own, other])
+
+
 def test_works_are_judged_by_the_other_works():
     own, other = style(0.0, 1.0, seed=1), style(0.0, 1.0, seed=2)
 

@@ -1,6 +1,7 @@
 """From a folder of works to an adapter, through interruptions, bit for bit."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -389,6 +390,23 @@ def test_a_folder_with_too_few_works_is_refused_with_a_report(tiny_entry, tiny_r
     assert "5 usable works are left, at least 8 are needed" in ended.message
     assert "Add 3 more" in ended.report.read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "works"]
+
+
+def test_few_works_over_a_base_without_words_of_its_own_are_judged(tiny_entry, tiny_recipe, portfolio, tmp_path):
+    few, recipe = tmp_path / "works", tmp_path / "few.toml"
+    few.mkdir()
+    for path in sorted(portfolio.iterdir())[:6]:
+        (few / path.name).write_bytes(path.read_bytes())
+    recipe.write_text("min_works = 4\n" + Path(tiny_recipe).read_text())
+    events = []
+
+    ended = train_folder(
+        base=str(tiny_entry), works=few, out=tmp_path / "out", recipe=str(recipe), on_event=events.append
+    )
+
+    assert ended.outcome == "passed", "a single held-out work is drawn twice, and so tells whose hand it is"
+    [done] = [event for event in events if isinstance(event, Done)]
+    assert math.isfinite(done.scores["hand"])
 
 
 def test_a_folder_that_is_not_there_is_named(tiny_entry, tmp_path):
