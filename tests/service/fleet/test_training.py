@@ -25,27 +25,28 @@ async def place(
             yield opened
 
 
-def trainers() -> list[psutil.Process]:
-    """Scripted trainers that live, wherever they were started from."""
+def trainers(place: Place) -> list[psutil.Process]:
+    """Scripted trainers of this place that live, wherever they were started from: other tests run beside these."""
+    home = str(place.settings.home)
     found = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
-        if words[:1] == [sys.executable] and "tests.service.scripted_trainer" in words:
+        if words[:1] == [sys.executable] and "tests.service.scripted_trainer" in words and home in " ".join(words):
             found.append(process)
     return found
 
 
-async def gone() -> None:
+async def gone(place: Place) -> None:
     """Until no trainer lives: they go a moment after they have said how they end."""
     async with asyncio.timeout(60):
-        while trainers():
+        while trainers(place):
             await asyncio.sleep(0.1)
 
 
 async def test_a_training_runs_on_the_cluster_and_ends_as_a_version(creator, place: Place):
     training_id = await start(creator, await with_works(creator), seed=LONG)
     await wait_for_step(creator, training_id, 20)
-    parents = [process.parents()[0].cmdline() for process in trainers()]
+    parents = [process.parents()[0].cmdline() for process in trainers(place)]
 
     await creator.http.post(f"/v1/trainings/{training_id}/pause")
     await wait_for(creator, training_id, "paused")
@@ -53,7 +54,7 @@ async def test_a_training_runs_on_the_cluster_and_ends_as_a_version(creator, pla
     # It is no child of the worker's.
     assert parents
     assert all("ray::TrainerHost" in " ".join(parent) for parent in parents)
-    await gone()
+    await gone(place)
     await creator.http.post(f"/v1/trainings/{training_id}/resume")
     await wait_for_step(creator, training_id, 40)
     await creator.http.post(f"/v1/trainings/{training_id}/cancel")
@@ -66,7 +67,7 @@ async def test_a_training_runs_on_the_cluster_and_ends_as_a_version(creator, pla
 async def test_a_training_whose_machine_dies_goes_on_from_its_checkpoint(creator, place: Place):
     training_id = await start(creator, await with_works(creator), seed=LONG)
     await wait_for_step(creator, training_id, 60)
-    [trainer] = trainers()
+    [trainer] = trainers(place)
     host = trainer.parent()
     assert host is not None
 
@@ -77,11 +78,11 @@ async def test_a_training_whose_machine_dies_goes_on_from_its_checkpoint(creator
     assert text["state"] == "training"
     # The orphan saw its standard input close and left; the folder was never two trainers'.
     async with asyncio.timeout(60):
-        while len(trainers()) > 1 or trainer.is_running():
+        while len(trainers(place)) > 1 or trainer.is_running():
             await asyncio.sleep(0.1)
     await creator.http.post(f"/v1/trainings/{training_id}/cancel")
     await wait_for(creator, training_id, "canceled")
-    await gone()
+    await gone(place)
 
 
 async def test_a_training_that_fails_says_why(creator, place: Place):
