@@ -23,9 +23,10 @@ log = logging.getLogger("ownhand.prepare")
 # Any number, the same for every process.
 _LOCK = 6_027_000
 LOCK_S = 0.5
-"""How long a change of tables waits for a lock. Whoever comes meanwhile waits behind it, so then it lets them pass. Less
-than PostgreSQL's deadlock_timeout (1 s): where a client waits for a table that was changed, and the change for one that
-this client reads, the server would end either of the two, and it is the change that can be tried again."""
+"""How long a change of tables waits for a lock. Whoever comes meanwhile waits behind it, so then it lets them pass.
+
+Less than PostgreSQL's deadlock_timeout (1 s): where a client waits for a table that was changed, and the change for one
+that this client reads, the server would end either of the two, and it is the change that can be tried again."""
 LOCK_TRIES = 30
 BETWEEN_TRIES_S = 2.0
 ENDED_TRIES, BETWEEN_LOOKS_S = 5, 0.5
