@@ -29,6 +29,7 @@ Less than PostgreSQL's deadlock_timeout (1 s): where a client waits for a table 
 that this client reads, the server would end either of the two, and it is the change that can be tried again."""
 LOCK_TRIES = 30
 BETWEEN_TRIES_S = 2.0
+_IN_USE = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 ENDED_TRIES, BETWEEN_LOOKS_S = 5, 0.5
 """Whether processes of the version before have ended: the server sees a moment later that one was killed."""
 
@@ -125,9 +126,9 @@ def _change_tables(migrate: Callable[[str], Upgrade], database_url: str) -> Upgr
     for left in reversed(range(LOCK_TRIES)):
         try:
             return migrate(hurried)
-        except (sa.exc.OperationalError, psycopg.errors.LockNotAvailable) as error:
+        except (sa.exc.OperationalError, *_IN_USE) as error:
             told = error.orig if isinstance(error, sa.exc.OperationalError) else error
-            if not isinstance(told, psycopg.errors.LockNotAvailable):
+            if not isinstance(told, _IN_USE):
                 raise
             if not left:
                 raise NotStarted(

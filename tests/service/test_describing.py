@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
+from service import describing
 from service.describing import ask_for_words
-from service.works import StoredWork, find_work, suggest
+from service.works import StoredWork, find_work, list_wordless, suggest
 from tests.service.conftest import Person, Place, browser, draw, make_style, open_place, sign_in, slug_of, upload
-from training.messages import read_request
+from training.messages import Described, read_request
 
 SAID = ["a boat", "boat seen by shrewd"]
 
@@ -158,6 +160,38 @@ async def test_a_describer_that_breaks_is_logged_and_tried_again_with_the_next_u
 
     assert works["boat"]["suggested"] == SAID, "what was said before it broke is kept"
     assert "the captioning model shrewd cannot be opened" in caplog.text
+
+
+async def test_who_describes_the_last_work_while_its_words_are_looked_for_is_not_broken_off(
+    place: Place, creator: Person, monkeypatch: pytest.MonkeyPatch
+):
+    style_id = await make_style(creator)
+    answers, asking, is_said = list[bool](), list[str](), asyncio.Event()
+
+    async def list_slowly(conn: asyncpg.Connection, style_id: str) -> list[StoredWork]:
+        found = await list_wordless(conn, style_id)
+        if asking:
+            await is_said.wait()
+            return []
+        return found
+
+    async def run(*_: Any, on_event: Any, should_stop: Any, **__: Any) -> int:
+        work = (await works_of(creator, style_id))["boat"]["id"]
+        asking.append(work)
+        answer = asyncio.create_task(should_stop())
+        await asyncio.sleep(0.05)
+        await on_event(Described(work=work, captions=()))
+        is_said.set()
+        answers.append(await answer)
+        asking.clear()
+        return 0
+
+    monkeypatch.setattr(describing, "list_wordless", list_slowly)
+    monkeypatch.setattr(describing, "run_trainer", run)
+    await upload(creator, style_id, ("boat.png", draw()), rights="mine")
+    await at_rest(place, style_id)
+
+    assert answers == [False]
 
 
 # --- whose words train

@@ -179,7 +179,8 @@ async def test_off_stops_a_picture_though_no_word_of_it_reaches_the_replica(mark
     steps, hear = [0], Job.hear
     monkeypatch.setattr(Job, "hear", lambda job, heard: (steps.append(heard.index), hear(job, heard)))
     client = await market.client()
-    order = (await market.order(client, wait=0, steps=STEPS, size=[64, 64], count=2)).json()
+    # So many that a quick machine makes few steps of each in the time of a lease.
+    order = (await market.order(client, wait=0, steps=STEPS, size=[64, 64], count=8)).json()
     async with asyncio.timeout(PATIENCE_S):
         while max(steps) < 2:
             await asyncio.sleep(0.01)
@@ -193,9 +194,9 @@ async def test_off_stops_a_picture_though_no_word_of_it_reaches_the_replica(mark
             await asyncio.sleep(0.01)
     took_s = time.monotonic() - off_s
     assert ended["outputs"] == []
-    # The lease, a step, and what a busy machine adds. A quick one makes many steps in the time of a lease.
+    # The lease, a step, and what a busy machine adds. They were far from done.
     assert took_s < 5.0
-    assert max(steps) < STEPS
+    assert max(steps) < STEPS / 2
     assert await market.ledger_problems() == []
     assert await market.nothing_pending()
     await market.switch("live")
